@@ -1,0 +1,84 @@
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use crate::protocol::wire::v4::ErrorBody;
+
+/// Why the hub does not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The request is wrong: a message, and messages by field.
+    #[error("{message}")]
+    BadRequest { message: String, errors: BTreeMap<String, Vec<String>> },
+    /// Who asks is not known. 4.x clients expect 401.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// Who asks may not do this. 4.x says 401, not 403.
+    #[error("You lack the permission to do that!")]
+    NotAllowed,
+    /// This kind of client has no use for this endpoint.
+    #[error("This endpoint is for {0} only")]
+    WrongClient(&'static str),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("The request body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the database could not be prepared")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl HubError {
+    /// A wrong request with a message of its own.
+    pub fn bad(message: impl Into<String>) -> Self {
+        HubError::BadRequest { message: message.into(), errors: BTreeMap::new() }
+    }
+
+    /// A wrong field or query parameter.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        HubError::fields(BTreeMap::from([(field.into(), vec![message.into()])]))
+    }
+
+    /// Several wrong fields.
+    pub fn fields(errors: BTreeMap<String, Vec<String>>) -> Self {
+        HubError::BadRequest { message: "Request body is incorrect".to_owned(), errors }
+    }
+
+    /// There is no such thing (or not for whom asks: the answer is the same).
+    pub fn not_found(resource: &str, id: i64) -> Self {
+        HubError::NotFound(format!("{resource} id={id} is not found"))
+    }
+
+    /// The status that clients see.
+    pub fn status_code(&self) -> StatusCode {
+        match self {
+            HubError::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            HubError::Unauthenticated(_) | HubError::NotAllowed | HubError::WrongClient(_) => StatusCode::UNAUTHORIZED,
+            HubError::NotFound(_) => StatusCode::NOT_FOUND,
+            HubError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            HubError::Database(_) | HubError::Migration(_) | HubError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for HubError {
+    fn into_response(self) -> Response {
+        let status = self.status_code();
+        let body = match self {
+            HubError::BadRequest { message, errors } => ErrorBody { msg: message, errors },
+            error if status.is_server_error() => {
+                tracing::error!(%error, source = ?std::error::Error::source(&error), "the hub failed");
+                ErrorBody { msg: "The server failed; its log says why".to_owned(), ..Default::default() }
+            }
+            error => ErrorBody { msg: error.to_string(), ..Default::default() },
+        };
+        (status, Json(body)).into_response()
+    }
+}

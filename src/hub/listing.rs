@@ -1,0 +1,313 @@
+//! Lists: pages, filters and sorting as vantage6 4.x words them, always bounded.
+
+use std::{collections::HashMap, fmt::Write};
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, OriginalUri, Query},
+    http::{HeaderValue, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
+
+use super::HubError;
+use crate::protocol::{
+    timestamp,
+    wire::v4::{Page, PageLinks},
+};
+
+/// Items on a page if the client does not say.
+const DEFAULT_PER_PAGE: usize = 10;
+/// The most items on a page; clients that ask for more get this many and the link to the next page.
+const MAXIMUM_PER_PAGE: usize = 1000;
+
+/// The query string of a list request.
+pub struct ListQuery {
+    path: String,
+    pairs: Vec<(String, String)>,
+    page: usize,
+    per_page: usize,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HubError> {
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, state)
+            .await
+            .map_err(|_| HubError::Internal("no address".to_owned()))?;
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri)
+            .map_err(|_| HubError::bad("The query string cannot be read"))?;
+        let mut query = ListQuery { path: uri.path().to_owned(), pairs, page: 1, per_page: DEFAULT_PER_PAGE };
+        let positive = |query: &ListQuery, name: &str| match query.integer(name)? {
+            Some(number) if number < 1 => Err(HubError::field(name, "Must be 1 or more.")),
+            number => Ok(number),
+        };
+        query.page = positive(&query, "page")?.unwrap_or(1) as usize;
+        query.per_page =
+            positive(&query, "per_page")?.map_or(DEFAULT_PER_PAGE, |number| number as usize).min(MAXIMUM_PER_PAGE);
+        if query.flag("no_pagination")?.unwrap_or(false) {
+            query.per_page = MAXIMUM_PER_PAGE;
+        }
+        Ok(query)
+    }
+}
+
+impl ListQuery {
+    /// The value of a parameter; empty values count as absent.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a parameter that may be repeated or separated by commas.
+    pub fn texts(&self, name: &str) -> Vec<&str> {
+        let values = self.pairs.iter().filter(|(key, _)| key == name);
+        values.flat_map(|(_, value)| value.split(',')).filter(|value| !value.is_empty()).collect()
+    }
+
+    /// An integer parameter.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, HubError> {
+        self.text(name).map(|text| integer(name, text)).transpose()
+    }
+
+    /// All integers of a parameter that may be repeated.
+    pub fn integers(&self, name: &str) -> Result<Vec<i64>, HubError> {
+        self.texts(name).into_iter().map(|text| integer(name, text)).collect()
+    }
+
+    /// A yes-or-no parameter.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, HubError> {
+        self.text(name)
+            .map(|text| match text.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" => Ok(true),
+                "0" | "false" | "no" => Ok(false),
+                _ => Err(HubError::field(name, "Not a valid boolean.")),
+            })
+            .transpose()
+    }
+
+    /// A time parameter, in the form in which times are stored.
+    pub fn time(&self, name: &str) -> Result<Option<String>, HubError> {
+        self.text(name)
+            .map(|text| {
+                timestamp::parse(&text.replace(' ', "+"))
+                    .or_else(|| timestamp::parse(text))
+                    .map(timestamp::format)
+                    .ok_or_else(|| HubError::field(name, "Not a valid time."))
+            })
+            .transpose()
+    }
+
+    /// Whether `include=` asks for something.
+    pub fn includes(&self, what: &str) -> bool {
+        self.texts("include").contains(&what)
+    }
+}
+
+fn integer(name: &str, text: &str) -> Result<i64, HubError> {
+    text.parse().map_err(|_| HubError::field(name, "Not a valid integer."))
+}
+
+/// What a list is narrowed by: SQL conditions with their values.
+#[derive(Default)]
+pub struct Filters {
+    conditions: Vec<(String, Option<FilterValue>)>,
+}
+
+enum FilterValue {
+    Integer(i64),
+    Text(String),
+}
+
+impl Filters {
+    /// A condition without a value. Never with text from outside.
+    pub fn when(&mut self, sql: impl Into<String>) {
+        self.conditions.push((sql.into(), None));
+    }
+
+    /// A condition on an integer, `?` in the SQL, if there is one.
+    pub fn integer(&mut self, sql: &str, value: Option<i64>) {
+        self.conditions.extend(value.map(|value| (sql.to_owned(), Some(FilterValue::Integer(value)))));
+    }
+
+    /// A condition on a text, `?` in the SQL, if there is one.
+    pub fn text(&mut self, sql: &str, value: Option<impl Into<String>>) {
+        self.conditions.extend(value.map(|value| (sql.to_owned(), Some(FilterValue::Text(value.into())))));
+    }
+
+    /// A column like a pattern with `%` and `_`, `\` taking their meaning away, if there is a pattern.
+    pub fn like(&mut self, column: &str, pattern: Option<&str>) {
+        self.text(&format!("{column} LIKE ? ESCAPE '\\'"), pattern);
+    }
+
+    /// A column among ids.
+    pub fn among(&mut self, column: &str, ids: &[i64]) {
+        self.when(format!("{column} IN ({})", comma_separated(ids)));
+    }
+
+    fn push_to<'a>(&'a self, builder: &mut QueryBuilder<'a, Sqlite>) {
+        for (index, (sql, value)) in self.conditions.iter().enumerate() {
+            builder.push(if index == 0 { " WHERE (" } else { " AND (" });
+            match (value, sql.split_once('?')) {
+                (Some(value), Some((before, after))) => {
+                    builder.push(before);
+                    match value {
+                        FilterValue::Integer(value) => builder.push_bind(*value),
+                        FilterValue::Text(value) => builder.push_bind(value.as_str()),
+                    };
+                    builder.push(after);
+                }
+                _ => {
+                    builder.push(sql);
+                }
+            }
+            builder.push(")");
+        }
+    }
+}
+
+/// Ids for an SQL `IN (…)`; integers need no escaping.
+pub fn comma_separated(ids: &[i64]) -> String {
+    ids.iter().enumerate().fold(String::new(), |mut text, (index, id)| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{}{id}", if index == 0 { "" } else { "," });
+        text
+    })
+}
+
+/// A table that is listed: what stands behind `FROM`, which columns are read, what it may be sorted by.
+pub struct Listing {
+    pub from: &'static str,
+    pub columns: &'static str,
+    /// Names on the wire with their SQL; the first is the default.
+    pub sortable: &'static [(&'static str, &'static str)],
+    /// Whether the default order is descending.
+    pub newest_first: bool,
+}
+
+/// One page of rows, with what is needed to answer.
+pub struct Rows<R> {
+    pub rows: Vec<R>,
+    total: usize,
+    query: ListQuery,
+}
+
+impl Listing {
+    /// Reads one page.
+    pub async fn fetch<R>(&self, pool: &SqlitePool, query: ListQuery, filters: Filters) -> Result<Rows<R>, HubError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        let order = self.order(query.text("sort"))?;
+        let mut count = QueryBuilder::new(format!("SELECT COUNT(*) FROM {}", self.from));
+        filters.push_to(&mut count);
+        let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
+        let mut select = QueryBuilder::new(format!("SELECT {} FROM {}", self.columns, self.from));
+        filters.push_to(&mut select);
+        select.push(format!(
+            " ORDER BY {order} LIMIT {} OFFSET {}",
+            query.per_page,
+            (query.page - 1).saturating_mul(query.per_page).min(i64::MAX as usize)
+        ));
+        let rows = select.build_query_as().fetch_all(pool).await?;
+        Ok(Rows { rows, total: total as usize, query })
+    }
+
+    fn order(&self, sort: Option<&str>) -> Result<String, HubError> {
+        let default = self.sortable.first().map_or("1", |(_, sql)| *sql);
+        let default = format!("{default}{}", if self.newest_first { " DESC" } else { "" });
+        let Some(sort) = sort else { return Ok(default) };
+        let mut terms = Vec::new();
+        for name in sort.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let (name, direction) = match name.strip_prefix('-') {
+                Some(name) => (name, " DESC"),
+                None => (name, ""),
+            };
+            let known: HashMap<&str, &str> = self.sortable.iter().copied().collect();
+            let sql = known.get(name).ok_or_else(|| {
+                let names: Vec<&str> = self.sortable.iter().map(|(name, _)| *name).collect();
+                HubError::field("sort", format!("Cannot sort by this. Possible: {}.", names.join(", ")))
+            })?;
+            terms.push(format!("{sql}{direction}"));
+        }
+        // Equal rows need an order too, or pages would repeat some and skip others.
+        terms.push(default);
+        Ok(terms.join(", "))
+    }
+}
+
+impl<R> Rows<R> {
+    /// The answer: each row in its wire form, links to the other pages, the total in a header.
+    pub fn answer<W: Serialize>(self, to_wire: impl FnMut(R) -> W) -> Response {
+        let (page, last) = (self.query.page, self.total.div_ceil(self.query.per_page).max(1));
+        let links = PageLinks {
+            first: Some(self.query.address(1)),
+            previous: (page > 1).then(|| self.query.address(page - 1)),
+            this: Some(self.query.address(page)),
+            next: (page < last).then(|| self.query.address(page + 1)),
+            last: Some(self.query.address(last)),
+        };
+        let data: Vec<W> = self.rows.into_iter().map(to_wire).collect();
+        let mut response = Json(Page { data, links }).into_response();
+        response.headers_mut().insert("total-count", HeaderValue::from(self.total));
+        response
+    }
+}
+
+impl ListQuery {
+    /// The answer for a list that is not in the database, through the same paging as all others.
+    pub fn answer_all<W: Serialize>(self, items: Vec<W>) -> Response {
+        let total = items.len();
+        let start = (self.page - 1).saturating_mul(self.per_page).min(total);
+        let rows = items.into_iter().skip(start).take(self.per_page).collect();
+        Rows { rows, total, query: self }.answer(|item| item)
+    }
+
+    /// The address of another page of this list.
+    fn address(&self, page: usize) -> String {
+        let mut serializer = url::form_urlencoded::Serializer::new(format!("{}?", self.path));
+        let others = self.pairs.iter().filter(|(name, _)| name != "page" && name != "per_page");
+        serializer.extend_pairs(others);
+        serializer.append_pair("page", &page.to_string());
+        serializer.append_pair("per_page", &self.per_page.to_string());
+        serializer.finish().replacen("?&", "?", 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn query(uri: &str) -> Result<ListQuery, HubError> {
+        let (mut parts, ()) = axum::http::Request::builder().uri(uri).body(()).unwrap().into_parts();
+        ListQuery::from_request_parts(&mut parts, &()).await
+    }
+
+    #[tokio::test]
+    async fn pages_are_bounded_and_bad_numbers_are_told_at_their_field() {
+        assert_eq!(query("/api/task?per_page=9999").await.unwrap().per_page, MAXIMUM_PER_PAGE);
+        for uri in ["/x?page=0", "/x?page=-1", "/x?page=one", "/x?per_page=0", "/x?per_page=99999999999999999999"] {
+            assert!(matches!(query(uri).await, Err(HubError::BadRequest { .. })), "{uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn links_keep_the_other_parameters() {
+        let query = query("/api/task?name=a%26b&page=2&per_page=5").await.unwrap();
+        assert_eq!(query.address(3), "/api/task?name=a%26b&page=3&per_page=5");
+    }
+
+    #[test]
+    fn only_known_columns_sort() {
+        let listing = Listing {
+            from: "task",
+            columns: "*",
+            sortable: &[("id", "task.id"), ("name", "task.name")],
+            newest_first: true,
+        };
+        assert_eq!(listing.order(None).unwrap(), "task.id DESC");
+        assert_eq!(listing.order(Some("-name,id")).unwrap(), "task.name DESC, task.id, task.id DESC");
+        assert!(listing.order(Some("name; DROP TABLE task")).is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! The embedded server: the REST API of vantage6 4.x, its Socket.IO events, and an algorithm store, over SQLite.
+
+mod authentication;
+mod body;
+mod error;
+mod events;
+mod listing;
+mod permission;
+mod resource;
+mod seed;
+mod server;
+mod store;
+mod token;
+
+pub use error::HubError;
+pub use seed::{NewNode, NewUser};
+pub use server::{Hub, HubOptions};

@@ -1,0 +1,101 @@
+use std::{collections::HashSet, sync::Arc};
+
+use super::rule::{Permission, Resource};
+use crate::{
+    hub::{HubError, token::ContainerSubject},
+    protocol::domain::{Operation, Scope},
+};
+
+/// What somebody may do, and where: read from the database, never from a token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Authority {
+    pub organization_id: i64,
+    /// The collaborations of the organization (for nodes and containers: their one).
+    pub collaborations: Vec<i64>,
+    /// The organizations of these collaborations, the own one included.
+    pub organizations: Vec<i64>,
+    pub rules: HashSet<Permission>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallerKind {
+    User { id: i64 },
+    Node { id: i64 },
+    Container(Box<ContainerSubject>),
+}
+
+/// Who asks, with what they may do.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub kind: CallerKind,
+    pub authority: Arc<Authority>,
+}
+
+/// How far a permission of a caller reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    Own,
+    Organization,
+    Collaboration,
+    Everything,
+}
+
+impl Caller {
+    /// The widest reach of an operation on a kind of thing; `None`: not at all.
+    pub fn reach(&self, resource: Resource, operation: Operation) -> Option<Reach> {
+        [
+            (Scope::Global, Reach::Everything),
+            (Scope::Collaboration, Reach::Collaboration),
+            (Scope::Organization, Reach::Organization),
+            (Scope::Own, Reach::Own),
+        ]
+        .into_iter()
+        .find(|(scope, _)| self.authority.rules.contains(&(resource, *scope, operation)))
+        .map(|(_, reach)| reach)
+    }
+
+    /// As [`Caller::reach`], an error if there is none.
+    pub fn require(&self, resource: Resource, operation: Operation) -> Result<Reach, HubError> {
+        self.reach(resource, operation).ok_or(HubError::NotAllowed)
+    }
+
+    /// Whether the operation is permitted on something of this organization.
+    pub fn may_at_organization(&self, resource: Resource, operation: Operation, organization_id: i64) -> bool {
+        match self.reach(resource, operation) {
+            Some(Reach::Everything) => true,
+            Some(Reach::Collaboration) => {
+                organization_id == self.authority.organization_id
+                    || self.authority.organizations.contains(&organization_id)
+            }
+            Some(Reach::Organization) => organization_id == self.authority.organization_id,
+            Some(Reach::Own) | None => false,
+        }
+    }
+
+    /// Whether the caller's organization takes part in a collaboration.
+    pub fn is_in_collaboration(&self, collaboration_id: i64) -> bool {
+        self.authority.collaborations.contains(&collaboration_id)
+    }
+
+    /// The user's id, if a user asks.
+    pub fn user_id(&self) -> Option<i64> {
+        match self.kind {
+            CallerKind::User { id } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The user's id; an error if somebody else asks.
+    pub fn require_user(&self) -> Result<i64, HubError> {
+        self.user_id().ok_or(HubError::WrongClient("users"))
+    }
+
+    /// The node's id; an error if somebody else asks.
+    pub fn require_node(&self) -> Result<i64, HubError> {
+        match self.kind {
+            CallerKind::Node { id } => Ok(id),
+            _ => Err(HubError::WrongClient("nodes")),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The REST endpoints, one file a resource.
+
+mod algorithm_store;
+mod collaboration;
+mod id;
+mod kill;
+mod node;
+mod organization;
+mod password;
+mod result;
+mod role;
+mod rule;
+mod run;
+mod status;
+mod study;
+mod task;
+mod token;
+mod user;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+pub use id::Id;
+pub(super) use password::hash_password;
+pub(super) use token::hash_api_key;
+
+use super::{HubError, server::HubState};
+
+/// Everything below `/api`.
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .merge(status::routes())
+        .merge(token::routes())
+        .merge(user::routes())
+        .merge(role::routes())
+        .merge(rule::routes())
+        .merge(organization::routes())
+        .merge(collaboration::routes())
+        .merge(study::routes())
+        .merge(node::routes())
+        .merge(task::routes())
+        .merge(run::routes())
+        .merge(result::routes())
+        .merge(kill::routes())
+        .merge(algorithm_store::link_routes())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// Everything below `/store/api`.
+pub fn store_routes() -> Router<Arc<HubState>> {
+    algorithm_store::store_routes().fallback(unknown_path).method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown_path() -> HubError {
+    HubError::NotFound("There is no such endpoint".to_owned())
+}
+
+async fn wrong_method() -> Response {
+    let body = json!({"msg": "The method is not allowed for the requested URL."});
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
+/// An answer that is only a message.
+fn message(text: impl Into<String>) -> Json<serde_json::Value> {
+    Json(json!({"msg": text.into()}))
+}
+
+/// Names: not blank, no longer than 128 characters, and not like an id, so that one is never taken for the other
+/// (CVE-2023-28635).
+fn check_name(name: &str, _: &()) -> garde::Result {
+    match name {
+        name if name.trim().is_empty() => Err(garde::Error::new("Name cannot be empty")),
+        name if name.trim().chars().all(char::is_numeric) => Err(garde::Error::new("Name cannot be a number")),
+        name if name.chars().count() > 128 => Err(garde::Error::new("Name cannot be longer than 128 characters")),
+        _ => Ok(()),
+    }
+}
+
+/// As [`check_name`], where the name may be left out.
+fn check_optional_name(name: &Option<String>, context: &()) -> garde::Result {
+    name.as_deref().map_or(Ok(()), |name| check_name(name, context))
+}
+
+/// Texts that may be left out: at most 1024 characters.
+fn check_optional_text(text: &Option<String>, _: &()) -> garde::Result {
+    match text {
+        Some(text) if text.chars().count() > 1024 => Err(garde::Error::new("Longer than 1024 characters")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a statement failed because a value that has to be unique is taken.
+fn is_taken(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
+}

@@ -1,0 +1,287 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{Id, check_optional_name, collaboration::refuse_containers, is_taken, message, token::hash_api_key};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        listing::{Filters, ListQuery, Listing, comma_separated},
+        permission::{Caller, Reach, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{
+        domain::Operation,
+        wire::v4::{ConfigItem, Link, Node},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new().route("/node", get(list).post(create)).route("/node/{id}", get(show).patch(edit).delete(remove))
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    name: String,
+    organization_id: i64,
+    collaboration_id: i64,
+    online: bool,
+    ip: Option<String>,
+    last_seen: Option<String>,
+}
+
+impl Row {
+    fn into_wire(self, config: Vec<ConfigItem>) -> Node {
+        let link = |resource: &str, id: i64| Some(Link::new(API_PATH, resource, id, &["GET", "PATCH", "DELETE"]));
+        Node {
+            organization: link("organization", self.organization_id),
+            collaboration: link("collaboration", self.collaboration_id),
+            config,
+            id: self.id,
+            kind: "node".to_owned(),
+            ip: self.ip,
+            last_seen: self.last_seen,
+            status: Some(if self.online { "online" } else { "offline" }.to_owned()),
+            name: self.name,
+            api_key: None,
+        }
+    }
+}
+
+const COLUMNS: &str = "node.id, node.name, organization_id, collaboration_id, online, ip, last_seen";
+const LISTING: Listing = Listing {
+    from: "node",
+    columns: COLUMNS,
+    sortable: &[("id", "node.id"), ("name", "node.name"), ("status", "online"), ("last_seen", "last_seen")],
+    newest_first: false,
+};
+
+async fn configs(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ConfigItem>>, HubError> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(&format!(
+        "SELECT node_id, key, value FROM node_config WHERE node_id IN ({}) ORDER BY id",
+        comma_separated(ids)
+    ))
+    .fetch_all(hub.store.reader())
+    .await?;
+    let mut by_node: BTreeMap<i64, Vec<ConfigItem>> = BTreeMap::new();
+    for (node_id, key, value) in rows {
+        by_node.entry(node_id).or_default().push(ConfigItem { key, value });
+    }
+    Ok(by_node)
+}
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    refuse_containers(&caller)?;
+    let mut filters = Filters::default();
+    let reach = caller.require(Resource::Node, Operation::View)?;
+    match reach {
+        Reach::Everything => {}
+        Reach::Collaboration => filters.among("collaboration_id", &caller.authority.collaborations),
+        _ => filters.integer("organization_id = ?", Some(caller.authority.organization_id)),
+    }
+    if let Some(id) = query.integer("organization_id")? {
+        if !caller.may_at_organization(Resource::Node, Operation::View, id) {
+            return Err(HubError::NotAllowed);
+        }
+        filters.integer("organization_id = ?", Some(id));
+    }
+    if let Some(id) = query.integer("collaboration_id")? {
+        match reach {
+            Reach::Everything => {}
+            Reach::Collaboration | Reach::Organization if caller.is_in_collaboration(id) => {}
+            _ => return Err(HubError::NotAllowed),
+        }
+        filters.integer("collaboration_id = ?", Some(id));
+    }
+    filters.integer(
+        "organization_id IN (SELECT organization_id FROM study_organization WHERE study_id = ?)",
+        query.integer("study_id")?,
+    );
+    filters.integer("online = ?", query.text("status").map(|status| i64::from(status == "online")));
+    filters.text("ip = ?", query.text("ip"));
+    filters.like("node.name", query.text("name"));
+    filters.text("last_seen >= ?", query.time("last_seen_from")?);
+    filters.text("last_seen <= ?", query.time("last_seen_till")?);
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
+    let mut configs = configs(&hub, &ids).await?;
+    Ok(rows.answer(|row| {
+        let config = configs.remove(&row.id).unwrap_or_default();
+        row.into_wire(config)
+    }))
+}
+
+/// The nodes of a collaboration.
+pub async fn of_collaboration(hub: &HubState, collaboration_id: i64) -> Result<Vec<Node>, HubError> {
+    let rows: Vec<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE collaboration_id = ? ORDER BY id"))
+        .bind(collaboration_id)
+        .fetch_all(hub.store.writer())
+        .await?;
+    Ok(rows.into_iter().map(|row| row.into_wire(Vec::new())).collect())
+}
+
+/// The node, if the caller may do this to it.
+async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
+    refuse_containers(caller)?;
+    let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
+        .bind(id)
+        .fetch_optional(hub.store.writer())
+        .await?;
+    let row = row.ok_or_else(|| HubError::NotFound(format!("Node id={id} is not found!")))?;
+    let may = match caller.require(Resource::Node, operation)? {
+        Reach::Everything => true,
+        Reach::Collaboration => {
+            caller.is_in_collaboration(row.collaboration_id) || row.organization_id == caller.authority.organization_id
+        }
+        Reach::Organization => row.organization_id == caller.authority.organization_id,
+        Reach::Own => false,
+    };
+    if may { Ok(row) } else { Err(HubError::NotAllowed) }
+}
+
+async fn with_config(hub: &HubState, row: Row) -> Result<Node, HubError> {
+    let config = configs(hub, &[row.id]).await?.remove(&row.id).unwrap_or_default();
+    Ok(row.into_wire(config))
+}
+
+async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Node>, HubError> {
+    let row = load(&hub, &caller, id, Operation::View).await?;
+    Ok(Json(with_config(&hub, row).await?))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewNode {
+    #[garde(range(min = 1))]
+    collaboration_id: i64,
+    #[garde(inner(range(min = 1)))]
+    #[serde(default)]
+    organization_id: Option<i64>,
+    #[garde(custom(check_optional_name))]
+    #[serde(default)]
+    name: Option<String>,
+}
+
+async fn create(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(new): Body<NewNode>,
+) -> Result<(StatusCode, Json<Node>), HubError> {
+    caller.require_user()?;
+    let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
+    let collaboration: Option<String> = sqlx::query_scalar("SELECT name FROM collaboration WHERE id = ?")
+        .bind(new.collaboration_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let collaboration = collaboration
+        .ok_or_else(|| HubError::NotFound(format!("collaboration id={} does not exist", new.collaboration_id)))?;
+    let organization: Option<String> = sqlx::query_scalar("SELECT name FROM organization WHERE id = ?")
+        .bind(organization_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let organization =
+        organization.ok_or_else(|| HubError::NotFound(format!("organization id={organization_id} does not exist")))?;
+    if !caller.may_at_organization(Resource::Node, Operation::Create, organization_id) {
+        return Err(HubError::NotAllowed);
+    }
+    let name = new.name.unwrap_or_else(|| format!("{organization} - {collaboration} Node"));
+    let api_key = Uuid::new_v4().to_string();
+    let done = sqlx::query(
+        "INSERT INTO node (name, api_key_hash, organization_id, collaboration_id)
+         SELECT ?, ?, organization_id, collaboration_id FROM collaboration_organization
+         WHERE organization_id = ? AND collaboration_id = ?",
+    )
+    .bind(&name)
+    .bind(hash_api_key(&api_key))
+    .bind(organization_id)
+    .bind(new.collaboration_id)
+    .execute(hub.store.writer())
+    .await
+    .map_err(|error| match is_taken(&error) {
+        true if error.to_string().contains("name") => name_taken(&name),
+        true => HubError::bad(format!(
+            "Organization id={organization_id} already has a node for collaboration id={}",
+            new.collaboration_id
+        )),
+        false => error.into(),
+    })?;
+    if done.rows_affected() == 0 {
+        return Err(HubError::bad(format!(
+            "The organization id={organization_id} is not part of collabotation id={}. Add it first!",
+            new.collaboration_id
+        )));
+    }
+    let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
+        .bind(done.last_insert_rowid())
+        .fetch_one(hub.store.writer())
+        .await?;
+    Ok((StatusCode::CREATED, Json(Node { api_key: Some(api_key), ..row.into_wire(Vec::new()) })))
+}
+
+fn name_taken(name: &str) -> HubError {
+    HubError::field("name", format!("Node with name '{name}' already exists!"))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct EditNode {
+    #[garde(custom(check_optional_name))]
+    #[serde(default)]
+    name: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    ip: Option<std::net::IpAddr>,
+    #[garde(skip)]
+    #[serde(default)]
+    clear_ip: bool,
+}
+
+async fn edit(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(edit): Body<EditNode>,
+) -> Result<Json<Node>, HubError> {
+    load(&hub, &caller, id, Operation::Edit).await?;
+    sqlx::query(
+        "UPDATE node SET name = coalesce(?, name), ip = CASE WHEN ? THEN NULL ELSE coalesce(?, ip) END WHERE id = ?",
+    )
+    .bind(&edit.name)
+    .bind(edit.clear_ip)
+    .bind(edit.ip.map(|ip| ip.to_string()))
+    .bind(id)
+    .execute(hub.store.writer())
+    .await
+    .map_err(|error| match is_taken(&error) {
+        true => name_taken(edit.name.as_deref().unwrap_or_default()),
+        false => error.into(),
+    })?;
+    let row = load(&hub, &caller, id, Operation::Edit).await?;
+    Ok(Json(with_config(&hub, row).await?))
+}
+
+async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
+    caller.require_user()?;
+    load(&hub, &caller, id, Operation::Delete).await?;
+    sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(hub.store.writer()).await?;
+    hub.store.forget_authorities();
+    Ok(message(format!("Successfully deleted node id={id}")))
+}
+
+/// Deletes a node if it is one of this collaboration and the caller may delete it.
+pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_id: i64) -> Result<(), HubError> {
+    let row = load(hub, caller, id, Operation::Delete).await?;
+    if row.collaboration_id != collaboration_id {
+        return Err(HubError::bad(format!("node id={id} is not part of collaboration id={collaboration_id}")));
+    }
+    sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(hub.store.writer()).await?;
+    hub.store.forget_authorities();
+    Ok(())
+}

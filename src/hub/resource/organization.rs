@@ -1,0 +1,278 @@
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::FromRow;
+
+use super::{Id, check_name, check_optional_name, is_taken, message};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        listing::{Filters, ListQuery, Listing},
+        permission::{Caller, CallerKind, Reach, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{domain::Operation, wire::v4::Organization},
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .route("/organization", get(list).post(create))
+        .route("/organization/{id}", get(show).patch(edit).delete(remove))
+}
+
+#[derive(FromRow)]
+pub struct Row {
+    id: i64,
+    name: String,
+    domain: String,
+    address1: String,
+    address2: String,
+    zipcode: String,
+    country: String,
+    public_key: String,
+}
+
+impl From<Row> for Organization {
+    fn from(row: Row) -> Organization {
+        let address = |resource: &str, parameter: &str| format!("{API_PATH}/{resource}?{parameter}={}", row.id);
+        Organization {
+            collaborations: address("collaboration", "organization_id"),
+            nodes: address("node", "organization_id"),
+            users: address("user", "organization_id"),
+            tasks: address("task", "init_org_id"),
+            runs: address("run", "organization_id"),
+            studies: address("study", "organization_id"),
+            id: row.id,
+            name: row.name,
+            domain: Some(row.domain),
+            address1: Some(row.address1),
+            address2: Some(row.address2),
+            zipcode: Some(row.zipcode),
+            country: Some(row.country),
+            public_key: Some(row.public_key),
+        }
+    }
+}
+
+const LISTING: Listing = Listing {
+    from: "organization",
+    columns: "*",
+    sortable: &[("id", "organization.id"), ("name", "name"), ("country", "country"), ("domain", "domain")],
+    newest_first: false,
+};
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let mut filters = Filters::default();
+    let reach = caller.require(Resource::Organization, Operation::View)?;
+    match reach {
+        Reach::Everything => {}
+        Reach::Collaboration => filters.among("organization.id", &caller.authority.organizations),
+        _ => filters.integer("organization.id = ?", Some(caller.authority.organization_id)),
+    }
+    filters.like("name", query.text("name"));
+    filters.text("country = ?", query.text("country"));
+    let ids = query.integers("ids")?;
+    if !ids.is_empty() {
+        filters.among("organization.id", &ids);
+    }
+    if let Some(id) = query.integer("collaboration_id")? {
+        if reach < Reach::Everything && !caller.is_in_collaboration(id) {
+            return Err(HubError::NotAllowed);
+        }
+        filters.integer(
+            "organization.id IN (SELECT organization_id FROM collaboration_organization WHERE collaboration_id = ?)",
+            Some(id),
+        );
+    }
+    filters.integer(
+        "organization.id IN (SELECT organization_id FROM study_organization WHERE study_id = ?)",
+        query.integer("study_id")?,
+    );
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Organization::from))
+}
+
+async fn load(hub: &HubState, id: i64) -> Result<Organization, HubError> {
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM organization WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+    row.map(Organization::from).ok_or_else(|| HubError::NotFound(format!("Organization id={id} not found!")))
+}
+
+async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Organization>, HubError> {
+    let organization = load(&hub, id).await?;
+    if !caller.may_at_organization(Resource::Organization, Operation::View, id) {
+        return Err(HubError::NotAllowed);
+    }
+    Ok(Json(organization))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewOrganization {
+    #[garde(custom(check_name))]
+    name: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    domain: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    address1: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    address2: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    zipcode: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    country: String,
+    #[garde(length(max = 16384))]
+    #[serde(default)]
+    public_key: String,
+}
+
+async fn create(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(new): Body<NewOrganization>,
+) -> Result<(StatusCode, Json<Organization>), HubError> {
+    caller.require_user()?;
+    if caller.reach(Resource::Organization, Operation::Create) != Some(Reach::Everything) {
+        return Err(HubError::NotAllowed);
+    }
+    let done = sqlx::query(
+        "INSERT INTO organization (name, domain, address1, address2, zipcode, country, public_key)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&new.name)
+    .bind(&new.domain)
+    .bind(&new.address1)
+    .bind(&new.address2)
+    .bind(&new.zipcode)
+    .bind(&new.country)
+    .bind(&new.public_key)
+    .execute(hub.store.writer())
+    .await
+    .map_err(|error| taken(error, &new.name))?;
+    Ok((StatusCode::CREATED, Json(load(&hub, done.last_insert_rowid()).await?)))
+}
+
+fn taken(error: sqlx::Error, name: &str) -> HubError {
+    match is_taken(&error) {
+        true => HubError::field("name", format!("Organization with name '{name}' already exists!")),
+        false => error.into(),
+    }
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct EditOrganization {
+    #[garde(custom(check_optional_name))]
+    #[serde(default)]
+    name: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    domain: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    address1: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    address2: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    zipcode: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    country: Option<String>,
+    #[garde(inner(length(max = 16384)))]
+    #[serde(default)]
+    public_key: Option<String>,
+}
+
+async fn edit(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(edit): Body<EditOrganization>,
+) -> Result<Json<Organization>, HubError> {
+    if matches!(caller.kind, CallerKind::Container(_)) {
+        return Err(HubError::WrongClient("users and nodes"));
+    }
+    load(&hub, id).await?;
+    if !caller.may_at_organization(Resource::Organization, Operation::Edit, id) {
+        return Err(HubError::NotAllowed);
+    }
+    if edit.public_key.is_some() && caller.authority.organization_id != id {
+        return Err(HubError::Unauthenticated("Only members of an organization can update its public key!"));
+    }
+    sqlx::query(
+        "UPDATE organization SET name = coalesce(?, name), domain = coalesce(?, domain),
+         address1 = coalesce(?, address1), address2 = coalesce(?, address2), zipcode = coalesce(?, zipcode),
+         country = coalesce(?, country), public_key = coalesce(?, public_key) WHERE id = ?",
+    )
+    .bind(&edit.name)
+    .bind(&edit.domain)
+    .bind(&edit.address1)
+    .bind(&edit.address2)
+    .bind(&edit.zipcode)
+    .bind(&edit.country)
+    .bind(&edit.public_key)
+    .bind(id)
+    .execute(hub.store.writer())
+    .await
+    .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
+    Ok(Json(load(&hub, id).await?))
+}
+
+async fn remove(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Value>, HubError> {
+    caller.require_user()?;
+    if caller.reach(Resource::Organization, Operation::Delete) != Some(Reach::Everything) {
+        return Err(HubError::NotAllowed);
+    }
+    load(&hub, id).await?;
+    if caller.authority.organization_id == id {
+        return Err(HubError::bad("You cannot delete your own organization!"));
+    }
+    let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
+    let mut transaction = hub.store.writer().begin().await?;
+    let (runs, tasks, nodes, users, roles): (i64, i64, i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT COUNT(*) FROM run WHERE organization_id = ?1),
+                (SELECT COUNT(*) FROM task WHERE init_organization_id = ?1),
+                (SELECT COUNT(*) FROM node WHERE organization_id = ?1),
+                (SELECT COUNT(*) FROM user WHERE organization_id = ?1),
+                (SELECT COUNT(*) FROM role WHERE organization_id = ?1)",
+    )
+    .bind(id)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if runs + tasks + nodes + users + roles > 0 && !with_dependents {
+        return Err(HubError::bad(format!(
+            "Organization has dependents: {runs} runs, {tasks} tasks, {nodes} nodes, {users} users, and {roles} roles. \
+             Please specify 'delete_dependents=true' to delete them."
+        )));
+    }
+    for statement in [
+        "DELETE FROM run WHERE organization_id = ?",
+        "DELETE FROM task WHERE init_organization_id = ?",
+        "DELETE FROM node WHERE organization_id = ?",
+        "DELETE FROM user WHERE organization_id = ?",
+        "DELETE FROM role WHERE organization_id = ?",
+        "DELETE FROM study_organization WHERE organization_id = ?",
+        "DELETE FROM collaboration_organization WHERE organization_id = ?",
+        "DELETE FROM organization WHERE id = ?",
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    hub.store.forget_authorities();
+    Ok(message(format!("Organization id={id} was removed from the database")))
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, response::Response, routing::get};
+use sqlx::FromRow;
+
+use super::{Id, run, task};
+use crate::{
+    hub::{
+        HubError,
+        listing::{ListQuery, Listing, comma_separated},
+        permission::{Caller, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{
+        domain::Operation,
+        wire::v4::{Link, ResultItem},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new().route("/result", get(list)).route("/result/{id}", get(show))
+}
+
+/// The result of a run as it is stored.
+#[derive(FromRow)]
+pub struct Row {
+    pub id: i64,
+    pub task_id: i64,
+    pub result: Option<String>,
+}
+
+impl From<Row> for ResultItem {
+    fn from(row: Row) -> ResultItem {
+        ResultItem {
+            run: Some(Link::new(API_PATH, "run", row.id, &["GET", "PATCH"])),
+            task: Some(Link::new(API_PATH, "task", row.task_id, &["GET", "DELETE"])),
+            id: row.id,
+            result: row.result,
+            cleanup_at: None,
+            blob_storage_used: false,
+        }
+    }
+}
+
+const LISTING: Listing = Listing {
+    from: "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
+        node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id",
+    columns: "run.id, run.task_id, run.result",
+    sortable: &[("id", "run.id"), ("task_id", "run.task_id")],
+    newest_first: true,
+};
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let filters = run::filters(&caller, &query)?;
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(ResultItem::from))
+}
+
+/// The results of these tasks, oldest first.
+pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
+    let ids = comma_separated(task_ids);
+    Ok(sqlx::query_as(&format!("SELECT id, task_id, result FROM run WHERE task_id IN ({ids}) ORDER BY id"))
+        .fetch_all(hub.store.reader())
+        .await?)
+}
+
+async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<ResultItem>, HubError> {
+    let row: Option<Row> = sqlx::query_as("SELECT id, task_id, result FROM run WHERE id = ?")
+        .bind(id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let row = row.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
+    let task = task::load(&hub, row.task_id).await?;
+    if !task::may(&caller, Resource::Run, Operation::View, &task) {
+        return Err(HubError::NotAllowed);
+    }
+    Ok(Json(row.into()))
+}

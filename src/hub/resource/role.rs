@@ -1,0 +1,352 @@
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+    routing::{get, post},
+};
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{Id, check_optional_text, message};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        listing::{Filters, ListQuery, Listing, comma_separated},
+        permission::{Caller, DEFAULT_ROLES, Permission, RULES, Reach, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{
+        domain::{Operation, Scope},
+        wire::v4::{Included, Link, Role},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .route("/role", get(list).post(create))
+        .route("/role/{id}", get(show).patch(edit).delete(remove))
+        .route("/role/{id}/rule/{rule_id}", post(add_rule).delete(remove_rule))
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    name: String,
+    description: String,
+    is_default_role: bool,
+    organization_id: Option<i64>,
+}
+
+impl From<Row> for Role {
+    fn from(row: Row) -> Role {
+        Role {
+            id: row.id,
+            name: row.name,
+            description: Some(row.description),
+            is_default_role: row.is_default_role,
+            rules: Included::Address(format!("{API_PATH}/rule?role_id={}", row.id)),
+            users: Included::Address(format!("{API_PATH}/user?role_id={}", row.id)),
+            organization: row
+                .organization_id
+                .map(|id| Link::new(API_PATH, "organization", id, &["GET", "PATCH", "DELETE"])),
+        }
+    }
+}
+
+/// Whether the caller has this rule, or one on the same thing that reaches further.
+fn has_rule(caller: &Caller, (resource, scope, operation): Permission) -> bool {
+    let reach = match scope {
+        Scope::Own => Reach::Own,
+        Scope::Organization => Reach::Organization,
+        Scope::Collaboration => Reach::Collaboration,
+        Scope::Global => Reach::Everything,
+    };
+    caller.reach(resource, operation).is_some_and(|own| own >= reach)
+}
+
+fn require_rules(caller: &Caller, ids: &[i64]) -> Result<(), HubError> {
+    for id in ids {
+        let rule = usize::try_from(*id - 1).ok().and_then(|index| RULES.get(index)).copied();
+        let rule = rule.ok_or_else(|| HubError::NotFound(format!("Rule with id={id} not found.")))?;
+        if !has_rule(caller, rule) {
+            return Err(HubError::NotAllowed);
+        }
+    }
+    Ok(())
+}
+
+/// An error unless the caller may give (or take) these roles and rules to a user of this organization: nobody
+/// hands on what they do not have themselves.
+pub async fn require_assignable(
+    hub: &HubState,
+    caller: &Caller,
+    organization_id: i64,
+    roles: &[i64],
+    rules: &[i64],
+) -> Result<(), HubError> {
+    for role_id in roles {
+        let role: Option<Row> =
+            sqlx::query_as("SELECT * FROM role WHERE id = ?").bind(role_id).fetch_optional(hub.store.reader()).await?;
+        let role = role.ok_or_else(|| HubError::NotFound(format!("Role={role_id} can not be found!")))?;
+        if role.organization_id.is_some_and(|owner| owner != organization_id) {
+            return Err(HubError::Unauthenticated(
+                "You can't assign that role as the role belongs to a different organization than the user.",
+            ));
+        }
+        let of_role: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM role_rule WHERE role_id = ?")
+            .bind(role_id)
+            .fetch_all(hub.store.reader())
+            .await?;
+        require_rules(caller, &of_role)?;
+    }
+    require_rules(caller, rules)
+}
+
+const LISTING: Listing = Listing {
+    from: "role",
+    columns: "*",
+    sortable: &[("id", "role.id"), ("name", "name"), ("description", "description")],
+    newest_first: false,
+};
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let own_id = caller.require_user()?;
+    let own = format!("role.id IN (SELECT role_id FROM user_role WHERE user_id = {own_id})");
+    let mut filters = Filters::default();
+    match caller.reach(Resource::Role, Operation::View) {
+        Some(Reach::Everything) => {}
+        Some(reach @ (Reach::Collaboration | Reach::Organization)) => {
+            let organizations = match reach {
+                Reach::Collaboration => comma_separated(&caller.authority.organizations),
+                _ => caller.authority.organization_id.to_string(),
+            };
+            filters.when(format!("{own} OR organization_id IS NULL OR organization_id IN ({organizations})"));
+        }
+        _ => filters.when(own),
+    }
+    let organizations = query.integers("organization_id")?;
+    if organizations.iter().any(|id| !caller.may_at_organization(Resource::Role, Operation::View, *id)) {
+        return Err(HubError::NotAllowed);
+    }
+    let or_root = if query.flag("include_root")?.unwrap_or(false) { " OR organization_id IS NULL" } else { "" };
+    if !organizations.is_empty() {
+        filters.when(format!("organization_id IN ({}){or_root}", comma_separated(&organizations)));
+    }
+    if let Some(id) = query.integer("collaboration_id")? {
+        filters.when(format!(
+            "organization_id IN (SELECT organization_id FROM collaboration_organization
+             WHERE collaboration_id = {id}){or_root}"
+        ));
+    }
+    if let Some(user_id) = query.integer("user_id")? {
+        super::user::require_view(&hub, &caller, user_id).await?;
+        filters.integer("role.id IN (SELECT role_id FROM user_role WHERE user_id = ?)", Some(user_id));
+    }
+    filters.integer("role.id IN (SELECT role_id FROM role_rule WHERE rule_id = ?)", query.integer("rule_id")?);
+    filters.like("name", query.text("name"));
+    filters.like("description", query.text("description"));
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Role::from))
+}
+
+async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
+    let row = sqlx::query_as("SELECT * FROM role WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+    row.ok_or_else(|| HubError::NotFound(format!("Role with id={id} not found.")))
+}
+
+async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Role>, HubError> {
+    let own_id = caller.require_user()?;
+    let role = load(&hub, id).await?;
+    let is_own: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user_role WHERE role_id = ? AND user_id = ?")
+        .bind(id)
+        .bind(own_id)
+        .fetch_one(hub.store.reader())
+        .await?;
+    let may = is_own > 0
+        || match role.organization_id {
+            Some(owner) => caller.may_at_organization(Resource::Role, Operation::View, owner),
+            None => caller.reach(Resource::Role, Operation::View) >= Some(Reach::Organization),
+        };
+    if may { Ok(Json(role.into())) } else { Err(HubError::NotAllowed) }
+}
+
+fn check_role_name(name: &str, context: &()) -> garde::Result {
+    if DEFAULT_ROLES.iter().any(|role| role.name == name) {
+        return Err(garde::Error::new("Role name cannot be one of the default roles"));
+    }
+    super::check_name(name, context)
+}
+
+fn check_optional_role_name(name: &Option<String>, context: &()) -> garde::Result {
+    name.as_deref().map_or(Ok(()), |name| check_role_name(name, context))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewRole {
+    #[garde(custom(check_role_name))]
+    name: String,
+    #[garde(custom(check_optional_text))]
+    #[serde(default)]
+    description: Option<String>,
+    #[garde(skip)]
+    rules: Vec<i64>,
+    #[garde(skip)]
+    #[serde(default)]
+    organization_id: Option<i64>,
+}
+
+async fn create(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(new): Body<NewRole>,
+) -> Result<(StatusCode, Json<Role>), HubError> {
+    caller.require_user()?;
+    let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
+    if !caller.may_at_organization(Resource::Role, Operation::Create, organization_id) {
+        return Err(HubError::NotAllowed);
+    }
+    require_rules(&caller, &new.rules)?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let done = sqlx::query(
+        "INSERT INTO role (name, description, organization_id) SELECT ?, ?, id FROM organization WHERE id = ?",
+    )
+    .bind(&new.name)
+    .bind(new.description.unwrap_or_default())
+    .bind(organization_id)
+    .execute(&mut *transaction)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(HubError::NotFound(format!("Organization \"{organization_id}\" does not exist!")));
+    }
+    let id = done.last_insert_rowid();
+    set_rules(&mut transaction, id, &new.rules).await?;
+    transaction.commit().await?;
+    Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
+}
+
+async fn set_rules(connection: &mut SqliteConnection, role_id: i64, rules: &[i64]) -> Result<(), HubError> {
+    sqlx::query("DELETE FROM role_rule WHERE role_id = ?").bind(role_id).execute(&mut *connection).await?;
+    for rule_id in rules.iter().collect::<HashSet<_>>() {
+        sqlx::query("INSERT INTO role_rule (role_id, rule_id) VALUES (?, ?)")
+            .bind(role_id)
+            .bind(rule_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The role, if the caller may do this to it. Default roles belong to the program.
+async fn load_to_change(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
+    caller.require_user()?;
+    let role = load(hub, id).await?;
+    if role.is_default_role {
+        // Who may do it at all is told why not; others are told nothing more.
+        caller.require(Resource::Role, operation)?;
+        return Err(HubError::bad(format!("Role {} is a default role and cannot be edited or deleted.", role.name)));
+    }
+    match role.organization_id {
+        Some(owner) if caller.may_at_organization(Resource::Role, operation, owner) => Ok(role),
+        None if caller.reach(Resource::Role, operation) == Some(Reach::Everything) => Ok(role),
+        _ => Err(HubError::NotAllowed),
+    }
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct EditRole {
+    #[garde(custom(check_optional_role_name))]
+    #[serde(default)]
+    name: Option<String>,
+    #[garde(custom(check_optional_text))]
+    #[serde(default)]
+    description: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    rules: Option<Vec<i64>>,
+}
+
+async fn edit(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(edit): Body<EditRole>,
+) -> Result<Json<Role>, HubError> {
+    load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    if let Some(rules) = &edit.rules {
+        require_rules(&caller, rules)?;
+    }
+    let mut transaction = hub.store.writer().begin().await?;
+    sqlx::query("UPDATE role SET name = coalesce(?, name), description = coalesce(?, description) WHERE id = ?")
+        .bind(&edit.name)
+        .bind(&edit.description)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+    if let Some(rules) = &edit.rules {
+        set_rules(&mut transaction, id, rules).await?;
+    }
+    transaction.commit().await?;
+    hub.store.forget_authorities();
+    Ok(Json(load(&hub, id).await?.into()))
+}
+
+async fn remove(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Value>, HubError> {
+    load_to_change(&hub, &caller, id, Operation::Delete).await?;
+    let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
+    let mut transaction = hub.store.writer().begin().await?;
+    let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user_role WHERE role_id = ?")
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if users > 0 && !with_dependents {
+        return Err(HubError::bad(format!("Role {id} is assigned to users and cannot be deleted.")));
+    }
+    sqlx::query("DELETE FROM role WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    hub.store.forget_authorities();
+    Ok(message("Role removed from the database."))
+}
+
+async fn add_rule(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Path((id, rule_id)): Path<(i64, i64)>,
+) -> Result<(StatusCode, Json<Role>), HubError> {
+    load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    require_rules(&caller, &[rule_id])?;
+    sqlx::query("INSERT OR IGNORE INTO role_rule (role_id, rule_id) VALUES (?, ?)")
+        .bind(id)
+        .bind(rule_id)
+        .execute(hub.store.writer())
+        .await?;
+    hub.store.forget_authorities();
+    Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
+}
+
+async fn remove_rule(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Path((id, rule_id)): Path<(i64, i64)>,
+) -> Result<Json<Role>, HubError> {
+    load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    require_rules(&caller, &[rule_id])?;
+    sqlx::query("DELETE FROM role_rule WHERE role_id = ? AND rule_id = ?")
+        .bind(id)
+        .bind(rule_id)
+        .execute(hub.store.writer())
+        .await?;
+    hub.store.forget_authorities();
+    Ok(Json(load(&hub, id).await?.into()))
+}

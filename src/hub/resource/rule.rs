@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, response::Response, routing::get};
+use sqlx::FromRow;
+
+use super::Id;
+use crate::{
+    hub::{
+        HubError,
+        listing::{Filters, ListQuery, Listing},
+        permission::Caller,
+        server::{API_PATH, HubState},
+    },
+    protocol::wire::v4::{Included, Rule},
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new().route("/rule", get(list)).route("/rule/{id}", get(show))
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    resource: String,
+    scope: String,
+    operation: String,
+    description: String,
+}
+
+impl From<Row> for Rule {
+    fn from(row: Row) -> Rule {
+        Rule {
+            id: row.id,
+            name: row.resource,
+            description: Some(row.description),
+            scope: row.scope,
+            operation: row.operation,
+            users: Included::Address(format!("{API_PATH}/user?rule_id={}", row.id)),
+        }
+    }
+}
+
+/// Rules are the same for everybody; only whose they are is protected.
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let mut filters = Filters::default();
+    filters.like("resource", query.text("name"));
+    filters.text("operation = upper(?)", query.text("operation"));
+    filters.text("scope = upper(?)", query.text("scope"));
+    filters.integer("id IN (SELECT rule_id FROM role_rule WHERE role_id = ?)", query.integer("role_id")?);
+    if let Some(user_id) = query.integer("user_id")? {
+        super::user::require_view(&hub, &caller, user_id).await?;
+        filters.when(format!(
+            "id IN (SELECT rule_id FROM user_rule WHERE user_id = {user_id} UNION
+             SELECT rule_id FROM role_rule JOIN user_role USING (role_id) WHERE user_id = {user_id})"
+        ));
+    }
+    let listing = Listing {
+        from: "rule",
+        columns: "*",
+        sortable: &[("id", "id"), ("name", "resource"), ("scope", "scope"), ("operation", "operation")],
+        newest_first: false,
+    };
+    Ok(listing.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Rule::from))
+}
+
+async fn show(State(hub): State<Arc<HubState>>, _: Caller, Id(id): Id) -> Result<Json<Rule>, HubError> {
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM rule WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;
+    row.map(|row| Json(row.into())).ok_or_else(|| HubError::not_found("Rule", id))
+}

@@ -1,0 +1,291 @@
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, response::Response, routing::get};
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{Id, task};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        events::LOG_LIMIT,
+        listing::{Filters, ListQuery, Listing, comma_separated},
+        permission::{Caller, Reach, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{
+        domain::Operation,
+        status::Status,
+        timestamp,
+        wire::v4::{Included, Link, Run, RunNode, RunTask, Task},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new().route("/run", get(list)).route("/run/{id}", get(show).patch(report))
+}
+
+/// A run as it is stored, with its node.
+#[derive(FromRow)]
+pub struct Row {
+    pub id: i64,
+    pub task_id: i64,
+    pub organization_id: i64,
+    pub status: String,
+    pub input: String,
+    pub assigned_at: String,
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub log: Option<String>,
+    pub node_id: Option<i64>,
+    pub node_name: Option<String>,
+    pub node_ip: Option<String>,
+    pub node_online: Option<bool>,
+}
+
+const FROM: &str = "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
+    node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id";
+const COLUMNS: &str = "run.id, run.task_id, run.organization_id, run.status, input, assigned_at, started_at,
+    run.finished_at, log, node.id AS node_id, node.name AS node_name, node.ip AS node_ip,
+    node.online AS node_online";
+
+impl Row {
+    /// The wire form; with its task nested if that was asked for.
+    pub fn into_wire(self, task: Option<Task>) -> Run {
+        let node = match (self.node_id, self.node_name) {
+            (Some(id), Some(name)) => Some(RunNode {
+                id,
+                name,
+                ip: self.node_ip,
+                status: Some(if self.node_online == Some(true) { "online" } else { "offline" }.to_owned()),
+            }),
+            _ => None,
+        };
+        let all = &["GET", "PATCH", "DELETE"];
+        Run {
+            organization: Some(Link::new(API_PATH, "organization", self.organization_id, all)),
+            task: Some(match task {
+                Some(task) => RunTask::Task(Box::new(task)),
+                None => RunTask::Link(Link::new(API_PATH, "task", self.task_id, &["GET", "DELETE"])),
+            }),
+            results: Some(Link::new(API_PATH, "result", self.id, &["GET", "PATCH"])),
+            node,
+            ports: Vec::new(),
+            id: self.id,
+            input: Some(self.input),
+            assigned_at: Some(self.assigned_at),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            status: Status::from(self.status),
+            log: self.log,
+            cleanup_at: None,
+            blob_storage_used: false,
+        }
+    }
+}
+
+/// The filters that runs and results have in common, with what the caller may see.
+pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> {
+    let mut filters = Filters::default();
+    match caller.require(Resource::Run, Operation::View)? {
+        Reach::Everything => {}
+        Reach::Collaboration => filters.among("task.collaboration_id", &caller.authority.collaborations),
+        Reach::Organization => filters.when(format!(
+            "run.organization_id = {0} OR task.init_organization_id = {0}",
+            caller.authority.organization_id
+        )),
+        Reach::Own => filters.integer("task.init_user_id = ?", Some(caller.require_user()?)),
+    }
+    for (sql, name) in [
+        ("run.task_id = ?", "task_id"),
+        ("run.organization_id = ?", "organization_id"),
+        ("task.collaboration_id = ?", "collaboration_id"),
+        ("node.id = ?", "node_id"),
+    ] {
+        filters.integer(sql, query.integer(name)?);
+    }
+    for (column, name) in [("assigned_at", "assigned"), ("started_at", "started"), ("run.finished_at", "finished")] {
+        filters.text(&format!("{column} >= ?"), query.time(&format!("{name}_from"))?);
+        filters.text(&format!("{column} <= ?"), query.time(&format!("{name}_till"))?);
+    }
+    if query.text("state") == Some("open") {
+        filters.when("run.finished_at IS NULL");
+    }
+    Ok(filters)
+}
+
+const LISTING: Listing = Listing {
+    from: FROM,
+    columns: COLUMNS,
+    sortable: &[
+        ("id", "run.id"),
+        ("status", "run.status"),
+        ("assigned_at", "assigned_at"),
+        ("started_at", "started_at"),
+        ("finished_at", "run.finished_at"),
+        ("task_id", "run.task_id"),
+        ("organization_id", "run.organization_id"),
+    ],
+    newest_first: true,
+};
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let filters = filters(&caller, &query)?;
+    let with_task = query.includes("task");
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let mut tasks: Vec<Task> = Vec::new();
+    if with_task {
+        let ids: Vec<i64> = rows.rows.iter().map(|row| row.task_id).collect();
+        let of_runs: Vec<task::Row> =
+            sqlx::query_as(&format!("SELECT {} FROM task WHERE id IN ({})", task::COLUMNS, comma_separated(&ids)))
+                .fetch_all(hub.store.reader())
+                .await?;
+        tasks = of_runs.into_iter().map(Task::from).collect();
+    }
+    Ok(rows.answer(|row| {
+        let task = tasks.iter().find(|task| task.id == row.task_id).cloned();
+        row.into_wire(task)
+    }))
+}
+
+/// The runs of these tasks, oldest first.
+pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
+    let ids = comma_separated(task_ids);
+    Ok(sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.task_id IN ({ids}) ORDER BY run.id"))
+        .fetch_all(hub.store.reader())
+        .await?)
+}
+
+async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
+    let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.id = ?"))
+        .bind(id)
+        .fetch_optional(hub.store.writer())
+        .await?;
+    row.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))
+}
+
+async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Run>, HubError> {
+    let row = load(&hub, id).await?;
+    let task = task::load(&hub, row.task_id).await?;
+    // The organization that executes a run may see it as well as the one that asked for it.
+    let executes = row.organization_id == caller.authority.organization_id
+        && caller.reach(Resource::Run, Operation::View) >= Some(Reach::Organization);
+    if !executes && !task::may(&caller, Resource::Run, Operation::View, &task) {
+        return Err(HubError::NotAllowed);
+    }
+    let task = query.includes("task").then(|| {
+        let mut task = Task::from(task);
+        task.runs = Included::default();
+        task
+    });
+    Ok(Json(row.into_wire(task)))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    #[garde(custom(check_time))]
+    #[serde(default)]
+    started_at: Option<String>,
+    #[garde(custom(check_time))]
+    #[serde(default)]
+    finished_at: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    log: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    result: Option<String>,
+    #[garde(custom(check_status))]
+    #[serde(default)]
+    status: Option<Status>,
+}
+
+fn check_time(text: &Option<String>, _: &()) -> garde::Result {
+    match text {
+        Some(text) if timestamp::parse(text).is_none() => Err(garde::Error::new("Not a valid datetime.")),
+        _ => Ok(()),
+    }
+}
+
+fn check_status(status: &Option<Status>, _: &()) -> garde::Result {
+    match status {
+        Some(Status::Unknown(_)) => {
+            let names: Vec<String> = Status::known().map(String::from).collect();
+            Err(garde::Error::new(format!("Must be one of: {}.", names.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `PATCH /run/{id}`: a node reports what became of a run. Unlike the original, what is not sent is kept, so that a
+/// report of the status alone does not wipe log lines that were streamed before.
+async fn report(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(report): Body<Report>,
+) -> Result<Json<Run>, HubError> {
+    caller.require_node()?;
+    let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
+    let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
+    let mut transaction = hub.store.writer().begin().await?;
+    let place: Option<(i64, i64, i64, Option<String>)> = sqlx::query_as(
+        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at FROM run
+         JOIN task ON task.id = task_id WHERE run.id = ?",
+    )
+    .bind(id)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let (organization_id, collaboration_id, task_id, finished) =
+        place.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
+    if organization_id != caller.authority.organization_id || !caller.is_in_collaboration(collaboration_id) {
+        return Err(HubError::Unauthenticated("This is not your algorithm run to PATCH!"));
+    }
+    if finished.is_some() {
+        return Err(HubError::bad("Cannot update an already finished algorithm run!"));
+    }
+    sqlx::query(
+        "UPDATE run SET started_at = coalesce(?, started_at), finished_at = ?, log = coalesce(?, log),
+         result = coalesce(?, result), status = coalesce(?, status) WHERE id = ?",
+    )
+    .bind(time(&report.started_at))
+    .bind(time(&report.finished_at))
+    .bind(log)
+    .bind(&report.result)
+    .bind(report.status.as_ref().map(Status::as_str))
+    .bind(id)
+    .execute(&mut *transaction)
+    .await?;
+    if let Some(status) = report.status.as_ref().filter(|status| status.is_failure()) {
+        sqlx::query(
+            "UPDATE run SET status = ?, finished_at = ?, log = coalesce(nullif(log, ''), ?)
+             WHERE task_id = ? AND started_at IS NULL AND finished_at IS NULL AND id <> ?",
+        )
+        .bind(Status::Failed.as_str())
+        .bind(timestamp::now())
+        .bind(format!("Marked as failed because sibling run id={id} failed with status '{status}'."))
+        .bind(task_id)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    task::update_status(&mut transaction, task_id).await?;
+    transaction.commit().await?;
+    // After the change is stored, unlike the original: whoever asks now sees it.
+    hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": id})).await;
+    Ok(Json(load(&hub, id).await?.into_wire(None)))
+}
+
+/// The first bytes of a text, cut between characters.
+fn truncate(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}

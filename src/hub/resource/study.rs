@@ -1,0 +1,313 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::Response,
+    routing::{get, post},
+};
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{
+    Id, check_name, check_optional_name,
+    collaboration::{ById, check_optional_organization_ids, check_organization_ids, members_of},
+    is_taken, message,
+};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        listing::{Filters, ListQuery, Listing},
+        permission::{Caller, Reach, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{
+        domain::Operation,
+        wire::v4::{Included, Link, Organization, Study},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .route("/study", get(list).post(create))
+        .route("/study/{id}", get(show).patch(edit).delete(remove))
+        .route("/study/{id}/organization", post(add_organization).delete(remove_organization))
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    name: String,
+    collaboration_id: i64,
+}
+
+impl Row {
+    fn into_wire(self, organizations: Option<Vec<Organization>>) -> Study {
+        Study {
+            collaboration: Some(Link::new(
+                API_PATH,
+                "collaboration",
+                self.collaboration_id,
+                &["GET", "PATCH", "DELETE"],
+            )),
+            organizations: match organizations {
+                Some(organizations) => Included::Items(organizations),
+                None => Included::Address(format!("{API_PATH}/organization?study_id={}", self.id)),
+            },
+            tasks: format!("{API_PATH}/task?study_id={}", self.id),
+            id: self.id,
+            name: self.name,
+        }
+    }
+}
+
+const LISTING: Listing =
+    Listing { from: "study", columns: "*", sortable: &[("id", "study.id"), ("name", "name")], newest_first: false };
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    super::collaboration::refuse_containers(&caller)?;
+    let mut filters = Filters::default();
+    let reach = caller.require(Resource::Study, Operation::View)?;
+    let of_organization = "study.id IN (SELECT study_id FROM study_organization WHERE organization_id = ?)";
+    match reach {
+        Reach::Everything => {}
+        Reach::Collaboration => filters.among("collaboration_id", &caller.authority.collaborations),
+        _ => filters.integer(of_organization, Some(caller.authority.organization_id)),
+    }
+    filters.like("name", query.text("name"));
+    filters.integer("collaboration_id = ?", query.integer("collaboration_id")?);
+    filters.integer(of_organization, query.integer("organization_id")?);
+    let with_organizations = query.includes("organizations");
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
+    let mut members = if with_organizations { members_of(&hub, "study", &ids).await? } else { BTreeMap::new() };
+    Ok(rows.answer(|row| {
+        let organizations = with_organizations.then(|| members.remove(&row.id).unwrap_or_default());
+        row.into_wire(organizations)
+    }))
+}
+
+/// The study, if the caller may do this to it.
+async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
+    let row: Option<Row> =
+        sqlx::query_as("SELECT * FROM study WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+    let row = row.ok_or_else(|| HubError::NotFound(format!("Study with id={id} not found")))?;
+    let may = match caller.require(Resource::Study, operation)? {
+        Reach::Everything => true,
+        Reach::Collaboration => caller.is_in_collaboration(row.collaboration_id),
+        _ => {
+            let member: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM study_organization WHERE study_id = ? AND organization_id = ?",
+            )
+            .bind(id)
+            .bind(caller.authority.organization_id)
+            .fetch_one(hub.store.reader())
+            .await?;
+            member > 0
+        }
+    };
+    if may { Ok(row) } else { Err(HubError::NotAllowed) }
+}
+
+async fn with_members(hub: &HubState, row: Row) -> Result<Study, HubError> {
+    let members = members_of(hub, "study", &[row.id]).await?.remove(&row.id).unwrap_or_default();
+    Ok(row.into_wire(Some(members)))
+}
+
+async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Study>, HubError> {
+    let row = load(&hub, &caller, id, Operation::View).await?;
+    match query.includes("organizations") {
+        true => Ok(Json(with_members(&hub, row).await?)),
+        false => Ok(Json(row.into_wire(None))),
+    }
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewStudy {
+    #[garde(custom(check_name))]
+    name: String,
+    #[garde(range(min = 1))]
+    collaboration_id: i64,
+    #[garde(custom(|ids: &Vec<i64>, context: &()| check_organization_ids(ids, context)))]
+    organization_ids: Vec<i64>,
+}
+
+async fn create(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(new): Body<NewStudy>,
+) -> Result<(StatusCode, Json<Study>), HubError> {
+    caller.require_user()?;
+    match caller.require(Resource::Study, Operation::Create)? {
+        Reach::Everything => {}
+        Reach::Collaboration if caller.is_in_collaboration(new.collaboration_id) => {}
+        _ => return Err(HubError::NotAllowed),
+    }
+    let mut transaction = hub.store.writer().begin().await?;
+    let done = sqlx::query("INSERT INTO study (name, collaboration_id) SELECT ?, id FROM collaboration WHERE id = ?")
+        .bind(&new.name)
+        .bind(new.collaboration_id)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| taken(error, &new.name))?;
+    if done.rows_affected() == 0 {
+        return Err(HubError::NotFound(format!("Collaboration id={} not found!", new.collaboration_id)));
+    }
+    let id = done.last_insert_rowid();
+    set_organizations(&mut transaction, id, new.collaboration_id, &new.organization_ids).await?;
+    transaction.commit().await?;
+    let row = Row { id, name: new.name, collaboration_id: new.collaboration_id };
+    Ok((StatusCode::CREATED, Json(with_members(&hub, row).await?)))
+}
+
+fn taken(error: sqlx::Error, name: &str) -> HubError {
+    match is_taken(&error) {
+        true => HubError::field("name", format!("Study with name '{name}' already exists!")),
+        false => error.into(),
+    }
+}
+
+async fn set_organizations(
+    connection: &mut SqliteConnection,
+    id: i64,
+    collaboration_id: i64,
+    organizations: &[i64],
+) -> Result<(), HubError> {
+    sqlx::query("DELETE FROM study_organization WHERE study_id = ?").bind(id).execute(&mut *connection).await?;
+    for organization_id in organizations {
+        let done = sqlx::query(
+            "INSERT OR IGNORE INTO study_organization (study_id, organization_id) SELECT ?, organization_id
+             FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?",
+        )
+        .bind(id)
+        .bind(collaboration_id)
+        .bind(organization_id)
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(HubError::field("organization_ids", "Not all organizations are part of the collaboration!"));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct EditStudy {
+    #[garde(custom(check_optional_name))]
+    #[serde(default)]
+    name: Option<String>,
+    /// Accepted and without effect, as in the original.
+    #[garde(skip)]
+    #[serde(default, rename = "collaboration_id")]
+    _collaboration_id: Option<i64>,
+    #[garde(custom(check_optional_organization_ids))]
+    #[serde(default)]
+    organization_ids: Option<Vec<i64>>,
+}
+
+async fn edit(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(edit): Body<EditStudy>,
+) -> Result<Json<Study>, HubError> {
+    caller.require_user()?;
+    let mut row = load(&hub, &caller, id, Operation::Edit).await?;
+    let mut transaction = hub.store.writer().begin().await?;
+    if let Some(name) = edit.name {
+        sqlx::query("UPDATE study SET name = ? WHERE id = ?")
+            .bind(&name)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| taken(error, &name))?;
+        row.name = name;
+    }
+    if let Some(organizations) = &edit.organization_ids {
+        set_organizations(&mut transaction, id, row.collaboration_id, organizations).await?;
+    }
+    transaction.commit().await?;
+    Ok(Json(with_members(&hub, row).await?))
+}
+
+async fn remove(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Value>, HubError> {
+    caller.require_user()?;
+    load(&hub, &caller, id, Operation::Delete).await?;
+    let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
+    let mut transaction = hub.store.writer().begin().await?;
+    let tasks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE study_id = ?")
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if tasks > 0 && !with_dependents {
+        return Err(HubError::bad(format!(
+            "Study id={id} has {tasks} tasks. Please delete them separately or set delete_dependents=True"
+        )));
+    }
+    sqlx::query("DELETE FROM task WHERE study_id = ?").bind(id).execute(&mut *transaction).await?;
+    sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(message(format!("Study id={id} successfully deleted")))
+}
+
+async fn members(hub: &HubState, id: i64) -> Result<Vec<Organization>, HubError> {
+    Ok(members_of(hub, "study", &[id]).await?.remove(&id).unwrap_or_default())
+}
+
+async fn add_organization(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(member): Body<ById>,
+) -> Result<Json<Vec<Organization>>, HubError> {
+    caller.require_user()?;
+    let row = load(&hub, &caller, id, Operation::Edit).await?;
+    let done = sqlx::query(
+        "INSERT OR REPLACE INTO study_organization (study_id, organization_id) SELECT ?, organization_id
+         FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?",
+    )
+    .bind(id)
+    .bind(row.collaboration_id)
+    .bind(member.id)
+    .execute(hub.store.writer())
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(HubError::bad("Organization is not a member of the collaboration!"));
+    }
+    Ok(Json(members(&hub, id).await?))
+}
+
+async fn remove_organization(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(member): Body<ById>,
+) -> Result<Json<Vec<Organization>>, HubError> {
+    caller.require_user()?;
+    load(&hub, &caller, id, Operation::Edit).await?;
+    let done = sqlx::query("DELETE FROM study_organization WHERE study_id = ? AND organization_id = ?")
+        .bind(id)
+        .bind(member.id)
+        .execute(hub.store.writer())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(HubError::NotFound(format!("Organization with id={} is not found", member.id)));
+    }
+    Ok(Json(members(&hub, id).await?))
+}

@@ -1,0 +1,151 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, response::Response};
+
+use super::{COLUMNS, Row, load, may};
+use crate::{
+    hub::{
+        HubError,
+        listing::{Filters, ListQuery, Listing},
+        permission::{Caller, Reach, Resource},
+        resource::{Id, result, run},
+        server::HubState,
+    },
+    protocol::{
+        domain::Operation,
+        status::Status,
+        wire::v4::{Included, ResultItem, Run, Task, TaskStatus},
+    },
+};
+
+const LISTING: Listing = Listing {
+    from: "task",
+    columns: COLUMNS,
+    sortable: &[
+        ("id", "task.id"),
+        ("name", "task.name"),
+        ("created_at", "task.created_at"),
+        ("finished_at", "task.finished_at"),
+        ("status", "task.status"),
+        ("image", "task.image"),
+        ("job_id", "task.job_id"),
+        ("init_user_id", "task.init_user_id"),
+        ("collaboration_id", "task.collaboration_id"),
+    ],
+    newest_first: true,
+};
+
+/// `GET /task`
+pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let mut filters = Filters::default();
+    let reach = caller.require(Resource::Task, Operation::View)?;
+    match reach {
+        Reach::Everything => {}
+        Reach::Collaboration => filters.among("task.collaboration_id", &caller.authority.collaborations),
+        Reach::Organization => {
+            filters.integer("task.init_organization_id = ?", Some(caller.authority.organization_id));
+        }
+        Reach::Own => filters.integer("task.init_user_id = ?", Some(caller.require_user()?)),
+    }
+    for (sql, name) in [
+        ("task.collaboration_id = ?", "collaboration_id"),
+        ("task.init_organization_id = ?", "init_org_id"),
+        ("task.init_user_id = ?", "init_user_id"),
+        ("task.study_id = ?", "study_id"),
+        ("task.parent_id = ?", "parent_id"),
+        ("task.job_id = ?", "job_id"),
+        ("task.store_id = ?", "store_id"),
+        ("task.id IN (SELECT task_id FROM run WHERE run.id = ?)", "run_id"),
+    ] {
+        filters.integer(sql, query.integer(name)?);
+    }
+    for (column, name) in [("task.name", "name"), ("task.image", "image"), ("task.description", "description")] {
+        filters.like(column, query.text(name));
+    }
+    filters.text("EXISTS (SELECT 1 FROM task_database WHERE task_id = task.id AND label = ?)", query.text("database"));
+    filters.text("task.status = ?", query.text("status"));
+    if let Some(user_created) = query.flag("is_user_created")? {
+        filters.when(if user_created { "task.parent_id IS NULL" } else { "task.parent_id IS NOT NULL" });
+    }
+    let (with_runs, with_results) = (query.includes("runs"), query.includes("results"));
+    if with_runs || with_results {
+        require_runs(&caller, reach)?;
+    }
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
+    let mut runs = if with_runs { runs_of(&hub, &ids).await? } else { BTreeMap::new() };
+    let mut results = if with_results { results_of(&hub, &ids).await? } else { BTreeMap::new() };
+    Ok(rows.answer(|row| {
+        let id = row.id;
+        let mut task = Task::from(row);
+        if with_runs {
+            task.runs = Included::Items(runs.remove(&id).unwrap_or_default());
+        }
+        if with_results {
+            task.results = Included::Items(results.remove(&id).unwrap_or_default());
+        }
+        task
+    }))
+}
+
+/// Runs hold inputs, logs and results: whoever sees more tasks than runs may not include them.
+fn require_runs(caller: &Caller, tasks: Reach) -> Result<(), HubError> {
+    match caller.reach(Resource::Run, Operation::View) {
+        Some(runs) if runs >= tasks => Ok(()),
+        _ => Err(HubError::Unauthenticated("You lack the permission to view the results of all these tasks!")),
+    }
+}
+
+async fn runs_of(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<Run>>, HubError> {
+    let mut by_task: BTreeMap<i64, Vec<Run>> = BTreeMap::new();
+    for row in run::of_tasks(hub, ids).await? {
+        by_task.entry(row.task_id).or_default().push(row.into_wire(None));
+    }
+    Ok(by_task)
+}
+
+async fn results_of(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ResultItem>>, HubError> {
+    let mut by_task: BTreeMap<i64, Vec<ResultItem>> = BTreeMap::new();
+    for row in result::of_tasks(hub, ids).await? {
+        by_task.entry(row.task_id).or_default().push(row.into());
+    }
+    Ok(by_task)
+}
+
+/// `GET /task/{id}`
+pub async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Task>, HubError> {
+    let row = load(&hub, id).await?;
+    if !may(&caller, Resource::Task, Operation::View, &row) {
+        return Err(HubError::NotAllowed);
+    }
+    let (with_runs, with_results) = (query.includes("runs"), query.includes("results"));
+    if (with_runs || with_results) && !may(&caller, Resource::Run, Operation::View, &row) {
+        return Err(HubError::Unauthenticated("You lack the permission to view results for this task!"));
+    }
+    let mut task = Task::from(row);
+    if with_runs {
+        task.runs = Included::Items(runs_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());
+    }
+    if with_results {
+        task.results = Included::Items(results_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());
+    }
+    Ok(Json(task))
+}
+
+/// `GET /task/{id}/status`
+pub async fn status(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<TaskStatus>, HubError> {
+    let row = load(&hub, id).await?;
+    if !may(&caller, Resource::Task, Operation::View, &row) {
+        return Err(HubError::NotAllowed);
+    }
+    Ok(Json(TaskStatus { status: Status::from(row.status) }))
+}

@@ -1,0 +1,233 @@
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
+use garde::Validate;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::password::verify_password;
+use crate::{
+    hub::{
+        HubError, authentication,
+        body::Body,
+        permission::Caller,
+        server::{API_PATH, HubState},
+        token::{Claims, ClientType, ContainerSubject, Purpose, Subject},
+    },
+    protocol::{
+        timestamp,
+        wire::v4::{ContainerToken, Tokens},
+    },
+};
+
+/// After this many wrong passwords in a row an account is locked …
+const FAILURES_UNTIL_LOCK: i64 = 5;
+/// … for this long after the last one, in minutes.
+const LOCK_MINUTES: i64 = 15;
+/// One answer for an unknown user, a wrong password and a locked account.
+const FAILED: HubError = HubError::Unauthenticated("Failed to login");
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .route("/token/user", post(sign_in_user))
+        .route("/token/user/validate", post(validate_user))
+        .route("/token/node", post(sign_in_node))
+        .route("/token/refresh", post(refresh))
+        .route("/token/container", post(container))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct UserCredentials {
+    #[garde(length(chars, min = 1, max = 128))]
+    username: String,
+    #[garde(skip)]
+    password: SecretString,
+    #[garde(inner(length(chars, max = 10)))]
+    #[serde(default)]
+    mfa_code: Option<String>,
+}
+
+async fn sign_in_user(
+    State(hub): State<Arc<HubState>>,
+    Body(credentials): Body<UserCredentials>,
+) -> Result<Json<Tokens>, HubError> {
+    // There is no second factor here yet; a code that is sent is ignored, as the original does without one.
+    let _ = credentials.mfa_code;
+    let account: Option<(i64, String, i64, Option<String>)> =
+        sqlx::query_as("SELECT id, password_hash, failed_sign_ins, last_failed_sign_in FROM user WHERE username = ?")
+            .bind(&credentials.username)
+            .fetch_optional(hub.store.writer())
+            .await?;
+    let hash = account.as_ref().map(|(_, hash, ..)| hash.clone());
+    let right = verify_password(&hub, credentials.password, hash).await?;
+    let Some((id, _, failures, last_failure)) = account else { return Err(FAILED) };
+    let lock_end =
+        last_failure.as_deref().and_then(timestamp::parse).map(|last| last + SignedDuration::from_mins(LOCK_MINUTES));
+    let lock_is_over = lock_end.is_none_or(|end| end <= Timestamp::now());
+    if failures >= FAILURES_UNTIL_LOCK && !lock_is_over {
+        return Err(FAILED);
+    }
+    if !right {
+        let failures = if failures >= FAILURES_UNTIL_LOCK { 1 } else { failures + 1 };
+        sqlx::query("UPDATE user SET failed_sign_ins = ?, last_failed_sign_in = ? WHERE id = ?")
+            .bind(failures)
+            .bind(timestamp::now())
+            .bind(id)
+            .execute(hub.store.writer())
+            .await?;
+        return Err(FAILED);
+    }
+    sqlx::query("UPDATE user SET failed_sign_ins = 0, last_failed_sign_in = NULL, last_seen = ? WHERE id = ?")
+        .bind(timestamp::now())
+        .bind(id)
+        .execute(hub.store.writer())
+        .await?;
+    Ok(Json(issue(&hub, ClientType::User, id).await?))
+}
+
+/// A pair of tokens for a user or a node.
+async fn issue(hub: &HubState, client_type: ClientType, id: i64) -> Result<Tokens, HubError> {
+    let roles: Vec<String> = match client_type {
+        ClientType::User => {
+            sqlx::query_scalar("SELECT name FROM role JOIN user_role ON role_id = role.id WHERE user_id = ? ORDER BY 1")
+                .bind(id)
+                .fetch_all(hub.store.reader())
+                .await?
+        }
+        _ => vec!["node".to_owned()],
+    };
+    let access = hub.tokens.sign(Subject::Id(id), client_type, Purpose::Access, roles.clone())?;
+    let refresh = hub.tokens.sign(Subject::Id(id), client_type, Purpose::Refresh, roles)?;
+    let url = |resource: &str| Some(format!("{API_PATH}/{resource}/{id}"));
+    Ok(Tokens {
+        access_token: access,
+        refresh_token: refresh,
+        refresh_url: format!("{API_PATH}/token/refresh"),
+        user_url: if client_type == ClientType::User { url("user") } else { None },
+        node_url: if client_type == ClientType::Node { url("node") } else { None },
+    })
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NodeCredentials {
+    #[garde(custom(check_api_key))]
+    api_key: String,
+}
+
+fn check_api_key(key: &str, _: &()) -> garde::Result {
+    Uuid::parse_str(key).map(drop).map_err(|_| garde::Error::new("API key is not a valid UUID"))
+}
+
+/// How an API key is stored.
+pub fn hash_api_key(key: &str) -> Vec<u8> {
+    Sha256::digest(key.trim().to_ascii_lowercase().as_bytes()).to_vec()
+}
+
+async fn sign_in_node(
+    State(hub): State<Arc<HubState>>,
+    Body(credentials): Body<NodeCredentials>,
+) -> Result<Json<Tokens>, HubError> {
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM node WHERE api_key_hash = ?")
+        .bind(hash_api_key(&credentials.api_key))
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let id = id.ok_or(HubError::Unauthenticated("Api key is not recognized!"))?;
+    Ok(Json(issue(&hub, ClientType::Node, id).await?))
+}
+
+async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result<Json<Tokens>, HubError> {
+    let claims: Claims = hub.tokens.check(authentication::bearer(&headers)?, Purpose::Refresh)?;
+    // Somebody who was removed meanwhile gets no new token.
+    authentication::caller_of(&hub, &claims).await?;
+    match claims.sub {
+        Subject::Id(id) => Ok(Json(issue(&hub, claims.client_type, id).await?)),
+        Subject::Container(_) => Err(HubError::WrongClient("users and nodes")),
+    }
+}
+
+async fn validate_user(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {
+    let id = caller.require_user()?;
+    let (username, email, organization_id): (String, String, i64) =
+        sqlx::query_as("SELECT username, email, organization_id FROM user WHERE id = ?")
+            .bind(id)
+            .fetch_one(hub.store.reader())
+            .await?;
+    Ok(Json(json!({"msg": "Token is valid", "user_id": id, "username": username, "email": email,
+        "organization_id": organization_id})))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct ContainerRequest {
+    #[garde(range(min = 1))]
+    task_id: i64,
+    #[garde(length(min = 1))]
+    image: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct ContainerTask {
+    image: String,
+    collaboration_id: i64,
+    study_id: Option<i64>,
+    store_id: Option<i64>,
+    open_runs: i64,
+}
+
+async fn container(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(request): Body<ContainerRequest>,
+) -> Result<Json<ContainerToken>, HubError> {
+    let node_id = caller.require_node()?;
+    let organization_id = caller.authority.organization_id;
+    let task: ContainerTask = sqlx::query_as(
+        "SELECT image, collaboration_id, study_id, store_id,
+                (SELECT COUNT(*) FROM run WHERE task_id = task.id AND organization_id = ? AND finished_at IS NULL)
+                AS open_runs
+         FROM task WHERE id = ?",
+    )
+    .bind(organization_id)
+    .bind(request.task_id)
+    .fetch_optional(hub.store.reader())
+    .await?
+    .ok_or_else(|| HubError::bad("Parent task does not exist!"))?;
+    if !caller.is_in_collaboration(task.collaboration_id) {
+        return Err(HubError::Unauthenticated("You are not within the collaboration"));
+    }
+    if task.image != request.image {
+        return Err(HubError::Unauthenticated("Image and task do no match"));
+    }
+    // Stricter than the original: the node itself must have a run of the task to do.
+    if task.open_runs == 0 {
+        return Err(HubError::bad("Task is already finished!"));
+    }
+    let labels: Vec<String> = sqlx::query_scalar("SELECT label FROM task_database WHERE task_id = ? ORDER BY position")
+        .bind(request.task_id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    let subject = ContainerSubject {
+        client_type: "container".to_owned(),
+        node_id,
+        organization_id,
+        collaboration_id: task.collaboration_id,
+        study_id: task.study_id,
+        store_id: task.store_id,
+        task_id: request.task_id,
+        image: task.image,
+        databases: labels.into_iter().map(|label| json!({"label": label})).collect(),
+    };
+    let container_token = hub.tokens.sign(
+        Subject::Container(Box::new(subject)),
+        ClientType::Container,
+        Purpose::Access,
+        vec!["container".to_owned()],
+    )?;
+    Ok(Json(ContainerToken { container_token }))
+}

@@ -1,0 +1,402 @@
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use garde::Validate;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{Id, hash_password, is_taken, message, password::check_new_password, role};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        listing::{Filters, ListQuery, Listing},
+        permission::{Caller, Reach, Resource},
+        server::{API_PATH, HubState},
+    },
+    protocol::{
+        domain::Operation,
+        wire::v4::{Included, Link, Permissions, User},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new().route("/user", get(list).post(create)).route("/user/{id}", get(show).patch(edit).delete(remove))
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    username: String,
+    email: String,
+    firstname: String,
+    lastname: String,
+    organization_id: i64,
+    last_seen: Option<String>,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> User {
+        let address = |resource: &str| format!("{API_PATH}/{resource}?user_id={}", row.id);
+        let organization = Link::new(API_PATH, "organization", row.organization_id, &["GET", "PATCH", "DELETE"]);
+        User {
+            roles: Included::Address(address("role")),
+            rules: Included::Address(address("rule")),
+            id: row.id,
+            kind: "user".to_owned(),
+            username: row.username,
+            firstname: Some(row.firstname),
+            lastname: Some(row.lastname),
+            email: Some(row.email),
+            ip: None,
+            last_seen: row.last_seen,
+            status: None,
+            last_email_failed_login_sent: None,
+            last_email_recover_password_sent: None,
+            organization: Some(organization),
+            permissions: None,
+        }
+    }
+}
+
+const LISTING: Listing = Listing {
+    from: "user",
+    columns: "*",
+    sortable: &[
+        ("id", "user.id"),
+        ("username", "username"),
+        ("firstname", "firstname"),
+        ("lastname", "lastname"),
+        ("email", "email"),
+        ("last_seen", "last_seen"),
+    ],
+    newest_first: false,
+};
+
+async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    let own_id = caller.require_user()?;
+    let mut filters = Filters::default();
+    match caller.reach(Resource::User, Operation::View) {
+        Some(Reach::Everything) => {}
+        Some(Reach::Collaboration) => filters.among("organization_id", &caller.authority.organizations),
+        Some(Reach::Organization) => filters.integer("organization_id = ?", Some(caller.authority.organization_id)),
+        _ => filters.integer("user.id = ?", Some(own_id)),
+    }
+    for name in ["username", "firstname", "lastname", "email"] {
+        filters.like(name, query.text(name));
+    }
+    if let Some(organization_id) = query.integer("organization_id")? {
+        if !caller.may_at_organization(Resource::User, Operation::View, organization_id) {
+            return Err(HubError::NotAllowed);
+        }
+        filters.integer("organization_id = ?", Some(organization_id));
+    }
+    if let Some(id) = query.integer("collaboration_id")? {
+        match caller.require(Resource::User, Operation::View)? {
+            Reach::Everything => {}
+            Reach::Collaboration if caller.is_in_collaboration(id) => {}
+            _ => return Err(HubError::NotAllowed),
+        }
+        filters.integer(
+            "organization_id IN (SELECT organization_id FROM collaboration_organization WHERE collaboration_id = ?)",
+            Some(id),
+        );
+    }
+    filters.integer("user.id IN (SELECT user_id FROM user_role WHERE role_id = ?)", query.integer("role_id")?);
+    filters.integer("user.id IN (SELECT user_id FROM user_rule WHERE rule_id = ?)", query.integer("rule_id")?);
+    filters.text("last_seen >= ?", query.time("last_seen_from")?);
+    filters.text("last_seen <= ?", query.time("last_seen_till")?);
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(User::from))
+}
+
+async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
+    let row = sqlx::query_as("SELECT * FROM user WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;
+    row.ok_or_else(|| HubError::NotFound(format!("user id={id} is not found")))
+}
+
+/// An error unless the caller may see this user.
+pub async fn require_view(hub: &HubState, caller: &Caller, id: i64) -> Result<(), HubError> {
+    let row = load(hub, id).await?;
+    let may = caller.user_id() == Some(id)
+        || caller.may_at_organization(Resource::User, Operation::View, row.organization_id);
+    if may { Ok(()) } else { Err(HubError::NotAllowed) }
+}
+
+async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<User>, HubError> {
+    caller.require_user()?;
+    require_view(&hub, &caller, id).await?;
+    let mut user = User::from(load(&hub, id).await?);
+    if query.flag("include_permissions")?.unwrap_or(false) {
+        let authority = hub.store.authority_of_user(id).await?.ok_or_else(|| HubError::not_found("user", id))?;
+        let roles = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ? ORDER BY 1");
+        let rules = sqlx::query_scalar(
+            "SELECT rule_id FROM user_rule WHERE user_id = ?1 UNION
+             SELECT rule_id FROM role_rule JOIN user_role USING (role_id) WHERE user_id = ?1 ORDER BY 1",
+        );
+        user.permissions = Some(Permissions {
+            roles: roles.bind(id).fetch_all(hub.store.reader()).await?,
+            rules: rules.bind(id).fetch_all(hub.store.reader()).await?,
+            orgs_in_collabs: authority.organizations.clone(),
+        });
+    }
+    Ok(Json(user))
+}
+
+fn check_username(name: &str, _: &()) -> garde::Result {
+    let mut characters = name.chars();
+    let valid = (3..=128).contains(&name.len())
+        && characters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && characters.all(|other| other.is_ascii_alphanumeric() || matches!(other, '.' | '_' | '-'));
+    if valid {
+        return Ok(());
+    }
+    Err(garde::Error::new(format!(
+        "Username {name} is invalid. Only letters, numbers, hyphens and underscores are allowed, and it should start \
+         with a letter."
+    )))
+}
+
+fn check_optional_username(name: &Option<String>, context: &()) -> garde::Result {
+    name.as_deref().map_or(Ok(()), |name| check_username(name, context))
+}
+
+fn check_email(email: &str, _: &()) -> garde::Result {
+    let valid = email.len() <= 254
+        && !email.contains(char::is_whitespace)
+        && email.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty() && !host.contains('@') && host.split('.').all(|part| !part.is_empty())
+        });
+    if valid { Ok(()) } else { Err(garde::Error::new("Not a valid email address.")) }
+}
+
+fn check_optional_email(email: &Option<String>, context: &()) -> garde::Result {
+    email.as_deref().map_or(Ok(()), |email| check_email(email, context))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewUser {
+    #[garde(custom(check_username))]
+    username: String,
+    #[garde(custom(check_new_password))]
+    password: SecretString,
+    #[garde(custom(check_email))]
+    email: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    firstname: String,
+    #[garde(length(chars, max = 128))]
+    #[serde(default)]
+    lastname: String,
+    #[garde(skip)]
+    #[serde(default)]
+    organization_id: Option<i64>,
+    #[garde(skip)]
+    #[serde(default)]
+    roles: Vec<i64>,
+    #[garde(skip)]
+    #[serde(default)]
+    rules: Vec<i64>,
+}
+
+async fn create(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(new): Body<NewUser>,
+) -> Result<(StatusCode, Json<User>), HubError> {
+    caller.require_user()?;
+    let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
+    if !caller.may_at_organization(Resource::User, Operation::Create, organization_id) {
+        return Err(HubError::NotAllowed);
+    }
+    role::require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
+    let hash = hash_password(new.password).await?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let id = sqlx::query(
+        "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
+         SELECT ?, ?, ?, ?, ?, id FROM organization WHERE id = ?",
+    )
+    .bind(&new.username)
+    .bind(hash)
+    .bind(&new.email)
+    .bind(&new.firstname)
+    .bind(&new.lastname)
+    .bind(organization_id)
+    .execute(&mut *transaction)
+    .await
+    .map_err(taken)?;
+    if id.rows_affected() == 0 {
+        return Err(HubError::NotFound("Organization does not exist.".to_owned()));
+    }
+    let id = id.last_insert_rowid();
+    set_roles(&mut transaction, id, &new.roles).await?;
+    set_rules(&mut transaction, id, &new.rules).await?;
+    transaction.commit().await?;
+    hub.store.forget_authorities();
+    Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
+}
+
+fn taken(error: sqlx::Error) -> HubError {
+    match is_taken(&error) {
+        true if error.to_string().contains("email") => HubError::field("email", "email already exists."),
+        true => HubError::field("username", "username already exists."),
+        false => error.into(),
+    }
+}
+
+async fn load_written(hub: &HubState, id: i64) -> Result<Row, HubError> {
+    Ok(sqlx::query_as("SELECT * FROM user WHERE id = ?").bind(id).fetch_one(hub.store.writer()).await?)
+}
+
+async fn set_roles(connection: &mut SqliteConnection, user_id: i64, roles: &[i64]) -> Result<(), HubError> {
+    sqlx::query("DELETE FROM user_role WHERE user_id = ?").bind(user_id).execute(&mut *connection).await?;
+    for role_id in roles {
+        sqlx::query("INSERT OR IGNORE INTO user_role (user_id, role_id) VALUES (?, ?)")
+            .bind(user_id)
+            .bind(role_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn set_rules(connection: &mut SqliteConnection, user_id: i64, rules: &[i64]) -> Result<(), HubError> {
+    sqlx::query("DELETE FROM user_rule WHERE user_id = ?").bind(user_id).execute(&mut *connection).await?;
+    for rule_id in rules {
+        sqlx::query("INSERT OR IGNORE INTO user_rule (user_id, rule_id) VALUES (?, ?)")
+            .bind(user_id)
+            .bind(rule_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct EditUser {
+    #[garde(custom(check_optional_username))]
+    #[serde(default)]
+    username: Option<String>,
+    #[garde(custom(check_optional_email))]
+    #[serde(default)]
+    email: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    firstname: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    lastname: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    password: Option<SecretString>,
+    /// Accepted and without effect, as in the original.
+    #[garde(skip)]
+    #[serde(default, rename = "organization_id")]
+    _organization_id: Option<i64>,
+    #[garde(skip)]
+    #[serde(default)]
+    roles: Option<Vec<i64>>,
+    #[garde(skip)]
+    #[serde(default)]
+    rules: Option<Vec<i64>>,
+}
+
+async fn edit(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(edit): Body<EditUser>,
+) -> Result<Json<User>, HubError> {
+    let own_id = caller.require_user()?;
+    let row = load(&hub, id).await?;
+    let is_self = own_id == id && caller.reach(Resource::User, Operation::Edit).is_some();
+    if !is_self && !caller.may_at_organization(Resource::User, Operation::Edit, row.organization_id) {
+        return Err(HubError::NotAllowed);
+    }
+    if edit.password.is_some() {
+        return Err(HubError::field("password", "You cannot change your password here!"));
+    }
+    if edit.username.as_ref().is_some_and(|name| *name != row.username && own_id != id) {
+        return Err(HubError::field("username", "You cannot change the username of another user"));
+    }
+    if own_id == id && (edit.roles.is_some() || edit.rules.is_some()) {
+        return Err(HubError::Unauthenticated("You can't changes your own roles!"));
+    }
+    // Neither give nor take what oneself does not have (CVE-2024-32969).
+    let present_roles: Vec<i64> = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ?")
+        .bind(id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    let present_rules: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM user_rule WHERE user_id = ?")
+        .bind(id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    let changed = |present: Vec<i64>, wanted: &Option<Vec<i64>>| -> Vec<i64> {
+        let Some(wanted) = wanted else { return Vec::new() };
+        let removed = present.iter().filter(|id| !wanted.contains(id));
+        removed.chain(wanted.iter().filter(|id| !present.contains(id))).copied().collect()
+    };
+    let (roles, rules) = (changed(present_roles, &edit.roles), changed(present_rules, &edit.rules));
+    role::require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
+    let mut transaction = hub.store.writer().begin().await?;
+    sqlx::query(
+        "UPDATE user SET username = coalesce(?, username), email = coalesce(?, email),
+         firstname = coalesce(?, firstname), lastname = coalesce(?, lastname) WHERE id = ?",
+    )
+    .bind(&edit.username)
+    .bind(&edit.email)
+    .bind(&edit.firstname)
+    .bind(&edit.lastname)
+    .bind(id)
+    .execute(&mut *transaction)
+    .await
+    .map_err(taken)?;
+    if let Some(roles) = &edit.roles {
+        set_roles(&mut transaction, id, roles).await?;
+    }
+    if let Some(rules) = &edit.rules {
+        set_rules(&mut transaction, id, rules).await?;
+    }
+    transaction.commit().await?;
+    hub.store.forget_authorities();
+    Ok(Json(load_written(&hub, id).await?.into()))
+}
+
+async fn remove(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    query: ListQuery,
+) -> Result<Json<Value>, HubError> {
+    let own_id = caller.require_user()?;
+    let row = load(&hub, id).await?;
+    let is_self = own_id == id && caller.reach(Resource::User, Operation::Delete).is_some();
+    if !is_self && !caller.may_at_organization(Resource::User, Operation::Delete, row.organization_id) {
+        return Err(HubError::NotAllowed);
+    }
+    let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
+    let mut transaction = hub.store.writer().begin().await?;
+    let tasks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE init_user_id = ?")
+        .bind(id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if tasks > 0 && !with_dependents {
+        return Err(HubError::bad(format!(
+            "User has created {tasks} tasks. Please delete those first, or set the `delete_dependents` parameter to \
+             true to delete them automatically together with this user."
+        )));
+    }
+    sqlx::query("DELETE FROM task WHERE init_user_id = ?").bind(id).execute(&mut *transaction).await?;
+    sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    hub.store.forget_authorities();
+    Ok(message(format!("user id={id} is removed from the database")))
+}

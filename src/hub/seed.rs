@@ -1,0 +1,111 @@
+//! What is written into a hub from outside its API: the first account, and the world of the demo.
+
+use secrecy::SecretString;
+
+use super::{
+    Hub, HubError,
+    resource::{hash_api_key, hash_password},
+};
+
+/// A user to be written.
+pub struct NewUser<'a> {
+    pub username: &'a str,
+    pub password: SecretString,
+    pub first_name: &'a str,
+    pub last_name: &'a str,
+    pub organization_id: i64,
+    pub role: &'a str,
+}
+
+/// A node to be written.
+pub struct NewNode<'a> {
+    pub name: &'a str,
+    /// A UUID.
+    pub api_key: &'a SecretString,
+    pub organization_id: i64,
+    pub collaboration_id: i64,
+}
+
+impl Hub {
+    /// Whether the hub has no user yet: its first start.
+    pub async fn is_new(&self) -> Result<bool, HubError> {
+        let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user").fetch_one(self.state.store.reader()).await?;
+        Ok(users == 0)
+    }
+
+    /// Writes an organization; its id.
+    pub async fn add_organization(&self, name: &str, country: &str) -> Result<i64, HubError> {
+        let done = sqlx::query("INSERT INTO organization (name, country) VALUES (?, ?)")
+            .bind(name)
+            .bind(country)
+            .execute(self.state.store.writer())
+            .await?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// Writes an unencrypted collaboration; its id.
+    pub async fn add_collaboration(&self, name: &str, organizations: &[i64]) -> Result<i64, HubError> {
+        let mut transaction = self.state.store.writer().begin().await?;
+        let id = sqlx::query("INSERT INTO collaboration (name, encrypted) VALUES (?, 0)")
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?
+            .last_insert_rowid();
+        for organization_id in organizations {
+            sqlx::query("INSERT INTO collaboration_organization (collaboration_id, organization_id) VALUES (?, ?)")
+                .bind(id)
+                .bind(organization_id)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        self.state.store.forget_authorities();
+        Ok(id)
+    }
+
+    /// Writes a user with one of the default roles; the id.
+    pub async fn add_user(&self, user: NewUser<'_>) -> Result<i64, HubError> {
+        let hash = hash_password(user.password).await?;
+        let mut transaction = self.state.store.writer().begin().await?;
+        let id = sqlx::query(
+            "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(user.username)
+        .bind(hash)
+        .bind(format!("{}@example.invalid", user.username))
+        .bind(user.first_name)
+        .bind(user.last_name)
+        .bind(user.organization_id)
+        .execute(&mut *transaction)
+        .await?
+        .last_insert_rowid();
+        sqlx::query(
+            "INSERT INTO user_role (user_id, role_id) SELECT ?, id FROM role WHERE name = ? AND is_default_role = 1",
+        )
+        .bind(id)
+        .bind(user.role)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        self.state.store.forget_authorities();
+        Ok(id)
+    }
+
+    /// Writes a node, or gives the one that is there a new key.
+    pub async fn add_node(&self, node: NewNode<'_>) -> Result<(), HubError> {
+        use secrecy::ExposeSecret;
+        sqlx::query(
+            "INSERT INTO node (name, api_key_hash, organization_id, collaboration_id) VALUES (?, ?, ?, ?)
+             ON CONFLICT (organization_id, collaboration_id) DO UPDATE SET api_key_hash = excluded.api_key_hash",
+        )
+        .bind(node.name)
+        .bind(hash_api_key(node.api_key.expose_secret()))
+        .bind(node.organization_id)
+        .bind(node.collaboration_id)
+        .execute(self.state.store.writer())
+        .await?;
+        self.state.store.forget_authorities();
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use socketioxide::SocketIo;
+use tokio::sync::Semaphore;
+
+use super::{
+    HubError,
+    body::BODY_LIMIT,
+    events::{self, Events},
+    resource,
+    store::Store,
+    token::Tokens,
+};
+use crate::protocol::wire::v4::StoreAlgorithm;
+
+/// How a hub is opened.
+pub struct HubOptions {
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// The address under which others reach this server, without a path (`http://127.0.0.1:3000`).
+    pub public_url: String,
+    /// The algorithms that the hub's own store describes.
+    pub algorithms: Vec<StoreAlgorithm>,
+}
+
+/// An open hub. Clones are the same hub.
+#[derive(Clone)]
+pub struct Hub {
+    pub(super) state: Arc<HubState>,
+    io: SocketIo,
+    layer: socketioxide::layer::SocketIoLayer,
+}
+
+/// What every request handler has at hand.
+pub struct HubState {
+    pub store: Store,
+    pub tokens: Tokens,
+    pub events: Events,
+    pub public_url: String,
+    pub algorithms: Vec<StoreAlgorithm>,
+    /// Password hashing takes memory and time: no more at once than there are processors.
+    pub hashing: Semaphore,
+}
+
+/// The path of the REST API.
+pub const API_PATH: &str = "/api";
+/// The path of the algorithm store's API.
+pub const STORE_PATH: &str = "/store/api";
+
+impl Hub {
+    /// Opens the database and prepares the event server.
+    pub async fn open(options: HubOptions) -> Result<Hub, HubError> {
+        let store = Store::open(&options.database).await?;
+        let tokens = Tokens::new(&store.signing_secret().await?);
+        let (layer, io) = SocketIo::builder()
+            .ping_interval(std::time::Duration::from_secs(25))
+            .ping_timeout(std::time::Duration::from_secs(60))
+            .max_payload(4 * 1024 * 1024)
+            .build_layer();
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let state = Arc::new(HubState {
+            store,
+            tokens,
+            events: Events::new(io.clone()),
+            public_url: options.public_url,
+            algorithms: options.algorithms,
+            hashing: Semaphore::new(processors),
+        });
+        events::serve(&io, state.clone());
+        Ok(Hub { state, io, layer })
+    }
+
+    /// The web server: `/api`, `/store/api` and `/socket.io`.
+    pub fn router(&self) -> Router {
+        let api = resource::routes().layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(self.state.clone());
+        let store = resource::store_routes().with_state(self.state.clone());
+        // Only below /socket.io does the layer answer; the route makes the router let such requests through to it.
+        let events = Router::new()
+            .route("/socket.io/", get(not_found).post(not_found).options(not_found))
+            .layer(self.layer.clone());
+        Router::new().nest(API_PATH, api).nest(STORE_PATH, store).merge(events)
+    }
+
+    /// Ends all event connections, so that the web server can stop.
+    pub async fn close(&self) {
+        self.io.close().await;
+    }
+}
+
+async fn not_found() -> HubError {
+    HubError::NotFound("There is nothing here".to_owned())
+}

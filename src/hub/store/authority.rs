@@ -1,0 +1,101 @@
+use std::{collections::HashSet, sync::Arc};
+
+use serde_json::json;
+
+use super::{AuthorityKey, Store};
+use crate::hub::{
+    HubError,
+    permission::{Authority, Permission, rules_of_container, rules_of_node},
+    token::ContainerSubject,
+};
+
+impl Store {
+    /// What a user may do at present; `None` if there is no such user.
+    pub async fn authority_of_user(&self, user_id: i64) -> Result<Option<Arc<Authority>>, HubError> {
+        let key = AuthorityKey::User(user_id);
+        if let Some(authority) = self.authorities.get(&key) {
+            return Ok(Some(authority));
+        }
+        let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
+            .bind(user_id)
+            .fetch_optional(self.reader())
+            .await?;
+        let Some(organization_id) = organization_id else { return Ok(None) };
+        let rules: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT resource, scope, operation FROM rule WHERE id IN (
+                 SELECT rule_id FROM user_rule WHERE user_id = ?1 UNION
+                 SELECT rule_id FROM role_rule JOIN user_role USING (role_id) WHERE user_id = ?1)",
+        )
+        .bind(user_id)
+        .fetch_all(self.reader())
+        .await?;
+        let rules = rules
+            .into_iter()
+            .map(|(resource, scope, operation)| serde_json::from_value(json!([resource, scope, operation])))
+            .collect::<Result<HashSet<Permission>, _>>()
+            .map_err(|error| HubError::Internal(format!("a stored rule: {error}")))?;
+        let authority = self.authority_in(organization_id, None, rules).await?;
+        self.authorities.insert(key, authority.clone());
+        Ok(Some(authority))
+    }
+
+    /// What a node may do at present; `None` if there is no such node.
+    pub async fn authority_of_node(&self, node_id: i64) -> Result<Option<Arc<Authority>>, HubError> {
+        let key = AuthorityKey::Node(node_id);
+        if let Some(authority) = self.authorities.get(&key) {
+            return Ok(Some(authority));
+        }
+        let place: Option<(i64, i64)> =
+            sqlx::query_as("SELECT organization_id, collaboration_id FROM node WHERE id = ?")
+                .bind(node_id)
+                .fetch_optional(self.reader())
+                .await?;
+        let Some((organization_id, collaboration_id)) = place else { return Ok(None) };
+        let rules = rules_of_node().into_iter().collect();
+        let authority = self.authority_in(organization_id, Some(collaboration_id), rules).await?;
+        self.authorities.insert(key, authority.clone());
+        Ok(Some(authority))
+    }
+
+    /// What an algorithm may do: nothing any more once its task has ended or is gone.
+    pub async fn authority_of_container(&self, subject: &ContainerSubject) -> Result<Option<Arc<Authority>>, HubError> {
+        let runs: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM run JOIN task ON task.id = run.task_id
+             WHERE task_id = ? AND organization_id = ? AND collaboration_id = ? AND run.finished_at IS NULL",
+        )
+        .bind(subject.task_id)
+        .bind(subject.organization_id)
+        .bind(subject.collaboration_id)
+        .fetch_one(self.reader())
+        .await?;
+        if runs == 0 {
+            return Ok(None);
+        }
+        let rules = rules_of_container().into_iter().collect();
+        Ok(Some(self.authority_in(subject.organization_id, Some(subject.collaboration_id), rules).await?))
+    }
+
+    async fn authority_in(
+        &self,
+        organization_id: i64,
+        only_collaboration: Option<i64>,
+        rules: HashSet<Permission>,
+    ) -> Result<Arc<Authority>, HubError> {
+        let pairs: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT collaboration_id, organization_id FROM collaboration_organization WHERE collaboration_id IN (
+                 SELECT collaboration_id FROM collaboration_organization WHERE organization_id = ?1)
+             AND (?2 IS NULL OR collaboration_id = ?2) ORDER BY 1, 2",
+        )
+        .bind(organization_id)
+        .bind(only_collaboration)
+        .fetch_all(self.reader())
+        .await?;
+        let mut collaborations: Vec<i64> = pairs.iter().map(|(collaboration, _)| *collaboration).collect();
+        collaborations.dedup();
+        let organizations: HashSet<i64> =
+            pairs.iter().map(|(_, organization)| *organization).chain([organization_id]).collect();
+        let mut organizations: Vec<i64> = organizations.into_iter().collect();
+        organizations.sort_unstable();
+        Ok(Arc::new(Authority { organization_id, collaborations, organizations, rules }))
+    }
+}

@@ -1,0 +1,147 @@
+//! The hub's SQLite file: one connection that writes, several that read, WAL, foreign keys on.
+
+mod authority;
+
+use std::{path::Path, sync::Arc};
+
+use moka::sync::Cache;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    HubError,
+    permission::{Authority, DEFAULT_ROLES, RULES},
+};
+
+/// The database with what is cached of it. This process is the only one that writes to the file, so a cache that
+/// is emptied at each write is never stale.
+pub struct Store {
+    reader: SqlitePool,
+    writer: SqlitePool,
+    authorities: Cache<AuthorityKey, Arc<Authority>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum AuthorityKey {
+    User(i64),
+    Node(i64),
+}
+
+impl Store {
+    /// Opens the file, makes it if it is missing, and brings it to the present schema.
+    pub async fn open(path: &Path) -> Result<Self, HubError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A transaction that was answered is on the disk, also after a power failure.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .pragma("cache_size", "-8000")
+            .busy_timeout(std::time::Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
+        let reader = SqlitePoolOptions::new()
+            .min_connections(1)
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await?;
+        let store = Store { reader, writer, authorities: Cache::new(10_000) };
+        store.write_rules_and_roles().await?;
+        // Whoever was connected when the last process ended is not connected to this one.
+        let mut transaction = store.writer.begin().await?;
+        sqlx::query("UPDATE node SET online = 0").execute(&mut *transaction).await?;
+        sqlx::query("DELETE FROM node_config").execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(store)
+    }
+
+    /// For queries that read.
+    pub fn reader(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// For queries that write. One at a time; keep transactions short.
+    pub fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// To be called after each change of users, roles, nodes, organizations and collaborations.
+    pub fn forget_authorities(&self) {
+        self.authorities.invalidate_all();
+    }
+
+    /// The signing secret, made at the first start.
+    pub async fn signing_secret(&self) -> Result<Vec<u8>, HubError> {
+        let fresh: [u8; 32] = rand::random();
+        sqlx::query("INSERT INTO setting (name, value) VALUES ('signing_secret', ?) ON CONFLICT DO NOTHING")
+            .bind(fresh.to_vec())
+            .execute(&self.writer)
+            .await?;
+        Ok(sqlx::query_scalar("SELECT value FROM setting WHERE name = 'signing_secret'")
+            .fetch_one(&self.writer)
+            .await?)
+    }
+
+    /// Rules and default roles are what this program says; roles made by people are left alone.
+    async fn write_rules_and_roles(&self) -> Result<(), HubError> {
+        let mut transaction = self.writer.begin().await?;
+        for (index, (resource, scope, operation)) in RULES.iter().enumerate() {
+            let id = index as i64 + 1;
+            let (scope, operation) = (wire_name(scope)?, wire_name(operation)?);
+            let description =
+                format!("{} {} within scope {}", operation.to_lowercase(), resource.as_str(), scope.to_lowercase());
+            sqlx::query(
+                "INSERT INTO rule (id, resource, scope, operation, description) VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (id) DO UPDATE SET resource = excluded.resource, scope = excluded.scope,
+                 operation = excluded.operation, description = excluded.description",
+            )
+            .bind(id)
+            .bind(resource.as_str())
+            .bind(scope)
+            .bind(operation)
+            .bind(description)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        for role in &DEFAULT_ROLES {
+            let known: Option<i64> = sqlx::query_scalar("SELECT id FROM role WHERE name = ? AND is_default_role = 1")
+                .bind(role.name)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let id = match known {
+                Some(id) => id,
+                None => sqlx::query("INSERT INTO role (name, description, is_default_role) VALUES (?, ?, 1)")
+                    .bind(role.name)
+                    .bind(role.description)
+                    .execute(&mut *transaction)
+                    .await?
+                    .last_insert_rowid(),
+            };
+            sqlx::query("DELETE FROM role_rule WHERE role_id = ?").bind(id).execute(&mut *transaction).await?;
+            for (resource, scope, operation) in (role.rules)() {
+                sqlx::query(
+                    "INSERT OR IGNORE INTO role_rule (role_id, rule_id)
+                     SELECT ?, id FROM rule WHERE resource = ? AND scope = ? AND operation = ?",
+                )
+                .bind(id)
+                .bind(resource.as_str())
+                .bind(wire_name(&scope)?)
+                .bind(wire_name(&operation)?)
+                .execute(&mut *transaction)
+                .await?;
+            }
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// The name of a scope or an operation on the wire.
+fn wire_name(value: &impl serde::Serialize) -> Result<String, HubError> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => Ok(name),
+        _ => Err(HubError::Internal("a scope or operation without a name".to_owned())),
+    }
+}

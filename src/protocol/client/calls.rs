@@ -1,0 +1,271 @@
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{ClientError, HubClient, StoreClient};
+use crate::protocol::{
+    domain::{Collaboration, Node, Organization, Rule, Run, RunResult, Task, TaskSpec, User},
+    status::Status,
+    wire::v4::{self, Page},
+};
+
+/// The page size for lists that are read whole.
+const PER_PAGE: usize = 100;
+/// The most items of a list that is read whole.
+const LIST_LIMIT: usize = 10_000;
+
+/// One page of a list, and how many items there are on all pages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed<T> {
+    pub items: Vec<T>,
+    pub total: usize,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    pub name: Option<String>,
+    pub collaboration_id: Option<i64>,
+    pub status: Option<Status>,
+    pub init_user_id: Option<i64>,
+    pub init_organization_id: Option<i64>,
+    pub parent_id: Option<i64>,
+    /// Tasks that a person created, without the subtasks of central functions.
+    pub only_top_level: bool,
+    /// `id`, `name`, `created_at` or `status`, with `-` in front for descending.
+    pub sort: Option<String>,
+    /// From 1.
+    pub page: usize,
+    pub per_page: usize,
+}
+
+fn pair(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
+impl HubClient {
+    async fn page<W: DeserializeOwned, T: From<W>>(
+        &self,
+        path: &str,
+        query: Vec<(String, String)>,
+    ) -> Result<Listed<T>, ClientError> {
+        let (page, total): (Page<W>, _) = self.get_counted(path, &query).await?;
+        let items: Vec<T> = page.data.into_iter().map(T::from).collect();
+        Ok(Listed { total: total.unwrap_or(items.len()), items })
+    }
+
+    /// Reads a list whole: the first page, then the others side by side.
+    async fn all<W: DeserializeOwned, T: From<W>>(
+        &self,
+        path: &str,
+        query: Vec<(String, String)>,
+    ) -> Result<Vec<T>, ClientError> {
+        let of_page = |number: usize| {
+            let mut query = query.clone();
+            query.extend([pair("page", number), pair("per_page", PER_PAGE)]);
+            self.page::<W, T>(path, query)
+        };
+        let first = of_page(1).await?;
+        let pages = first.total.min(LIST_LIMIT).div_ceil(PER_PAGE);
+        let mut items = first.items;
+        let rest: Vec<Listed<T>> =
+            stream::iter((2..=pages).map(of_page).collect::<Vec<_>>()).buffered(4).try_collect().await?;
+        items.extend(rest.into_iter().flat_map(|page| page.items));
+        Ok(items)
+    }
+
+    /// The server's version.
+    pub async fn version(&self) -> Result<String, ClientError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: String,
+        }
+        Ok(self.get::<Version>("version", &[]).await?.version)
+    }
+
+    /// Who is signed in.
+    pub async fn whoami(&self) -> Result<User, ClientError> {
+        let id = self.tokens().subject.ok_or(ClientError::SignedOut)?;
+        self.user(id).await
+    }
+
+    /// One user.
+    pub async fn user(&self, id: i64) -> Result<User, ClientError> {
+        Ok(self.get::<v4::User>(&format!("user/{id}"), &[]).await?.into())
+    }
+
+    /// All users that may be seen.
+    pub async fn users(&self) -> Result<Vec<User>, ClientError> {
+        self.all::<v4::User, User>("user", vec![]).await
+    }
+
+    /// The rules of a user, by roles and by themselves.
+    pub async fn rules_of_user(&self, user_id: i64) -> Result<Vec<Rule>, ClientError> {
+        let query = [pair("user_id", user_id), pair("no_pagination", 1)];
+        // With no_pagination some servers answer a bare list.
+        let answer: Value = self.get("rule", &query).await?;
+        let list = answer.get("data").cloned().unwrap_or(answer);
+        let rules: Vec<v4::Rule> =
+            serde_json::from_value(list).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        Ok(rules.into_iter().filter_map(|rule| Rule::try_from(rule).ok()).collect())
+    }
+
+    /// All organizations that may be seen.
+    pub async fn organizations(&self) -> Result<Vec<Organization>, ClientError> {
+        self.all::<v4::Organization, _>("organization", vec![]).await
+    }
+
+    /// The organizations of a collaboration.
+    pub async fn organizations_of(&self, collaboration_id: i64) -> Result<Vec<Organization>, ClientError> {
+        self.all::<v4::Organization, _>("organization", vec![pair("collaboration_id", collaboration_id)]).await
+    }
+
+    /// One organization.
+    pub async fn organization(&self, id: i64) -> Result<Organization, ClientError> {
+        Ok(self.get::<v4::Organization>(&format!("organization/{id}"), &[]).await?.into())
+    }
+
+    /// All collaborations that may be seen, with their organizations.
+    pub async fn collaborations(&self) -> Result<Vec<Collaboration>, ClientError> {
+        self.all::<v4::Collaboration, _>("collaboration", vec![pair("include", "organizations")]).await
+    }
+
+    /// One collaboration with its organizations.
+    pub async fn collaboration(&self, id: i64) -> Result<Collaboration, ClientError> {
+        let path = format!("collaboration/{id}");
+        Ok(self.get::<v4::Collaboration>(&path, &[pair("include", "organizations")]).await?.into())
+    }
+
+    /// All nodes that may be seen.
+    pub async fn nodes(&self) -> Result<Vec<Node>, ClientError> {
+        self.all::<v4::Node, _>("node", vec![]).await
+    }
+
+    /// The nodes of a collaboration.
+    pub async fn nodes_of(&self, collaboration_id: i64) -> Result<Vec<Node>, ClientError> {
+        self.all::<v4::Node, _>("node", vec![pair("collaboration_id", collaboration_id)]).await
+    }
+
+    /// One node.
+    pub async fn node(&self, id: i64) -> Result<Node, ClientError> {
+        Ok(self.get::<v4::Node>(&format!("node/{id}"), &[]).await?.into())
+    }
+
+    /// One page of the tasks.
+    pub async fn tasks(&self, query: &TaskQuery) -> Result<Listed<Task>, ClientError> {
+        let mut pairs = vec![pair("page", query.page.max(1)), pair("per_page", query.per_page.clamp(1, PER_PAGE))];
+        let numbers = [
+            ("collaboration_id", query.collaboration_id),
+            ("init_user_id", query.init_user_id),
+            ("init_org_id", query.init_organization_id),
+            ("parent_id", query.parent_id),
+            ("is_user_created", query.only_top_level.then_some(1)),
+        ];
+        pairs.extend(numbers.into_iter().filter_map(|(name, value)| value.map(|value| pair(name, value))));
+        if let Some(name) = &query.name {
+            pairs.push(pair("name", format!("%{}%", escape_like(name))));
+        }
+        pairs.extend(query.status.as_ref().map(|status| pair("status", status)));
+        pairs.extend(query.sort.as_ref().map(|sort| pair("sort", sort)));
+        self.page::<v4::Task, Task>("task", pairs).await
+    }
+
+    /// One task.
+    pub async fn task(&self, id: i64) -> Result<Task, ClientError> {
+        Ok(self.get::<v4::Task>(&format!("task/{id}"), &[]).await?.into())
+    }
+
+    /// The subtasks of a task, oldest first.
+    pub async fn subtasks(&self, task_id: i64) -> Result<Vec<Task>, ClientError> {
+        let mut tasks = self.all::<v4::Task, Task>("task", vec![pair("parent_id", task_id)]).await?;
+        tasks.sort_by_key(|task| task.id);
+        Ok(tasks)
+    }
+
+    /// Only the status of a task.
+    pub async fn task_status(&self, id: i64) -> Result<Status, ClientError> {
+        Ok(self.get::<v4::TaskStatus>(&format!("task/{id}/status"), &[]).await?.status)
+    }
+
+    /// Creates a task.
+    pub async fn create_task(&self, spec: &TaskSpec) -> Result<Task, ClientError> {
+        Ok(self.post::<v4::Task>("task", &v4::NewTask::from(spec)).await?.into())
+    }
+
+    /// Stops the runs of a task.
+    pub async fn kill_task(&self, id: i64) -> Result<(), ClientError> {
+        self.post::<Value>("kill/task", &json!({"id": id})).await.map(drop)
+    }
+
+    /// Deletes a task with its runs and results.
+    pub async fn delete_task(&self, id: i64) -> Result<(), ClientError> {
+        self.delete(&format!("task/{id}")).await
+    }
+
+    /// The runs of a task, oldest first.
+    pub async fn runs(&self, task_id: i64) -> Result<Vec<Run>, ClientError> {
+        let mut runs = self.all::<v4::Run, Run>("run", vec![pair("task_id", task_id)]).await?;
+        runs.sort_by_key(|run| run.id);
+        Ok(runs)
+    }
+
+    /// One run.
+    pub async fn run(&self, id: i64) -> Result<Run, ClientError> {
+        Ok(self.get::<v4::Run>(&format!("run/{id}"), &[]).await?.into())
+    }
+
+    /// The results of a task, in the order of its runs.
+    pub async fn results(&self, task_id: i64) -> Result<Vec<RunResult>, ClientError> {
+        let mut results = self.all::<v4::ResultItem, RunResult>("result", vec![pair("task_id", task_id)]).await?;
+        results.sort_by_key(|result| result.run_id);
+        Ok(results)
+    }
+
+    /// The runs that a node has still to end, in wire form with their tasks, oldest first.
+    pub async fn open_runs(&self, node_id: i64) -> Result<Vec<v4::Run>, ClientError> {
+        let query = vec![pair("state", "open"), pair("node_id", node_id), pair("include", "task")];
+        let mut runs = self.all::<v4::Run, v4::Run>("run", query).await?;
+        runs.sort_by_key(|run| run.id);
+        Ok(runs)
+    }
+
+    /// Reports what became of a run.
+    pub async fn report_run(&self, id: i64, patch: &v4::RunPatch) -> Result<(), ClientError> {
+        self.patch(&format!("run/{id}"), patch).await
+    }
+
+    /// A token for the algorithm of a task, with which it can create subtasks.
+    pub async fn container_token(&self, task_id: i64, image: &str) -> Result<String, ClientError> {
+        let body = json!({"task_id": task_id, "image": image});
+        Ok(self.post::<v4::ContainerToken>("token/container", &body).await?.container_token)
+    }
+
+    /// The algorithm stores linked to a collaboration: those of its own and those of all.
+    pub async fn stores_of(&self, collaboration_id: i64) -> Result<Vec<StoreClient>, ClientError> {
+        let query = vec![pair("collaboration_id", collaboration_id)];
+        let links = self.all::<v4::StoreLink, v4::StoreLink>("algorithmstore", query).await?;
+        Ok(links.into_iter().map(|link| StoreClient::new(self, link)).collect())
+    }
+}
+
+/// Takes the meaning of `%` and `_` from a search text: the server compares with SQL `LIKE`. A `\` is escaped too.
+fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_in_a_search_text_mean_themselves() {
+        assert_eq!(escape_like(r"50%_of\x"), r"50\%\_of\\x");
+    }
+}

@@ -1,0 +1,49 @@
+use std::collections::BTreeMap;
+
+/// Why a call to a server failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// No connection, or it broke off.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// Connected, but no complete answer in time.
+    #[error("the server did not answer in time")]
+    Timeout,
+    /// The tokens are no longer accepted; signing in again helps.
+    #[error("the sign-in has expired")]
+    SignedOut,
+    /// The server refuses what was asked, to whom is signed in (4.x says 401, later versions 403).
+    #[error("{0}")]
+    NotAllowed(String),
+    /// There is no such thing, or not for whom is signed in.
+    #[error("{0}")]
+    NotFound(String),
+    /// The server does not accept the request: a message, and messages by field.
+    #[error("{message}")]
+    Rejected { status: u16, message: String, errors: BTreeMap<String, Vec<String>> },
+    /// The server failed by itself.
+    #[error("the server failed with status {status}")]
+    ServerFailed { status: u16 },
+    /// The answer is not what the protocol says, or is too large.
+    #[error("the server's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl ClientError {
+    /// Whether the same call may work later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, ClientError::Unreachable(_) | ClientError::Timeout | ClientError::ServerFailed { .. })
+    }
+}
+
+impl From<reqwest::Error> for ClientError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            ClientError::Timeout
+        } else if error.is_decode() || error.is_builder() {
+            ClientError::Unreadable(error.without_url().to_string())
+        } else {
+            ClientError::Unreachable(error.without_url().to_string())
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use std::sync::{Arc, RwLock};
+
+use reqwest::Method;
+use secrecy::SecretString;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::{
+    ClientError, TokenPair, Transport,
+    transport::{Answer, parse},
+};
+use crate::protocol::wire::v4;
+
+/// What a server can do, so that callers ask for an ability and never for a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Sign-in by username and password at the server itself.
+    pub password_sign_in: bool,
+    /// Sessions with data frames (5.x).
+    pub sessions: bool,
+}
+
+/// The outcome of a sign-in that was not refused.
+pub enum SignIn {
+    Done(TokenPair),
+    /// A code of the second factor is needed; the server's message.
+    NeedsSecondFactor(String),
+    /// The second factor has to be set up with an authenticator app.
+    SetUpSecondFactor {
+        qr_uri: String,
+        secret: SecretString,
+    },
+}
+
+/// Signs a user in. Wrong credentials are [`ClientError::NotAllowed`].
+pub async fn sign_in_user(
+    transport: &Transport,
+    username: &str,
+    password: &SecretString,
+    second_factor: Option<&str>,
+) -> Result<SignIn, ClientError> {
+    use secrecy::ExposeSecret;
+    let mut body = json!({"username": username, "password": password.expose_secret()});
+    if let Some(code) = second_factor {
+        body["mfa_code"] = json!(code);
+    }
+    let answer = transport.send(Method::POST, "token/user", &[], Some(&body), None, &[]).await?;
+    Ok(match parse::<v4::SignInReply>(&answer)? {
+        v4::SignInReply::Tokens(tokens) => SignIn::Done(tokens.into()),
+        v4::SignInReply::SecondFactor { msg } => SignIn::NeedsSecondFactor(msg),
+        v4::SignInReply::SetUpSecondFactor { qr_uri, otp_secret } => {
+            SignIn::SetUpSecondFactor { qr_uri, secret: otp_secret.into() }
+        }
+    })
+}
+
+/// Signs a node in by its API key.
+pub async fn sign_in_node(transport: &Transport, api_key: &SecretString) -> Result<TokenPair, ClientError> {
+    use secrecy::ExposeSecret;
+    let body = json!({"api_key": api_key.expose_secret()});
+    let answer = transport.send(Method::POST, "token/node", &[], Some(&body), None, &[]).await?;
+    Ok(parse::<v4::Tokens>(&answer)?.into())
+}
+
+/// A server, asked by somebody who is signed in: a user, a node or a container. Clones share the tokens.
+#[derive(Clone)]
+pub struct HubClient {
+    transport: Transport,
+    tokens: Arc<RwLock<TokenPair>>,
+    refreshing: Arc<Mutex<()>>,
+}
+
+impl HubClient {
+    /// A client that asks with these tokens and renews them when needed.
+    pub fn new(transport: Transport, tokens: TokenPair) -> Self {
+        HubClient { transport, tokens: Arc::new(RwLock::new(tokens)), refreshing: Arc::default() }
+    }
+
+    /// A client with a token that does not end and cannot be renewed, as containers have.
+    pub fn with_token(transport: Transport, token: String) -> Self {
+        HubClient::new(transport, TokenPair::new(token, String::new()))
+    }
+
+    /// The present tokens; they change when they are renewed.
+    pub fn tokens(&self) -> TokenPair {
+        self.tokens.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// The connections below.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// What the server can do.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities { password_sign_in: true, sessions: false }
+    }
+
+    /// Renews the tokens, unless another call did while this one waited. [`ClientError::SignedOut`] if the server
+    /// refuses.
+    pub async fn refresh(&self, stale: &TokenPair) -> Result<(), ClientError> {
+        use secrecy::ExposeSecret;
+        let _guard = self.refreshing.lock().await;
+        let present = self.tokens();
+        if !present.is_same(stale) {
+            return Ok(());
+        }
+        if present.refresh.expose_secret().is_empty() {
+            return Err(ClientError::SignedOut);
+        }
+        let answer =
+            self.transport.send(Method::POST, "token/refresh", &[], None::<&()>, Some(&present.refresh), &[]).await;
+        let renewed: v4::Tokens = match answer {
+            Ok(answer) => parse(&answer)?,
+            Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => {
+                return Err(ClientError::SignedOut);
+            }
+            Err(error) => return Err(error),
+        };
+        *self.tokens.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = renewed.into();
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(String, String)],
+        body: Option<&impl Serialize>,
+    ) -> Result<Answer, ClientError> {
+        let mut tokens = self.tokens();
+        let mut renewed = false;
+        if tokens.is_expiring() {
+            self.refresh(&tokens).await?;
+            tokens = self.tokens();
+            renewed = true;
+        }
+        let outcome = self.transport.send(method.clone(), path, query, body, Some(&tokens.access), &[]).await;
+        match outcome {
+            // 4.x answers 401 for a token that it no longer knows as well as for a missing permission. The
+            // messages of the former speak of the token.
+            Err(ClientError::NotAllowed(message)) if !renewed && speaks_of_token(&message) => {
+                self.refresh(&tokens).await?;
+                let tokens = self.tokens();
+                match self.transport.send(method, path, query, body, Some(&tokens.access), &[]).await {
+                    Err(ClientError::NotAllowed(message)) if speaks_of_token(&message) => Err(ClientError::SignedOut),
+                    outcome => outcome,
+                }
+            }
+            Err(ClientError::NotAllowed(message)) if speaks_of_token(&message) => Err(ClientError::SignedOut),
+            outcome => outcome,
+        }
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+    ) -> Result<T, ClientError> {
+        parse(&self.send(Method::GET, path, query, None::<&()>).await?)
+    }
+
+    pub(super) async fn get_counted<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+    ) -> Result<(T, Option<usize>), ClientError> {
+        let answer = self.send(Method::GET, path, query, None::<&()>).await?;
+        Ok((parse(&answer)?, answer.total_count))
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        parse(&self.send(Method::POST, path, &[], Some(body)).await?)
+    }
+
+    pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        self.send(Method::PATCH, path, &[], Some(body)).await.map(drop)
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(Method::DELETE, path, &[], None::<&()>).await.map(drop)
+    }
+}
+
+fn speaks_of_token(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["token", "authorization header", "signature"].iter().any(|word| message.contains(word))
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::{Method, Response, StatusCode, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+use super::ClientError;
+use crate::protocol::wire::v4::ErrorBody;
+
+/// The largest answer that is read, in bytes.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// Pauses before a safe call is tried again.
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
+/// The connections to one server, without a token. Cheap to clone: clones share the connection pool.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// An answer: its status, its `total-count` header and its body.
+pub(super) struct Answer {
+    pub total_count: Option<usize>,
+    pub body: Vec<u8>,
+}
+
+impl Transport {
+    /// Connects to the API at `base` (`http://host:port/api`, with or without a slash at the end).
+    pub fn new(base: &Url) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("atoll/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let mut base = base.clone();
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
+        Ok(Transport { http, base })
+    }
+
+    /// The address of the API, without a slash at the end.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The same connections, to another API.
+    pub fn at(&self, base: &Url) -> Transport {
+        let mut base = base.clone();
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
+        Transport { http: self.http.clone(), base }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{}", self.base.as_str().trim_end_matches('/'), path.trim_start_matches('/'))
+    }
+
+    /// Sends one request; `GET` is tried again when the connection fails or a gateway is overloaded.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(String, String)],
+        body: Option<&impl Serialize>,
+        bearer: Option<&SecretString>,
+        headers: &[(&'static str, String)],
+    ) -> Result<Answer, ClientError> {
+        let pauses: &[Duration] = if method == Method::GET { &RETRY_PAUSES } else { &[] };
+        let mut attempt = 0;
+        loop {
+            let mut request = self.http.request(method.clone(), self.url(path)).query(query);
+            if let Some(token) = bearer {
+                request = request.bearer_auth(token.expose_secret());
+            }
+            for (name, value) in headers {
+                request = request.header(*name, value);
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let outcome = match request.send().await {
+                Ok(response) => read(response).await,
+                Err(error) => Err(ClientError::from(error)),
+            };
+            match (outcome, pauses.get(attempt)) {
+                (Err(ClientError::Unreachable(_) | ClientError::ServerFailed { status: 502..=504 }), Some(pause)) => {
+                    tokio::time::sleep(*pause).await;
+                    attempt += 1;
+                }
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+}
+
+/// Reads JSON out of an answer.
+pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientError> {
+    serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable(error.to_string()))
+}
+
+async fn read(response: Response) -> Result<Answer, ClientError> {
+    let status = response.status();
+    let total_count =
+        response.headers().get("total-count").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk?);
+        if body.len() > ANSWER_LIMIT {
+            return Err(ClientError::Unreadable("it is larger than 64 MiB".to_owned()));
+        }
+    }
+    if status.is_success() {
+        return Ok(Answer { total_count, body });
+    }
+    let error: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
+    let message = if error.msg.is_empty() { format!("The server answered {status}.") } else { error.msg };
+    Err(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::NotAllowed(message),
+        StatusCode::NOT_FOUND => ClientError::NotFound(message),
+        status if status.is_server_error() => ClientError::ServerFailed { status: status.as_u16() },
+        status => ClientError::Rejected { status: status.as_u16(), message, errors: error.errors },
+    })
+}

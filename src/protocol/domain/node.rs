@@ -1,0 +1,107 @@
+use jiff::Timestamp;
+
+use super::id_of;
+use crate::protocol::{timestamp, wire::v4};
+
+/// A data station of one organization in one collaboration, with what it tells of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub id: i64,
+    pub name: String,
+    pub online: bool,
+    pub last_seen: Option<Timestamp>,
+    pub organization_id: Option<i64>,
+    pub collaboration_id: Option<i64>,
+    /// Known only while the node is connected and shares its configuration.
+    pub databases: Vec<NodeDatabase>,
+    /// Whether the node tells what it allows at all.
+    pub shares_config: bool,
+    /// `None`: every image.
+    pub allowed_algorithms: Option<Vec<String>>,
+    /// `None`: every user. Ids or names, as the node's configuration has them.
+    pub allowed_users: Option<Vec<String>>,
+    /// `None`: every organization. Ids or names, as the node's configuration has them.
+    pub allowed_organizations: Option<Vec<String>>,
+}
+
+/// A database of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDatabase {
+    pub label: String,
+    /// `csv`, `parquet`, `sql`, …; `other` if the node does not tell.
+    pub kind: String,
+    /// Column names in the order of the data; `None` if the node does not tell.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Node {
+    /// The database of this label.
+    pub fn database(&self, label: &str) -> Option<&NodeDatabase> {
+        self.databases.iter().find(|database| database.label == label)
+    }
+}
+
+impl From<v4::Node> for Node {
+    fn from(wire: v4::Node) -> Self {
+        let values = |key: &str| -> Vec<String> {
+            wire.config.iter().filter(|item| item.key == key).map(|item| item.value.clone()).collect()
+        };
+        let databases = values("database_labels")
+            .into_iter()
+            .map(|label| {
+                let columns = values(&format!("columns_{label}"));
+                NodeDatabase {
+                    kind: values(&format!("db_type_{label}")).pop().unwrap_or_else(|| "other".to_owned()),
+                    columns: (!columns.is_empty()).then_some(columns),
+                    label,
+                }
+            })
+            .collect();
+        let allowed = |key: &str| {
+            let values = values(key);
+            (!values.is_empty() && values != ["all"]).then_some(values)
+        };
+        Node {
+            id: wire.id,
+            online: wire.status.as_deref() == Some("online"),
+            last_seen: wire.last_seen.as_deref().and_then(timestamp::parse),
+            databases,
+            shares_config: !wire.config.is_empty(),
+            allowed_algorithms: allowed("allowed_algorithms"),
+            allowed_users: allowed("allowed_users"),
+            allowed_organizations: allowed("allowed_orgs"),
+            organization_id: id_of(wire.organization.clone()),
+            collaboration_id: id_of(wire.collaboration.clone()),
+            name: wire.name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_flat_configuration_becomes_databases_with_their_columns() {
+        let wire: v4::Node = serde_json::from_value(json!({
+            "id": 1, "type": "node", "ip": null, "last_seen": "2026-11-22T17:00:02.000001", "status": "online",
+            "name": "station", "organization": {"id": 2, "link": "/api/organization/2", "methods": ["GET"]},
+            "collaboration": {"id": 1, "link": "/api/collaboration/1", "methods": ["GET"]},
+            "config": [
+                {"key": "encryption", "value": "False"}, {"key": "allowed_algorithms", "value": "all"},
+                {"key": "allowed_users", "value": "2"},
+                {"key": "database_labels", "value": "default"}, {"key": "database_labels", "value": "omop"},
+                {"key": "db_type_default", "value": "csv"},
+                {"key": "columns_default", "value": "age"}, {"key": "columns_default", "value": "sex"}]
+        }))
+        .unwrap();
+        let node = Node::from(wire);
+        assert!(node.online);
+        assert_eq!(node.allowed_algorithms, None);
+        assert_eq!(node.allowed_users, Some(vec!["2".to_owned()]));
+        assert_eq!(node.database("default").unwrap().columns, Some(vec!["age".to_owned(), "sex".to_owned()]));
+        assert_eq!(node.database("omop").unwrap().kind, "other");
+        assert_eq!(node.database("omop").unwrap().columns, None);
+    }
+}

@@ -1,0 +1,86 @@
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::id_of;
+use crate::protocol::{
+    payload::{self, PayloadError},
+    status::Status,
+    timestamp,
+    wire::v4,
+};
+
+/// A function and what it is called with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FunctionCall {
+    pub function: String,
+    /// Arguments by position; rare.
+    pub args: Vec<Value>,
+    /// Arguments by name.
+    pub kwargs: Map<String, Value>,
+}
+
+/// The part of a task that one organization runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub id: i64,
+    pub task_id: Option<i64>,
+    pub organization_id: Option<i64>,
+    pub node: Option<RunNode>,
+    pub status: Status,
+    pub assigned_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub log: String,
+    /// What is to be run, or why that cannot be read here.
+    pub call: Result<FunctionCall, PayloadError>,
+}
+
+/// The node of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunNode {
+    pub id: i64,
+    pub name: String,
+    pub online: bool,
+}
+
+impl From<v4::Run> for Run {
+    fn from(wire: v4::Run) -> Self {
+        let time = |text: Option<String>| text.as_deref().and_then(timestamp::parse);
+        Run {
+            id: wire.id,
+            task_id: wire.task.map(|task| task.id()),
+            organization_id: id_of(wire.organization),
+            node: wire.node.map(|node| RunNode {
+                id: node.id,
+                name: node.name,
+                online: node.status.as_deref() == Some("online"),
+            }),
+            status: wire.status,
+            assigned_at: time(wire.assigned_at),
+            started_at: time(wire.started_at),
+            finished_at: time(wire.finished_at),
+            log: wire.log.unwrap_or_default(),
+            call: payload::decode_call(wire.input.as_deref().unwrap_or_default()).map(|(call, _)| call),
+        }
+    }
+}
+
+/// The result of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunResult {
+    pub run_id: i64,
+    pub task_id: Option<i64>,
+    /// `None` while there is none; else the value, or why it cannot be read here.
+    pub value: Option<Result<Value, PayloadError>>,
+}
+
+impl From<v4::ResultItem> for RunResult {
+    fn from(wire: v4::ResultItem) -> Self {
+        let payload = wire.result.filter(|payload| !payload.is_empty());
+        RunResult {
+            run_id: wire.id,
+            task_id: id_of(wire.task),
+            value: payload.map(|payload| payload::decode(&payload).map(|(value, _)| value)),
+        }
+    }
+}

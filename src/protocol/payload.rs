@@ -1,0 +1,122 @@
+//! Inputs and results as they travel: base64 of JSON bytes (4.x), or of `json.` followed by JSON (3.x clients
+//! called with `data_format='json'`). Encrypted payloads are recognised and never guessed at.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json};
+
+use super::domain::FunctionCall;
+
+const FORMAT_3X: &[u8] = b"json.";
+
+/// The dialect in which a payload was written: an answer is given in the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Bare JSON, vantage6 4.x.
+    Json,
+    /// `json.` and then JSON, vantage6 3.x.
+    Json3x,
+}
+
+/// Why a payload cannot be read.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+pub enum PayloadError {
+    /// It has the form of an encrypted payload (`key$iv$message`).
+    #[error("the payload is encrypted")]
+    Encrypted,
+    /// It is not base64.
+    #[error("the payload is not base64")]
+    NotBase64,
+    /// The bytes are neither JSON nor `json.` and JSON.
+    #[error("the payload is not JSON")]
+    NotJson,
+    /// It is JSON, but does not name a function.
+    #[error("the input has to be an object with a text \"method\"")]
+    NoFunction,
+}
+
+/// Encodes a JSON value as base64.
+pub fn encode(value: &Value, dialect: Dialect) -> String {
+    let text = value.to_string();
+    match dialect {
+        Dialect::Json => STANDARD.encode(text),
+        Dialect::Json3x => STANDARD.encode([FORMAT_3X, text.as_bytes()].concat()),
+    }
+}
+
+/// Decodes a payload of either dialect.
+pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
+    if payload.split('$').count() == 3 {
+        return Err(PayloadError::Encrypted);
+    }
+    let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
+    let (text, dialect) = match bytes.strip_prefix(FORMAT_3X) {
+        Some(text) => (text, Dialect::Json3x),
+        None => (bytes.as_slice(), Dialect::Json),
+    };
+    serde_json::from_slice(text).map(|value| (value, dialect)).map_err(|_| PayloadError::NotJson)
+}
+
+/// Encodes a function call as a run's `input` of the 4.x API.
+pub fn encode_call(call: &FunctionCall) -> String {
+    let mut input = Map::new();
+    input.insert("method".into(), json!(call.function));
+    if !call.args.is_empty() {
+        input.insert("args".into(), json!(call.args));
+    }
+    input.insert("kwargs".into(), Value::Object(call.kwargs.clone()));
+    encode(&Value::Object(input), Dialect::Json)
+}
+
+/// Decodes a run's `input` to the function and its arguments.
+pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadError> {
+    let (value, dialect) = decode(payload)?;
+    let Value::Object(mut input) = value else { return Err(PayloadError::NoFunction) };
+    let Some(Value::String(function)) = input.remove("method") else { return Err(PayloadError::NoFunction) };
+    let args = match input.remove("args") {
+        Some(Value::Array(args)) => args,
+        _ => Vec::new(),
+    };
+    let kwargs = match input.remove("kwargs") {
+        Some(Value::Object(kwargs)) => kwargs,
+        _ => Map::new(),
+    };
+    Ok((FunctionCall { function, args, kwargs }, dialect))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_dialects_survive_the_way_there_and_back() {
+        let value = json!({"method": "master", "kwargs": {"column_name": "größe £"}});
+        for dialect in [Dialect::Json, Dialect::Json3x] {
+            assert_eq!(decode(&encode(&value, dialect)), Ok((value.clone(), dialect)));
+        }
+    }
+
+    #[test]
+    fn a_golden_input_of_the_official_client_is_read() {
+        // base64 of {"method": "partial_average", "kwargs": {"column_name": "age"}}
+        let input = "eyJtZXRob2QiOiAicGFydGlhbF9hdmVyYWdlIiwgImt3YXJncyI6IHsiY29sdW1uX25hbWUiOiAiYWdlIn19";
+        let (call, dialect) = decode_call(input).unwrap();
+        assert_eq!(call.function, "partial_average");
+        assert_eq!(call.kwargs["column_name"], "age");
+        assert_eq!(dialect, Dialect::Json);
+    }
+
+    #[test]
+    fn what_is_no_input_is_refused_by_its_reason() {
+        assert_eq!(decode("abc$def$ghi"), Err(PayloadError::Encrypted));
+        assert_eq!(decode("!"), Err(PayloadError::NotBase64));
+        assert_eq!(decode("gASVCg=="), Err(PayloadError::NotJson));
+        assert_eq!(decode_call(&encode(&json!([1]), Dialect::Json)), Err(PayloadError::NoFunction));
+    }
+
+    #[test]
+    fn falsy_results_are_results() {
+        for value in [json!(0), json!(false), json!(null), json!("")] {
+            assert_eq!(decode(&encode(&value, Dialect::Json)).unwrap().0, value);
+        }
+    }
+}

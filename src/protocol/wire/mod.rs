@@ -1,0 +1,3 @@
+//! Structs in the exact shape of the wire, one module a version of the protocol.
+
+pub mod v4;

@@ -1,1 +1,233 @@
-fn main() {}
+//! The command line: `atoll serve` and `atoll node`. Nothing but wiring.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use atoll::{
+    algorithms, demo,
+    hub::{Hub, HubOptions, NewUser},
+    node::{NodeConfig, Station},
+    portal::{self, Portal, PortalOptions},
+};
+use axum::Router;
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+/// Analyses on data that never leave the organizations that hold them. Speaks the vantage6 4.x protocol.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Command {
+    /// Write the log as JSON, one object a line
+    #[arg(long, env = "ATOLL_LOG_JSON", global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Serve the web application, and beside it the embedded hub unless --hub names another
+    ///
+    /// The first start without --demo makes the account "root" with the password in ATOLL_ROOT_PASSWORD, or with a
+    /// random one that is printed once.
+    Serve(Serve),
+    /// Run a data station: take the runs of one organization and compute them beside its data
+    ///
+    /// The file is the YAML of a vantage6 4.x node. Of its keys api_key, server_url, port, api_path, databases
+    /// (label, type, uri), policies (allowed_algorithms, allowed_users, allowed_organizations), share_config and
+    /// share_algorithm_logs have a meaning here.
+    Node(Node),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "ATOLL_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Folder of the databases (hub.sqlite, sessions.sqlite) and of the demo's files
+    #[arg(long, env = "ATOLL_DATA", default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+    /// API of a vantage6 server to use instead of the embedded hub, such as https://vantage6.example/api
+    #[arg(long, env = "ATOLL_HUB", value_name = "URL", conflicts_with = "demo")]
+    hub: Option<Url>,
+    /// Fill the hub with the demo world and run its three nodes in this process; listens on loopback only
+    #[arg(long, env = "ATOLL_DEMO")]
+    demo: bool,
+    /// Leave the demo node of this organization to be started by `atoll node`; can be given several times
+    #[arg(long, env = "ATOLL_WITHOUT_NODE", value_name = "ORGANIZATION", requires = "demo", value_delimiter = ',')]
+    without_node: Vec<String>,
+    /// Address under which browsers and nodes reach this server, if it is behind a proxy, such as
+    /// https://atoll.example
+    #[arg(long, env = "ATOLL_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<Url>,
+    /// Folder of the built site; by default "site" beside the program or in the folder above it
+    #[arg(long, env = "ATOLL_SITE", value_name = "DIR")]
+    site: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Node {
+    /// The node's configuration
+    #[arg(long, env = "ATOLL_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let command = Command::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tower_http=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if command.log_json { log.json().init() } else { log.init() }
+    let stop = stop_on_signal()?;
+    match command.role {
+        Role::Serve(options) => serve(options, stop).await,
+        Role::Node(options) => {
+            let config = NodeConfig::read(&options.config)?;
+            Ok(Station::new(config).run(stop).await?)
+        }
+    }
+}
+
+/// Cancelled at the first interrupt or termination signal.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+        cancel.cancel();
+    });
+    Ok(stop)
+}
+
+async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
+    if options.demo && !options.listen.ip().is_loopback() {
+        bail!("the demo has passwords that everybody knows: it listens on loopback only (--listen 127.0.0.1:PORT)");
+    }
+    std::fs::create_dir_all(&options.data).with_context(|| format!("creating {}", options.data.display()))?;
+    let listener =
+        TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let local = local_url(address);
+    let public_url = options.public_url.clone().unwrap_or_else(|| local.clone());
+    let mut router = Router::new();
+    let hub = match options.hub {
+        Some(_) => None,
+        None => {
+            let hub = Hub::open(HubOptions {
+                database: options.data.join("hub.sqlite"),
+                public_url: public_url.as_str().trim_end_matches('/').to_owned(),
+                algorithms: algorithms::describe_all(),
+            })
+            .await?;
+            router = router.merge(hub.router());
+            Some(hub)
+        }
+    };
+    if let Some(hub) = &hub {
+        match options.demo {
+            true => demo::create(hub, &options.data, address.port()).await?,
+            false => create_root(hub).await?,
+        }
+    }
+    let portal = Portal::new(PortalOptions {
+        hub: options.hub.clone().map_or_else(|| local.join("api"), Ok)?,
+        sessions: options.data.join("sessions.sqlite"),
+        site: find_site(options.site),
+        https: public_url.scheme() == "https",
+        demo_accounts: if options.demo { demo::accounts() } else { Vec::new() },
+        stop: stop.clone(),
+    })
+    .await?;
+    let router = portal::outermost(router.merge(portal.router()));
+    print_welcome(&public_url, options.demo, &options.data);
+    let mut stations = JoinSet::new();
+    if options.demo {
+        for organization in demo::organizations().filter(|name| !options.without_node.iter().any(|without| without == name)) {
+            let config = NodeConfig::read(&demo::node_config(&options.data, organization))?;
+            stations.spawn(Station::new(config).run(stop.clone()));
+        }
+    }
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let ending = stop.clone();
+    let closing = hub.clone();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(async move {
+            ending.cancelled().await;
+            if let Some(hub) = closing {
+                hub.close().await;
+            }
+        })
+        .await?;
+    stations.join_all().await;
+    Ok(())
+}
+
+/// The address under which this process reaches itself.
+fn local_url(address: SocketAddr) -> Url {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    // An address and a port always make a URL.
+    Url::parse(&format!("http://{ip}:{}", address.port())).unwrap_or_else(|_| unreachable!())
+}
+
+/// The first account, once.
+async fn create_root(hub: &Hub) -> anyhow::Result<()> {
+    if !hub.is_new().await? {
+        return Ok(());
+    }
+    let given = std::env::var("ATOLL_ROOT_PASSWORD").ok().filter(|password| !password.is_empty());
+    let password = given.clone().unwrap_or_else(|| format!("{}-Aa1", uuid::Uuid::new_v4().simple()));
+    let organization_id = hub.add_organization("root", "").await?;
+    hub.add_user(NewUser {
+        username: "root",
+        password: SecretString::from(password.clone()),
+        first_name: "",
+        last_name: "",
+        organization_id,
+        role: "Root",
+    })
+    .await?;
+    if given.is_none() {
+        println!("First start: the account \"root\" has the password {password}\nIt is not shown again.");
+    }
+    Ok(())
+}
+
+/// The built site: what was said, else beside the program, else in the folder above it.
+fn find_site(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| {
+        let program = std::env::current_exe().unwrap_or_default();
+        let places = program.ancestors().skip(1).take(2).map(|folder| folder.join("site"));
+        places.into_iter().find(|site| site.join("pkg").is_dir()).unwrap_or_else(|| PathBuf::from("target/site"))
+    })
+}
+
+fn print_welcome(url: &Url, is_demo: bool, data: &Path) {
+    println!("Atoll is at {url}");
+    if is_demo {
+        println!("Demo accounts, all with the same password:");
+        for account in demo::accounts() {
+            println!("  {:<12} {}   {}", account.username, account.password, account.description);
+        }
+        println!("Data of the demo: {}", data.display());
+    }
+}

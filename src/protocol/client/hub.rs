@@ -187,3 +187,8 @@ fn speaks_of_token(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["token", "authorization header", "signature"].iter().any(|word| message.contains(word))
 }
+
+/// Whether the server answers at all.
+pub async fn reachable(transport: &Transport) -> bool {
+    transport.send(Method::GET, "version", &[], None::<&()>, None, &[]).await.is_ok()
+}

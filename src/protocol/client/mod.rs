@@ -9,7 +9,7 @@ mod transport;
 
 pub use calls::{Listed, TaskQuery};
 pub use error::ClientError;
-pub use hub::{Capabilities, HubClient, SignIn, sign_in_node, sign_in_user};
+pub use hub::{Capabilities, HubClient, SignIn, reachable, sign_in_node, sign_in_user};
 pub use store::StoreClient;
 pub use token::TokenPair;
 pub use transport::Transport;

@@ -1,0 +1,137 @@
+use arrow_array::{
+    ArrayRef,
+    cast::AsArray,
+    types::{Float64Type, Int64Type},
+};
+use arrow_cast::{CastOptions, cast_with_options, display::FormatOptions};
+use arrow_schema::{DataType, Schema};
+
+use super::{AlgorithmError, Table};
+
+/// The most column names that a message lists.
+const NAMES_SHOWN: usize = 20;
+
+/// The position of a column; an error that lists the columns there are.
+pub fn find(schema: &Schema, column: &str) -> Result<usize, AlgorithmError> {
+    schema.index_of(column).map_err(|_| {
+        let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let more = names.len().saturating_sub(NAMES_SHOWN);
+        names.truncate(NAMES_SHOWN);
+        let mut columns = names.join(", ");
+        if more > 0 {
+            columns.push_str(&format!(" and {more} more"));
+        }
+        AlgorithmError::NoSuchColumn { column: column.to_owned(), columns }
+    })
+}
+
+/// An error unless the column can hold numbers. A column without any value has no type and counts as numeric; in an
+/// untyped table only the values tell.
+pub fn require_numeric(table: &Table, index: usize) -> Result<(), AlgorithmError> {
+    let field = table.schema.field(index);
+    match field.data_type() {
+        _ if table.untyped => Ok(()),
+        kind if kind.is_numeric() || *kind == DataType::Null => Ok(()),
+        kind => Err(not_numeric(field.name(), plain_name(kind))),
+    }
+}
+
+/// The error for a column that holds something else.
+pub fn not_numeric(column: &str, kind: String) -> AlgorithmError {
+    AlgorithmError::NotNumeric { column: column.to_owned(), kind }
+}
+
+fn plain_name(kind: &DataType) -> String {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "it holds text".to_owned(),
+        DataType::Boolean => "it holds true and false".to_owned(),
+        kind if kind.is_temporal() => "it holds dates or times".to_owned(),
+        kind => format!("it holds {kind}"),
+    }
+}
+
+/// A number of a column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+/// Texts that stand for a missing value, as pandas reads CSV files.
+const MISSING: [&str; 17] = [
+    "", "#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "#N/A N/A",
+    "1.#QNAN", "-1.#IND",
+];
+
+/// Calls `visit` with each number of an array; missing values (null, NaN) are left out.
+pub fn for_each_number(
+    column: &str,
+    array: &ArrayRef,
+    mut visit: impl FnMut(Number),
+) -> Result<(), AlgorithmError> {
+    let mut float = |value: f64| {
+        if !value.is_nan() {
+            visit(Number::Float(value));
+        }
+    };
+    match array.data_type() {
+        DataType::Null => {}
+        DataType::Float64 => array.as_primitive::<Float64Type>().iter().flatten().for_each(float),
+        DataType::Int64 => {
+            array.as_primitive::<Int64Type>().iter().flatten().for_each(|value| visit(Number::Integer(value)));
+        }
+        DataType::Utf8 => {
+            for text in array.as_string::<i32>().iter().flatten() {
+                let text = text.trim();
+                if let Ok(value) = text.parse::<i64>() {
+                    visit(Number::Integer(value));
+                } else if MISSING.contains(&text) {
+                } else if let Ok(value) = text.parse::<f64>() {
+                    visit(Number::Float(value));
+                } else {
+                    return Err(not_numeric(column, "it holds text".to_owned()));
+                }
+            }
+        }
+        kind => {
+            let target = if kind.is_integer() && *kind != DataType::UInt64 { DataType::Int64 } else { DataType::Float64 };
+            let options = CastOptions { safe: true, format_options: FormatOptions::default() };
+            let cast = cast_with_options(array, &target, &options)
+                .map_err(|_| not_numeric(column, plain_name(kind)))?;
+            if target == DataType::Int64 {
+                let cast = cast.as_primitive::<Int64Type>();
+                cast.iter().flatten().for_each(|value| visit(Number::Integer(value)));
+            } else {
+                cast.as_primitive::<Float64Type>().iter().flatten().for_each(&mut float);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Int16Array, StringArray};
+    use std::sync::Arc;
+
+    fn numbers(array: ArrayRef) -> Result<Vec<Number>, AlgorithmError> {
+        let mut numbers = Vec::new();
+        for_each_number("x", &array, |number| numbers.push(number))?;
+        Ok(numbers)
+    }
+
+    #[test]
+    fn text_of_untyped_tables_is_read_as_pandas_reads_it() {
+        let texts = StringArray::from(vec![Some("1"), Some(" 2.5"), Some("NA"), Some(""), None, Some("-3e2")]);
+        let expected = vec![Number::Integer(1), Number::Float(2.5), Number::Float(-300.0)];
+        assert_eq!(numbers(Arc::new(texts)), Ok(expected));
+        assert!(numbers(Arc::new(StringArray::from(vec!["Ann"]))).is_err());
+    }
+
+    #[test]
+    fn narrow_integers_stay_integers() {
+        let array = Int16Array::from(vec![Some(7), None]);
+        assert_eq!(numbers(Arc::new(array)), Ok(vec![Number::Integer(7)]));
+    }
+}

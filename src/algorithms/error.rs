@@ -1,0 +1,22 @@
+/// Why an analysis gives no result. Messages name columns, labels and types, and never contain values of the data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AlgorithmError {
+    #[error("the image has no function \"{0}\"")]
+    NoSuchFunction(String),
+    #[error("the argument \"{0}\" is missing")]
+    MissingArgument(&'static str),
+    #[error("the argument \"{name}\" has to be {expected}")]
+    WrongArgument { name: &'static str, expected: &'static str },
+    #[error("there is no column \"{column}\"; the columns are: {columns}")]
+    NoSuchColumn { column: String, columns: String },
+    #[error("the column \"{column}\" is not numeric: {kind}")]
+    NotNumeric { column: String, kind: String },
+    #[error("there is nothing to average: no organization has a value in this column")]
+    NothingToAverage,
+    #[error("a partial result is not what it should be: {0}")]
+    UnexpectedPartialResult(String),
+    #[error("the database cannot be read: {0}")]
+    Unreadable(String),
+    #[error("it was stopped")]
+    Stopped,
+}

@@ -1,0 +1,68 @@
+//! The analyses built in: functions over streams of Arrow record batches, one file each with its own description.
+
+mod average;
+mod column;
+mod description;
+mod error;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use serde_json::{Map, Value};
+
+pub use description::describe_all;
+pub use error::AlgorithmError;
+
+/// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
+pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";
+
+/// A table of a database, read in batches so that memory stays flat.
+pub struct Table {
+    pub schema: SchemaRef,
+    /// Whether the source has no types of its own (CSV): its text is read as numbers where numbers are needed.
+    pub untyped: bool,
+    /// Reads the batches; only the columns that are asked for.
+    pub read: Box<dyn FnOnce(&[usize]) -> Result<Batches, AlgorithmError> + Send>,
+}
+
+/// The batches of a table, or why it cannot be read.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, AlgorithmError>> + Send>;
+
+/// A function that runs beside the data: arguments and one table to a JSON result.
+pub type PartialFunction = fn(&Map<String, Value>, Table, &dyn Fn() -> bool) -> Result<Value, AlgorithmError>;
+
+/// A function that aggregates: it is asked what to run at which organizations, then given their results.
+#[derive(Clone, Copy)]
+pub struct CentralFunction {
+    /// The partial function of the subtask.
+    pub partial: &'static str,
+    /// The arguments of the subtask.
+    pub partial_arguments: fn(&Map<String, Value>) -> Result<Map<String, Value>, AlgorithmError>,
+    /// Puts the partial results together.
+    pub aggregate: fn(&[Value]) -> Result<Value, AlgorithmError>,
+}
+
+/// A built-in function.
+#[derive(Clone, Copy)]
+pub enum BuiltIn {
+    Partial(PartialFunction),
+    Central(CentralFunction),
+}
+
+/// Images and names with their functions. The seed document's names stand beside the present ones.
+const FUNCTIONS: [(&str, &str, BuiltIn); 4] = [
+    (AVERAGE_IMAGE, "partial_average", BuiltIn::Partial(average::partial)),
+    (AVERAGE_IMAGE, "average_partial", BuiltIn::Partial(average::partial)),
+    (AVERAGE_IMAGE, "central_average", BuiltIn::Central(average::CENTRAL)),
+    (AVERAGE_IMAGE, "master", BuiltIn::Central(average::CENTRAL)),
+];
+
+/// Whether this image is built in. With a tag or a digest it is another image, which is not run here.
+pub fn is_built_in(image: &str) -> bool {
+    FUNCTIONS.iter().any(|(known, ..)| *known == image)
+}
+
+/// The function of this name in this image.
+pub fn find(image: &str, name: &str) -> Result<BuiltIn, AlgorithmError> {
+    let found = FUNCTIONS.iter().find(|(of_image, known, _)| *of_image == image && *known == name);
+    found.map(|(.., function)| *function).ok_or_else(|| AlgorithmError::NoSuchFunction(name.to_owned()))
+}

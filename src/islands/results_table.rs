@@ -1,0 +1,42 @@
+use leptos::prelude::*;
+
+use super::{Cell, Results};
+
+/// Results as a table, with the raw JSON one click away.
+#[component]
+pub fn ResultsView(results: Results, downloads: String) -> impl IntoView {
+    let Results { columns, rows, raw } = results;
+    view! {
+        <div class="table-frame" tabindex="0" role="region" aria-label="Results">
+            <table class="results">
+                <thead>
+                    <tr>
+                        <th scope="col">"Organization"</th>
+                        {columns.into_iter().map(|column| view! { <th scope="col">{column}</th> }).collect_view()}
+                    </tr>
+                </thead>
+                <tbody>
+                    {rows.into_iter().map(|row| view! {
+                        <tr>
+                            <th scope="row">{row.organization}</th>
+                            {row.cells.into_iter().map(|cell| match cell {
+                                Cell::Missing => view! { <td class="muted">"–"</td> }.into_any(),
+                                Cell::Number(number) => view! { <td class="number">{number}</td> }.into_any(),
+                                Cell::Text(text) => view! { <td>{text}</td> }.into_any(),
+                                Cell::Nested(json) => view! { <td><pre>{json}</pre></td> }.into_any(),
+                            }).collect_view()}
+                        </tr>
+                    }).collect_view()}
+                </tbody>
+            </table>
+        </div>
+        <p class="downloads">
+            <a class="button" href=format!("{downloads}.csv") download="">"Download CSV"</a>
+            <a class="button" href=format!("{downloads}.json") download="">"Download JSON"</a>
+        </p>
+        <details class="raw">
+            <summary>"Show raw JSON"</summary>
+            <pre tabindex="0">{raw}</pre>
+        </details>
+    }
+}

@@ -1,0 +1,106 @@
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::status::Status;
+
+/// Everything of a task that changes while somebody looks at it. Sent whole with each change, so that no missed event
+/// can leave a page wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskState {
+    pub status: Status,
+    /// Whether nothing more is to come, from any run.
+    pub finished: bool,
+    /// When this was read, as a time of day in UTC.
+    pub as_of: String,
+    /// "2 of 3 organizations returned"
+    pub progress: String,
+    pub runs: Vec<RunState>,
+    pub subtasks: Vec<SubtaskState>,
+    /// `None` until the first result.
+    pub results: Option<Results>,
+}
+
+/// A task that a central function created.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubtaskState {
+    pub id: i64,
+    pub name: String,
+    pub status: Status,
+    pub progress: String,
+    pub runs: Vec<RunState>,
+}
+
+/// One run, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    pub id: i64,
+    pub organization: String,
+    pub node: String,
+    pub status: Status,
+    /// Time of day or date and time, in UTC; empty before the start.
+    pub started: String,
+    /// Empty before the start.
+    pub duration: String,
+    pub log: String,
+    /// What the run waits for, or why it failed; `None` if there is nothing to say.
+    pub help: Option<Help>,
+}
+
+/// What happened, who can change it, what to do next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Help {
+    pub what: String,
+    pub who: String,
+    pub next: String,
+}
+
+/// Results as a table: one row an organization, one column a key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    pub columns: Vec<String>,
+    pub rows: Vec<ResultRow>,
+    /// All results as JSON text.
+    pub raw: String,
+}
+
+/// The result of one organization.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultRow {
+    pub organization: String,
+    pub cells: Vec<Cell>,
+}
+
+/// One value of a result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Cell {
+    /// The result has no such key.
+    Missing,
+    /// Aligned at the right.
+    Number(String),
+    Text(String),
+    /// Objects and lists: indented JSON.
+    Nested(String),
+}
+
+impl TaskState {
+    /// All runs, those of subtasks included.
+    pub fn all_runs(&self) -> impl Iterator<Item = &RunState> {
+        self.runs.iter().chain(self.subtasks.iter().flat_map(|subtask| &subtask.runs))
+    }
+
+    /// The run of this id, wherever it is.
+    pub fn run(&self, id: i64) -> Option<&RunState> {
+        self.all_runs().find(|run| run.id == id)
+    }
+
+    /// Adds log lines to a run; whether it is one of this task's.
+    pub fn append_log(&mut self, run_id: i64, lines: &str) -> bool {
+        let subtasks = self.subtasks.iter_mut().flat_map(|subtask| &mut subtask.runs);
+        match self.runs.iter_mut().chain(subtasks).find(|run| run.id == run_id) {
+            Some(run) => {
+                run.log.push_str(lines);
+                true
+            }
+            None => false,
+        }
+    }
+}

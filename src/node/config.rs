@@ -1,0 +1,192 @@
+use std::{collections::BTreeMap, path::Path};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::NodeError;
+
+/// A node's configuration: the keys of vantage6 4.x node files that have a meaning here. Unknown keys are ignored,
+/// since such files also configure Docker, VPN and proxies.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NodeConfig {
+    /// The key that the server gave when the node was registered.
+    pub api_key: SecretString,
+    /// The server without port and path, such as `https://vantage6.example`.
+    pub server_url: String,
+    #[serde(default)]
+    pub port: Option<u16>,
+    #[serde(default = "default_api_path")]
+    pub api_path: String,
+    pub databases: Databases,
+    #[serde(default)]
+    pub policies: Policies,
+    /// Whether the server is told labels, types and columns of the databases, and the policies.
+    #[serde(default = "yes")]
+    pub share_config: bool,
+    /// Whether log lines are sent while a run goes on.
+    #[serde(default = "yes")]
+    pub share_algorithm_logs: bool,
+}
+
+fn default_api_path() -> String {
+    "/api".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The databases: a list of labels with type and URI, or a plain map from label to path (3.x).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Databases {
+    List(Vec<DatabaseConfig>),
+    Map(BTreeMap<String, String>),
+}
+
+/// One database.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DatabaseConfig {
+    pub label: String,
+    /// `csv`, `parquet`, …
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// A path; a relative one counts from the folder of the configuration file.
+    pub uri: String,
+}
+
+/// What the node allows. Missing means everything.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Policies {
+    /// Image names, exact or as regular expressions.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub allowed_algorithms: Option<Vec<String>>,
+    /// User ids.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub allowed_users: Option<Vec<String>>,
+    /// Organization ids or names.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub allowed_organizations: Option<Vec<String>>,
+}
+
+/// A list of texts and numbers, or a single one. Numbers become their text.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Item {
+        Number(i64),
+        Text(String),
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Items {
+        Many(Vec<Item>),
+        One(Item),
+    }
+    let text = |item| match item {
+        Item::Number(number) => number.to_string(),
+        Item::Text(text) => text,
+    };
+    Ok(Option::<Items>::deserialize(deserializer)?.map(|items| match items {
+        Items::Many(items) => items.into_iter().map(text).collect(),
+        Items::One(item) => vec![text(item)],
+    }))
+}
+
+impl NodeConfig {
+    /// Reads a YAML file.
+    pub fn read(path: &Path) -> Result<Self, NodeError> {
+        let error = |reason: String| NodeError::Config { path: path.display().to_string(), reason };
+        let text = std::fs::read_to_string(path).map_err(|reason| error(reason.to_string()))?;
+        // The reason names line and column; the file holds the API key, so nothing of its text goes along.
+        let mut config = Self::parse(&text).map_err(error)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut list = config.database_list();
+        for database in &mut list {
+            database.uri = folder.join(&database.uri).display().to_string();
+        }
+        config.databases = Databases::List(list);
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        let config: NodeConfig =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+        config.hub_url()?;
+        let mut labels: Vec<String> = config.database_list().into_iter().map(|database| database.label).collect();
+        labels.sort();
+        if let Some(pair) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("the database label \"{}\" stands twice", pair[0]));
+        }
+        Ok(config)
+    }
+
+    /// The databases as a list, types filled in from the file's ending where they are missing.
+    pub fn database_list(&self) -> Vec<DatabaseConfig> {
+        let mut list = match &self.databases {
+            Databases::List(list) => list.clone(),
+            Databases::Map(map) => map
+                .iter()
+                .map(|(label, uri)| DatabaseConfig { label: label.clone(), kind: String::new(), uri: uri.clone() })
+                .collect(),
+        };
+        for database in &mut list {
+            database.kind = match database.kind.to_ascii_lowercase() {
+                kind if kind.is_empty() => {
+                    Path::new(&database.uri).extension().map_or("other".into(), |end| end.to_string_lossy().to_lowercase())
+                }
+                kind => kind,
+            };
+        }
+        list
+    }
+
+    /// The address of the server's API.
+    pub fn hub_url(&self) -> Result<Url, String> {
+        let mut url: Url = self.server_url.parse().map_err(|_| "server_url is no address".to_owned())?;
+        if let Some(port) = self.port {
+            url.set_port(Some(port)).map_err(|()| "server_url cannot have a port".to_owned())?;
+        }
+        let path = format!("{}/{}", url.path().trim_end_matches('/'), self.api_path.trim_matches('/'));
+        url.set_path(&path);
+        Ok(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vantage6_node_file_is_read_and_its_other_keys_are_ignored() {
+        let config = NodeConfig::parse(
+            "api_key: 2f7b8a1e-0000-4000-8000-000000000001\nserver_url: http://127.0.0.1\nport: 5000\n\
+             api_path: /api\ntask_dir: /tmp\nencryption:\n  enabled: false\n  private_key: null\n\
+             databases:\n  - label: default\n    type: csv\n    uri: /data/a.csv\n\
+             policies:\n  allowed_algorithms:\n    - ^harbor2\\.vantage6\\.ai/demo/.*\n  allowed_users: [2, '3']\n\
+             logging:\n  level: DEBUG\n",
+        )
+        .unwrap();
+        assert_eq!(config.hub_url().unwrap().as_str(), "http://127.0.0.1:5000/api");
+        assert_eq!(config.policies.allowed_users, Some(vec!["2".to_owned(), "3".to_owned()]));
+        assert_eq!(config.database_list()[0].kind, "csv");
+    }
+
+    #[test]
+    fn databases_may_be_a_map_as_in_the_seed_document() {
+        let text = "api_key: k\nserver_url: http://h\ndatabases:\n  default: /path/to/my/example.csv\n  b: /x.parquet\n";
+        let list = NodeConfig::parse(text).unwrap().database_list();
+        assert_eq!((list[0].label.as_str(), list[0].kind.as_str()), ("b", "parquet"));
+        assert_eq!((list[1].label.as_str(), list[1].kind.as_str()), ("default", "csv"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_key() {
+        let error = NodeConfig::parse("api_key: top-secret\nserver_url: [").unwrap_err();
+        assert!(!error.contains("top-secret"), "{error}");
+        let twice = "api_key: k\nserver_url: http://h\ndatabases: [{label: a, uri: x}, {label: a, uri: y}]";
+        assert!(NodeConfig::parse(twice).unwrap_err().contains("twice"));
+    }
+}

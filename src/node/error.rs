@@ -1,0 +1,50 @@
+use crate::{algorithms::AlgorithmError, protocol::client::ClientError};
+use crate::protocol::status::Status;
+
+/// Why a node cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("the configuration {path} cannot be read: {reason}")]
+    Config { path: String, reason: String },
+    #[error("the hub: {0}")]
+    Hub(#[from] ClientError),
+}
+
+/// Why a run gives no result. The text goes into the run's log: it never contains values of the data.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the input cannot be read: {0}")]
+    Input(#[from] crate::protocol::payload::PayloadError),
+    #[error("this node does not allow it: {0}")]
+    NotAllowed(String),
+    #[error("this node has no image \"{0}\"; it runs the built-in algorithms only")]
+    NoSuchImage(String),
+    #[error("this node has no database \"{label}\"; its databases are: {labels}")]
+    NoSuchDatabase { label: String, labels: String },
+    #[error("databases of type \"{0}\" cannot be read by the built-in algorithms; csv and parquet can")]
+    DatabaseType(String),
+    #[error("{0}")]
+    Algorithm(#[from] AlgorithmError),
+    #[error("the subtask failed at {organization}: {status}")]
+    PartialFailed { organization: String, status: Status },
+    #[error("the subtask could not be created or read: {0}")]
+    Subtask(ClientError),
+    #[error("it was stopped")]
+    Stopped,
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl RunError {
+    /// The status of a run that ended so.
+    pub fn status(&self) -> Status {
+        match self {
+            RunError::NotAllowed(_) => Status::NotAllowed,
+            RunError::NoSuchImage(_) => Status::NoDockerImage,
+            RunError::Input(_) | RunError::NoSuchDatabase { .. } | RunError::DatabaseType(_) => Status::StartFailed,
+            RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
+            RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
+            RunError::Subtask(_) | RunError::Internal(_) => Status::Failed,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One run, from taking it to reporting what became of it.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    error::RunError,
+    log::{Outgoing, RunLog},
+    policy::{self, Request},
+    runtime::built_in,
+    station::Shared,
+};
+use crate::protocol::{
+    client::ClientError,
+    event::StatusChange,
+    payload,
+    status::Status,
+    timestamp,
+    wire::v4,
+};
+
+/// Pauses between attempts to report an end, while the server is away; the last one is repeated.
+const REPORT_PAUSES: [u64; 5] = [1, 2, 5, 15, 30];
+
+/// Takes a run, executes it and reports. `stopped` ends it early; whoever cancels it has told the server already.
+pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) {
+    let Some(v4::RunTask::Task(task)) = run.task.clone() else {
+        tracing::error!(run_id = run.id, "the server did not include the run's task");
+        return;
+    };
+    let outgoing = shared.share_logs.then(|| shared.outgoing.clone());
+    let log = RunLog::new(run.id, task.id, shared.collaboration_id, outgoing);
+    let outcome = attempt(shared, &run, &task, &log, &stopped).await;
+    // Stopped from outside. When the server named this run it has set the end itself and takes no further report;
+    // when it stopped the whole node it has not.
+    if stopped.is_cancelled() {
+        tracing::info!(run_id = run.id, "a run was stopped");
+        log.line("Stopped by a user");
+        let patch = v4::RunPatch {
+            finished_at: Some(timestamp::now()),
+            status: Some(Status::Killed),
+            log: Some(log.text()),
+            ..Default::default()
+        };
+        if let Ok(()) = shared.hub.report_run(run.id, &patch).await {
+            tell(shared, &run, &task, Status::Killed);
+        }
+        return;
+    }
+    let (status, result) = match outcome {
+        Ok(result) => (Status::Completed, Some(result)),
+        Err(error) => {
+            log.line(format!("Failed: {error}"));
+            (error.status(), None)
+        }
+    };
+    tracing::info!(run_id = run.id, task_id = task.id, %status, "a run has ended");
+    let patch = v4::RunPatch {
+        started_at: None,
+        finished_at: Some(timestamp::now()),
+        status: Some(status.clone()),
+        log: Some(log.text()),
+        result,
+    };
+    report_end(shared, run.id, &patch, &stopped).await;
+    tell(shared, &run, &task, status);
+}
+
+async fn attempt(
+    shared: &Shared,
+    run: &v4::Run,
+    task: &v4::Task,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<String, RunError> {
+    let (call, dialect) = payload::decode_call(run.input.as_deref().unwrap_or_default())?;
+    check_policy(shared, task).await?;
+    let patch = v4::RunPatch {
+        started_at: Some(timestamp::now()),
+        status: Some(Status::Active),
+        log: Some(log.text()),
+        ..Default::default()
+    };
+    shared.hub.report_run(run.id, &patch).await.map_err(|error| RunError::Internal(error.to_string()))?;
+    tell(shared, run, task, Status::Active);
+    log.line(format!("Started function \"{}\" of {}", call.function, task.image));
+    let result = built_in::run(shared, task, call, log, stopped).await?;
+    // In the dialect of the input.
+    Ok(payload::encode(&result, dialect))
+}
+
+async fn check_policy(shared: &Shared, task: &v4::Task) -> Result<(), RunError> {
+    let organization_id = task.init_org.as_ref().map(|link| link.id);
+    let needs_name = shared.policies.allowed_organizations.is_some();
+    let organization_name = match organization_id {
+        Some(id) if needs_name => {
+            let organization = shared.hub.organization(id).await;
+            organization.map_err(|error| RunError::Internal(error.to_string()))?.name
+        }
+        _ => String::new(),
+    };
+    let request = Request {
+        image: &task.image,
+        user_id: task.init_user.as_ref().map(|link| link.id),
+        organization_id,
+        organization_name: &organization_name,
+    };
+    policy::refusal(&shared.policies, &request).map_or(Ok(()), |reason| Err(RunError::NotAllowed(reason)))
+}
+
+/// Reports the end until the server has it: a result must not get lost because the server was away for a while.
+async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped: &CancellationToken) {
+    for attempt in 0.. {
+        match shared.hub.report_run(run_id, patch).await {
+            Ok(()) => return,
+            Err(ClientError::Rejected { message, .. } | ClientError::NotFound(message)) => {
+                tracing::warn!(run_id, message, "the server does not take the end of a run");
+                return;
+            }
+            Err(error) => tracing::warn!(run_id, %error, "the end of a run is not reported yet"),
+        }
+        let seconds = REPORT_PAUSES.get(attempt).or(REPORT_PAUSES.last()).copied().unwrap_or(30);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            () = stopped.cancelled() => return,
+        }
+    }
+}
+
+/// Tells everybody in the collaboration, after the server has stored it.
+fn tell(shared: &Shared, run: &v4::Run, task: &v4::Task, status: Status) {
+    let change = StatusChange {
+        status,
+        run_id: run.id,
+        task_id: task.id,
+        job_id: None,
+        collaboration_id: shared.collaboration_id,
+        node_id: Some(shared.node_id),
+        organization_id: shared.organization_id,
+        parent_id: task.parent.as_ref().map(|link| link.id),
+    };
+    if let Ok(payload) = serde_json::to_value(change) {
+        // Without a receiver the node is stopping.
+        let _ = shared.outgoing.send(Outgoing { name: "algorithm_status_change", payload });
+    }
+}

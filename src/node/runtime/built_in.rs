@@ -1,0 +1,214 @@
+//! Runs the built-in functions: partial ones on a thread of their own, central ones through a subtask that is
+//! created with the container token, exactly as a vantage6 algorithm does it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::{sync::broadcast, task::spawn_blocking, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    algorithms::{self, BuiltIn, CentralFunction, PartialFunction},
+    node::{config::DatabaseConfig, database, error::RunError, log::RunLog, station::Shared},
+    protocol::{
+        client::HubClient,
+        domain::{FunctionCall, TaskSpec},
+        event::Event,
+        status::Status,
+        wire::v4,
+    },
+};
+
+/// The argument of central functions that names the organizations whose data are used.
+const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
+/// How often the subtask is looked at without any event: events can be missed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs a function; the result as JSON.
+pub async fn run(
+    shared: &Shared,
+    task: &v4::Task,
+    call: FunctionCall,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Value, RunError> {
+    if !algorithms::is_built_in(&task.image) {
+        return Err(RunError::NoSuchImage(task.image.clone()));
+    }
+    match algorithms::find(&task.image, &call.function)? {
+        BuiltIn::Partial(function) => partial(shared, task, function, call.kwargs, log, stopped).await,
+        BuiltIn::Central(function) => central(shared, task, function, &call.kwargs, log, stopped).await,
+    }
+}
+
+async fn partial(
+    shared: &Shared,
+    task: &v4::Task,
+    function: PartialFunction,
+    arguments: Map<String, Value>,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Value, RunError> {
+    let label = task.databases.first().map_or("default", |database| database.label.as_str());
+    let database = find_database(&shared.databases, label)?.clone();
+    // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
+    let _permit = tokio::select! {
+        permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
+        () = stopped.cancelled() => return Err(RunError::Stopped),
+    };
+    log.line(format!("Reading database \"{label}\" ({})", database.kind));
+    let stop = stopped.clone();
+    let result = spawn_blocking(move || {
+        let table = database::open(&database)?;
+        Ok::<Value, RunError>(function(&arguments, table, &|| stop.is_cancelled())?)
+    })
+    .await
+    .map_err(|_| RunError::Internal("the function panicked".to_owned()))??;
+    log.line("The function has ended");
+    Ok(result)
+}
+
+fn find_database<'a>(databases: &'a [DatabaseConfig], label: &str) -> Result<&'a DatabaseConfig, RunError> {
+    databases.iter().find(|database| database.label == label).ok_or_else(|| {
+        let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
+        RunError::NoSuchDatabase { label: label.to_owned(), labels: labels.join(", ") }
+    })
+}
+
+async fn central(
+    shared: &Shared,
+    task: &v4::Task,
+    function: CentralFunction,
+    arguments: &Map<String, Value>,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Value, RunError> {
+    let partial_arguments = (function.partial_arguments)(arguments)?;
+    // Before the subtask exists, so that none of its events is missed.
+    let mut events = shared.events.subscribe();
+    let token = shared.hub.container_token(task.id, &task.image).await.map_err(RunError::Subtask)?;
+    let hub = HubClient::with_token(shared.hub.transport().clone(), token);
+    let names: Vec<(i64, String)> = hub
+        .organizations_of(shared.collaboration_id)
+        .await
+        .map_err(RunError::Subtask)?
+        .into_iter()
+        .map(|organization| (organization.id, organization.name))
+        .collect();
+    let name = |id: i64| names.iter().find(|(known, _)| *known == id).map_or(format!("organization {id}"), |(_, name)| name.clone());
+    // A node that was restarted meanwhile goes on waiting for the subtask that it created before.
+    let earlier = hub.subtasks(task.id).await.map_err(RunError::Subtask)?;
+    let own = earlier.into_iter().find(|subtask| {
+        subtask.init_organization_id == Some(shared.organization_id) && !subtask.status.is_failure()
+    });
+    let subtask = match own {
+        Some(subtask) => {
+            log.line(format!("Going on with subtask {}", subtask.id));
+            subtask
+        }
+        None => {
+            let organizations = organizations_of(&hub, shared, task, arguments, &names).await?;
+            let list: Vec<String> = organizations.iter().map(|id| name(*id)).collect();
+            let spec = TaskSpec {
+                name: format!("{} (subtask)", task.name).chars().take(128).collect(),
+                description: String::new(),
+                image: task.image.clone(),
+                collaboration_id: shared.collaboration_id,
+                study_id: None,
+                store_id: None,
+                databases: task.databases.iter().map(|database| database.label.clone()).collect(),
+                organizations,
+                call: FunctionCall {
+                    function: function.partial.to_owned(),
+                    args: Vec::new(),
+                    kwargs: partial_arguments,
+                },
+            };
+            let subtask = hub.create_task(&spec).await.map_err(RunError::Subtask)?;
+            log.line(format!("Created subtask {} at {}", subtask.id, list.join(", ")));
+            subtask
+        }
+    };
+    wait_for(&hub, subtask.id, &mut events, stopped).await?;
+    let runs = hub.runs(subtask.id).await.map_err(RunError::Subtask)?;
+    // The run that failed by itself says more than those that were given up because of it.
+    let failed = runs.iter().filter(|run| run.status.is_failure());
+    if let Some(run) = failed.min_by_key(|run| run.status == Status::Failed) {
+        return Err(RunError::PartialFailed {
+            organization: name(run.organization_id.unwrap_or_default()),
+            status: run.status.clone(),
+        });
+    }
+    let mut values = Vec::new();
+    for result in hub.results(subtask.id).await.map_err(RunError::Subtask)? {
+        values.push(result.value.ok_or_else(|| RunError::Internal("a partial result is missing".to_owned()))??);
+    }
+    log.line(format!("Aggregating {} partial results", values.len()));
+    Ok((function.aggregate)(&values)?)
+}
+
+/// The organizations that were asked for: by argument, else those of the task if it has several, else all of the
+/// collaboration (or of the study).
+async fn organizations_of(
+    hub: &HubClient,
+    shared: &Shared,
+    task: &v4::Task,
+    arguments: &Map<String, Value>,
+    all: &[(i64, String)],
+) -> Result<Vec<i64>, RunError> {
+    match arguments.get(ORGANIZATIONS_ARGUMENT) {
+        None | Some(Value::Null) => {}
+        Some(value) => {
+            let ids: Option<Vec<i64>> = value.as_array().and_then(|ids| ids.iter().map(Value::as_i64).collect());
+            let ids = ids.ok_or(algorithms::AlgorithmError::WrongArgument {
+                name: ORGANIZATIONS_ARGUMENT,
+                expected: "a list of organization ids",
+            })?;
+            if !ids.is_empty() {
+                return Ok(ids);
+            }
+        }
+    }
+    let runs = hub.runs(task.id).await.map_err(RunError::Subtask)?;
+    let of_task: Vec<i64> = runs.iter().filter_map(|run| run.organization_id).collect();
+    if of_task.len() > 1 {
+        return Ok(of_task);
+    }
+    // Organizations without a node cannot take part.
+    let nodes = shared.hub.nodes_of(shared.collaboration_id).await.map_err(RunError::Subtask)?;
+    let with_node: Vec<i64> = nodes.iter().filter_map(|node| node.organization_id).collect();
+    // A node may see only itself; then the collaboration's organizations are what is known.
+    let all: Vec<i64> = all.iter().map(|(id, _)| *id).collect();
+    Ok(if with_node.len() > 1 { all.into_iter().filter(|id| with_node.contains(id)).collect() } else { all })
+}
+
+/// Waits until a task has ended: looks after each event that concerns it, and now and then without one.
+async fn wait_for(
+    hub: &HubClient,
+    task_id: i64,
+    events: &mut broadcast::Receiver<Event>,
+    stopped: &CancellationToken,
+) -> Result<(), RunError> {
+    loop {
+        match hub.task_status(task_id).await {
+            Ok(status) if status.is_final() => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.is_temporary() => {}
+            Err(error) => return Err(RunError::Subtask(error)),
+        }
+        let concerns = async {
+            loop {
+                match events.recv().await {
+                    Ok(Event::StatusChange(change)) if change.task_id == task_id => return,
+                    Ok(Event::RunChanged { .. } | Event::Connected) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+        };
+        tokio::select! {
+            // Either way it is time to look.
+            _ = timeout(CHECK_INTERVAL, concerns) => {}
+            () = stopped.cancelled() => return Err(RunError::Stopped),
+        }
+    }
+}

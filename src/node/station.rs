@@ -1,0 +1,264 @@
+//! The life of a data station: sign in, connect, take runs, stop.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    sync::{Semaphore, broadcast, mpsc},
+    task::{JoinSet, spawn_blocking},
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    NodeConfig, NodeError,
+    config::{DatabaseConfig, Policies},
+    log::Outgoing,
+    run, share,
+};
+use crate::protocol::{
+    client::{ClientError, HubClient, Transport, sign_in_node},
+    event::{Event, Kill},
+    socket::Socket,
+};
+
+/// How often a node says that it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it asks for runs while events arrive, in case one was missed, …
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+/// … and while none can arrive, as far as the pauses between attempts to connect allow.
+const RECONNECT_PAUSES: [u64; 6] = [0, 1, 2, 5, 10, 20];
+/// How long a node waits before it looks again whether its collaboration is still encrypted.
+const ENCRYPTED_PAUSE: Duration = Duration::from_secs(60);
+
+/// A data station.
+pub struct Station {
+    config: NodeConfig,
+}
+
+/// What all runs of a station share.
+pub struct Shared {
+    pub hub: HubClient,
+    pub node_id: i64,
+    pub organization_id: i64,
+    pub collaboration_id: i64,
+    pub databases: Vec<DatabaseConfig>,
+    pub policies: Policies,
+    pub share_logs: bool,
+    /// Events to the server.
+    pub outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// Events from the server.
+    pub events: broadcast::Sender<Event>,
+    /// One permit a processor, for functions that compute.
+    pub processors: Semaphore,
+}
+
+/// The runs that are under way, each with what stops it.
+type Running = Arc<Mutex<HashMap<i64, (i64, CancellationToken)>>>;
+
+impl Station {
+    pub fn new(config: NodeConfig) -> Self {
+        Station { config }
+    }
+
+    /// Works until `stop`; fails only if the configuration makes work impossible.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), NodeError> {
+        tokio::select! {
+            result = self.work(&stop) => result,
+            () = stop.cancelled() => Ok(()),
+        }
+    }
+
+    async fn work(&self, stop: &CancellationToken) -> Result<(), NodeError> {
+        let url = self.config.hub_url().map_err(|reason| NodeError::Config { path: "node".to_owned(), reason })?;
+        let transport = Transport::new(&url)?;
+        let hub = self.sign_in(&transport).await?;
+        let (organization_id, collaboration_id, node_id) = self.place(&hub).await?;
+        let (outgoing, mut from_runs) = mpsc::unbounded_channel();
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let shared = Arc::new(Shared {
+            hub,
+            node_id,
+            organization_id,
+            collaboration_id,
+            databases: self.config.database_list(),
+            policies: self.config.policies.clone(),
+            share_logs: self.config.share_algorithm_logs,
+            outgoing,
+            events: broadcast::channel(256).0,
+            processors: Semaphore::new(processors),
+        });
+        let running = Running::default();
+        let mut runs = JoinSet::new();
+        for attempt in 0_usize.. {
+            match self.connected(&shared, &running, &mut runs, &mut from_runs, stop).await {
+                Ok(()) => return Ok(()),
+                Err(reason) => tracing::warn!(node_id, reason, "no connection for events; asking for runs instead"),
+            }
+            let seconds = RECONNECT_PAUSES[attempt.min(RECONNECT_PAUSES.len() - 1)];
+            sleep(Duration::from_secs(seconds)).await;
+            take_open_runs(&shared, &running, &mut runs).await;
+        }
+        Ok(())
+    }
+
+    /// Signs in, trying again while the server is away. A key that is not accepted is tried again too: the node may
+    /// be registered at any time.
+    async fn sign_in(&self, transport: &Transport) -> Result<HubClient, NodeError> {
+        for attempt in 0_usize.. {
+            match sign_in_node(transport, &self.config.api_key).await {
+                Ok(tokens) => return Ok(HubClient::new(transport.clone(), tokens)),
+                Err(ClientError::NotAllowed(message)) => {
+                    tracing::error!(message, "the server does not accept the API key of this node");
+                }
+                Err(error) if error.is_temporary() => tracing::warn!(%error, "the server cannot be reached yet"),
+                Err(error) => return Err(error.into()),
+            }
+            let seconds = RECONNECT_PAUSES[(attempt + 1).min(RECONNECT_PAUSES.len() - 1)];
+            sleep(Duration::from_secs(seconds)).await;
+        }
+        unreachable!("the loop does not end by itself")
+    }
+
+    /// Organization, collaboration and node. Waits as long as the collaboration is encrypted: nothing is sent
+    /// unencrypted there, and encryption is not supported yet.
+    async fn place(&self, hub: &HubClient) -> Result<(i64, i64, i64), NodeError> {
+        let id = hub.tokens().subject.ok_or(ClientError::SignedOut)?;
+        loop {
+            let node = hub.node(id).await?;
+            let (Some(organization_id), Some(collaboration_id)) = (node.organization_id, node.collaboration_id) else {
+                let reason = "the node belongs to no collaboration".to_owned();
+                return Err(ClientError::Unreadable(reason).into());
+            };
+            let collaboration = hub.collaboration(collaboration_id).await?;
+            if !collaboration.encrypted {
+                tracing::info!(node_id = id, node = node.name, collaboration = collaboration.name, "the node is ready");
+                return Ok((organization_id, collaboration_id, id));
+            }
+            tracing::error!(
+                node_id = id,
+                collaboration = collaboration.name,
+                "the collaboration is encrypted, which this node does not support yet: it stays off"
+            );
+            sleep(ENCRYPTED_PAUSE).await;
+        }
+    }
+
+    /// Works as long as there is a connection for events. `Ok` when it was told to stop.
+    async fn connected(
+        &self,
+        shared: &Arc<Shared>,
+        running: &Running,
+        runs: &mut JoinSet<()>,
+        from_runs: &mut mpsc::UnboundedReceiver<Outgoing>,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
+        let tokens = shared.hub.tokens();
+        if tokens.is_expiring() {
+            shared.hub.refresh(&tokens).await.map_err(|error| error.to_string())?;
+        }
+        let url = shared.hub.transport().base();
+        let mut socket =
+            Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
+        // Nobody listens without a receiver; that is fine.
+        let _ = shared.events.send(Event::Connected);
+        let mut ping = interval(PING_INTERVAL);
+        let mut poll = interval(POLL_INTERVAL);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                received = socket.next() => {
+                    let (name, payload) = received.map_err(|error| error.to_string())?;
+                    let Some(event) = Event::from_v4(&name, payload) else { continue };
+                    match &event {
+                        Event::TokenRefused => {
+                            let tokens = shared.hub.tokens();
+                            shared.hub.refresh(&tokens).await.map_err(|error| error.to_string())?;
+                            return Err("the token was refused".to_owned());
+                        }
+                        Event::Sync => {
+                            if self.config.share_config {
+                                let details = self.details().await;
+                                socket.emit("node_info_update", &details).await.map_err(|error| error.to_string())?;
+                            }
+                            take_open_runs(shared, running, runs).await;
+                        }
+                        Event::NewTask(_) => take_open_runs(shared, running, runs).await,
+                        Event::Kill(kill) => stop_runs(shared, running, kill),
+                        _ => {}
+                    }
+                    let _ = shared.events.send(event);
+                }
+                Some(event) = from_runs.recv() => {
+                    socket.emit(event.name, &event.payload).await.map_err(|error| error.to_string())?;
+                }
+                _ = ping.tick() => {
+                    socket.emit("ping", &Value::Null).await.map_err(|error| error.to_string())?;
+                }
+                _ = poll.tick() => take_open_runs(shared, running, runs).await,
+                Some(_) = runs.join_next() => {}
+                () = stop.cancelled() => {
+                    socket.close().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn details(&self) -> Value {
+        let config = self.config.clone();
+        spawn_blocking(move || share::details(&config)).await.unwrap_or_else(|_| Value::Object(Default::default()))
+    }
+}
+
+/// Asks for the runs that are still to end and starts those that are not under way.
+async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut JoinSet<()>) {
+    let open = match shared.hub.open_runs(shared.node_id).await {
+        Ok(open) => open,
+        Err(error) => {
+            tracing::warn!(%error, "the open runs are not known");
+            return;
+        }
+    };
+    for run in open {
+        // A server that is asked for one node's runs can answer with those of others.
+        if run.organization.as_ref().map(|link| link.id) != Some(shared.organization_id) {
+            continue;
+        }
+        let task_id = run.task.as_ref().map_or(0, |task| task.id());
+        let id = run.id;
+        let token = CancellationToken::new();
+        {
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.contains_key(&id) {
+                continue;
+            }
+            running.insert(id, (task_id, token.clone()));
+        }
+        let (shared, running) = (shared.clone(), running.clone());
+        runs.spawn(async move {
+            // Ends with the task also when the node stops and the set of runs is dropped.
+            let _stop_with_this = token.clone().drop_guard();
+            run::execute(&shared, run, token).await;
+            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+    }
+}
+
+fn stop_runs(shared: &Shared, running: &Running, kill: &Kill) {
+    if kill.collaboration_id != shared.collaboration_id {
+        return;
+    }
+    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    for (run_id, (_, token)) in running.iter() {
+        let of_list = kill.kill_list.iter().flatten().any(|item| item.run_id == *run_id);
+        if of_list || (kill.kill_list.is_none() && kill.node_id == Some(shared.node_id)) {
+            token.cancel();
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Collaborations: `/collaborations` and `/collaborations/{id}`.
+
+pub mod detail;
+pub mod list;

@@ -1,0 +1,21 @@
+//! Pieces that several pages share.
+
+mod account_menu;
+mod breadcrumbs;
+mod field;
+mod flash_message;
+mod navigation;
+mod node_state;
+mod pagination;
+mod task_table;
+mod time;
+
+pub use account_menu::AccountMenu;
+pub use breadcrumbs::Breadcrumbs;
+pub use field::{FieldError, TextArea, TextField};
+pub use flash_message::FlashMessage;
+pub use navigation::Navigation;
+pub use node_state::{DatabaseList, NodeState};
+pub use pagination::Pagination;
+pub use task_table::TaskTable;
+pub use time::Time;

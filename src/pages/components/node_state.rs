@@ -1,0 +1,41 @@
+use leptos::prelude::*;
+
+use super::Time;
+use crate::protocol::domain::{Node, NodeDatabase};
+
+/// Whether a node is online, and since when not.
+#[component]
+pub fn NodeState(node: Option<Node>) -> impl IntoView {
+    match node {
+        None => view! { <span class="badge muted">"no node"</span> }.into_any(),
+        Some(node) if node.online => view! { <span class="badge good">"online"</span> }.into_any(),
+        Some(node) => view! {
+            <span class="badge bad">"offline"</span>
+            <span class="aside">"last seen " <Time value=node.last_seen missing="never"/></span>
+        }
+        .into_any(),
+    }
+}
+
+/// Databases with their types and columns.
+#[component]
+pub fn DatabaseList(databases: Vec<NodeDatabase>, #[prop(default = true)] online: bool) -> impl IntoView {
+    if databases.is_empty() {
+        let reason = if online { "The node does not share its databases." } else { "Known while the node is online." };
+        return view! { <p class="muted">{reason}</p> }.into_any();
+    }
+    view! {
+        <ul class="databases">
+            {databases.into_iter().map(|database| {
+                let columns = database.columns.map(|columns| columns.join(", "));
+                view! {
+                    <li>
+                        <strong>{database.label}</strong> " " <span class="tag">{database.kind}</span>
+                        <span class="columns">{columns.unwrap_or_else(|| "columns not shared".to_owned())}</span>
+                    </li>
+                }
+            }).collect_view()}
+        </ul>
+    }
+    .into_any()
+}

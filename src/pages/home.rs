@@ -1,0 +1,93 @@
+use axum::{extract::State, response::Response};
+use leptos::prelude::*;
+
+use super::{
+    components::{NodeState, TaskTable},
+    error::PageError,
+    names::Names,
+    render::Page,
+    state::PageState,
+    user::User,
+};
+use crate::{
+    protocol::{client::TaskQuery, domain::Node},
+    session::take_flash,
+};
+
+/// `GET /`: what waits for me, my recent tasks, nodes online.
+pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
+    let me = user.signed_in;
+    let recent = TaskQuery {
+        init_user_id: Some(me.user.id),
+        only_top_level: true,
+        per_page: 8,
+        page: 1,
+        ..Default::default()
+    };
+    let (names, tasks, nodes) =
+        futures::try_join!(Names::load(&me.hub), me.hub.tasks(&recent), me.hub.nodes())?;
+    let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
+    let flash = take_flash(&user.session).await?;
+    let name = me.user.display_name();
+    let may_create = me.permissions.may_create_tasks();
+    let mut nodes = nodes;
+    nodes.sort_by_key(|node| (node.collaboration_id, node.organization_id));
+    let view = move || {
+        let (names, tasks, nodes) = (names.clone(), tasks.clone(), nodes.clone());
+        let online = nodes.iter().filter(|node| node.online).count();
+        let waits = match running {
+            0 => "Nothing is running for you at the moment.".to_owned(),
+            1 => "One of your recent tasks is running.".to_owned(),
+            running => format!("{running} of your recent tasks are running."),
+        };
+        view! {
+            <div class="page-head">
+                <h1>{format!("Welcome, {name}")}</h1>
+                {may_create.then(|| view! { <a class="button primary" href="/tasks/new">"Create a task"</a> })}
+            </div>
+            <p class="lead">{waits}</p>
+            <section aria-labelledby="my-tasks">
+                <div class="section-head">
+                    <h2 id="my-tasks">"My recent tasks"</h2>
+                    <a href="/tasks">"All tasks"</a>
+                </div>
+                {if tasks.items.is_empty() {
+                    view! { <p class="empty">"You have not created a task yet."</p> }.into_any()
+                } else {
+                    view! { <TaskTable tasks=tasks.items names=names.clone()/> }.into_any()
+                }}
+            </section>
+            <section aria-labelledby="nodes">
+                <h2 id="nodes">"Nodes"</h2>
+                {if nodes.is_empty() {
+                    view! { <p class="empty">"There are no nodes that you may see."</p> }.into_any()
+                } else {
+                    view! {
+                        <p>{format!("{online} of {} nodes are online.", nodes.len())}</p>
+                        <ul class="cards">
+                            {nodes.into_iter().map(|node| view! { <NodeCard node names=names.clone()/> }).collect_view()}
+                        </ul>
+                    }.into_any()
+                }}
+            </section>
+        }
+    };
+    Ok(Page::new("Start").user(me.clone()).section("/").flash(flash).render(&state, view).await)
+}
+
+#[component]
+fn NodeCard(node: Node, names: Names) -> impl IntoView {
+    let organization = node.organization_id.map(|id| (id, names.organization(id)));
+    let collaboration = node.collaboration_id.map(|id| (id, names.collaboration(id)));
+    view! {
+        <li class="card">
+            <p class="card-title">
+                {organization.map(|(id, name)| view! { <a href=format!("/organizations/{id}")>{name}</a> })}
+            </p>
+            <p class="muted">
+                {collaboration.map(|(id, name)| view! { <a href=format!("/collaborations/{id}")>{name}</a> })}
+            </p>
+            <p><NodeState node=Some(node)/></p>
+        </li>
+    }
+}

@@ -1,0 +1,41 @@
+//! What a person sees: a folder per menu entry, one page a file, its form and its POST handler beside its view.
+//!
+//! A page is an axum handler: it asks the hub for everything it needs in one concurrent round, then renders a view.
+
+mod account;
+mod collaborations;
+mod components;
+mod error;
+mod home;
+mod names;
+mod organizations;
+mod render;
+mod sign_in;
+mod state;
+mod tasks;
+mod user;
+
+
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+pub use error::{PageError, render_error};
+pub use state::{Assets, DemoAccount, PageState};
+pub use tasks::load_state;
+pub use user::User;
+
+/// Every page, with its POST handlers.
+pub fn routes() -> Router<PageState> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/login", get(sign_in::show).post(sign_in::submit))
+        .route("/logout", post(account::sign_out))
+        .route("/collaborations", get(collaborations::list::show))
+        .route("/collaborations/{id}", get(collaborations::detail::show))
+        .route("/organizations", get(organizations::list::show))
+        .route("/organizations/{id}", get(organizations::detail::show))
+        .merge(tasks::routes())
+}

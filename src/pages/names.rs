@@ -1,0 +1,64 @@
+//! Names for the ids that the hub's answers hold.
+
+use std::collections::HashMap;
+
+use crate::protocol::{
+    client::{ClientError, HubClient},
+    domain::{Collaboration, Organization, User},
+};
+
+/// The organizations, collaborations and users that may be seen, by id.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    organizations: HashMap<i64, String>,
+    collaborations: HashMap<i64, String>,
+    users: HashMap<i64, String>,
+}
+
+impl Names {
+    /// Asks for all three in one round.
+    pub async fn load(hub: &HubClient) -> Result<Names, ClientError> {
+        let (organizations, collaborations, users) =
+            futures::try_join!(hub.organizations(), hub.collaborations(), hub.users())?;
+        Ok(Names::of(&organizations, &collaborations, &users))
+    }
+
+    pub fn of(organizations: &[Organization], collaborations: &[Collaboration], users: &[User]) -> Names {
+        Names {
+            organizations: organizations.iter().map(|item| (item.id, item.name.clone())).collect(),
+            collaborations: collaborations.iter().map(|item| (item.id, item.name.clone())).collect(),
+            users: users.iter().map(|item| (item.id, item.display_name())).collect(),
+        }
+    }
+
+    /// The organization's name, or its number if it may not be seen.
+    pub fn organization(&self, id: i64) -> String {
+        self.organizations.get(&id).cloned().unwrap_or_else(|| format!("Organization {id}"))
+    }
+
+    /// The collaboration's name, or its number if it may not be seen.
+    pub fn collaboration(&self, id: i64) -> String {
+        self.collaborations.get(&id).cloned().unwrap_or_else(|| format!("Collaboration {id}"))
+    }
+
+    /// The user's name, or the number if the user may not be seen.
+    pub fn user(&self, id: i64) -> String {
+        self.users.get(&id).cloned().unwrap_or_else(|| format!("User {id}"))
+    }
+
+    /// Collaborations by name.
+    pub fn collaborations(&self) -> Vec<(i64, String)> {
+        sorted(&self.collaborations)
+    }
+
+    /// Users by name.
+    pub fn users(&self) -> Vec<(i64, String)> {
+        sorted(&self.users)
+    }
+}
+
+fn sorted(names: &HashMap<i64, String>) -> Vec<(i64, String)> {
+    let mut list: Vec<(i64, String)> = names.iter().map(|(id, name)| (*id, name.clone())).collect();
+    list.sort_by_key(|(_, name)| name.to_lowercase());
+    list
+}

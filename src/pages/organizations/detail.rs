@@ -1,0 +1,64 @@
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use leptos::prelude::*;
+
+use crate::pages::{
+    components::{Breadcrumbs, DatabaseList, NodeState},
+    error::PageError,
+    render::Page,
+    state::PageState,
+    user::User,
+};
+
+/// `GET /organizations/{id}`: what is known of it, its collaborations and its nodes.
+pub async fn show(
+    State(state): State<PageState>,
+    user: User,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id: i64 = id.parse().map_err(|_| PageError::not_found("This organization"))?;
+    let me = user.signed_in;
+    let (organization, collaborations, nodes) =
+        futures::try_join!(me.hub.organization(id), me.hub.collaborations(), me.hub.nodes())?;
+    let title = organization.name.clone();
+    let view = move || {
+        let organization = organization.clone();
+        let of_this: Vec<_> = collaborations
+            .iter()
+            .filter(|collaboration| collaboration.organizations.iter().any(|member| member.id == id))
+            .cloned()
+            .collect();
+        let nodes: Vec<_> = nodes.iter().filter(|node| node.organization_id == Some(id)).cloned().collect();
+        let none = of_this.is_empty();
+        view! {
+            <Breadcrumbs way=vec![("/organizations".to_owned(), "Organizations".to_owned())]/>
+            <h1>{organization.name}</h1>
+            <dl class="facts">
+                <div><dt>"Id"</dt><dd>{organization.id}</dd></div>
+                {(!organization.domain.is_empty()).then(|| view! { <div><dt>"Domain"</dt><dd>{organization.domain}</dd></div> })}
+                {(!organization.address.is_empty()).then(|| view! { <div><dt>"Address"</dt><dd>{organization.address.join(", ")}</dd></div> })}
+                <div><dt>"Public key"</dt><dd>{if organization.has_public_key { "registered" } else { "none" }}</dd></div>
+            </dl>
+            <section aria-labelledby="collaborations">
+                <h2 id="collaborations">"Collaborations and nodes"</h2>
+                {none.then(|| view! { <p class="empty">"It takes part in no collaboration that you may see."</p> })}
+                <ul class="cards wide">
+                    {of_this.into_iter().map(|collaboration| {
+                        let node = nodes.iter().find(|node| node.collaboration_id == Some(collaboration.id)).cloned();
+                        let databases = node.clone().map(|node| (node.databases, node.online));
+                        view! {
+                            <li class="card">
+                                <p class="card-title"><a href=format!("/collaborations/{}", collaboration.id)>{collaboration.name}</a></p>
+                                <p><NodeState node/></p>
+                                {databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}
+                            </li>
+                        }
+                    }).collect_view()}
+                </ul>
+            </section>
+        }
+    };
+    Ok(Page::new(title).user(me.clone()).section("/organizations").render(&state, view).await)
+}

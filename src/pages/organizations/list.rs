@@ -1,0 +1,47 @@
+use axum::{extract::State, response::Response};
+use leptos::prelude::*;
+
+use crate::pages::{error::PageError, render::Page, state::PageState, user::User};
+
+/// `GET /organizations`
+pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
+    let me = user.signed_in;
+    let (mut organizations, collaborations) =
+        futures::try_join!(me.hub.organizations(), me.hub.collaborations())?;
+    organizations.sort_by_key(|organization| organization.name.to_lowercase());
+    let own = me.user.organization_id;
+    let view = move || {
+        let (organizations, collaborations) = (organizations.clone(), collaborations.clone());
+        view! {
+            <h1>"Organizations"</h1>
+            <div class="table-frame" tabindex="0" role="region" aria-label="Organizations">
+                <table>
+                    <thead>
+                        <tr><th scope="col" class="number">"Id"</th><th scope="col">"Name"</th><th scope="col">"Country"</th><th scope="col">"Collaborations"</th></tr>
+                    </thead>
+                    <tbody>
+                        {organizations.into_iter().map(|organization| {
+                            let of_this: Vec<_> = collaborations.iter()
+                                .filter(|collaboration| collaboration.organizations.iter().any(|member| member.id == organization.id))
+                                .map(|collaboration| view! { <li><a href=format!("/collaborations/{}", collaboration.id)>{collaboration.name.clone()}</a></li> })
+                                .collect();
+                            let country = if organization.country.is_empty() { "–".to_owned() } else { organization.country };
+                            view! {
+                                <tr>
+                                    <td class="number">{organization.id}</td>
+                                    <th scope="row">
+                                        <a href=format!("/organizations/{}", organization.id)>{organization.name}</a>
+                                        {(own == Some(organization.id)).then(|| view! { " " <span class="tag">"yours"</span> })}
+                                    </th>
+                                    <td>{country}</td>
+                                    <td>{if of_this.is_empty() { view! { "–" }.into_any() } else { view! { <ul class="plain">{of_this}</ul> }.into_any() }}</td>
+                                </tr>
+                            }
+                        }).collect_view()}
+                    </tbody>
+                </table>
+            </div>
+        }
+    };
+    Ok(Page::new("Organizations").user(me.clone()).section("/organizations").render(&state, view).await)
+}

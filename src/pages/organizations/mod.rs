@@ -1,0 +1,4 @@
+//! Organizations: `/organizations` and `/organizations/{id}`.
+
+pub mod detail;
+pub mod list;

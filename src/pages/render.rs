@@ -1,0 +1,152 @@
+//! From a view to a whole HTML answer.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, Response, StatusCode, header},
+};
+use leptos::{
+    hydration::HydrationScripts,
+    nonce::{Nonce, use_nonce},
+    prelude::*,
+};
+use leptos_axum::ResponseOptions;
+
+use super::{
+    components::{AccountMenu, FlashMessage, Navigation},
+    state::{Assets, PageState},
+};
+use crate::session::{Flash, SignedIn};
+
+/// Everything around a page's own view.
+#[derive(Clone)]
+pub struct Page {
+    title: String,
+    section: &'static str,
+    user: Option<SignedIn>,
+    status: StatusCode,
+    flash: Option<Flash>,
+    islands: bool,
+    refresh: bool,
+}
+
+impl Page {
+    /// A page with this title, without a user and without scripts.
+    pub fn new(title: impl Into<String>) -> Self {
+        Page {
+            title: title.into(),
+            section: "",
+            user: None,
+            status: StatusCode::OK,
+            flash: None,
+            islands: false,
+            refresh: false,
+        }
+    }
+
+    /// Who is signed in.
+    pub fn user(self, user: impl Into<Option<SignedIn>>) -> Self {
+        Page { user: user.into(), ..self }
+    }
+
+    /// The menu entry to which the page belongs, by its address.
+    pub fn section(self, section: &'static str) -> Self {
+        Page { section, ..self }
+    }
+
+    pub fn status(self, status: StatusCode) -> Self {
+        Page { status, ..self }
+    }
+
+    /// A message from the page before.
+    pub fn flash(self, flash: Option<Flash>) -> Self {
+        Page { flash, ..self }
+    }
+
+    /// The page has islands, so it loads their scripts.
+    pub fn with_islands(self) -> Self {
+        Page { islands: true, ..self }
+    }
+
+    /// Without scripts the page loads itself again every few seconds.
+    pub fn refreshing(self, refresh: bool) -> Self {
+        Page { refresh, ..self }
+    }
+
+    /// Renders the page around this view.
+    pub async fn render<V, IV>(self, state: &PageState, view: V) -> Response<Body>
+    where
+        V: Fn() -> IV + Clone + Send + Sync + 'static,
+        IV: IntoView + 'static,
+    {
+        let assets = state.assets.clone();
+        let handler = leptos_axum::render_app_async_with_context(
+            || {},
+            move || {
+                let nonce = use_nonce();
+                let response = expect_context::<ResponseOptions>();
+                response.set_status(self.status);
+                if let Some(policy) = nonce.as_ref().and_then(content_security_policy) {
+                    response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+                }
+                let content = view().into_any();
+                document(self.clone(), assets.clone(), content)
+            },
+        );
+        let mut response = handler(Request::new(Body::empty())).await;
+        // Pages hold what only this user may see.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+fn content_security_policy(nonce: &Nonce) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!(
+        "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+         form-action 'self'"
+    ))
+    .ok()
+}
+
+fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
+    let title = format!("{} · Atoll", page.title);
+    let scripts = page.islands.then(|| view! { <HydrationScripts options=assets.leptos islands=true/> });
+    let refresh =
+        page.refresh.then(|| view! { <noscript><meta http-equiv="refresh" content="5"/></noscript> });
+    let user = page.user.clone();
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <title>{title}</title>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="stylesheet" href=assets.stylesheet.to_string()/>
+                {refresh}
+                {scripts}
+            </head>
+            <body>
+                <a class="skip-link" href="#main">"Skip to the content"</a>
+                <header class="site-header">
+                    <a class="brand" href="/">
+                        <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true">
+                            <circle class="brand-lagoon" cx="16" cy="16" r="7"/>
+                            <path class="brand-reef" d="M16 3a13 13 0 0 1 11.3 6.5M28.9 17A13 13 0 0 1 20 28.4M14 28.9A13 13 0 0 1 3.1 15M4.7 9.5A13 13 0 0 1 11 4"/>
+                        </svg>
+                        "Atoll"
+                    </a>
+                    {user.map(|user| view! {
+                        <Navigation section=page.section may_create=user.permissions.may_create_tasks()/>
+                        <AccountMenu user/>
+                    })}
+                </header>
+                <main id="main" tabindex="-1">
+                    <FlashMessage flash=page.flash/>
+                    {content}
+                </main>
+            </body>
+        </html>
+    }
+}

@@ -1,0 +1,166 @@
+use std::net::SocketAddr;
+
+use axum::{
+    Form,
+    extract::{ConnectInfo, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use leptos::prelude::*;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::{components::TextField, error::PageError, render::Page, state::PageState};
+use crate::{
+    protocol::client::{ClientError, SignIn, sign_in_user},
+    session::take_flash,
+};
+
+#[derive(Deserialize)]
+pub struct Next {
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// What is shown again after a failed attempt.
+#[derive(Clone, Default)]
+struct Attempt {
+    username: String,
+    error: Option<String>,
+    next: String,
+}
+
+/// Only a path of our own: never an address that leads elsewhere.
+fn safe_path(next: Option<&str>) -> String {
+    match next {
+        Some(path)
+            if path.starts_with('/')
+                && !path.starts_with("//")
+                && !path.contains(['\\', '\r', '\n', '\t'])
+                && !path.starts_with("/login") =>
+        {
+            path.to_owned()
+        }
+        _ => "/".to_owned(),
+    }
+}
+
+/// `GET /login`
+pub async fn show(
+    State(state): State<PageState>,
+    session: Session,
+    Query(query): Query<Next>,
+) -> Result<Response, PageError> {
+    let next = safe_path(query.next.as_deref());
+    if let Ok(Some(_)) = state.registry.current(&session).await? {
+        return Ok(Redirect::to(&next).into_response());
+    }
+    let flash = take_flash(&session).await?;
+    let page = Page::new("Sign in").flash(flash);
+    Ok(render(&state, page, Attempt { next, ..Default::default() }).await)
+}
+
+#[derive(Deserialize)]
+pub struct Credentials {
+    #[serde(default)]
+    username: String,
+    password: SecretString,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// `POST /login`
+pub async fn submit(
+    State(state): State<PageState>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    session: Session,
+    Form(form): Form<Credentials>,
+) -> Result<Response, PageError> {
+    let next = safe_path(form.next.as_deref());
+    let mut attempt = Attempt { username: form.username.trim().to_owned(), error: None, next };
+    let page = Page::new("Sign in");
+    let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
+        (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.")
+    } else if !state.limiter.allows(address.ip()) {
+        (StatusCode::TOO_MANY_REQUESTS, "Too many attempts from this address. Wait a minute, then try again.")
+    } else {
+        match sign_in_user(state.registry.transport(), &attempt.username, &form.password, None).await {
+            Ok(SignIn::Done(tokens)) => {
+                state.registry.sign_in(&session, tokens).await?;
+                tracing::info!(username = attempt.username, "signed in");
+                return Ok(Redirect::to(&attempt.next).into_response());
+            }
+            Ok(SignIn::NeedsSecondFactor(_) | SignIn::SetUpSecondFactor { .. }) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "This account signs in with a second factor, which this version does not support yet.",
+            ),
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(%error, "nobody can sign in: the hub does not answer");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The hub cannot be reached at the moment, so nobody can sign in. Try again in a while.",
+                )
+            }
+            // One answer for all the reasons: who exists is nobody's business.
+            Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Username or password are not right. After several wrong attempts an account is locked for a \
+                 quarter of an hour.",
+            ),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    attempt.error = Some(error.to_owned());
+    Ok(render(&state, page.status(status), attempt).await)
+}
+
+async fn render(state: &PageState, page: Page, attempt: Attempt) -> Response {
+    let accounts = state.demo_accounts.clone();
+    let view = move || {
+        let (attempt, accounts) = (attempt.clone(), accounts.clone());
+        view! {
+            <div class="sign-in">
+                <h1>"Sign in"</h1>
+                <p class="lead">"Run analyses on data that never leave the organizations that hold them."</p>
+                {attempt.error.clone().map(|error| view! { <p class="flash error" role="alert">{error}</p> })}
+                <form method="post" action="/login" class="stack">
+                    <input type="hidden" name="next" value=attempt.next/>
+                    <TextField name="username" label="Username" value=attempt.username autocomplete="username"
+                        required=true autofocus=true/>
+                    <TextField name="password" label="Password" kind="password" value=""
+                        autocomplete="current-password" required=true/>
+                    <button type="submit" class="primary">"Sign in"</button>
+                </form>
+                {(!accounts.is_empty()).then(|| {
+                    let password = accounts[0].password.clone();
+                    view! {
+                        <section class="demo-accounts" aria-labelledby="demo-accounts">
+                            <h2 id="demo-accounts">"Demo accounts"</h2>
+                            <p>"All with the password " <code>{password}</code></p>
+                            <dl>
+                                {accounts.iter().map(|account| view! {
+                                    <div><dt><code>{account.username.clone()}</code></dt><dd>{account.description.clone()}</dd></div>
+                                }).collect_view()}
+                            </dl>
+                        </section>
+                    }
+                })}
+            </div>
+        }
+    };
+    page.render(state, view).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_path;
+
+    #[test]
+    fn only_paths_of_our_own_are_followed() {
+        assert_eq!(safe_path(Some("/tasks/7?page=2")), "/tasks/7?page=2");
+        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "tasks", "/\t/evil.example", ""] {
+            assert_eq!(safe_path(Some(elsewhere)), "/", "{elsewhere}");
+        }
+    }
+}

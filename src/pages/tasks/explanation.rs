@@ -1,0 +1,56 @@
+//! What a run waits for or why it failed, who can change that, and what to do next.
+
+use crate::{
+    islands::Help,
+    protocol::{domain::Run, status::Status},
+};
+
+/// Words for a run; `None` if there is nothing to explain.
+pub fn explain(run: &Run, organization: &str) -> Option<Help> {
+    let online = run.node.as_ref().is_some_and(|node| node.online);
+    let admin = format!("the admin of {organization}");
+    let (what, who, next) = match &run.status {
+        Status::Pending | Status::Initializing | Status::Active if !online => (
+            format!("The node of {organization} is offline. The run goes on by itself when the node is back."),
+            admin,
+            "Wait, or ask them to start their node.".to_owned(),
+        ),
+        Status::Crashed => (
+            format!("The function ended with an error at {organization}; the last lines of the log say which."),
+            "you, if an argument or a column is wrong; else whoever wrote the algorithm".to_owned(),
+            "Read the log, then repeat the task with other arguments.".to_owned(),
+        ),
+        Status::StartFailed => (
+            format!("The node of {organization} could not start the function; the log says why."),
+            format!("you, if the database was the wrong one; else {admin}"),
+            "Read the log, then repeat the task with another database, or ask them.".to_owned(),
+        ),
+        Status::NoDockerImage => (
+            format!("The node of {organization} cannot get this image."),
+            format!("you, if its name is wrong; else {admin}"),
+            "Check the image's name, or choose a function of an algorithm store.".to_owned(),
+        ),
+        Status::NotAllowed => (
+            format!("The policy of {organization} does not allow this."),
+            admin,
+            "Ask them to allow it, or leave the organization out.".to_owned(),
+        ),
+        Status::Killed => (
+            "Somebody stopped it.".to_owned(),
+            "whoever stopped it".to_owned(),
+            "Repeat the task if it was stopped by mistake.".to_owned(),
+        ),
+        Status::Failed => (
+            "It was given up, because another part of the task failed or the node could not go on.".to_owned(),
+            "whoever can mend the other failure".to_owned(),
+            "Look at the other runs and at the log.".to_owned(),
+        ),
+        Status::UnknownError => (
+            format!("The node of {organization} lost track of the run."),
+            admin,
+            "Repeat the task; if it happens again, ask them to look at the node's log.".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some(Help { what, who, next })
+}

@@ -1,0 +1,31 @@
+//! Tasks: the list, one task with its results, what can be done to it, and the wizard that creates one.
+
+mod actions;
+mod detail;
+mod explanation;
+mod export;
+mod list;
+mod results;
+mod state;
+mod wizard;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use super::state::PageState;
+
+pub use state::load_state;
+
+pub fn routes() -> Router<PageState> {
+    Router::new()
+        .route("/tasks", get(list::show))
+        .route("/tasks/new", get(wizard::show).post(wizard::submit))
+        .route("/tasks/{id}", get(detail::show))
+        .route("/tasks/{id}/results.csv", get(export::csv))
+        .route("/tasks/{id}/results.json", get(export::json))
+        .route("/tasks/{id}/cancel", get(actions::confirm_cancel).post(actions::cancel))
+        .route("/tasks/{id}/delete", get(actions::confirm_delete).post(actions::delete))
+        .route("/tasks/{id}/repeat", post(actions::repeat))
+}

@@ -1,0 +1,147 @@
+//! Results as a table: one row an organization, one column a key.
+
+use serde_json::Value;
+
+use crate::{
+    islands::{Cell, ResultRow, Results},
+    protocol::{domain::RunResult, payload::PayloadError},
+};
+
+/// The column for a result that is no object.
+const WHOLE: &str = "Result";
+/// The longest text of a cell and of the raw JSON that a page shows, in bytes; downloads are whole.
+const CELL_LIMIT: usize = 2_000;
+const RAW_LIMIT: usize = 200_000;
+
+/// The result of one organization, as it came.
+#[derive(Debug, Clone)]
+pub struct NamedResult {
+    pub organization: String,
+    pub value: Result<Value, PayloadError>,
+}
+
+/// Names the results that are there, in the order of the runs.
+pub fn name_results(results: &[RunResult], name_of_run: impl Fn(i64) -> String) -> Vec<NamedResult> {
+    results
+        .iter()
+        .filter_map(|result| {
+            let value = result.value.clone()?;
+            Some(NamedResult { organization: name_of_run(result.run_id), value })
+        })
+        .collect()
+}
+
+/// The keys of all results in the order of their first appearance.
+pub fn columns(results: &[NamedResult]) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for result in results {
+        let keys: Vec<&str> = match &result.value {
+            Ok(Value::Object(object)) if !object.is_empty() => object.keys().map(String::as_str).collect(),
+            _ => vec![WHOLE],
+        };
+        for key in keys {
+            if !columns.iter().any(|column| column == key) {
+                columns.push(key.to_owned());
+            }
+        }
+    }
+    columns
+}
+
+/// The value of a result in a column.
+pub fn value_in<'a>(result: &'a NamedResult, column: &str) -> Option<&'a Value> {
+    match &result.value {
+        Ok(Value::Object(object)) if !object.is_empty() => object.get(column),
+        Ok(value) if column == WHOLE => Some(value),
+        _ => None,
+    }
+}
+
+/// The table that pages show; `None` without any result.
+pub fn table(results: &[NamedResult]) -> Option<Results> {
+    if results.is_empty() {
+        return None;
+    }
+    let columns = columns(results);
+    let rows = results
+        .iter()
+        .map(|result| ResultRow {
+            organization: result.organization.clone(),
+            cells: columns
+                .iter()
+                .map(|column| match (&result.value, value_in(result, column)) {
+                    (Err(error), _) if column == WHOLE => Cell::Text(format!("cannot be shown: {error}")),
+                    (_, Some(value)) => cell(value),
+                    (_, None) => Cell::Missing,
+                })
+                .collect(),
+        })
+        .collect();
+    let raw = serde_json::to_string_pretty(&raw(results)).unwrap_or_default();
+    Some(Results { columns, rows, raw: shorten(raw, RAW_LIMIT) })
+}
+
+/// All results as one JSON list.
+pub fn raw(results: &[NamedResult]) -> Value {
+    results
+        .iter()
+        .map(|result| match &result.value {
+            Ok(value) => serde_json::json!({"organization": result.organization, "result": value}),
+            Err(error) => {
+                serde_json::json!({"organization": result.organization, "error": error.to_string()})
+            }
+        })
+        .collect()
+}
+
+fn cell(value: &Value) -> Cell {
+    match value {
+        Value::Number(number) => Cell::Number(number.to_string()),
+        Value::String(text) => Cell::Text(shorten(text.clone(), CELL_LIMIT)),
+        Value::Bool(_) | Value::Null => Cell::Text(value.to_string()),
+        nested => Cell::Nested(shorten(serde_json::to_string_pretty(nested).unwrap_or_default(), CELL_LIMIT)),
+    }
+}
+
+fn shorten(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
+        text.push_str("… (shortened; the download has all of it)");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn result(value: Value) -> NamedResult {
+        NamedResult { organization: "org".to_owned(), value: Ok(value) }
+    }
+
+    #[test]
+    fn falsy_values_are_results() {
+        for value in [json!(0), json!(false), json!(null), json!("")] {
+            let table = table(&[result(value.clone())]).unwrap();
+            assert_eq!(table.columns, ["Result"]);
+            assert_ne!(table.rows[0].cells[0], Cell::Missing, "{value}");
+        }
+    }
+
+    #[test]
+    fn keys_become_columns_and_nested_values_stay_readable() {
+        let table = table(&[result(json!({"sum": 253, "count": 4})), result(json!({"count": 1, "more": [1]}))]).unwrap();
+        assert_eq!(table.columns, ["sum", "count", "more"]);
+        assert_eq!(table.rows[0].cells[0], Cell::Number("253".into()));
+        assert_eq!(table.rows[0].cells[2], Cell::Missing);
+        assert_eq!(table.rows[1].cells[2], Cell::Nested("[\n  1\n]".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let table =
+            table(&[NamedResult { organization: "org".to_owned(), value: Err(PayloadError::Encrypted) }]).unwrap();
+        assert_eq!(table.rows[0].cells[0], Cell::Text("cannot be shown: the payload is encrypted".into()));
+    }
+}

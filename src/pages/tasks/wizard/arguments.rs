@@ -1,0 +1,209 @@
+//! Arguments: from what was typed to JSON values, by the types that the function's description gives.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    data::{ChosenFunction, WizardData},
+    form::Errors,
+};
+use crate::{
+    protocol::domain::{Argument, ArgumentType, Condition},
+    session::Draft,
+};
+
+/// The name of an argument's field.
+pub fn field(name: &str) -> String {
+    format!("argument_{name}")
+}
+
+/// What is shown for an argument: what was typed, or its default.
+pub fn typed(draft: &Draft, argument: &Argument) -> Vec<String> {
+    match draft.arguments.get(&argument.name) {
+        Some(values) => values.clone(),
+        None => default_entries(argument),
+    }
+}
+
+/// The default as entries of the field. Lists are JSON in a store's description.
+fn default_entries(argument: &Argument) -> Vec<String> {
+    let Some(Some(default)) = &argument.default else { return Vec::new() };
+    match serde_json::from_str(default) {
+        Ok(Value::Array(items)) if is_list(argument.kind) => items
+            .into_iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect(),
+        _ => vec![default.clone()],
+    }
+}
+
+/// Whether several values can be given.
+pub fn is_list(kind: ArgumentType) -> bool {
+    matches!(
+        kind,
+        ArgumentType::StringList
+            | ArgumentType::IntegerList
+            | ArgumentType::FloatList
+            | ArgumentType::ColumnList
+            | ArgumentType::OrganizationList
+    )
+}
+
+/// Whether an argument applies, given what was typed for the one on which it depends.
+pub fn applies(draft: &Draft, function: &ChosenFunction, argument: &Argument) -> bool {
+    let Some(Condition { argument_id, operator, value }) = &argument.condition else { return true };
+    let Some(parent) = function.arguments.iter().find(|other| other.id == *argument_id) else { return true };
+    let present = typed(draft, parent).into_iter().next().unwrap_or_default();
+    let numbers = present.trim().parse::<f64>().ok().zip(value.trim().parse::<f64>().ok());
+    match (operator.as_str(), numbers) {
+        ("==", Some((present, value))) => present == value,
+        ("!=", Some((present, value))) => present != value,
+        (">", Some((present, value))) => present > value,
+        ("<", Some((present, value))) => present < value,
+        (">=", Some((present, value))) => present >= value,
+        ("<=", Some((present, value))) => present <= value,
+        ("==", None) => present.eq_ignore_ascii_case(value),
+        ("!=", None) => !present.eq_ignore_ascii_case(value),
+        // An operator that is not known, or numbers compared with text: better asked for than lost.
+        _ => true,
+    }
+}
+
+/// All arguments as JSON, that of "Include data from" too; or what is wrong, by field.
+pub fn values(draft: &Draft, data: &WizardData, function: &ChosenFunction) -> Result<Map<String, Value>, Errors> {
+    let columns = data.columns(draft);
+    let members: Vec<i64> =
+        data.organizations(draft).into_iter().map(|(organization, _)| organization.id).collect();
+    let mut values = Map::new();
+    let mut errors = Errors::new();
+    for argument in function.asked_arguments() {
+        if !applies(draft, function, argument) {
+            continue;
+        }
+        let entries: Vec<String> = typed(draft, argument)
+            .iter()
+            // Lists of text are typed one a line.
+            .flat_map(|entry| if is_list(argument.kind) { entry.lines().collect() } else { vec![entry.as_str()] })
+            .map(|entry| entry.trim().to_owned())
+            .filter(|entry| !entry.is_empty())
+            .collect();
+        match value(argument, &entries, columns.as_deref(), &members) {
+            Ok(Some(value)) if !argument.frontend_only => {
+                values.insert(argument.name.clone(), value);
+            }
+            Ok(_) => {}
+            Err(message) => {
+                errors.insert(field(&argument.name), message);
+            }
+        }
+    }
+    if let Some(include) = function.include_argument() {
+        values.insert(include.name.clone(), json!(draft.include));
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+/// The value of one argument; `None` if it is left to the function's default.
+fn value(
+    argument: &Argument,
+    entries: &[String],
+    columns: Option<&[String]>,
+    members: &[i64],
+) -> Result<Option<Value>, String> {
+    if entries.is_empty() {
+        return match argument.default {
+            Some(_) => Ok(None),
+            None if argument.kind == ArgumentType::Boolean => Ok(Some(json!(false))),
+            None => Err("This has to be given.".to_owned()),
+        };
+    }
+    if !argument.allowed_values.is_empty()
+        && let Some(entry) = entries.iter().find(|entry| !argument.allowed_values.contains(entry))
+    {
+        return Err(format!("\"{entry}\" is not one of the values that are allowed."));
+    }
+    let items = entries.iter().map(|entry| item(argument.kind, entry, columns, members));
+    let mut items = items.collect::<Result<Vec<Value>, String>>()?;
+    Ok(if is_list(argument.kind) { Some(Value::Array(items)) } else { items.pop() })
+}
+
+fn item(kind: ArgumentType, text: &str, columns: Option<&[String]>, members: &[i64]) -> Result<Value, String> {
+    use ArgumentType::*;
+    match kind {
+        String | StringList => Ok(json!(text)),
+        Integer | IntegerList => {
+            text.parse::<i64>().map(|number| json!(number)).map_err(|_| format!("\"{text}\" is not a whole number."))
+        }
+        Float | FloatList => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(json!(number)),
+            _ => Err(format!("\"{text}\" is not a number. Write it with a point, such as 0.5.")),
+        },
+        Boolean => Ok(json!(matches!(text.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"))),
+        Json => serde_json::from_str(text).map_err(|error| format!("This is not JSON: {error}.")),
+        Column | ColumnList => match columns {
+            Some(columns) if !columns.iter().any(|column| column == text) => {
+                Err(format!("The chosen databases do not share a column \"{text}\"."))
+            }
+            _ => Ok(json!(text)),
+        },
+        Organization | OrganizationList => match text.parse::<i64>() {
+            Ok(id) if members.contains(&id) => Ok(json!(id)),
+            _ => Err("This organization is not in the collaboration.".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argument(kind: ArgumentType, default: Option<Option<&str>>) -> Argument {
+        Argument {
+            id: 1,
+            name: "a".to_owned(),
+            display_name: "A".to_owned(),
+            description: std::string::String::new(),
+            kind,
+            default: default.map(|default| default.map(str::to_owned)),
+            allowed_values: Vec::new(),
+            condition: None,
+            frontend_only: false,
+        }
+    }
+
+    fn of(kind: ArgumentType, entries: &[&str]) -> Result<Option<Value>, std::string::String> {
+        let entries: Vec<_> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        value(&argument(kind, None), &entries, Some(&["age".to_owned()]), &[2, 3])
+    }
+
+    #[test]
+    fn typed_text_becomes_a_value_of_the_argument_s_type() {
+        assert_eq!(of(ArgumentType::Integer, &["7"]), Ok(Some(json!(7))));
+        assert_eq!(of(ArgumentType::Float, &["0.5"]), Ok(Some(json!(0.5))));
+        assert_eq!(of(ArgumentType::Boolean, &[]), Ok(Some(json!(false))));
+        assert_eq!(of(ArgumentType::Json, &["{\"a\": [1]}"]), Ok(Some(json!({"a": [1]}))));
+        assert_eq!(of(ArgumentType::Column, &["age"]), Ok(Some(json!("age"))));
+        assert_eq!(of(ArgumentType::OrganizationList, &["2", "3"]), Ok(Some(json!([2, 3]))));
+        assert_eq!(of(ArgumentType::String, &["größe"]), Ok(Some(json!("größe"))));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        for (kind, entry) in [
+            (ArgumentType::Integer, "7.5"),
+            (ArgumentType::Float, "NaN"),
+            (ArgumentType::Json, "{"),
+            (ArgumentType::Column, "weight"),
+            (ArgumentType::Organization, "9"),
+        ] {
+            assert!(of(kind, &[entry]).is_err(), "{kind:?}");
+        }
+        assert!(of(ArgumentType::String, &[]).is_err());
+    }
+
+    #[test]
+    fn an_argument_with_a_default_can_be_left_out_and_zero_is_not_nothing() {
+        let optional = argument(ArgumentType::Integer, Some(None));
+        assert_eq!(value(&optional, &[], None, &[]), Ok(None));
+        assert_eq!(value(&optional, &["0".to_owned()], None, &[]), Ok(Some(json!(0))));
+    }
+}

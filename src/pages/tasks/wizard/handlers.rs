@@ -1,0 +1,191 @@
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Form as FormBody,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use moka::sync::Cache;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::{
+    data::WizardData,
+    form::{Errors, Form, apply, check, first_incomplete, prune},
+    spec::{errors_of, task_spec},
+    step::{Step, address},
+    view::{self, StepPage},
+};
+use crate::{
+    pages::{error::PageError, render::Page, state::PageState, user::User},
+    protocol::client::ClientError,
+    session::{Draft, FlashKind, load_draft, put_flash, save_draft, take_flash},
+};
+
+/// Which step of which draft.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub struct Place {
+    draft: String,
+    step: String,
+    /// Preselected for a new draft.
+    collaboration: String,
+}
+
+/// `GET /tasks/new`
+pub async fn show(
+    State(state): State<PageState>,
+    user: User,
+    Query(place): Query<Place>,
+) -> Result<Response, PageError> {
+    require_permission(&user)?;
+    let flash = take_flash(&user.session).await?;
+    let draft = match place.draft.as_str() {
+        "" => Draft { collaboration_id: place.collaboration.parse().ok(), ..Default::default() },
+        id => match load_draft(&user.session, id).await? {
+            Some(draft) => draft,
+            None => {
+                let text = "This draft is no longer there. Start a new task.";
+                put_flash(&user.session, FlashKind::Error, text).await?;
+                return Ok(Redirect::to("/tasks/new").into_response());
+            }
+        },
+    };
+    if let Some(task_id) = draft.task_id {
+        return Ok(Redirect::to(&format!("/tasks/{task_id}")).into_response());
+    }
+    let wanted = if draft.id.is_empty() { Step::Collaboration } else { Step::from_key(&place.step) };
+    let data = WizardData::load(&user.signed_in.hub, &draft).await?;
+    // Nobody gets to a question whose answer depends on one that is still open.
+    let step = first_incomplete(&draft, wanted, &data).unwrap_or(wanted);
+    let page = Page::new(title(step)).flash(flash);
+    render(&state, page, user, draft, data, step, Errors::new()).await
+}
+
+fn require_permission(user: &User) -> Result<(), PageError> {
+    match user.signed_in.permissions.may_create_tasks() {
+        true => Ok(()),
+        false => Err(PageError::Forbidden("Your roles do not permit you to create tasks.".to_owned())),
+    }
+}
+
+fn title(step: Step) -> String {
+    format!("New task: {}", step.title())
+}
+
+async fn render(
+    state: &PageState,
+    page: Page,
+    user: User,
+    mut draft: Draft,
+    data: WizardData,
+    step: Step,
+    errors: Errors,
+) -> Result<Response, PageError> {
+    // The only one there is needs no choice.
+    if let ([only], None) = (data.collaborations.as_slice(), draft.collaboration_id) {
+        draft.collaboration_id = Some(only.id);
+    }
+    let step_page =
+        StepPage { draft: draft.clone(), step, errors, user: user.signed_in.user.clone(), data: Arc::new(data) };
+    let islands = view::has_islands(step);
+    let page = page.user(user.signed_in).section("/tasks/new");
+    let page = if islands { page.with_islands() } else { page };
+    Ok(page.render(state, move || view::step_page(step_page.clone())).await)
+}
+
+/// `POST /tasks/new`: takes over a step's answers and goes on, back, or creates the task.
+pub async fn submit(
+    State(state): State<PageState>,
+    user: User,
+    Query(place): Query<Place>,
+    FormBody(pairs): FormBody<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    require_permission(&user)?;
+    let form = Form(pairs);
+    let step = Step::from_key(&place.step);
+    let known = match place.draft.as_str() {
+        "" => None,
+        id => load_draft(&user.session, id).await?,
+    };
+    let mut draft = known.unwrap_or_else(Draft::new);
+    let mut data = WizardData::load(&user.signed_in.hub, &draft).await?;
+    if form.is_too_large() {
+        let errors = Errors::from([(step.key().to_owned(), "One of the answers is too long.".to_owned())]);
+        let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);
+        return render(&state, page, user, draft, data, step, errors).await;
+    }
+    apply(&mut draft, step, &form, &data);
+    if step == Step::Collaboration {
+        data = WizardData::load(&user.signed_in.hub, &draft).await?;
+        prune(&mut draft, &data);
+    }
+    match form.action() {
+        // Only shown, not stored: the fields themselves stay with the browser.
+        "update" => return render(&state, Page::new(title(step)), user, draft, data, step, Errors::new()).await,
+        "create" if step == Step::Overview => return create(state, user, draft, data).await,
+        _ => save_draft(&user.session, &draft).await?,
+    }
+    match form.action() {
+        "back" => Ok(Redirect::to(&address(&draft.id, step.previous().unwrap_or(step))).into_response()),
+        "all" | "none" => Ok(Redirect::to(&address(&draft.id, step)).into_response()),
+        _ => {
+            let errors = check(&draft, step, &data);
+            if errors.is_empty() {
+                return Ok(Redirect::to(&address(&draft.id, step.next())).into_response());
+            }
+            let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);
+            render(&state, page, user, draft, data, step, errors).await
+        }
+    }
+}
+
+/// One lock a draft, with the task that came of it: of two presses of the button the second waits for the first and
+/// finds its task. Sessions are stored after a request, so they alone could not tell.
+type Creation = Arc<Mutex<Option<i64>>>;
+static CREATIONS: LazyLock<Cache<String, Creation>> = LazyLock::new(|| {
+    Cache::builder().max_capacity(10_000).time_to_idle(std::time::Duration::from_secs(3600)).build()
+});
+
+async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData) -> Result<Response, PageError> {
+    if let Some(step) = first_incomplete(&draft, Step::Overview, &data) {
+        let errors = check(&draft, step, &data);
+        let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);
+        return render(&state, page, user, draft, data, step, errors).await;
+    }
+    let spec = task_spec(&draft, &data).ok_or(PageError::Internal)?;
+    let creation = CREATIONS.get_with(format!("{}/{}", user.signed_in.session_id, draft.id), Creation::default);
+    let mut created = creation.lock().await;
+    let task_id = match (*created).or(draft.task_id) {
+        Some(task_id) => task_id,
+        None => match user.signed_in.hub.create_task(&spec).await {
+            Ok(task) => task.id,
+            Err(ClientError::Rejected { message, errors, .. }) => {
+                let page = Page::new(title(Step::Overview)).status(StatusCode::UNPROCESSABLE_ENTITY);
+                let errors = errors_of(&message, &errors);
+                return render(&state, page, user, draft, data, Step::Overview, errors).await;
+            }
+            Err(ClientError::NotAllowed(message) | ClientError::NotFound(message)) => {
+                let page = Page::new(title(Step::Overview)).status(StatusCode::UNPROCESSABLE_ENTITY);
+                let errors = Errors::from([("overview".to_owned(), message)]);
+                return render(&state, page, user, draft, data, Step::Overview, errors).await;
+            }
+            Err(error) if error.is_temporary() => {
+                let page = Page::new(title(Step::Overview)).status(StatusCode::SERVICE_UNAVAILABLE);
+                let text = "The hub did not answer, so it is not certain whether the task was created. Look at the \
+                            list of tasks before you press the button again."
+                    .to_owned();
+                let errors = Errors::from([("overview".to_owned(), text)]);
+                return render(&state, page, user, draft, data, Step::Overview, errors).await;
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    *created = Some(task_id);
+    draft.task_id = Some(task_id);
+    save_draft(&user.session, &draft).await?;
+    put_flash(&user.session, FlashKind::Success, "The task is created.").await?;
+    Ok(Redirect::to(&format!("/tasks/{task_id}")).into_response())
+}

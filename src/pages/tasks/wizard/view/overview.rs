@@ -1,0 +1,100 @@
+use leptos::prelude::*;
+
+use super::StepPage;
+use crate::{
+    islands::CopyButton,
+    pages::tasks::wizard::{
+        preflight::{self, Acceptance},
+        python,
+        spec::task_spec,
+        step::{Step, address},
+    },
+};
+
+pub fn view(page: &StepPage) -> impl IntoView + use<> {
+    let (draft, data) = (&page.draft, &page.data);
+    let Some(spec) = task_spec(draft, data) else { return ().into_any() };
+    let Some(function) = data.function(draft) else { return ().into_any() };
+    let name = |id: &i64| data.organization_name(draft, *id);
+    let names = |ids: &[i64]| ids.iter().map(name).collect::<Vec<_>>().join(", ");
+    let places = match function.central {
+        true if function.include_argument().is_some() => {
+            format!("Aggregate at {}; include data from {}", names(&spec.organizations), names(&draft.include))
+        }
+        true => format!("Aggregate at {}", names(&spec.organizations)),
+        false => names(&spec.organizations),
+    };
+    let include = function.include_argument().map(|argument| argument.name.clone());
+    let arguments: Vec<String> = spec
+        .call
+        .kwargs
+        .iter()
+        .filter(|(key, _)| Some(*key) != include.as_ref())
+        .map(|(key, value)| format!("{key} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    let collaboration = data.collaboration(draft).map(|collaboration| collaboration.name.clone()).unwrap_or_default();
+    let answers = [
+        (Step::Collaboration, collaboration),
+        (Step::Function, format!("{} ({} of {})", function.display_name, function.name, spec.image)),
+        (Step::Organizations, places),
+        (Step::Database, or_none(spec.databases.join(", "))),
+        (Step::Arguments, or_none(arguments.join(", "))),
+        (Step::Name, match spec.description.as_str() {
+            "" => spec.name.clone(),
+            description => format!("{}: {description}", spec.name),
+        }),
+    ];
+    let answers = answers.into_iter().map(|(step, answer)| {
+        let error = page.error(step.key());
+        view! {
+            <div>
+                <dt>{step.title()}</dt>
+                <dd>
+                    <span class="answer">{answer}</span>
+                    <a href=address(&draft.id, step)>"Change"<span class="visually-hidden">{format!(" {}", step.title().to_lowercase())}</span></a>
+                    {error.map(|error| view! { <p class="field-error">{error}</p> })}
+                </dd>
+            </div>
+        }
+    });
+    let answers = answers.collect_view();
+    let preflights = preflight::look(draft, data, &page.user);
+    let offline = preflights.iter().filter(|preflight| !preflight.online).count();
+    let code = python::create_call(&spec);
+    view! {
+        <dl class="facts overview">{answers}</dl>
+        <h3>"Will it run?"</h3>
+        <div class="table-frame" tabindex="0" role="region" aria-label="Will it run?">
+            <table>
+                <thead>
+                    <tr><th scope="col">"Organization"</th><th scope="col">"Part"</th><th scope="col">"Node"</th><th scope="col">"Would accept"</th></tr>
+                </thead>
+                <tbody>
+                    {preflights.into_iter().map(|preflight| {
+                        let (class, word) = if preflight.online { ("badge good", "online") } else { ("badge bad", "offline") };
+                        view! {
+                            <tr>
+                                <th scope="row">{preflight.organization}</th>
+                                <td>{preflight.role}</td>
+                                <td><span class=class>{word}</span></td>
+                                <td>{match preflight.accepts {
+                                    Acceptance::Yes => "yes".to_owned(),
+                                    Acceptance::No(reason) => format!("no: {reason}"),
+                                    Acceptance::Unknown(reason) => format!("unknown: {reason}"),
+                                }}</td>
+                            </tr>
+                        }
+                    }).collect_view()}
+                </tbody>
+            </table>
+        </div>
+        {(offline > 0).then(|| view! { <p class="reason">"You can create the task all the same: what is meant for a node that is offline waits until it is back."</p> })}
+        <h3>"The same with the Python client"</h3>
+        <div class="code-block">
+            <pre tabindex="0"><code>{code.clone()}</code></pre>
+            <CopyButton text=code/>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,58 @@
+//! Errors have pages too: what handlers and layers refuse becomes a page, where request and session are known.
+
+use axum::{
+    extract::{OptionalFromRequestParts, Request, State},
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use tower_http::request_id::RequestId;
+
+use crate::pages::{PageError, PageState, User, render_error};
+
+/// Replaces bare errors by pages.
+pub async fn show(State(state): State<PageState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let method = parts.method.clone();
+    let response = next.run(Request::from_parts(parts.clone(), body)).await;
+    let error = match response.extensions().get::<PageError>() {
+        // A page that could not know where it was asked from.
+        Some(PageError::SignIn { .. }) => {
+            let next = if method == Method::GET { parts.uri.to_string() } else { "/".to_owned() };
+            PageError::SignIn { next }
+        }
+        Some(error) => error.clone(),
+        None if is_page(&response) => return response,
+        None => match response.status() {
+            StatusCode::NOT_FOUND => PageError::not_found("This page"),
+            StatusCode::METHOD_NOT_ALLOWED => PageError::not_found("This page"),
+            StatusCode::FORBIDDEN => PageError::Forbidden(
+                "The request came from another site, so it was not carried out. Open the page here and try again."
+                    .to_owned(),
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => PageError::Refused(response.status(), "What was sent is too large."),
+            status if status.is_client_error() => {
+                PageError::Refused(status, "The browser sent something that this page does not understand.")
+            }
+            status if status.is_server_error() => PageError::Internal,
+            _ => return response,
+        },
+    };
+    let user = match <User as OptionalFromRequestParts<PageState>>::from_request_parts(&mut parts, &state).await {
+        Ok(user) => user.map(|user| user.signed_in),
+        Err(_) => None,
+    };
+    let request_id = parts.extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("–");
+    render_error(&state, error, user, &parts.uri, request_id).await
+}
+
+/// Whether the answer has a body of its own already.
+fn is_page(response: &Response) -> bool {
+    response
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("text/html") || kind.starts_with("application/json"))
+        || response.status().is_success()
+        || response.status().is_redirection()
+}

@@ -1,0 +1,12 @@
+//! The web server around the pages: configuration, router, security layers, live events.
+
+mod assets;
+mod error_pages;
+mod events;
+mod headers;
+mod server;
+mod static_files;
+mod upstream;
+
+pub use assets::AssetsError;
+pub use server::{Portal, PortalError, PortalOptions, outermost};

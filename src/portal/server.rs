@@ -1,0 +1,173 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, State},
+    http::{StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, CompressionLevel, predicate::{NotForContentType, Predicate, SizeAbove}},
+    csrf::CsrfLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+use tower_sessions::{ExpiredDeletion, Expiry, SessionManagerLayer, cookie::SameSite, cookie::time};
+use tower_sessions_sqlx_store::SqliteStore;
+use url::Url;
+
+use super::{
+    assets::{self, AssetsError},
+    error_pages, events,
+    events::Live,
+    headers, static_files,
+};
+use crate::{
+    pages::{self, DemoAccount, PageState},
+    protocol::client::{ClientError, Transport},
+    session::{Registry, SignInLimiter},
+};
+
+/// A session ends after this time without a request.
+const INACTIVITY: time::Duration = time::Duration::hours(8);
+/// Ended sessions are deleted at this interval.
+const SWEEP: Duration = Duration::from_secs(10 * 60);
+/// The largest form in bytes.
+const FORM_LIMIT: usize = 512 * 1024;
+/// How long a page may take.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How a portal is made.
+pub struct PortalOptions {
+    /// The API of the hub.
+    pub hub: Url,
+    /// The SQLite file of the sessions.
+    pub sessions: PathBuf,
+    /// The built site.
+    pub site: PathBuf,
+    /// Whether browsers reach this server over HTTPS.
+    pub https: bool,
+    pub demo_accounts: Vec<DemoAccount>,
+    /// Ends event streams, so that the server can stop.
+    pub stop: CancellationToken,
+}
+
+/// Why there is no portal.
+#[derive(Debug, thiserror::Error)]
+pub enum PortalError {
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    #[error("the session store cannot be opened: {0}")]
+    Sessions(#[from] sqlx::Error),
+    #[error("the hub's address is of no use: {0}")]
+    Hub(#[from] ClientError),
+}
+
+/// The web application.
+pub struct Portal {
+    router: Router,
+}
+
+impl Portal {
+    /// Opens the session store and puts pages and layers together.
+    pub async fn new(options: PortalOptions) -> Result<Portal, PortalError> {
+        let state = PageState {
+            assets: assets::find(&options.site)?,
+            registry: Arc::new(Registry::new(Transport::new(&options.hub)?)),
+            limiter: Arc::new(SignInLimiter::default()),
+            demo_accounts: options.demo_accounts.into(),
+        };
+        let store = open_sessions(&options.sessions, &options.stop).await?;
+        let sessions = SessionManagerLayer::new(store)
+            // The prefix binds the cookie to this host and to HTTPS; browsers refuse it without.
+            .with_name(if options.https { "__Host-atoll" } else { "atoll" })
+            .with_secure(options.https)
+            .with_http_only(true)
+            // Strict would lose the session when somebody follows a link in an e-mail.
+            .with_same_site(SameSite::Lax)
+            .with_expiry(Expiry::OnInactivity(INACTIVITY));
+        let live = Live { upstream: Arc::default(), stop: options.stop };
+        let pages = pages::routes()
+            .route("/tasks/{id}/events", get(events::stream))
+            .fallback(|| async { StatusCode::NOT_FOUND })
+            .layer(Extension(live))
+            .layer(DefaultBodyLimit::max(FORM_LIMIT))
+            .layer(
+                ServiceBuilder::new()
+                    .layer(sessions)
+                    .layer(from_fn_with_state(state.clone(), error_pages::show))
+                    .layer(CsrfLayer::new())
+                    .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PAGE_TIMEOUT))
+                    .layer(CatchPanicLayer::new()),
+            )
+            .with_state(state.clone());
+        // Streams and files that are compressed already go as they are.
+        let compressible = SizeAbove::new(512).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+        let router = Router::new()
+            .route("/healthz", get(health))
+            .with_state(state)
+            .merge(static_files::routes(&options.site))
+            .merge(pages)
+            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressible));
+        Ok(Portal { router })
+    }
+
+    /// The web server of the pages, beside which others may answer.
+    pub fn router(self) -> Router {
+        self.router
+    }
+}
+
+/// Layers for everything that a server answers, also what is not a page.
+pub fn outermost(router: Router) -> Router {
+    router.layer(
+        ServiceBuilder::new()
+            .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+            .layer(TraceLayer::new_for_http())
+            .layer(PropagateRequestIdLayer::x_request_id())
+            .layer(from_fn(headers::secure)),
+    )
+}
+
+async fn open_sessions(path: &Path, stop: &CancellationToken) -> Result<SqliteStore, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::from_secs(10));
+    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+    let store = SqliteStore::new(pool);
+    store.migrate().await?;
+    let (sweeper, stop) = (store.clone(), stop.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            result = sweeper.continuously_delete_expired(SWEEP) => {
+                if let Err(error) = result {
+                    tracing::error!(%error, "ended sessions are no longer deleted");
+                }
+            }
+            () = stop.cancelled() => {}
+        }
+    });
+    Ok(store)
+}
+
+/// `GET /healthz`: whether this process serves, and whether it reaches the hub.
+async fn health(State(state): State<PageState>) -> Response {
+    let hub = crate::protocol::client::reachable(state.registry.transport()).await;
+    let body = json!({"portal": true, "hub": hub});
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}

@@ -1,0 +1,54 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A task that is being put together in the wizard: what was typed, as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Random; names the draft in addresses.
+    pub id: String,
+    pub collaboration_id: Option<i64>,
+    pub function: Option<FunctionChoice>,
+    /// Typed for another image, kept also while a function of a store is chosen.
+    pub other: OtherImage,
+    /// Where a partial function runs.
+    pub organizations: Vec<i64>,
+    /// Where a central function runs.
+    pub aggregate_at: Option<i64>,
+    /// Whose data a central function uses.
+    pub include: Vec<i64>,
+    /// Database labels, one for each database of the function.
+    pub databases: Vec<String>,
+    /// Argument names with what was typed; lists have several entries.
+    pub arguments: BTreeMap<String, Vec<String>>,
+    pub name: String,
+    pub description: String,
+    /// The task that was created of it: pressing twice finds it here.
+    pub task_id: Option<i64>,
+}
+
+/// What is to be run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FunctionChoice {
+    /// A function that an algorithm store describes.
+    OfStore { store_id: i64, algorithm_id: i64, function: String },
+    /// Any image, method and JSON arguments.
+    Other,
+}
+
+/// Image, method and arguments as they were typed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OtherImage {
+    pub image: String,
+    pub method: String,
+    /// JSON text of an object.
+    pub kwargs: String,
+    pub central: bool,
+}
+
+impl Draft {
+    /// An empty draft with a random id.
+    pub fn new() -> Self {
+        Draft { id: uuid::Uuid::new_v4().simple().to_string(), ..Default::default() }
+    }
+}

@@ -1,0 +1,15 @@
+//! Who is signed in: the record in the session store, the user's client of the hub, sign-in limits, flash messages.
+
+mod draft;
+mod flash;
+mod limiter;
+mod permissions;
+mod record;
+mod registry;
+
+pub use draft::{Draft, FunctionChoice};
+pub use flash::{Flash, FlashKind, put_flash, take_flash};
+pub use limiter::SignInLimiter;
+pub use permissions::Permissions;
+pub use record::{SessionError, delete_draft, load_draft, save_draft};
+pub use registry::{Registry, SignedIn};

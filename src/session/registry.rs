@@ -1,0 +1,132 @@
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use moka::future::Cache;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tower_sessions::Session;
+
+use super::{
+    Permissions, SessionError,
+    record::{load_sign_in, save_sign_in},
+};
+use crate::protocol::{
+    client::{ClientError, HubClient, TokenPair, Transport},
+    domain::User,
+};
+
+/// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
+const ABSOLUTE_LIFETIME_SECONDS: i64 = 48 * 3600;
+/// How long it is believed who the user is and what they may do, for what pages offer.
+const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The signed-in sessions of this process, so that all requests of a session share one client of the hub: its tokens
+/// are renewed once, not by each request.
+pub struct Registry {
+    transport: Transport,
+    clients: Cache<String, (HubClient, CancellationToken)>,
+    identities: Cache<String, Arc<OnceCell<Arc<Identity>>>>,
+}
+
+struct Identity {
+    user: User,
+    permissions: Permissions,
+}
+
+/// A signed-in user, as pages see it.
+#[derive(Clone)]
+pub struct SignedIn {
+    /// Names the session within this process; never shown.
+    pub session_id: String,
+    pub hub: HubClient,
+    pub user: User,
+    pub permissions: Permissions,
+    /// Cancelled when the session ends: event streams end with it.
+    pub ended: CancellationToken,
+}
+
+impl Registry {
+    /// For the hub at this transport.
+    pub fn new(transport: Transport) -> Self {
+        Registry {
+            transport,
+            clients: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3600)).build(),
+            identities: Cache::builder().max_capacity(20_000).time_to_live(IDENTITY_LIFETIME).build(),
+        }
+    }
+
+    /// The hub without anybody signed in.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Begins a signed-in session under a new id, so that an id known before is worth nothing.
+    pub async fn sign_in(&self, session: &Session, tokens: TokenPair) -> Result<(), SessionError> {
+        session.flush().await?;
+        save_sign_in(session, &tokens, None).await?;
+        Ok(session.cycle_id().await?)
+    }
+
+    /// Ends a session: its record is deleted.
+    pub async fn sign_out(&self, session: &Session) -> Result<(), SessionError> {
+        if let Some(id) = session.id() {
+            let id = id.to_string();
+            if let Some((_, ended)) = self.clients.remove(&id).await {
+                ended.cancel();
+            }
+            self.identities.invalidate(&id).await;
+        }
+        Ok(session.flush().await?)
+    }
+
+    /// The hub's client of a session, without asking the hub; `None` if nobody is signed in.
+    async fn client(
+        &self,
+        session: &Session,
+    ) -> Result<Option<(String, HubClient, CancellationToken)>, SessionError> {
+        let Some(record) = load_sign_in(session).await? else { return Ok(None) };
+        let Some(id) = session.id() else { return Ok(None) };
+        let id = id.to_string();
+        if Timestamp::now().as_second() - record.since > ABSOLUTE_LIFETIME_SECONDS {
+            self.sign_out(session).await?;
+            return Ok(None);
+        }
+        let transport = self.transport.clone();
+        let stored = record.tokens();
+        let first = async { (HubClient::new(transport, stored.clone()), CancellationToken::new()) };
+        let (client, ended) = self.clients.get_with(id.clone(), first).await;
+        let present = client.tokens();
+        if !present.is_same(&stored) {
+            save_sign_in(session, &present, Some(record.since)).await?;
+        }
+        Ok(Some((id, client, ended)))
+    }
+
+    /// Who is signed in. `Ok(None)`: nobody, or no longer.
+    pub async fn current(&self, session: &Session) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
+        let Some((session_id, hub, ended)) = self.client(session).await? else { return Ok(Ok(None)) };
+        let cell = self.identities.get_with(session_id.clone(), async { Arc::default() }).await;
+        let identity = cell
+            .get_or_try_init(|| async {
+                let id = hub.tokens().subject.ok_or(ClientError::SignedOut)?;
+                let (user, rules) = futures::try_join!(hub.user(id), hub.rules_of_user(id))?;
+                Ok::<_, ClientError>(Arc::new(Identity { user, permissions: Permissions::new(rules) }))
+            })
+            .await;
+        match identity {
+            Ok(identity) => Ok(Ok(Some(SignedIn {
+                session_id,
+                hub,
+                user: identity.user.clone(),
+                permissions: identity.permissions.clone(),
+                ended,
+            }))),
+            // Tokens that are no longer accepted, or a user who is no longer there.
+            Err(ClientError::SignedOut | ClientError::NotFound(_)) => {
+                self.sign_out(session).await?;
+                Ok(Ok(None))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}

@@ -84,7 +84,11 @@ async fn main() -> anyhow::Result<()> {
     let command = Command::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tower_http=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if command.log_json { log.json().init() } else { log.init() }
+    if command.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
     let stop = stop_on_signal()?;
     match command.role {
         Role::Serve(options) => serve(options, stop).await,
@@ -157,7 +161,9 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     print_welcome(&public_url, options.demo, &options.data);
     let mut stations = JoinSet::new();
     if options.demo {
-        for organization in demo::organizations().filter(|name| !options.without_node.iter().any(|without| without == name)) {
+        for organization in
+            demo::organizations().filter(|name| !options.without_node.iter().any(|without| without == name))
+        {
             let config = NodeConfig::read(&demo::node_config(&options.data, organization))?;
             stations.spawn(Station::new(config).run(stop.clone()));
         }

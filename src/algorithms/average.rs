@@ -9,8 +9,7 @@ use super::{
 };
 
 /// The central function: the average over the organizations of its subtask.
-pub const CENTRAL: CentralFunction =
-    CentralFunction { partial: "partial_average", partial_arguments, aggregate };
+pub const CENTRAL: CentralFunction = CentralFunction { partial: "partial_average", partial_arguments, aggregate };
 
 /// The argument that names the column.
 pub const COLUMN_ARGUMENT: &str = "column_name";
@@ -115,9 +114,7 @@ mod tests {
         Table {
             schema: batch.schema(),
             untyped: false,
-            read: Box::new(move |columns| {
-                Ok(Box::new(std::iter::once(Ok(batch.project(columns).unwrap()))))
-            }),
+            read: Box::new(move |columns| Ok(Box::new(std::iter::once(Ok(batch.project(columns).unwrap()))))),
         }
     }
 

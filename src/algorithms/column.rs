@@ -64,11 +64,7 @@ const MISSING: [&str; 17] = [
 ];
 
 /// Calls `visit` with each number of an array; missing values (null, NaN) are left out.
-pub fn for_each_number(
-    column: &str,
-    array: &ArrayRef,
-    mut visit: impl FnMut(Number),
-) -> Result<(), AlgorithmError> {
+pub fn for_each_number(column: &str, array: &ArrayRef, mut visit: impl FnMut(Number)) -> Result<(), AlgorithmError> {
     let mut float = |value: f64| {
         if !value.is_nan() {
             visit(Number::Float(value));
@@ -94,10 +90,11 @@ pub fn for_each_number(
             }
         }
         kind => {
-            let target = if kind.is_integer() && *kind != DataType::UInt64 { DataType::Int64 } else { DataType::Float64 };
+            let target =
+                if kind.is_integer() && *kind != DataType::UInt64 { DataType::Int64 } else { DataType::Float64 };
             let options = CastOptions { safe: true, format_options: FormatOptions::default() };
-            let cast = cast_with_options(array, &target, &options)
-                .map_err(|_| not_numeric(column, plain_name(kind)))?;
+            let cast =
+                cast_with_options(array, &target, &options).map_err(|_| not_numeric(column, plain_name(kind)))?;
             if target == DataType::Int64 {
                 let cast = cast.as_primitive::<Int64Type>();
                 cast.iter().flatten().for_each(|value| visit(Number::Integer(value)));

@@ -27,7 +27,9 @@ fn average() -> StoreAlgorithm {
         id: 2,
         name: "organizations_to_include".to_owned(),
         display_name: Some("Include data from".to_owned()),
-        description: Some("The organizations whose data are averaged; all of the collaboration if none is given.".to_owned()),
+        description: Some(
+            "The organizations whose data are averaged; all of the collaboration if none is given.".to_owned(),
+        ),
         kind: "organization_list".to_owned(),
         has_default_value: true,
         default_value: None,

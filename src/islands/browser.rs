@@ -123,7 +123,9 @@ async fn ask(form: &HtmlFormElement) -> Result<String, JsValue> {
 
 /// The answer is a page of this server, escaped as every page is; elements are taken over as they are.
 fn replace_dependents(document: &Document, html: &str) {
-    let Ok(new) = DomParser::new().and_then(|parser| parser.parse_from_string(html, SupportedType::TextHtml)) else { return };
+    let Ok(new) = DomParser::new().and_then(|parser| parser.parse_from_string(html, SupportedType::TextHtml)) else {
+        return;
+    };
     let Ok(old_parts) = document.query_selector_all("[data-dependent]") else { return };
     for index in 0..old_parts.length() {
         let Some(old) = old_parts.item(index).and_then(|node| node.dyn_into::<Element>().ok()) else { continue };

@@ -134,9 +134,9 @@ impl NodeConfig {
         };
         for database in &mut list {
             database.kind = match database.kind.to_ascii_lowercase() {
-                kind if kind.is_empty() => {
-                    Path::new(&database.uri).extension().map_or("other".into(), |end| end.to_string_lossy().to_lowercase())
-                }
+                kind if kind.is_empty() => Path::new(&database.uri)
+                    .extension()
+                    .map_or("other".into(), |end| end.to_string_lossy().to_lowercase()),
                 kind => kind,
             };
         }
@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn databases_may_be_a_map_as_in_the_seed_document() {
-        let text = "api_key: k\nserver_url: http://h\ndatabases:\n  default: /path/to/my/example.csv\n  b: /x.parquet\n";
+        let text =
+            "api_key: k\nserver_url: http://h\ndatabases:\n  default: /path/to/my/example.csv\n  b: /x.parquet\n";
         let list = NodeConfig::parse(text).unwrap().database_list();
         assert_eq!((list[0].label.as_str(), list[0].kind.as_str()), ("b", "parquet"));
         assert_eq!((list[1].label.as_str(), list[1].kind.as_str()), ("default", "csv"));
@@ -186,7 +187,7 @@ mod tests {
     fn what_is_wrong_is_told_without_the_key() {
         let error = NodeConfig::parse("api_key: top-secret\nserver_url: [").unwrap_err();
         assert!(!error.contains("top-secret"), "{error}");
-        let twice = "api_key: k\nserver_url: http://h\ndatabases: [{label: a, uri: x}, {label: a, uri: y}]";
+        let twice = "api_key: k\nserver_url: http://h\ndatabases: [{label: a, uri: /x.csv}, {label: a, uri: /y.csv}]";
         assert!(NodeConfig::parse(twice).unwrap_err().contains("twice"));
     }
 }

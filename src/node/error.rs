@@ -1,5 +1,5 @@
-use crate::{algorithms::AlgorithmError, protocol::client::ClientError};
 use crate::protocol::status::Status;
+use crate::{algorithms::AlgorithmError, protocol::client::ClientError};
 
 /// Why a node cannot work.
 #[derive(Debug, thiserror::Error)]

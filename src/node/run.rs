@@ -11,14 +11,7 @@ use super::{
     runtime::built_in,
     station::Shared,
 };
-use crate::protocol::{
-    client::ClientError,
-    event::StatusChange,
-    payload,
-    status::Status,
-    timestamp,
-    wire::v4,
-};
+use crate::protocol::{client::ClientError, event::StatusChange, payload, status::Status, timestamp, wire::v4};
 
 /// Pauses between attempts to report an end, while the server is away; the last one is repeated.
 const REPORT_PAUSES: [u64; 5] = [1, 2, 5, 15, 30];

@@ -162,8 +162,7 @@ impl Station {
             shared.hub.refresh(&tokens).await.map_err(|error| error.to_string())?;
         }
         let url = shared.hub.transport().base();
-        let mut socket =
-            Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
+        let mut socket = Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
         // Nobody listens without a receiver; that is fine.
         let _ = shared.events.send(Event::Connected);
         let mut ping = interval(PING_INTERVAL);

@@ -4,10 +4,7 @@ use axum::{
 };
 use leptos::prelude::*;
 
-use super::{
-    render::Page,
-    state::PageState,
-};
+use super::{render::Page, state::PageState};
 use crate::{
     protocol::client::ClientError,
     session::{SessionError, SignedIn},
@@ -17,7 +14,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub enum PageError {
     /// Nobody is signed in; afterwards this path is wanted.
-    SignIn { next: String },
+    SignIn {
+        next: String,
+    },
     /// The hub refuses.
     Forbidden(String),
     NotFound(String),

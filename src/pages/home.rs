@@ -17,15 +17,9 @@ use crate::{
 /// `GET /`: what waits for me, my recent tasks, nodes online.
 pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
     let me = user.signed_in;
-    let recent = TaskQuery {
-        init_user_id: Some(me.user.id),
-        only_top_level: true,
-        per_page: 8,
-        page: 1,
-        ..Default::default()
-    };
-    let (names, tasks, nodes) =
-        futures::try_join!(Names::load(&me.hub), me.hub.tasks(&recent), me.hub.nodes())?;
+    let recent =
+        TaskQuery { init_user_id: Some(me.user.id), only_top_level: true, per_page: 8, page: 1, ..Default::default() };
+    let (names, tasks, nodes) = futures::try_join!(Names::load(&me.hub), me.hub.tasks(&recent), me.hub.nodes())?;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();

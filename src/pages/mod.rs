@@ -15,8 +15,6 @@ mod state;
 mod tasks;
 mod user;
 
-
-
 use axum::{
     Router,
     routing::{get, post},

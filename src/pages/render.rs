@@ -111,8 +111,7 @@ fn content_security_policy(nonce: &Nonce) -> Option<HeaderValue> {
 fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
     let title = format!("{} · Atoll", page.title);
     let scripts = page.islands.then(|| view! { <HydrationScripts options=assets.leptos islands=true/> });
-    let refresh =
-        page.refresh.then(|| view! { <noscript><meta http-equiv="refresh" content="5"/></noscript> });
+    let refresh = page.refresh.then(|| view! { <noscript><meta http-equiv="refresh" content="5"/></noscript> });
     let user = page.user.clone();
     view! {
         <!DOCTYPE html>

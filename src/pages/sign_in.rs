@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn only_paths_of_our_own_are_followed() {
         assert_eq!(safe_path(Some("/tasks/7?page=2")), "/tasks/7?page=2");
-        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "tasks", "/\t/evil.example", ""] {
+        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "tasks", "/\t/evil.example", ""]
+        {
             assert_eq!(safe_path(Some(elsewhere)), "/", "{elsewhere}");
         }
     }

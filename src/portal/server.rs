@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::{CompressionLayer, CompressionLevel, predicate::{NotForContentType, Predicate, SizeAbove}},
+    compression::{
+        CompressionLayer, CompressionLevel,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
     csrf::CsrfLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     timeout::TimeoutLayer,
@@ -83,6 +86,8 @@ pub struct Portal {
 impl Portal {
     /// Opens the session store and puts pages and layers together.
     pub async fn new(options: PortalOptions) -> Result<Portal, PortalError> {
+        // An error says that it was done before in this process.
+        let _ = any_spawner::Executor::init_tokio();
         let state = PageState {
             assets: assets::find(&options.site)?,
             registry: Arc::new(Registry::new(Transport::new(&options.hub)?)),

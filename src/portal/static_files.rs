@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderValue, header},
 };
 use tower::ServiceBuilder;
-use tower_http::{services::{ServeDir, ServeFile}, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    services::{ServeDir, ServeFile},
+    set_header::SetResponseHeaderLayer,
+};
 
 /// Serves `/pkg/…` and the icon, compressed beforehand where the browser takes it.
 pub fn routes<S: Clone + Send + Sync + 'static>(site: &Path) -> Router<S> {

@@ -62,9 +62,12 @@ impl Registry {
 
     /// Begins a signed-in session under a new id, so that an id known before is worth nothing.
     pub async fn sign_in(&self, session: &Session, tokens: TokenPair) -> Result<(), SessionError> {
-        session.flush().await?;
+        session.clear().await;
         save_sign_in(session, &tokens, None).await?;
-        Ok(session.cycle_id().await?)
+        if session.id().is_some() {
+            session.cycle_id().await?;
+        }
+        Ok(())
     }
 
     /// Ends a session: its record is deleted.
@@ -76,14 +79,14 @@ impl Registry {
             }
             self.identities.invalidate(&id).await;
         }
-        Ok(session.flush().await?)
+        if session.id().is_some() {
+            session.flush().await?;
+        }
+        Ok(())
     }
 
     /// The hub's client of a session, without asking the hub; `None` if nobody is signed in.
-    async fn client(
-        &self,
-        session: &Session,
-    ) -> Result<Option<(String, HubClient, CancellationToken)>, SessionError> {
+    async fn client(&self, session: &Session) -> Result<Option<(String, HubClient, CancellationToken)>, SessionError> {
         let Some(record) = load_sign_in(session).await? else { return Ok(None) };
         let Some(id) = session.id() else { return Ok(None) };
         let id = id.to_string();

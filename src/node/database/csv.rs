@@ -37,7 +37,9 @@ pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
             .map_err(|_| AlgorithmError::Unreadable("its file is not CSV".to_owned()))?;
         // The reader's own messages can contain values.
         Ok(Box::new(reader.map(|batch| {
-            batch.map_err(|_| AlgorithmError::Unreadable("a line has not as many values as there are columns".to_owned()))
+            batch.map_err(|_| {
+                AlgorithmError::Unreadable("a line has not as many values as there are columns".to_owned())
+            })
         })))
     });
     Ok(Table { schema, untyped: true, read })

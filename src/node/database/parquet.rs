@@ -14,9 +14,9 @@ pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
     let read = Box::new(move |columns: &[usize]| -> Result<Batches, AlgorithmError> {
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
         let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(not_parquet)?;
-        Ok(Box::new(reader.map(|batch| {
-            batch.map_err(|_| AlgorithmError::Unreadable("its file is damaged".to_owned()))
-        })))
+        Ok(Box::new(
+            reader.map(|batch| batch.map_err(|_| AlgorithmError::Unreadable("its file is damaged".to_owned()))),
+        ))
     });
     Ok(Table { schema, untyped: false, read })
 }

@@ -95,12 +95,14 @@ async fn central(
         .into_iter()
         .map(|organization| (organization.id, organization.name))
         .collect();
-    let name = |id: i64| names.iter().find(|(known, _)| *known == id).map_or(format!("organization {id}"), |(_, name)| name.clone());
+    let name = |id: i64| {
+        names.iter().find(|(known, _)| *known == id).map_or(format!("organization {id}"), |(_, name)| name.clone())
+    };
     // A node that was restarted meanwhile goes on waiting for the subtask that it created before.
     let earlier = hub.subtasks(task.id).await.map_err(RunError::Subtask)?;
-    let own = earlier.into_iter().find(|subtask| {
-        subtask.init_organization_id == Some(shared.organization_id) && !subtask.status.is_failure()
-    });
+    let own = earlier
+        .into_iter()
+        .find(|subtask| subtask.init_organization_id == Some(shared.organization_id) && !subtask.status.is_failure());
     let subtask = match own {
         Some(subtask) => {
             log.line(format!("Going on with subtask {}", subtask.id));

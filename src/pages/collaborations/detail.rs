@@ -17,26 +17,17 @@ use crate::{
 };
 
 /// `GET /collaborations/{id}`: organizations, nodes, databases, tasks.
-pub async fn show(
-    State(state): State<PageState>,
-    user: User,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
+pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This collaboration"))?;
     let me = user.signed_in;
     let recent =
         TaskQuery { collaboration_id: Some(id), only_top_level: true, per_page: 10, page: 1, ..Default::default() };
-    let (collaboration, nodes, tasks, names) = futures::try_join!(
-        me.hub.collaboration(id),
-        me.hub.nodes_of(id),
-        me.hub.tasks(&recent),
-        Names::load(&me.hub)
-    )?;
+    let (collaboration, nodes, tasks, names) =
+        futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id), me.hub.tasks(&recent), Names::load(&me.hub))?;
     let title = collaboration.name.clone();
     let may_create = me.permissions.may_create_tasks();
     let view = move || {
-        let (collaboration, nodes, tasks, names) =
-            (collaboration.clone(), nodes.clone(), tasks.clone(), names.clone());
+        let (collaboration, nodes, tasks, names) = (collaboration.clone(), nodes.clone(), tasks.clone(), names.clone());
         view! {
             <Breadcrumbs way=vec![("/collaborations".to_owned(), "Collaborations".to_owned())]/>
             <div class="page-head">

@@ -5,11 +5,7 @@ use crate::{islands::StatusBadge, pages::names::Names, protocol::domain::Task};
 
 /// Tasks as rows.
 #[component]
-pub fn TaskTable(
-    tasks: Vec<Task>,
-    names: Names,
-    #[prop(default = true)] with_collaboration: bool,
-) -> impl IntoView {
+pub fn TaskTable(tasks: Vec<Task>, names: Names, #[prop(default = true)] with_collaboration: bool) -> impl IntoView {
     view! {
         <div class="table-frame" tabindex="0" role="region" aria-label="Tasks">
             <table>

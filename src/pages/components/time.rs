@@ -8,7 +8,8 @@ pub fn Time(value: Option<Timestamp>, #[prop(default = "–")] missing: &'static
         Some(value) => {
             let exact = value.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let shown = value.strftime("%Y-%m-%d %H:%M").to_string();
-            view! { <time datetime=exact.clone() title=exact>{shown} <span class="zone">" UTC"</span></time> }.into_any()
+            view! { <time datetime=exact.clone() title=exact>{shown} <span class="zone">" UTC"</span></time> }
+                .into_any()
         }
         None => view! { <span class="muted">{missing}</span> }.into_any(),
     }

@@ -13,11 +13,7 @@ use crate::pages::{
 };
 
 /// `GET /organizations/{id}`: what is known of it, its collaborations and its nodes.
-pub async fn show(
-    State(state): State<PageState>,
-    user: User,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
+pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This organization"))?;
     let me = user.signed_in;
     let (organization, collaborations, nodes) =

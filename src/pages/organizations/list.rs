@@ -6,8 +6,7 @@ use crate::pages::{error::PageError, render::Page, state::PageState, user::User}
 /// `GET /organizations`
 pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
     let me = user.signed_in;
-    let (mut organizations, collaborations) =
-        futures::try_join!(me.hub.organizations(), me.hub.collaborations())?;
+    let (mut organizations, collaborations) = futures::try_join!(me.hub.organizations(), me.hub.collaborations())?;
     organizations.sort_by_key(|organization| organization.name.to_lowercase());
     let own = me.user.organization_id;
     let view = move || {

@@ -20,11 +20,7 @@ use crate::{
 };
 
 /// `GET /tasks/{id}`: status, what runs where with which arguments, runs, results.
-pub async fn show(
-    State(state): State<PageState>,
-    user: User,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
+pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
     let me = user.signed_in;
     let task_view = load_view(&me.hub, id).await?;

@@ -33,22 +33,14 @@ fn attachment(kind: &'static str, name: String, body: Vec<u8>) -> Response {
 }
 
 /// `GET /tasks/{id}/results.json`
-pub async fn json(
-    State(_): State<PageState>,
-    user: User,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
+pub async fn json(State(_): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let (id, results) = load(&user, &id).await?;
     let text = serde_json::to_vec_pretty(&results::raw(&results)).map_err(|_| PageError::Internal)?;
     Ok(attachment("application/json", format!("task-{id}-results.json"), text))
 }
 
 /// `GET /tasks/{id}/results.csv`
-pub async fn csv(
-    State(_): State<PageState>,
-    user: User,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
+pub async fn csv(State(_): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let (id, results) = load(&user, &id).await?;
     let text = to_csv(&results).map_err(|error| {
         tracing::error!(%error, "results could not be written as CSV");

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn keys_become_columns_and_nested_values_stay_readable() {
-        let table = table(&[result(json!({"sum": 253, "count": 4})), result(json!({"count": 1, "more": [1]}))]).unwrap();
+        let table =
+            table(&[result(json!({"sum": 253, "count": 4})), result(json!({"count": 1, "more": [1]}))]).unwrap();
         assert_eq!(table.columns, ["sum", "count", "more"]);
         assert_eq!(table.rows[0].cells[0], Cell::Number("253".into()));
         assert_eq!(table.rows[0].cells[2], Cell::Missing);

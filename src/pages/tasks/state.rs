@@ -46,8 +46,8 @@ pub async fn load_view(hub: &HubClient, id: i64) -> Result<TaskView, ClientError
             runs: run_states(runs),
         })
         .collect();
-    let finished = task.status.is_final()
-        && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());
+    let finished =
+        task.status.is_final() && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());
     let state = TaskState {
         status: task.status.clone(),
         finished,
@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn durations_are_short_words() {
-        for (milliseconds, text) in [(-5, "0.0 s"), (420, "0.4 s"), (59_000, "59 s"), (125_000, "2 min 5 s"), (12_000_000, "3 h 20 min")] {
+        for (milliseconds, text) in
+            [(-5, "0.0 s"), (420, "0.4 s"), (59_000, "59 s"), (125_000, "2 min 5 s"), (12_000_000, "3 h 20 min")]
+        {
             assert_eq!(duration(SignedDuration::from_millis(milliseconds)), text);
         }
     }

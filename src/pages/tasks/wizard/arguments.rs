@@ -28,10 +28,9 @@ pub fn typed(draft: &Draft, argument: &Argument) -> Vec<String> {
 fn default_entries(argument: &Argument) -> Vec<String> {
     let Some(Some(default)) = &argument.default else { return Vec::new() };
     match serde_json::from_str(default) {
-        Ok(Value::Array(items)) if is_list(argument.kind) => items
-            .into_iter()
-            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
-            .collect(),
+        Ok(Value::Array(items)) if is_list(argument.kind) => {
+            items.into_iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
+        }
         _ => vec![default.clone()],
     }
 }
@@ -71,8 +70,7 @@ pub fn applies(draft: &Draft, function: &ChosenFunction, argument: &Argument) ->
 /// All arguments as JSON, that of "Include data from" too; or what is wrong, by field.
 pub fn values(draft: &Draft, data: &WizardData, function: &ChosenFunction) -> Result<Map<String, Value>, Errors> {
     let columns = data.columns(draft);
-    let members: Vec<i64> =
-        data.organizations(draft).into_iter().map(|(organization, _)| organization.id).collect();
+    let members: Vec<i64> = data.organizations(draft).into_iter().map(|(organization, _)| organization.id).collect();
     let mut values = Map::new();
     let mut errors = Errors::new();
     for argument in function.asked_arguments() {

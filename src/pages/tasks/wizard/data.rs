@@ -172,13 +172,8 @@ impl WizardData {
 }
 
 fn describe(label: &str, places: &[(&str, Option<&Node>)]) -> Label {
-    let mut described = Label {
-        label: label.to_owned(),
-        kinds: Vec::new(),
-        lacking: Vec::new(),
-        unknown: Vec::new(),
-        columns: None,
-    };
+    let mut described =
+        Label { label: label.to_owned(), kinds: Vec::new(), lacking: Vec::new(), unknown: Vec::new(), columns: None };
     for (organization, node) in places {
         let Some(node) = node else {
             described.unknown.push((*organization).to_owned());

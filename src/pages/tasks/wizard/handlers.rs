@@ -145,9 +145,8 @@ pub async fn submit(
 /// One lock a draft, with the task that came of it: of two presses of the button the second waits for the first and
 /// finds its task. Sessions are stored after a request, so they alone could not tell.
 type Creation = Arc<Mutex<Option<i64>>>;
-static CREATIONS: LazyLock<Cache<String, Creation>> = LazyLock::new(|| {
-    Cache::builder().max_capacity(10_000).time_to_idle(std::time::Duration::from_secs(3600)).build()
-});
+static CREATIONS: LazyLock<Cache<String, Creation>> =
+    LazyLock::new(|| Cache::builder().max_capacity(10_000).time_to_idle(std::time::Duration::from_secs(3600)).build());
 
 async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData) -> Result<Response, PageError> {
     if let Some(step) = first_incomplete(&draft, Step::Overview, &data) {

@@ -41,9 +41,8 @@ pub fn look(draft: &Draft, data: &WizardData, user: &User) -> Vec<Preflight> {
                 _ => "gives data",
             },
             online: node.is_some_and(|node| node.online),
-            accepts: node.map_or(Acceptance::No("it has no node".to_owned()), |node| {
-                acceptance(node, &function.image, user)
-            }),
+            accepts: node
+                .map_or(Acceptance::No("it has no node".to_owned()), |node| acceptance(node, &function.image, user)),
         })
         .collect()
 }
@@ -71,9 +70,8 @@ fn acceptance(node: &Node, image: &str, user: &User) -> Acceptance {
     let user_allowed =
         users.as_ref().is_some_and(|list| list.contains(&user.id.to_string()) || list.contains(&user.username));
     let organization_id = user.organization_id.map(|id| id.to_string());
-    let organization_allowed = organizations
-        .as_ref()
-        .is_some_and(|list| list.iter().any(|entry| Some(entry) == organization_id.as_ref()));
+    let organization_allowed =
+        organizations.as_ref().is_some_and(|list| list.iter().any(|entry| Some(entry) == organization_id.as_ref()));
     let by_name = organizations.iter().flatten().any(|entry| entry.parse::<i64>().is_err());
     match (user_allowed || organization_allowed, by_name) {
         (true, _) => Acceptance::Yes,

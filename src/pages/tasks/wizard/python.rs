@@ -71,9 +71,6 @@ mod tests {
             call: FunctionCall { function: "f".into(), args: vec![], kwargs },
         });
         assert!(call.contains("organizations=[2, 3],"), "{call}");
-        assert!(
-            call.contains(r#""kwargs": {"column_name": "age \"x\"", "flag": True, "nothing": None}"#),
-            "{call}"
-        );
+        assert!(call.contains(r#""kwargs": {"column_name": "age \"x\"", "flag": True, "nothing": None}"#), "{call}");
     }
 }

@@ -77,11 +77,8 @@ fn find(stores: &[Store], image: &str, call: &FunctionCall) -> Option<(FunctionC
         let algorithms = store.algorithms.as_ref().ok()?;
         let algorithm = algorithms.iter().find(|algorithm| algorithm.image == image)?;
         let function = algorithm.functions.iter().find(|function| function.name == name)?;
-        let choice = FunctionChoice::OfStore {
-            store_id: store.id,
-            algorithm_id: algorithm.id,
-            function: function.name.clone(),
-        };
+        let choice =
+            FunctionChoice::OfStore { store_id: store.id, algorithm_id: algorithm.id, function: function.name.clone() };
         Some((choice, chosen(store.id, algorithm, function).central))
     })
 }

@@ -73,8 +73,7 @@ fn ArgumentField(
     let error_id = format!("{name}-error");
     let described = error.is_some().then(|| error_id.clone());
     let optional = argument.default.is_some();
-    let label =
-        if optional { format!("{} (optional)", argument.display_name) } else { argument.display_name.clone() };
+    let label = if optional { format!("{} (optional)", argument.display_name) } else { argument.display_name.clone() };
     let help = argument.description.clone();
     let help_text = (!help.is_empty()).then(|| view! { <p class="help">{help.clone()}</p> });
     match options {

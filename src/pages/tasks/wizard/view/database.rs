@@ -1,10 +1,7 @@
 use leptos::prelude::*;
 
 use super::StepPage;
-use crate::pages::{
-    components::FieldError,
-    tasks::wizard::data::Label,
-};
+use crate::pages::{components::FieldError, tasks::wizard::data::Label};
 
 pub fn view(page: &StepPage) -> impl IntoView + use<> {
     let Some(function) = page.data.function(&page.draft) else { return ().into_any() };

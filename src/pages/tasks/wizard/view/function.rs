@@ -68,10 +68,10 @@ fn StoreFunctions(store: Store, chosen: String) -> impl IntoView {
             <h3>{store.name}</h3>
             {algorithms.into_iter().map(|algorithm| {
                 let algorithm_id = algorithm.id;
-                let (image, description, label) = (algorithm.image.clone(), algorithm.description.clone(), algorithm.name.clone());
+                let (image, description) = (algorithm.image.clone(), algorithm.description.clone());
                 let functions = algorithm.functions.into_iter().filter(|function| function.standalone);
                 view! {
-                    <section class="algorithm" aria-label=label>
+                    <div class="algorithm">
                         <h4>{algorithm.name}</h4>
                         <p class="muted">{description} " " <code>{image}</code></p>
                         {functions.map(|function| {
@@ -92,7 +92,7 @@ fn StoreFunctions(store: Store, chosen: String) -> impl IntoView {
                                 </div>
                             }
                         }).collect_view()}
-                    </section>
+                    </div>
                 }
             }).collect_view()}
         </div>

@@ -40,10 +40,13 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
         (Step::Organizations, places),
         (Step::Database, or_none(spec.databases.join(", "))),
         (Step::Arguments, or_none(arguments.join(", "))),
-        (Step::Name, match spec.description.as_str() {
-            "" => spec.name.clone(),
-            description => format!("{}: {description}", spec.name),
-        }),
+        (
+            Step::Name,
+            match spec.description.as_str() {
+                "" => spec.name.clone(),
+                description => format!("{}: {description}", spec.name),
+            },
+        ),
     ];
     let answers = answers.into_iter().map(|(step, answer)| {
         let error = page.error(step.key());

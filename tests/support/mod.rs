@@ -1,0 +1,214 @@
+//! A hub with the demo world on a free port, and what tests ask of it.
+#![allow(dead_code)]
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use atoll::{
+    algorithms, demo,
+    hub::{Hub, HubOptions},
+    node::{NodeConfig, Station},
+    protocol::{
+        client::{HubClient, SignIn, Transport, sign_in_user},
+        domain::{FunctionCall, TaskSpec},
+        status::Status,
+    },
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+pub const PASSWORD: &str = "Atoll-demo-1";
+pub const AVERAGE: &str = "harbor2.vantage6.ai/demo/average";
+
+/// A hub with the demo's organizations, users and nodes; no node runs yet.
+pub struct World {
+    pub hub: Hub,
+    pub url: String,
+    pub data: TempDir,
+    pub http: reqwest::Client,
+    server: JoinHandle<()>,
+}
+
+impl World {
+    pub async fn new() -> World {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let data = TempDir::new().unwrap();
+        let hub = Hub::open(HubOptions {
+            database: data.path().join("hub.sqlite"),
+            public_url: format!("http://{address}"),
+            algorithms: algorithms::describe_all(),
+        })
+        .await
+        .unwrap();
+        demo::create(&hub, data.path(), address.port()).await.unwrap();
+        let router = hub.router();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), server }
+    }
+
+    /// A token of this user.
+    pub async fn token(&self, username: &str) -> String {
+        let body = json!({"username": username, "password": PASSWORD});
+        let (status, answer) = self.call(Method::POST, "token/user", None, Some(&body)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A token of the node of this organization.
+    pub async fn node_token(&self, organization: &str) -> String {
+        let body = json!({"api_key": self.api_key(organization)});
+        let (status, answer) = self.call(Method::POST, "token/node", None, Some(&body)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    pub fn api_key(&self, organization: &str) -> String {
+        let text = std::fs::read_to_string(demo::node_config(self.data.path(), organization)).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("api_key: ")).unwrap().to_owned()
+    }
+
+    /// One request to the API; status and JSON (null if there is none).
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, format!("{}/{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> (StatusCode, Value) {
+        self.call(Method::GET, path, Some(token), None).await
+    }
+
+    /// The typed client of a user.
+    pub async fn client(&self, username: &str) -> HubClient {
+        let transport = Transport::new(&self.url.parse().unwrap()).unwrap();
+        match sign_in_user(&transport, username, &PASSWORD.into(), None).await.unwrap() {
+            SignIn::Done(tokens) => HubClient::new(transport, tokens),
+            _ => panic!("no second factor was asked for"),
+        }
+    }
+
+    /// Starts the node of an organization; it stops when the guard is dropped.
+    pub async fn start_node(&self, organization: &str) -> RunningNode {
+        self.start_node_with(organization, |_| ()).await
+    }
+
+    /// As [`World::start_node`], with a changed configuration file.
+    pub async fn start_node_with(&self, organization: &str, change: impl FnOnce(&mut String)) -> RunningNode {
+        let path = demo::node_config(self.data.path(), organization);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        change(&mut text);
+        std::fs::write(&path, text).unwrap();
+        let stop = CancellationToken::new();
+        let station = Station::new(NodeConfig::read(&path).unwrap());
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move { station.run(stop).await.unwrap() }
+        });
+        RunningNode { stop, task: Some(task) }
+    }
+
+    /// Waits until the hub says that this organization's node is online (or offline).
+    pub async fn wait_for_node(&self, organization_id: i64, online: bool) {
+        let client = self.client("root").await;
+        eventually(async || {
+            let nodes = client.nodes().await.unwrap();
+            nodes.iter().any(|node| {
+                // The configuration is shared just after a node is online.
+                node.organization_id == Some(organization_id)
+                    && node.online == online
+                    && (!online || node.shares_config)
+            })
+        })
+        .await;
+    }
+
+    /// The folder of an organization's node.
+    pub fn node_folder(&self, organization: &str) -> std::path::PathBuf {
+        demo::node_config(self.data.path(), organization).parent().map(Path::to_owned).unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// A node that runs in this process.
+pub struct RunningNode {
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl RunningNode {
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        self.task.take().unwrap().await.unwrap();
+    }
+}
+
+impl Drop for RunningNode {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Waits until a condition holds; fails after a while.
+pub async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    let waited = timeout(Duration::from_secs(30), async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.expect("the condition holds within 30 seconds");
+}
+
+/// A task of the averaging image.
+pub fn average(function: &str, organizations: &[i64], kwargs: Value) -> TaskSpec {
+    let Value::Object(kwargs) = kwargs else { panic!("kwargs are an object") };
+    TaskSpec {
+        name: format!("{function} test"),
+        description: String::new(),
+        image: AVERAGE.to_owned(),
+        collaboration_id: 1,
+        study_id: None,
+        store_id: None,
+        databases: vec!["default".to_owned()],
+        organizations: organizations.to_vec(),
+        call: FunctionCall { function: function.to_owned(), args: Vec::new(), kwargs },
+    }
+}
+
+/// Waits for the end of a task; its status, logs by organization, and results in the order of its runs.
+pub async fn outcome(client: &HubClient, task_id: i64) -> (Status, Vec<String>, Vec<Value>) {
+    eventually(async || {
+        let runs = client.runs(task_id).await.unwrap();
+        runs.iter().all(|run| run.status.is_final())
+    })
+    .await;
+    let status = client.task_status(task_id).await.unwrap();
+    let logs = client.runs(task_id).await.unwrap().into_iter().map(|run| run.log).collect();
+    let results = client.results(task_id).await.unwrap();
+    let values = results.into_iter().filter_map(|result| result.value).map(Result::unwrap).collect();
+    (status, logs, values)
+}
+
+/// An object from pairs.
+pub fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Runs all tests in groups and counts them; the last line is "N passed, N failed". Called by `make test`, which has
+# built the program and its site.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+passed=0
+failed=0
+say() { printf '\n[test] %s\n' "$*"; }
+
+# A check that has no tests of its own counts as one.
+check() {
+  say "$1"
+  shift
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); say "failed: $*"; fi
+}
+
+install_chromium() {
+  command -v "${CHROMIUM:-chromium}" >/dev/null && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing chromium"
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation fonts-dejavu-core >/dev/null
+  else
+    say "chromium is missing. As root: apt-get install chromium"
+    return 1
+  fi
+}
+
+rust_tests() {
+  local report
+  report=$(mktemp)
+  "${CARGO:-cargo}" test --release --features ssr --no-fail-fast 2>&1 | tee "$report"
+  local status=${PIPESTATUS[0]}
+  passed=$((passed + $(awk '/^test result:/ {sum += $4} END {print sum + 0}' "$report")))
+  local failures
+  failures=$(awk '/^test result:/ {sum += $6} END {print sum + 0}' "$report")
+  # A build that fails has no result line.
+  [ "$status" -ne 0 ] && [ "$failures" = 0 ] && failures=1
+  failed=$((failed + failures))
+  rm -f "$report"
+}
+
+browser_tests() {
+  if ! install_chromium; then
+    failed=$((failed + 1))
+    return
+  fi
+  [ -d end2end/node_modules/@playwright ] || (cd end2end && npm ci --no-audit --no-fund --loglevel=error) || {
+    failed=$((failed + 1))
+    return
+  }
+  rm -f end2end/test-results/report.json
+  (cd end2end && npx playwright test)
+  local counts
+  counts=$(node -e '
+    const { stats } = JSON.parse(require("fs").readFileSync("end2end/test-results/report.json", "utf8"))
+    // A skipped test is a failed one: nothing is skipped silently.
+    console.log(stats.expected, stats.unexpected + stats.flaky + stats.skipped)' 2>/dev/null || echo "0 1")
+  passed=$((passed + ${counts% *}))
+  failed=$((failed + ${counts#* }))
+}
+
+cargo_deny() {
+  local deny=${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny/bin/cargo-deny
+  if [ ! -x "$deny" ]; then
+    say "cargo-deny, once (some minutes)"
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+      "${CARGO:-cargo}" install --quiet --locked cargo-deny --version 0.20.2 --root "${deny%/bin/cargo-deny}" \
+      --target-dir "${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny-build" || return 1
+    rm -rf "${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny-build"
+  fi
+  "$deny" --log-level error check licenses bans sources
+}
+
+check "format" "${CARGO:-cargo}" fmt --check
+check "clippy" "${CARGO:-cargo}" clippy --release --features ssr --all-targets --quiet -- -D warnings
+check "licences and sources" cargo_deny
+say "unit and integration tests"
+rust_tests
+say "browser tests"
+browser_tests
+
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]

@@ -146,6 +146,6 @@ export async function createTask(page: Page): Promise<number> {
 /** The results table as rows of texts, once the task has ended. */
 export async function results(page: Page): Promise<string[][]> {
   await expect(page.locator('.status-line')).toContainText('completed')
-  const rows = page.getByRole('region', { name: 'Results' }).locator('tbody tr')
+  const rows = page.getByRole('region', { name: 'Results table' }).locator('tbody tr')
   return rows.evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent?.trim() ?? '')))
 }

@@ -7,7 +7,7 @@ use super::{Cell, Results};
 pub fn ResultsView(results: Results, downloads: String) -> impl IntoView {
     let Results { columns, rows, raw } = results;
     view! {
-        <div class="table-frame" tabindex="0" role="region" aria-label="Results">
+        <div class="table-frame" tabindex="0" role="region" aria-label="Results table">
             <table class="results">
                 <thead>
                     <tr>

@@ -64,7 +64,7 @@ pub fn TaskLive(
         </section>
         <section aria-labelledby="runs">
             <h2 id="runs">"Runs"</h2>
-            <RunTable state=state.into() ids=run_ids.into() label="Runs".to_owned()/>
+            <RunTable state=state.into() ids=run_ids.into() label="Table of runs".to_owned()/>
         </section>
         <For each=move || subtask_ids.get() key=|id| *id children=move |id| {
             let subtask = Memo::new(move |_| state.with(|state| state.subtasks.iter().find(|subtask| subtask.id == id).cloned()));
@@ -78,7 +78,7 @@ pub fn TaskLive(
                         {move || subtask.get().map(|subtask| view! { <StatusBadge status=subtask.status/> })}
                         <span class="progress">{move || subtask.get().map(|subtask| subtask.progress)}</span>
                     </h3>
-                    <RunTable state=state.into() ids=ids.into() label=format!("Runs of subtask {id}")/>
+                    <RunTable state=state.into() ids=ids.into() label=format!("Table of runs of subtask {id}")/>
                 </section>
             }
         }/>

@@ -41,7 +41,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
             </p>
             <section aria-labelledby="organizations">
                 <h2 id="organizations">"Organizations and their nodes"</h2>
-                <div class="table-frame" tabindex="0" role="region" aria-label="Organizations and their nodes">
+                <div class="table-frame" tabindex="0" role="region" aria-label="Table of organizations and their nodes">
                     <table>
                         <thead>
                             <tr><th scope="col">"Organization"</th><th scope="col">"Node"</th><th scope="col">"State"</th><th scope="col">"Databases and columns"</th></tr>

@@ -7,7 +7,7 @@ use crate::{islands::StatusBadge, pages::names::Names, protocol::domain::Task};
 #[component]
 pub fn TaskTable(tasks: Vec<Task>, names: Names, #[prop(default = true)] with_collaboration: bool) -> impl IntoView {
     view! {
-        <div class="table-frame" tabindex="0" role="region" aria-label="Tasks">
+        <div class="table-frame" tabindex="0" role="region" aria-label="Table of tasks">
             <table>
                 <thead>
                     <tr>

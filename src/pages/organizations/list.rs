@@ -13,7 +13,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         let (organizations, collaborations) = (organizations.clone(), collaborations.clone());
         view! {
             <h1>"Organizations"</h1>
-            <div class="table-frame" tabindex="0" role="region" aria-label="Organizations">
+            <div class="table-frame" tabindex="0" role="region" aria-label="Table of organizations">
                 <table>
                     <thead>
                         <tr><th scope="col" class="number">"Id"</th><th scope="col">"Name"</th><th scope="col">"Country"</th><th scope="col">"Collaborations"</th></tr>

@@ -68,7 +68,7 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
     view! {
         <dl class="facts overview">{answers}</dl>
         <h3>"Will it run?"</h3>
-        <div class="table-frame" tabindex="0" role="region" aria-label="Will it run?">
+        <div class="table-frame" tabindex="0" role="region" aria-label="Table of nodes">
             <table>
                 <thead>
                     <tr><th scope="col">"Organization"</th><th scope="col">"Part"</th><th scope="col">"Node"</th><th scope="col">"Would accept"</th></tr>

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Analyses on data that never leave the organizations that hold them. Speaks the vantage6 4.x protocol.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -37,7 +40,7 @@ enum Role {
     ///
     /// The first start without --demo makes the account "root" with the password in ATOLL_ROOT_PASSWORD, or with a
     /// random one that is printed once.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Run a data station: take the runs of one organization and compute them beside its data
     ///
     /// The file is the YAML of a vantage6 4.x node. Of its keys api_key, server_url, port, api_path, databases
@@ -91,7 +94,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let stop = stop_on_signal()?;
     match command.role {
-        Role::Serve(options) => serve(options, stop).await,
+        Role::Serve(options) => serve(*options, stop).await,
         Role::Node(options) => {
             let config = NodeConfig::read(&options.config)?;
             Ok(Station::new(config).run(stop).await?)

@@ -107,9 +107,13 @@ test('every answer has the security headers, assets and errors included', async 
   expect(cookies).toHaveLength(1)
   expect(cookies[0]).toMatchObject({ httpOnly: true, sameSite: 'Lax' })
   expect(await page.content()).not.toMatch(/eyJ[A-Za-z0-9_-]+\./)
-  const response = await page.goto('/tasks')
-  expect(response?.headers()['cache-control']).toBe('no-store')
-  expect(response?.headers()['content-security-policy']).toMatch(/script-src 'nonce-[^']+' 'strict-dynamic'/)
+  const tasks = await page.goto('/tasks')
+  expect(tasks?.headers()['cache-control']).toBe('no-store')
+  expect(tasks?.headers()['content-security-policy']).toContain("script-src 'none'")
+  await fillWizard(page, { function: 'Sum and count', organizations: ['example_org1'], name: 'Headers' })
+  const id = await createTask(page)
+  const task = await page.goto(`/tasks/${id}`)
+  expect(task?.headers()['content-security-policy']).toMatch(/script-src 'nonce-[^']+' 'strict-dynamic'/)
 })
 
 test('a form from another site changes nothing', async ({ request, demo }) => {

@@ -21,14 +21,20 @@ pub struct Table {
     /// Whether the source has no types of its own (CSV): its text is read as numbers where numbers are needed.
     pub untyped: bool,
     /// Reads the batches; only the columns that are asked for.
-    pub read: Box<dyn FnOnce(&[usize]) -> Result<Batches, AlgorithmError> + Send>,
+    pub read: ReadColumns,
 }
+
+/// Opens a table for reading the columns at these positions.
+pub type ReadColumns = Box<dyn FnOnce(&[usize]) -> Result<Batches, AlgorithmError> + Send>;
 
 /// The batches of a table, or why it cannot be read.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, AlgorithmError>> + Send>;
 
+/// Arguments by name.
+pub type Arguments = Map<String, Value>;
+
 /// A function that runs beside the data: arguments and one table to a JSON result.
-pub type PartialFunction = fn(&Map<String, Value>, Table, &dyn Fn() -> bool) -> Result<Value, AlgorithmError>;
+pub type PartialFunction = fn(&Arguments, Table, &dyn Fn() -> bool) -> Result<Value, AlgorithmError>;
 
 /// A function that aggregates: it is asked what to run at which organizations, then given their results.
 #[derive(Clone, Copy)]
@@ -36,7 +42,7 @@ pub struct CentralFunction {
     /// The partial function of the subtask.
     pub partial: &'static str,
     /// The arguments of the subtask.
-    pub partial_arguments: fn(&Map<String, Value>) -> Result<Map<String, Value>, AlgorithmError>,
+    pub partial_arguments: fn(&Arguments) -> Result<Arguments, AlgorithmError>,
     /// Puts the partial results together.
     pub aggregate: fn(&[Value]) -> Result<Value, AlgorithmError>,
 }

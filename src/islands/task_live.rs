@@ -52,7 +52,8 @@ pub fn TaskLive(
                 {move || view! { <StatusBadge status=status.get()/> }}
                 <span class="progress">{move || progress.get()}</span>
             </p>
-            <p class="freshness" class:live=move || connection.get() == Connection::Live && !finished.get()>{freshness}</p>
+            <p class="freshness" class:final=move || finished.get()
+                class:live=move || connection.get() == Connection::Live && !finished.get()>{freshness}</p>
         </div>
         <section class="results-section" aria-labelledby="results">
             <h2 id="results">"Results"</h2>

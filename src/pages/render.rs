@@ -4,11 +4,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
-use leptos::{
-    hydration::HydrationScripts,
-    nonce::{Nonce, use_nonce},
-    prelude::*,
-};
+use leptos::{hydration::HydrationScripts, nonce::use_nonce, prelude::*};
 use leptos_axum::ResponseOptions;
 
 use super::{
@@ -79,31 +75,54 @@ impl Page {
         IV: IntoView + 'static,
     {
         let assets = state.assets.clone();
+        let mut response = if self.islands { self.with_scripts(assets, view).await } else { self.plain(assets, view) };
+        // Pages hold what only this user may see.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// A page without any script, and a policy that allows none.
+    fn plain<IV: IntoView + 'static>(self, assets: Assets, view: impl Fn() -> IV) -> Response<Body> {
+        let status = self.status;
+        let html = Owner::new().with(|| {
+            let content = view().into_any();
+            document(self, assets, content).to_html()
+        });
+        let mut response = Response::new(Body::from(html));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.extend(content_security_policy("'none'").map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+        response
+    }
+
+    /// A page with islands: leptos adds what their scripts need.
+    async fn with_scripts<V, IV>(self, assets: Assets, view: V) -> Response<Body>
+    where
+        V: Fn() -> IV + Clone + Send + Sync + 'static,
+        IV: IntoView + 'static,
+    {
         let handler = leptos_axum::render_app_async_with_context(
             || {},
             move || {
-                let nonce = use_nonce();
                 let response = expect_context::<ResponseOptions>();
                 response.set_status(self.status);
-                if let Some(policy) = nonce.as_ref().and_then(content_security_policy) {
+                let sources = use_nonce().map(|nonce| format!("'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'"));
+                if let Some(policy) = sources.and_then(|sources| content_security_policy(&sources)) {
                     response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
                 }
                 let content = view().into_any();
                 document(self.clone(), assets.clone(), content)
             },
         );
-        let mut response = handler(Request::new(Body::empty())).await;
-        // Pages hold what only this user may see.
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        handler(Request::new(Body::empty())).await
     }
 }
 
-fn content_security_policy(nonce: &Nonce) -> Option<HeaderValue> {
+fn content_security_policy(script_sources: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!(
-        "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-         form-action 'self'"
+        "default-src 'self'; script-src {script_sources}; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     ))
     .ok()
 }

@@ -61,7 +61,7 @@ fn TaskPage(view: TaskView, actions: Actions) -> impl IntoView {
                 {actions.repeat.then(|| view! {
                     <form method="post" action=format!("/tasks/{id}/repeat")><button type="submit">"Repeat"</button></form>
                 })}
-                {actions.cancel.then(|| view! { <a class="button" href=format!("/tasks/{id}/cancel")>"Cancel task"</a> })}
+                {actions.cancel.then(|| view! { <a class="button cancel-action" href=format!("/tasks/{id}/cancel")>"Cancel task"</a> })}
                 {actions.delete.then(|| view! { <a class="button danger" href=format!("/tasks/{id}/delete")>"Delete"</a> })}
             </div>
         </div>

@@ -19,6 +19,8 @@ export default defineConfig({
   use: {
     launchOptions: { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags },
     trace: 'retain-on-failure',
+    // Without view transitions, which take their time where there is no graphics card
+    contextOptions: { reducedMotion: 'reduce' },
   },
   projects: [
     { name: 'script', testIgnore: /\.plain\.spec\.ts$/, use: { javaScriptEnabled: true } },

@@ -168,7 +168,12 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
             demo::organizations().filter(|name| !options.without_node.iter().any(|without| without == name))
         {
             let config = NodeConfig::read(&demo::node_config(&options.data, organization))?;
-            stations.spawn(Station::new(config).run(stop.clone()));
+            let station = Station::new(config).run(stop.clone());
+            stations.spawn(async move {
+                if let Err(error) = station.await {
+                    tracing::error!(%error, organization, "a demo node has stopped");
+                }
+            });
         }
     }
     let service = router.into_make_service_with_connect_info::<SocketAddr>();

@@ -128,7 +128,7 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
     socket.on_disconnect(move |socket: SocketRef| {
         let hub = shared.clone();
         async move {
-            let Some(NodeConnection(caller, node_id)) = socket.extensions.get() else { return };
+            let Some(NodeConnection(caller, node_id)) = socket.extensions.remove() else { return };
             if let Err(error) = node_left(&hub, &caller, node_id).await {
                 tracing::error!(%error, node_id, "a node could not be set offline");
             }
@@ -177,12 +177,18 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
     };
     socket.join(rooms);
     if let CallerKind::Node { id } = caller.kind {
-        socket.extensions.insert(NodeConnection(caller.clone(), id));
         if let Err(error) = node_came(hub, &caller, id).await {
             tracing::error!(%error, node_id = id, "a node could not be set online");
             return;
         }
-        // It may have left while this was written; its farewell found no connection then.
+        socket.extensions.insert(NodeConnection(caller.clone(), id));
+        // It may have left before it was known: its farewell found no connection to end then.
+        if !socket.connected() && socket.extensions.remove::<NodeConnection>().is_some() {
+            if let Err(error) = node_left(hub, &caller, id).await {
+                tracing::error!(%error, node_id = id, "a node could not be set offline");
+            }
+            return;
+        }
         let _ = socket.emit("sync", &());
     }
 }

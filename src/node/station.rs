@@ -34,6 +34,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(60);
 const RECONNECT_PAUSES: [u64; 6] = [0, 1, 2, 5, 10, 20];
 /// How long a node waits before it looks again whether its collaboration is still encrypted.
 const ENCRYPTED_PAUSE: Duration = Duration::from_secs(60);
+/// How long a node waits before it asks again after a failure while it starts.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// A data station.
 pub struct Station {
@@ -129,12 +131,26 @@ impl Station {
     async fn place(&self, hub: &HubClient) -> Result<(i64, i64, i64), NodeError> {
         let id = hub.tokens().subject.ok_or(ClientError::SignedOut)?;
         loop {
-            let node = hub.node(id).await?;
+            let node = match hub.node(id).await {
+                Err(error) if error.is_temporary() => {
+                    tracing::warn!(%error, "the server cannot be reached at the moment");
+                    sleep(TROUBLE_PAUSE).await;
+                    continue;
+                }
+                node => node?,
+            };
             let (Some(organization_id), Some(collaboration_id)) = (node.organization_id, node.collaboration_id) else {
                 let reason = "the node belongs to no collaboration".to_owned();
                 return Err(ClientError::Unreadable(reason).into());
             };
-            let collaboration = hub.collaboration(collaboration_id).await?;
+            let collaboration = match hub.collaboration(collaboration_id).await {
+                Err(error) if error.is_temporary() => {
+                    tracing::warn!(%error, "the server cannot be reached at the moment");
+                    sleep(TROUBLE_PAUSE).await;
+                    continue;
+                }
+                collaboration => collaboration?,
+            };
             if !collaboration.encrypted {
                 tracing::info!(node_id = id, node = node.name, collaboration = collaboration.name, "the node is ready");
                 return Ok((organization_id, collaboration_id, id));
@@ -159,7 +175,7 @@ impl Station {
     ) -> Result<(), String> {
         let tokens = shared.hub.tokens();
         if tokens.is_expiring() {
-            shared.hub.refresh(&tokens).await.map_err(|error| error.to_string())?;
+            self.renew(&shared.hub).await?;
         }
         let url = shared.hub.transport().base();
         let mut socket = Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
@@ -176,8 +192,7 @@ impl Station {
                     let Some(event) = Event::from_v4(&name, payload) else { continue };
                     match &event {
                         Event::TokenRefused => {
-                            let tokens = shared.hub.tokens();
-                            shared.hub.refresh(&tokens).await.map_err(|error| error.to_string())?;
+                            self.renew(&shared.hub).await?;
                             return Err("the token was refused".to_owned());
                         }
                         Event::Sync => {
@@ -206,6 +221,18 @@ impl Station {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Renews the tokens; when they can no longer be renewed, signs in anew with the API key.
+    async fn renew(&self, hub: &HubClient) -> Result<(), String> {
+        match hub.refresh(&hub.tokens()).await {
+            Err(ClientError::SignedOut) => {
+                let tokens = sign_in_node(hub.transport(), &self.config.api_key).await;
+                hub.set_tokens(tokens.map_err(|error| error.to_string())?);
+                Ok(())
+            }
+            outcome => outcome.map_err(|error| error.to_string()),
         }
     }
 

@@ -55,6 +55,10 @@ impl From<ClientError> for PageError {
             error @ (ClientError::Unreachable(_) | ClientError::Timeout | ClientError::ServerFailed { .. }) => {
                 PageError::HubUnavailable(error.to_string())
             }
+            ClientError::Rejected { status, message, .. } => {
+                tracing::warn!(status, message, "the hub refused a page's question");
+                PageError::Refused(StatusCode::BAD_REQUEST, "The hub does not accept what this page asks of it.")
+            }
             error => {
                 tracing::error!(%error, "the hub did not understand a page's question");
                 PageError::Internal
@@ -99,7 +103,7 @@ pub async fn render_error(
         PageError::HubUnavailable(_) => (
             "The hub cannot be reached",
             "Your data are safe; the server that holds tasks and results does not answer at the moment. \
-             Nothing that you sent was lost unless this page says so."
+             If you have just sent a form, go back with your browser and send it again."
                 .to_owned(),
             true,
         ),

@@ -104,7 +104,10 @@ async fn follow(live: Live, signed_in: SignedIn, id: i64, sender: mpsc::Sender<M
             // Deleted meanwhile, or no longer to be seen: the page finds out when it is loaded again.
             Err(ClientError::NotFound(_) | ClientError::NotAllowed(_)) => return,
             // The next event or tick looks again.
-            Err(error) => tracing::debug!(%error, id, "the state of a task could not be read"),
+            Err(error) => {
+                tracing::debug!(%error, id, "the state of a task could not be read");
+                recheck = Some(recheck.map_or(0, |step| step + 1).min(RECHECKS.len() - 1));
+            }
         }
         // Waits for something that concerns this task.
         loop {
@@ -151,7 +154,7 @@ fn is_behind(state: &TaskState) -> bool {
     use crate::protocol::status::Status;
     let completed = state.runs.iter().filter(|run| run.status == Status::Completed).count();
     let results = state.results.as_ref().map_or(0, |results| results.rows.len());
-    completed > results && !state.finished
+    completed > results
 }
 
 fn concerns(event: &Event, id: i64, state: Option<&TaskState>) -> bool {

@@ -10,7 +10,10 @@ use futures::{SinkExt, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
@@ -47,6 +50,7 @@ pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// The server pings within this time, or the connection is dead.
     silence_limit: Duration,
+    last_heard: Instant,
 }
 
 /// What the server says when the transport opens.
@@ -80,8 +84,8 @@ impl Socket {
         let (stream, _) = timeout(CONNECT_TIMEOUT, connect_async_with_config(request, Some(config), true))
             .await
             .map_err(|_| SocketError::Timeout)??;
-        let mut socket = Socket { stream, silence_limit: CONNECT_TIMEOUT };
-        let opening = socket.packet().await?;
+        let mut socket = Socket { stream, silence_limit: CONNECT_TIMEOUT, last_heard: Instant::now() };
+        let opening = timeout(CONNECT_TIMEOUT, socket.packet()).await.map_err(|_| SocketError::Timeout)??;
         let opening: Opening =
             opening.strip_prefix('0').and_then(|text| serde_json::from_str(text).ok()).ok_or(SocketError::Protocol)?;
         socket.silence_limit = Duration::from_millis(opening.ping_interval + opening.ping_timeout);
@@ -101,7 +105,10 @@ impl Socket {
     /// The next event: its name and its first argument (null if it has none). Answers pings meanwhile.
     pub async fn next(&mut self) -> Result<(String, Value), SocketError> {
         loop {
-            let packet = timeout(self.silence_limit, self.packet()).await.map_err(|_| SocketError::Timeout)??;
+            // Counted from the last packet, since callers give up and call again.
+            let end = self.last_heard + self.silence_limit;
+            let packet = timeout_at(end, self.packet()).await.map_err(|_| SocketError::Timeout)??;
+            self.last_heard = Instant::now();
             if let Some(event) = parse_event(&packet) {
                 return Ok(event);
             }

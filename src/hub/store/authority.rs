@@ -1,4 +1,7 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use serde_json::json;
 
@@ -16,6 +19,7 @@ impl Store {
         if let Some(authority) = self.authorities.get(&key) {
             return Ok(Some(authority));
         }
+        let generation = self.generation.load(Ordering::SeqCst);
         let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
             .bind(user_id)
             .fetch_optional(self.reader())
@@ -35,7 +39,7 @@ impl Store {
             .collect::<Result<HashSet<Permission>, _>>()
             .map_err(|error| HubError::Internal(format!("a stored rule: {error}")))?;
         let authority = self.authority_in(organization_id, None, rules).await?;
-        self.authorities.insert(key, authority.clone());
+        self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
 
@@ -45,6 +49,7 @@ impl Store {
         if let Some(authority) = self.authorities.get(&key) {
             return Ok(Some(authority));
         }
+        let generation = self.generation.load(Ordering::SeqCst);
         let place: Option<(i64, i64)> =
             sqlx::query_as("SELECT organization_id, collaboration_id FROM node WHERE id = ?")
                 .bind(node_id)
@@ -53,19 +58,31 @@ impl Store {
         let Some((organization_id, collaboration_id)) = place else { return Ok(None) };
         let rules = rules_of_node().into_iter().collect();
         let authority = self.authority_in(organization_id, Some(collaboration_id), rules).await?;
-        self.authorities.insert(key, authority.clone());
+        self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
 
-    /// What an algorithm may do: nothing any more once its task has ended or is gone.
+    /// Keeps what was read, unless something has changed since.
+    fn keep(&self, key: AuthorityKey, authority: &Arc<Authority>, generation: u64) {
+        self.authorities.insert(key, authority.clone());
+        if self.generation.load(Ordering::SeqCst) != generation {
+            self.authorities.invalidate(&key);
+        }
+    }
+
+    /// What an algorithm may do: nothing any more once its run has ended, or its task or node is gone.
     pub async fn authority_of_container(&self, subject: &ContainerSubject) -> Result<Option<Arc<Authority>>, HubError> {
         let runs: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM run JOIN task ON task.id = run.task_id
-             WHERE task_id = ? AND organization_id = ? AND collaboration_id = ? AND run.finished_at IS NULL",
+             JOIN node ON node.organization_id = run.organization_id
+                 AND node.collaboration_id = task.collaboration_id
+             WHERE task_id = ? AND run.organization_id = ? AND task.collaboration_id = ? AND node.id = ?
+                 AND run.finished_at IS NULL",
         )
         .bind(subject.task_id)
         .bind(subject.organization_id)
         .bind(subject.collaboration_id)
+        .bind(subject.node_id)
         .fetch_one(self.reader())
         .await?;
         if runs == 0 {

@@ -2,7 +2,13 @@
 
 mod authority;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use moka::sync::Cache;
 use sqlx::{
@@ -15,12 +21,17 @@ use super::{
     permission::{Authority, DEFAULT_ROLES, RULES},
 };
 
+/// How long it is believed what somebody may do, should a change ever not be noticed.
+const AUTHORITY_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The database with what is cached of it. This process is the only one that writes to the file, so a cache that
 /// is emptied at each write is never stale.
 pub struct Store {
     reader: SqlitePool,
     writer: SqlitePool,
     authorities: Cache<AuthorityKey, Arc<Authority>>,
+    /// Counts changes: what was read before one is not kept after it.
+    generation: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +59,12 @@ impl Store {
             .max_connections(4)
             .connect_with(options.read_only(true))
             .await?;
-        let store = Store { reader, writer, authorities: Cache::new(10_000) };
+        let store = Store {
+            reader,
+            writer,
+            authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
+            generation: AtomicU64::new(0),
+        };
         store.write_rules_and_roles().await?;
         // Whoever was connected when the last process ended is not connected to this one.
         let mut transaction = store.writer.begin().await?;
@@ -70,6 +86,7 @@ impl Store {
 
     /// To be called after each change of users, roles, nodes, organizations and collaborations.
     pub fn forget_authorities(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.authorities.invalidate_all();
     }
 

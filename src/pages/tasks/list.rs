@@ -47,7 +47,7 @@ pub struct Filter {
 
 impl Filter {
     fn page(&self) -> usize {
-        self.page.parse().unwrap_or(1).max(1)
+        self.page.parse().unwrap_or(1).clamp(1, 1_000_000)
     }
 
     fn query(&self) -> TaskQuery {

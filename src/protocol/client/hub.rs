@@ -118,8 +118,13 @@ impl HubClient {
             }
             Err(error) => return Err(error),
         };
-        *self.tokens.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = renewed.into();
+        self.set_tokens(renewed.into());
         Ok(())
+    }
+
+    /// Goes on with other tokens, after a new sign-in.
+    pub fn set_tokens(&self, tokens: TokenPair) {
+        *self.tokens.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = tokens;
     }
 
     async fn send(
@@ -140,15 +145,15 @@ impl HubClient {
         match outcome {
             // 4.x answers 401 for a token that it no longer knows as well as for a missing permission. The
             // messages of the former speak of the token.
-            Err(ClientError::NotAllowed(message)) if !renewed && speaks_of_token(&message) => {
+            Err(error) if !renewed && is_about_token(&error) => {
                 self.refresh(&tokens).await?;
                 let tokens = self.tokens();
                 match self.transport.send(method, path, query, body, Some(&tokens.access), &[]).await {
-                    Err(ClientError::NotAllowed(message)) if speaks_of_token(&message) => Err(ClientError::SignedOut),
+                    Err(error) if is_about_token(&error) => Err(ClientError::SignedOut),
                     outcome => outcome,
                 }
             }
-            Err(ClientError::NotAllowed(message)) if speaks_of_token(&message) => Err(ClientError::SignedOut),
+            Err(error) if is_about_token(&error) => Err(ClientError::SignedOut),
             outcome => outcome,
         }
     }
@@ -183,9 +188,16 @@ impl HubClient {
     }
 }
 
-fn speaks_of_token(message: &str) -> bool {
+/// Whether an answer means the token and not what was asked. Servers of the 4.x line say 401, and 422 for tokens
+/// that they cannot read.
+fn is_about_token(error: &ClientError) -> bool {
+    let message = match error {
+        ClientError::NotAllowed(message) | ClientError::Rejected { status: 422, message, .. } => message,
+        _ => return false,
+    };
     let message = message.to_ascii_lowercase();
-    ["token", "authorization header", "signature"].iter().any(|word| message.contains(word))
+    let words = ["token", "authorization header", "signature", "not enough segments", "error loading the user"];
+    words.iter().any(|word| message.contains(word))
 }
 
 /// Whether the server answers at all.

@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// A run that ended this long ago without a result has none.
+const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
+
 /// A task with what its page shows of it besides its state.
 #[derive(Clone)]
 pub struct TaskView {
@@ -46,8 +49,13 @@ pub async fn load_view(hub: &HubClient, id: i64) -> Result<TaskView, ClientError
             runs: run_states(runs),
         })
         .collect();
-    let finished =
-        task.status.is_final() && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());
+    // Results may have been read before the last report came in, and the rest after it.
+    let completed = runs.iter().filter(|run| run.status == Status::Completed).count();
+    let last_end = runs.iter().filter_map(|run| run.finished_at).max();
+    let settled = last_end.is_none_or(|end| Timestamp::now().duration_since(end) > RESULT_DELAY);
+    let finished = task.status.is_final()
+        && (settled || named.len() >= completed)
+        && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());
     let state = TaskState {
         status: task.status.clone(),
         finished,

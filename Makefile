@@ -22,7 +22,7 @@ wasm := $(target)/wasm32-unknown-unknown/wasm-release/atoll.wasm
 site := target/site
 
 rust_sources := $(shell find src demo -type f) Cargo.toml Cargo.lock .cargo/config.toml
-browser_sources := src/lib.rs $(shell find src/islands src/protocol -name '*.rs') Cargo.toml Cargo.lock .cargo/config.toml
+browser_sources := src/lib.rs $(shell find src/islands -name '*.rs') Cargo.toml Cargo.lock .cargo/config.toml
 
 .PHONY: help
 help:

@@ -3,7 +3,6 @@
 #![recursion_limit = "256"]
 
 pub mod islands;
-pub mod protocol;
 
 #[cfg(feature = "ssr")]
 pub mod algorithms;
@@ -17,6 +16,8 @@ pub mod node;
 pub mod pages;
 #[cfg(feature = "ssr")]
 pub mod portal;
+#[cfg(feature = "ssr")]
+pub mod protocol;
 #[cfg(feature = "ssr")]
 pub mod session;
 

@@ -8,10 +8,10 @@ const ROOMS: [&str; 9] = ["protocol", "session", "pages", "islands", "portal", "
 const ALLOWED: [(&str, &[&str]); 9] = [
     ("protocol", &[]),
     ("algorithms", &["protocol"]),
-    ("islands", &["protocol"]),
+    ("islands", &[]),
     ("session", &["protocol"]),
     ("pages", &["session", "islands", "protocol"]),
-    ("portal", &["pages", "session", "islands", "protocol"]),
+    ("portal", &["pages", "session", "protocol"]),
     ("hub", &["protocol"]),
     ("node", &["algorithms", "protocol"]),
     ("demo", &["hub", "pages"]),

@@ -1,17 +1,18 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use leptos::prelude::*;
 
 use super::{
     components::{NodeState, TaskTable},
     error::PageError,
-    names::Names,
     render::Page,
     state::PageState,
     user::User,
 };
 use crate::{
     protocol::{client::TaskQuery, domain::Node},
-    session::take_flash,
+    session::{Names, take_flash},
 };
 
 /// `GET /`: what waits for me, my recent tasks, nodes online.
@@ -19,7 +20,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
     let me = user.signed_in;
     let recent =
         TaskQuery { init_user_id: Some(me.user.id), only_top_level: true, per_page: 8, page: 1, ..Default::default() };
-    let (names, tasks, nodes) = futures::try_join!(Names::load(&me.hub), me.hub.tasks(&recent), me.hub.nodes())?;
+    let (names, tasks, nodes) = futures::try_join!(me.names(), me.hub.tasks(&recent), me.hub.nodes())?;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();
@@ -70,7 +71,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
 }
 
 #[component]
-fn NodeCard(node: Node, names: Names) -> impl IntoView {
+fn NodeCard(node: Node, names: Arc<Names>) -> impl IntoView {
     let organization = node.organization_id.map(|id| (id, names.organization(id)));
     let collaboration = node.collaboration_id.map(|id| (id, names.collaboration(id)));
     view! {

@@ -7,7 +7,6 @@ mod collaborations;
 mod components;
 mod error;
 mod home;
-mod names;
 mod organizations;
 mod render;
 mod sign_in;
@@ -22,7 +21,7 @@ use axum::{
 
 pub use error::{PageError, render_error};
 pub use state::{Assets, DemoAccount, PageState};
-pub use tasks::load_state;
+pub use tasks::{TaskState, load_state, task_live_html};
 pub use user::User;
 
 /// Every page, with its POST handlers.

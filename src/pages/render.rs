@@ -64,8 +64,8 @@ impl Page {
     }
 
     /// Without scripts the page loads itself again every few seconds.
-    pub fn refreshing(self, refresh: bool) -> Self {
-        Page { refresh, ..self }
+    pub fn refreshing(self) -> Self {
+        Page { refresh: true, ..self }
     }
 
     /// Renders the page around this view.

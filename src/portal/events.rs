@@ -14,15 +14,14 @@ use futures::Stream;
 use jiff::Timestamp;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::upstream::Upstream;
 use crate::{
-    islands::TaskState,
-    pages::{PageError, User, load_state},
+    pages::{PageError, TaskState, User, load_state, task_live_html},
     protocol::{client::ClientError, event::Event},
     session::SignedIn,
 };
@@ -32,6 +31,9 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// When to look again after a final status whose result is not stored yet: servers of the 4.x line tell first.
 const RECHECKS: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// Log lines are gathered for this long, so that a talkative algorithm does not flood the page.
+const LOG_PAUSE: Duration = Duration::from_millis(250);
 
 /// What streams share.
 #[derive(Clone)]
@@ -50,11 +52,12 @@ pub async fn stream(
     let (sender, receiver) = mpsc::channel(4);
     match user {
         Some(user) => {
-            tokio::spawn(follow(live, user.signed_in, id, sender));
+            let end = Instant::now() + LIFETIME;
+            tokio::spawn(follow(Follower { live, signed_in: user.signed_in, id, sender, number: 0, end }));
         }
         // As a message, since a script cannot see the status of a stream that is refused.
         None => {
-            let _ = sender.send(signed_out()).await;
+            let _ = sender.try_send(Message::default().event("signed-out").data("signed-out"));
         }
     }
     let stream: ReceiverStream<Message> = ReceiverStream::new(receiver);
@@ -67,74 +70,105 @@ fn endless(stream: ReceiverStream<Message>) -> impl Stream<Item = Result<Message
     stream.map(Ok)
 }
 
-fn signed_out() -> Message {
-    Message::default().event("signed-out").data("signed out")
+/// What becomes of a stream after a message.
+enum Sent {
+    GoOn,
+    Ended,
+}
+
+/// The way to one browser.
+struct Follower {
+    live: Live,
+    signed_in: SignedIn,
+    id: i64,
+    sender: mpsc::Sender<Message>,
+    number: u64,
+    end: Instant,
+}
+
+impl Follower {
+    /// Sends a message. A browser that does not read holds up its own stream only, and not for ever.
+    async fn send(&mut self, message: Message) -> Sent {
+        self.number += 1;
+        let message = message.id(self.number.to_string());
+        tokio::select! {
+            sent = self.sender.send(message) => if sent.is_ok() { Sent::GoOn } else { Sent::Ended },
+            () = self.live.stop.cancelled() => Sent::Ended,
+            () = self.signed_in.ended.cancelled() => Sent::Ended,
+            () = sleep_until(self.end) => Sent::Ended,
+        }
+    }
+
+    async fn send_state(&mut self, state: &TaskState) -> Sent {
+        let message = Message::default().data(task_live_html(self.id, state.clone()));
+        if !state.finished {
+            return self.send(message).await;
+        }
+        self.send(message.event("final")).await;
+        Sent::Ended
+    }
+
+    /// Tells the browser why the stream ends, so that it does not come back.
+    async fn end_with(&mut self, name: &str) {
+        self.send(Message::default().event(name).data(name)).await;
+    }
 }
 
 /// Sends the present state, and then each new one, until the page, the session or the server goes.
-async fn follow(live: Live, signed_in: SignedIn, id: i64, sender: mpsc::Sender<Message>) {
+async fn follow(mut stream: Follower) {
     // Before the first look, so that nothing between is missed.
-    let connection = live.upstream.of(&signed_in);
+    let connection = stream.live.upstream.of(&stream.signed_in);
     let mut events = connection.subscribe();
-    let end = Instant::now() + LIFETIME;
     let mut last: Option<TaskState> = None;
-    let mut number = 0_u64;
     let mut recheck: Option<usize> = None;
     loop {
-        match load_state(&signed_in.hub, id).await {
+        match load_state(&stream.signed_in, stream.id).await {
             Ok(state) => {
                 recheck = if is_behind(&state) { Some(recheck.map_or(0, |step| step + 1)) } else { None };
-                if last.as_ref().is_none_or(|last| differs(last, &state)) {
-                    number += 1;
-                    let Ok(message) = Message::default().id(number.to_string()).json_data(&state) else { return };
-                    if sender.send(message).await.is_err() {
-                        return;
-                    }
-                }
-                let finished = state.finished;
-                last = Some(state);
-                if finished {
+                if last.as_ref().is_none_or(|last| differs(last, &state))
+                    && let Sent::Ended = stream.send_state(&state).await
+                {
                     return;
                 }
+                last = Some(state);
             }
-            Err(ClientError::SignedOut) => {
-                let _ = sender.send(signed_out()).await;
-                return;
-            }
-            // Deleted meanwhile, or no longer to be seen: the page finds out when it is loaded again.
-            Err(ClientError::NotFound(_) | ClientError::NotAllowed(_)) => return,
+            Err(ClientError::SignedOut) => return stream.end_with("signed-out").await,
+            // Deleted meanwhile, or no longer to be seen.
+            Err(ClientError::NotFound(_) | ClientError::NotAllowed(_)) => return stream.end_with("gone").await,
             // The next event or tick looks again.
             Err(error) => {
-                tracing::debug!(%error, id, "the state of a task could not be read");
+                tracing::debug!(%error, id = stream.id, "the state of a task could not be read");
                 recheck = Some(recheck.map_or(0, |step| step + 1).min(RECHECKS.len() - 1));
             }
         }
         // Waits for something that concerns this task.
+        let mut log_due: Option<Instant> = None;
+        let recheck_due = recheck.and_then(|step| RECHECKS.get(step)).map(|pause| Instant::now() + *pause);
         loop {
-            let pause = recheck.and_then(|step| RECHECKS.get(step)).copied();
             tokio::select! {
-                () = sender.closed() => return,
-                () = live.stop.cancelled() => return,
-                () = signed_in.ended.cancelled() => {
-                    let _ = sender.send(signed_out()).await;
+                () = stream.sender.closed() => return,
+                () = stream.live.stop.cancelled() => return,
+                () = stream.signed_in.ended.cancelled() => {
+                    let _ = stream.sender.try_send(Message::default().event("signed-out").data("signed-out"));
                     return;
                 }
-                () = sleep_until(end) => return,
-                () = sleep(pause.unwrap_or(LIFETIME)), if pause.is_some() => break,
+                () = sleep_until(stream.end) => return,
+                () = sleep_until(recheck_due.unwrap_or(stream.end)) => break,
+                () = sleep_until(log_due.unwrap_or(stream.end)) => {
+                    log_due = None;
+                    if let Some(state) = &last && let Sent::Ended = stream.send_state(state).await {
+                        return;
+                    }
+                }
                 event = events.recv() => match event {
                     Ok(Event::Log(lines)) => {
                         let Some(state) = last.as_mut() else { break };
-                        if !state.append_log(lines.run_id, &lines.log) {
-                            continue;
-                        }
-                        state.as_of = Timestamp::now().strftime("%H:%M:%S").to_string();
-                        number += 1;
-                        let Ok(message) = Message::default().id(number.to_string()).json_data(&*state) else { return };
-                        if sender.send(message).await.is_err() {
-                            return;
+                        if state.append_log(lines.run_id, &lines.log) {
+                            state.as_of = Timestamp::now().strftime("%H:%M:%S").to_string();
+                            log_due.get_or_insert_with(|| Instant::now() + LOG_PAUSE);
                         }
                     }
-                    Ok(event) if concerns(&event, id, last.as_ref()) => break,
+                    Ok(event) if concerns(&event, stream.id, last.as_ref()) => break,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,

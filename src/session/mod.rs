@@ -3,6 +3,7 @@
 mod draft;
 mod flash;
 mod limiter;
+mod names;
 mod permissions;
 mod record;
 mod registry;
@@ -10,6 +11,7 @@ mod registry;
 pub use draft::{Draft, FunctionChoice};
 pub use flash::{Flash, FlashKind, put_flash, take_flash};
 pub use limiter::SignInLimiter;
+pub use names::Names;
 pub use permissions::Permissions;
 pub use record::{SessionError, delete_draft, load_draft, save_draft};
 pub use registry::{Registry, SignedIn};

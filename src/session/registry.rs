@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
 
 use super::{
-    Permissions, SessionError,
+    Names, Permissions, SessionError,
+    names::NamesCache,
     record::{load_sign_in, save_sign_in},
 };
 use crate::protocol::{
@@ -24,8 +25,16 @@ const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 /// are renewed once, not by each request.
 pub struct Registry {
     transport: Transport,
-    clients: Cache<String, (HubClient, CancellationToken)>,
+    shared: Cache<String, Shared>,
     identities: Cache<String, Arc<OnceCell<Arc<Identity>>>>,
+}
+
+/// What the requests of a session share.
+#[derive(Clone)]
+struct Shared {
+    hub: HubClient,
+    names: Arc<NamesCache>,
+    ended: CancellationToken,
 }
 
 struct Identity {
@@ -41,8 +50,16 @@ pub struct SignedIn {
     pub hub: HubClient,
     pub user: User,
     pub permissions: Permissions,
+    names: Arc<NamesCache>,
     /// Cancelled when the session ends: event streams end with it.
     pub ended: CancellationToken,
+}
+
+impl SignedIn {
+    /// Names for the ids that the hub's answers hold.
+    pub async fn names(&self) -> Result<Arc<Names>, ClientError> {
+        self.names.get(&self.hub).await
+    }
 }
 
 impl Registry {
@@ -50,7 +67,7 @@ impl Registry {
     pub fn new(transport: Transport) -> Self {
         Registry {
             transport,
-            clients: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3600)).build(),
+            shared: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3600)).build(),
             identities: Cache::builder().max_capacity(20_000).time_to_live(IDENTITY_LIFETIME).build(),
         }
     }
@@ -74,8 +91,8 @@ impl Registry {
     pub async fn sign_out(&self, session: &Session) -> Result<(), SessionError> {
         if let Some(id) = session.id() {
             let id = id.to_string();
-            if let Some((_, ended)) = self.clients.remove(&id).await {
-                ended.cancel();
+            if let Some(shared) = self.shared.remove(&id).await {
+                shared.ended.cancel();
             }
             self.identities.invalidate(&id).await;
         }
@@ -85,8 +102,8 @@ impl Registry {
         Ok(())
     }
 
-    /// The hub's client of a session, without asking the hub; `None` if nobody is signed in.
-    async fn client(&self, session: &Session) -> Result<Option<(String, HubClient, CancellationToken)>, SessionError> {
+    /// What a session's requests share, with its id, without asking the hub; `None` if nobody is signed in.
+    async fn shared(&self, session: &Session) -> Result<Option<(String, Shared)>, SessionError> {
         let Some(record) = load_sign_in(session).await? else { return Ok(None) };
         let Some(id) = session.id() else { return Ok(None) };
         let id = id.to_string();
@@ -96,18 +113,21 @@ impl Registry {
         }
         let transport = self.transport.clone();
         let stored = record.tokens();
-        let first = async { (HubClient::new(transport, stored.clone()), CancellationToken::new()) };
-        let (client, ended) = self.clients.get_with(id.clone(), first).await;
-        let present = client.tokens();
+        let first = async {
+            let hub = HubClient::new(transport, stored.clone());
+            Shared { hub, names: Arc::default(), ended: CancellationToken::new() }
+        };
+        let shared = self.shared.get_with(id.clone(), first).await;
+        let present = shared.hub.tokens();
         if !present.is_same(&stored) {
             save_sign_in(session, &present, Some(record.since)).await?;
         }
-        Ok(Some((id, client, ended)))
+        Ok(Some((id, shared)))
     }
 
     /// Who is signed in. `Ok(None)`: nobody, or no longer.
     pub async fn current(&self, session: &Session) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
-        let Some((session_id, hub, ended)) = self.client(session).await? else { return Ok(Ok(None)) };
+        let Some((session_id, Shared { hub, names, ended })) = self.shared(session).await? else { return Ok(Ok(None)) };
         let cell = self.identities.get_with(session_id.clone(), async { Arc::default() }).await;
         let identity = cell
             .get_or_try_init(|| async {
@@ -122,6 +142,7 @@ impl Registry {
                 hub,
                 user: identity.user.clone(),
                 permissions: identity.permissions.clone(),
+                names,
                 ended,
             }))),
             // Tokens that are no longer accepted, or a user who is no longer there.

@@ -6,9 +6,8 @@ use leptos::prelude::*;
 
 use crate::{
     pages::{
-        components::{Breadcrumbs, DatabaseList, NodeState, TaskTable},
+        components::{Breadcrumbs, DatabaseList, NodeState, TableFrame, TaskTable},
         error::PageError,
-        names::Names,
         render::Page,
         state::PageState,
         user::User,
@@ -23,7 +22,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let recent =
         TaskQuery { collaboration_id: Some(id), only_top_level: true, per_page: 10, page: 1, ..Default::default() };
     let (collaboration, nodes, tasks, names) =
-        futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id), me.hub.tasks(&recent), Names::load(&me.hub))?;
+        futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id), me.hub.tasks(&recent), me.names())?;
     let title = collaboration.name.clone();
     let may_create = me.permissions.may_create_tasks();
     let view = move || {
@@ -41,7 +40,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
             </p>
             <section aria-labelledby="organizations">
                 <h2 id="organizations">"Organizations and their nodes"</h2>
-                <div class="table-frame" tabindex="0" role="region" aria-label="Table of organizations and their nodes">
+                <TableFrame label="Table of organizations and their nodes">
                     <table>
                         <thead>
                             <tr><th scope="col">"Organization"</th><th scope="col">"Node"</th><th scope="col">"State"</th><th scope="col">"Databases and columns"</th></tr>
@@ -62,7 +61,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                             }).collect_view()}
                         </tbody>
                     </table>
-                </div>
+                </TableFrame>
             </section>
             <section aria-labelledby="tasks">
                 <div class="section-head">

@@ -7,6 +7,8 @@ mod flash_message;
 mod navigation;
 mod node_state;
 mod pagination;
+mod status_badge;
+mod table_frame;
 mod task_table;
 mod time;
 
@@ -17,5 +19,7 @@ pub use flash_message::FlashMessage;
 pub use navigation::Navigation;
 pub use node_state::{DatabaseList, NodeState};
 pub use pagination::Pagination;
+pub use status_badge::StatusBadge;
+pub use table_frame::TableFrame;
 pub use task_table::TaskTable;
 pub use time::Time;

@@ -1,13 +1,20 @@
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
-use super::Time;
-use crate::{islands::StatusBadge, pages::names::Names, protocol::domain::Task};
+use super::{StatusBadge, TableFrame, Time};
+
+use crate::{protocol::domain::Task, session::Names};
 
 /// Tasks as rows.
 #[component]
-pub fn TaskTable(tasks: Vec<Task>, names: Names, #[prop(default = true)] with_collaboration: bool) -> impl IntoView {
+pub fn TaskTable(
+    tasks: Vec<Task>,
+    names: Arc<Names>,
+    #[prop(default = true)] with_collaboration: bool,
+) -> impl IntoView {
     view! {
-        <div class="table-frame" tabindex="0" role="region" aria-label="Table of tasks">
+        <TableFrame label="Table of tasks">
             <table>
                 <thead>
                     <tr>
@@ -37,6 +44,6 @@ pub fn TaskTable(tasks: Vec<Task>, names: Names, #[prop(default = true)] with_co
                     }).collect_view()}
                 </tbody>
             </table>
-        </div>
+        </TableFrame>
     }
 }

@@ -1,7 +1,7 @@
 use axum::{extract::State, response::Response};
 use leptos::prelude::*;
 
-use crate::pages::{error::PageError, render::Page, state::PageState, user::User};
+use crate::pages::{components::TableFrame, error::PageError, render::Page, state::PageState, user::User};
 
 /// `GET /organizations`
 pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
@@ -13,7 +13,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         let (organizations, collaborations) = (organizations.clone(), collaborations.clone());
         view! {
             <h1>"Organizations"</h1>
-            <div class="table-frame" tabindex="0" role="region" aria-label="Table of organizations">
+            <TableFrame label="Table of organizations">
                 <table>
                     <thead>
                         <tr><th scope="col" class="number">"Id"</th><th scope="col">"Name"</th><th scope="col">"Country"</th><th scope="col">"Collaborations"</th></tr>
@@ -39,7 +39,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
                         }).collect_view()}
                     </tbody>
                 </table>
-            </div>
+            </TableFrame>
         }
     };
     Ok(Page::new("Organizations").user(me.clone()).section("/organizations").render(&state, view).await)

@@ -6,7 +6,7 @@ use axum::{
 };
 use leptos::prelude::*;
 
-use super::{state::load_view, wizard};
+use super::{load::load_view, wizard};
 use crate::{
     pages::{components::Breadcrumbs, error::PageError, render::Page, state::PageState, user::User},
     protocol::client::ClientError,
@@ -121,7 +121,7 @@ pub async fn delete(user: User, Path(id): Path<String>) -> Result<Response, Page
 /// `POST /tasks/{id}/repeat`: the wizard, filled in; its overview is the confirmation.
 pub async fn repeat(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id = number(&id)?;
-    let view = load_view(&user.signed_in.hub, id).await?;
+    let view = load_view(&user.signed_in, id).await?;
     let draft = wizard::draft_of(&user.signed_in.hub, &view).await?;
     save_draft(&user.session, &draft).await?;
     Ok(Redirect::to(&wizard::address(&draft.id, wizard::Step::Overview)).into_response())

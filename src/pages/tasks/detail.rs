@@ -5,9 +5,12 @@ use axum::{
 use leptos::prelude::*;
 use serde_json::Value;
 
-use super::state::{TaskView, load_view};
+use super::{
+    live::TaskLive,
+    load::{TaskView, load_view},
+};
 use crate::{
-    islands::TaskLive,
+    islands::LiveUpdates,
     pages::{
         components::{Breadcrumbs, Time},
         error::PageError,
@@ -23,7 +26,7 @@ use crate::{
 pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
     let me = user.signed_in;
-    let task_view = load_view(&me.hub, id).await?;
+    let task_view = load_view(&me, id).await?;
     let flash = take_flash(&user.session).await?;
     let title = format!("Task {id}: {}", name_of(&task_view));
     let finished = task_view.state.finished;
@@ -33,7 +36,9 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
         repeat: me.permissions.may_create_tasks() && task_view.task.parent_id.is_none(),
     };
     let view = move || view! { <TaskPage view=task_view.clone() actions/> };
-    let page = Page::new(title).user(me.clone()).section("/tasks").flash(flash).refreshing(!finished).with_islands();
+    let page = Page::new(title).user(me.clone()).section("/tasks").flash(flash);
+    // What is final needs no script.
+    let page = if finished { page } else { page.refreshing().with_islands() };
     Ok(page.render(&state, view).await)
 }
 
@@ -66,7 +71,8 @@ fn TaskPage(view: TaskView, actions: Actions) -> impl IntoView {
             </div>
         </div>
         {(!view.task.description.is_empty()).then(|| view! { <p class="lead">{view.task.description.clone()}</p> })}
-        <TaskLive initial=view.state.clone() events=format!("/tasks/{id}/events") downloads=format!("/tasks/{id}/results")/>
+        <TaskLive id state=view.state.clone()/>
+        {(!view.state.finished).then(|| view! { <LiveUpdates/> })}
         <Facts view/>
     }
 }

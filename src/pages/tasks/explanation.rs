@@ -1,9 +1,7 @@
 //! What a run waits for or why it failed, who can change that, and what to do next.
 
-use crate::{
-    islands::Help,
-    protocol::{domain::Run, status::Status},
-};
+use super::state::Help;
+use crate::protocol::{domain::Run, status::Status};
 
 /// Words for a run; `None` if there is nothing to explain.
 pub fn explain(run: &Run, organization: &str) -> Option<Help> {

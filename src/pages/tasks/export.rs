@@ -6,14 +6,14 @@ use axum::{
 use serde_json::Value;
 
 use super::results::{self, NamedResult};
-use crate::pages::{error::PageError, names::Names, state::PageState, user::User};
+use crate::pages::{error::PageError, state::PageState, user::User};
 
 /// The results of a task, for downloads.
 async fn load(user: &User, id: &str) -> Result<(i64, Vec<NamedResult>), PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
-    let hub = &user.signed_in.hub;
-    let (runs, results, names, _task) =
-        futures::try_join!(hub.runs(id), hub.results(id), Names::load(hub), hub.task(id))?;
+    let me = &user.signed_in;
+    let hub = &me.hub;
+    let (runs, results, names, _task) = futures::try_join!(hub.runs(id), hub.results(id), me.names(), hub.task(id))?;
     let name = |run_id: i64| {
         let organization = runs.iter().find(|run| run.id == run_id).and_then(|run| run.organization_id);
         organization.map_or_else(|| format!("Run {run_id}"), |id| names.organization(id))

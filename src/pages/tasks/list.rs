@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     extract::{Query, State},
     response::Response,
@@ -9,7 +11,6 @@ use crate::{
     pages::{
         components::{Pagination, TaskTable},
         error::PageError,
-        names::Names,
         render::Page,
         state::PageState,
         user::User,
@@ -19,7 +20,7 @@ use crate::{
         domain::Task,
         status::Status,
     },
-    session::take_flash,
+    session::{Names, take_flash},
 };
 
 const PER_PAGE: usize = 20;
@@ -106,7 +107,7 @@ pub async fn show(
             None => Ok(None),
         }
     };
-    let (names, mut tasks, by_id) = futures::try_join!(Names::load(&me.hub), me.hub.tasks(&query), by_id)?;
+    let (names, mut tasks, by_id) = futures::try_join!(me.names(), me.hub.tasks(&query), by_id)?;
     if let Some(task) = by_id {
         tasks.items.retain(|other| other.id != task.id);
         tasks.items.insert(0, task);
@@ -131,7 +132,7 @@ pub async fn show(
 }
 
 #[component]
-fn List(filter: Filter, tasks: Listed<Task>, names: Names, active: bool, may_create: bool) -> impl IntoView {
+fn List(filter: Filter, tasks: Listed<Task>, names: Arc<Names>, active: bool, may_create: bool) -> impl IntoView {
     if tasks.items.is_empty() {
         return match (active, filter.page() > 1) {
             (_, true) => view! { <p class="empty">"There are not that many pages. " <a href=filter.address(1)>"Go to the first"</a></p> }.into_any(),
@@ -149,7 +150,7 @@ fn List(filter: Filter, tasks: Listed<Task>, names: Names, active: bool, may_cre
 }
 
 #[component]
-fn FilterForm(filter: Filter, names: Names, own_id: i64) -> impl IntoView {
+fn FilterForm(filter: Filter, names: Arc<Names>, own_id: i64) -> impl IntoView {
     let collaborations = names.collaborations().into_iter().map(|(id, name)| (id.to_string(), name));
     let statuses = Status::known().map(|status| (status.to_string(), status.to_string()));
     let mut users: Vec<(String, String)> = names

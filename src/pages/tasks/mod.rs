@@ -5,7 +5,12 @@ mod detail;
 mod explanation;
 mod export;
 mod list;
+mod live;
+mod load;
+mod log;
 mod results;
+mod results_table;
+mod run_table;
 mod state;
 mod wizard;
 
@@ -16,7 +21,9 @@ use axum::{
 
 use super::state::PageState;
 
-pub use state::load_state;
+pub use live::task_live_html;
+pub use load::load_state;
+pub use state::TaskState;
 
 pub fn routes() -> Router<PageState> {
     Router::new()
@@ -25,6 +32,7 @@ pub fn routes() -> Router<PageState> {
         .route("/tasks/{id}", get(detail::show))
         .route("/tasks/{id}/results.csv", get(export::csv))
         .route("/tasks/{id}/results.json", get(export::json))
+        .route("/runs/{id}/log", get(log::download))
         .route("/tasks/{id}/cancel", get(actions::confirm_cancel).post(actions::cancel))
         .route("/tasks/{id}/delete", get(actions::confirm_delete).post(actions::delete))
         .route("/tasks/{id}/repeat", post(actions::repeat))

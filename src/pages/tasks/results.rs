@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
-use crate::{
-    islands::{Cell, ResultRow, Results},
-    protocol::{domain::RunResult, payload::PayloadError},
-};
+use super::state::{Cell, ResultRow, Results};
+use crate::protocol::{domain::RunResult, payload::PayloadError};
 
 /// The column for a result that is no object.
 const WHOLE: &str = "Result";

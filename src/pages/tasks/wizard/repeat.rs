@@ -5,7 +5,7 @@ use super::{
     data::{Store, WizardData, chosen},
 };
 use crate::{
-    pages::{error::PageError, tasks::state::TaskView},
+    pages::{error::PageError, tasks::load::TaskView},
     protocol::{client::HubClient, domain::FunctionCall},
     session::{Draft, FunctionChoice},
 };

@@ -76,7 +76,7 @@ pub fn step_page(page: StepPage) -> impl IntoView {
                     }}
                 </div>
             </form>
-            {updates.then(|| view! { <LiveForm form="wizard".to_owned()/> })}
+            {updates.then(|| view! { <LiveForm/> })}
         </div>
     }
 }

@@ -3,11 +3,14 @@ use leptos::prelude::*;
 use super::StepPage;
 use crate::{
     islands::CopyButton,
-    pages::tasks::wizard::{
-        preflight::{self, Acceptance},
-        python,
-        spec::task_spec,
-        step::{Step, address},
+    pages::{
+        components::TableFrame,
+        tasks::wizard::{
+            preflight::{self, Acceptance},
+            python,
+            spec::task_spec,
+            step::{Step, address},
+        },
     },
 };
 
@@ -68,7 +71,7 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
     view! {
         <dl class="facts overview">{answers}</dl>
         <h3>"Will it run?"</h3>
-        <div class="table-frame" tabindex="0" role="region" aria-label="Table of nodes">
+        <TableFrame label="Table of nodes">
             <table>
                 <thead>
                     <tr><th scope="col">"Organization"</th><th scope="col">"Part"</th><th scope="col">"Node"</th><th scope="col">"Would accept"</th></tr>
@@ -91,12 +94,12 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
                     }).collect_view()}
                 </tbody>
             </table>
-        </div>
+        </TableFrame>
         {(offline > 0).then(|| view! { <p class="reason">"You can create the task all the same: what is meant for a node that is offline waits until it is back."</p> })}
         <h3>"The same with the Python client"</h3>
         <div class="code-block">
-            <pre tabindex="0"><code>{code.clone()}</code></pre>
-            <CopyButton text=code/>
+            <pre tabindex="0"><code id="copy-source">{code}</code></pre>
+            <CopyButton/>
         </div>
     }
     .into_any()

@@ -1,6 +1,8 @@
 //! Names for the ids that the hub's answers hold.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::protocol::{
     client::{ClientError, HubClient},
@@ -17,13 +19,13 @@ pub struct Names {
 
 impl Names {
     /// Asks for all three in one round.
-    pub async fn load(hub: &HubClient) -> Result<Names, ClientError> {
+    async fn load(hub: &HubClient) -> Result<Names, ClientError> {
         let (organizations, collaborations, users) =
             futures::try_join!(listed(hub.organizations()), listed(hub.collaborations()), listed(hub.users()))?;
         Ok(Names::of(&organizations, &collaborations, &users))
     }
 
-    pub fn of(organizations: &[Organization], collaborations: &[Collaboration], users: &[User]) -> Names {
+    fn of(organizations: &[Organization], collaborations: &[Collaboration], users: &[User]) -> Names {
         Names {
             organizations: organizations.iter().map(|item| (item.id, item.name.clone())).collect(),
             collaborations: collaborations.iter().map(|item| (item.id, item.name.clone())).collect(),
@@ -54,6 +56,26 @@ impl Names {
     /// Users by name.
     pub fn users(&self) -> Vec<(i64, String)> {
         sorted(&self.users)
+    }
+}
+
+/// The names that a session's user may see. They change rarely and every page needs them: kept for a short time.
+#[derive(Default)]
+pub struct NamesCache(Mutex<Option<(Instant, Arc<Names>)>>);
+
+/// How long names are believed.
+const LIFETIME: Duration = Duration::from_secs(10);
+
+impl NamesCache {
+    /// The names. Requests that come together wait for one answer.
+    pub async fn get(&self, hub: &HubClient) -> Result<Arc<Names>, ClientError> {
+        let mut kept = self.0.lock().await;
+        if let Some((_, names)) = kept.as_ref().filter(|(since, _)| since.elapsed() < LIFETIME) {
+            return Ok(names.clone());
+        }
+        let names = Arc::new(Names::load(hub).await?);
+        *kept = Some((Instant::now(), names.clone()));
+        Ok(names)
     }
 }
 

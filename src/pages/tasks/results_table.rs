@@ -1,13 +1,18 @@
 use leptos::prelude::*;
 
-use super::{Cell, Results};
+use super::state::{Cell, Results};
+use crate::pages::components::TableFrame;
 
 /// Results as a table, with the raw JSON one click away.
 #[component]
-pub fn ResultsView(results: Results, downloads: String) -> impl IntoView {
+pub fn ResultsTable(
+    results: Results,
+    /// The address of the results without `.csv` or `.json`.
+    downloads: String,
+) -> impl IntoView {
     let Results { columns, rows, raw } = results;
     view! {
-        <div class="table-frame" tabindex="0" role="region" aria-label="Results table">
+        <TableFrame label="Results table">
             <table class="results">
                 <thead>
                     <tr>
@@ -29,7 +34,7 @@ pub fn ResultsView(results: Results, downloads: String) -> impl IntoView {
                     }).collect_view()}
                 </tbody>
             </table>
-        </div>
+        </TableFrame>
         <p class="downloads">
             <a class="button" href=format!("{downloads}.csv") download="">"Download CSV"</a>
             <a class="button" href=format!("{downloads}.json") download="">"Download JSON"</a>

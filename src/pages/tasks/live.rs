@@ -1,0 +1,72 @@
+//! What of a task's page changes while somebody looks at it. The server renders it, first in the page and then in
+//! each event of its stream; the browser only takes it over.
+
+use leptos::prelude::*;
+
+use super::{results_table::ResultsTable, run_table::RunTable, state::TaskState};
+use crate::pages::components::StatusBadge;
+
+/// Where a state is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// In the page as it was loaded.
+    Loaded,
+    /// From the event stream.
+    Live,
+}
+
+/// Status, results and runs of a task, kept up to date by the island `LiveUpdates`.
+#[component]
+pub fn TaskLive(id: i64, state: TaskState) -> impl IntoView {
+    let as_of = state.as_of.clone();
+    view! {
+        <div id="live" data-events=format!("/tasks/{id}/events") data-as-of=as_of>
+            <Parts id state freshness=Freshness::Loaded/>
+        </div>
+    }
+}
+
+/// The same as HTML, for the event stream.
+pub fn task_live_html(id: i64, state: TaskState) -> String {
+    let as_of = state.as_of.clone();
+    Owner::new()
+        .with(|| view! { <div id="live" data-as-of=as_of><Parts id state freshness=Freshness::Live/></div> }.to_html())
+}
+
+#[component]
+fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
+    let TaskState { status, finished, as_of, progress, runs, subtasks, results } = state;
+    let (class, words) = match (finished, freshness) {
+        (true, _) => ("freshness final", format!("final, as of {as_of} UTC")),
+        (false, Freshness::Live) => ("freshness live", "live".to_owned()),
+        (false, Freshness::Loaded) => ("freshness", format!("as of {as_of} UTC")),
+    };
+    view! {
+        <div class="task-status">
+            <p class="status-line" role="status"><StatusBadge status/> <span class="progress">{progress}</span></p>
+            <p class=class id="freshness">{words}</p>
+        </div>
+        <section class="results-section" aria-labelledby="results">
+            <h2 id="results">"Results"</h2>
+            {match results {
+                Some(results) => view! { <ResultsTable results downloads=format!("/tasks/{id}/results")/> }.into_any(),
+                None if finished => view! { <p class="empty">"There is no result. The runs below say why."</p> }.into_any(),
+                None => view! { <p class="empty">"The results appear here as soon as they are there."</p> }.into_any(),
+            }}
+        </section>
+        <section aria-labelledby="runs">
+            <h2 id="runs">"Runs"</h2>
+            <RunTable runs label="Table of runs".to_owned()/>
+        </section>
+        {subtasks.into_iter().map(|subtask| view! {
+            <section class="subtask" id=format!("subtask-{}", subtask.id) aria-label=format!("Subtask {}", subtask.id)>
+                <h3>
+                    <a href=format!("/tasks/{}", subtask.id)>{format!("Subtask {}", subtask.id)}</a> " "
+                    <StatusBadge status=subtask.status/>
+                    <span class="progress">{subtask.progress}</span>
+                </h3>
+                <RunTable runs=subtask.runs label=format!("Table of runs of subtask {}", subtask.id)/>
+            </section>
+        }).collect_view()}
+    }
+}

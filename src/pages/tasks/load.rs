@@ -1,0 +1,128 @@
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    explanation::explain,
+    log::LogTail,
+    results,
+    state::{RunState, SubtaskState, TaskState},
+};
+use crate::{
+    protocol::{
+        client::ClientError,
+        domain::{Run, Task},
+        status::Status,
+    },
+    session::{Names, SignedIn},
+};
+
+/// A run that ended this long ago without a result has none.
+const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// A task with what its page shows of it besides its state.
+#[derive(Clone)]
+pub struct TaskView {
+    pub task: Task,
+    pub runs: Vec<Run>,
+    pub names: Arc<Names>,
+    pub state: TaskState,
+}
+
+/// The present state of a task, for its event stream.
+pub async fn load_state(me: &SignedIn, id: i64) -> Result<TaskState, ClientError> {
+    Ok(load_view(me, id).await?.state)
+}
+
+/// A task with everything that its page shows, in one concurrent round (and a second one for subtasks' runs).
+pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> {
+    let hub = &me.hub;
+    let (task, runs, run_results, subtasks, names) =
+        futures::try_join!(hub.task(id), hub.runs(id), hub.results(id), hub.subtasks(id), me.names())?;
+    let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.runs(subtask.id))).await?;
+    let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
+    let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run))).collect::<Vec<_>>();
+    let named = results::name_results(&run_results, |run_id| {
+        runs.iter().find(|run| run.id == run_id).map_or_else(|| format!("Run {run_id}"), &organization)
+    });
+    let subtask_states: Vec<SubtaskState> = subtasks
+        .into_iter()
+        .zip(&runs_of_subtasks)
+        .map(|(subtask, runs)| SubtaskState {
+            id: subtask.id,
+            name: subtask.name,
+            status: subtask.status,
+            progress: progress(runs),
+            runs: run_states(runs),
+        })
+        .collect();
+    // Results may have been read before the last report came in, and the rest after it.
+    let completed = runs.iter().filter(|run| run.status == Status::Completed).count();
+    let last_end = runs.iter().filter_map(|run| run.finished_at).max();
+    let settled = last_end.is_none_or(|end| Timestamp::now().duration_since(end) > RESULT_DELAY);
+    let finished = task.status.is_final()
+        && (settled || named.len() >= completed)
+        && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());
+    let state = TaskState {
+        status: task.status.clone(),
+        finished,
+        as_of: Timestamp::now().strftime("%H:%M:%S").to_string(),
+        progress: progress(&runs),
+        runs: run_states(&runs),
+        subtasks: subtask_states,
+        results: results::table(&named),
+    };
+    Ok(TaskView { task, runs, names, state })
+}
+
+fn progress(runs: &[Run]) -> String {
+    let returned = runs.iter().filter(|run| run.status == Status::Completed).count();
+    let failed = runs.iter().filter(|run| run.status.is_failure()).count();
+    let plural = if runs.len() == 1 { "" } else { "s" };
+    let mut text = format!("{returned} of {} organization{plural} returned", runs.len());
+    if failed > 0 {
+        text.push_str(&format!(", {failed} failed"));
+    }
+    text
+}
+
+fn run_state(run: &Run, organization: &str) -> RunState {
+    RunState {
+        id: run.id,
+        organization: organization.to_owned(),
+        node: run.node.as_ref().map_or_else(|| "–".to_owned(), |node| node.name.clone()),
+        status: run.status.clone(),
+        started: run.started_at.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
+        duration: match (run.started_at, run.finished_at) {
+            (Some(start), Some(end)) => duration(end.duration_since(start)),
+            _ => String::new(),
+        },
+        log: LogTail::new(&run.log),
+        help: explain(run, organization),
+    }
+}
+
+/// "0.4 s", "2 min 5 s", "3 h 20 min"
+fn duration(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match seconds {
+        0..10 => format!("{:.1} s", duration.as_secs_f64().max(0.0)),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short_words() {
+        for (milliseconds, text) in
+            [(-5, "0.0 s"), (420, "0.4 s"), (59_000, "59 s"), (125_000, "2 min 5 s"), (12_000_000, "3 h 20 min")]
+        {
+            assert_eq!(duration(SignedDuration::from_millis(milliseconds)), text);
+        }
+    }
+}

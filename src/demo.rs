@@ -79,16 +79,18 @@ pub fn organizations() -> impl Iterator<Item = &'static str> {
 /// a new API key.
 pub async fn create(hub: &Hub, data: &Path, port: u16) -> anyhow::Result<()> {
     if hub.is_new().await? {
-        hub.add_organization("root", "").await?;
+        let mut seed = hub.seed().await?;
+        seed.add_organization("root", "").await?;
         let mut members = Vec::new();
         for member in &MEMBERS {
-            members.push(hub.add_organization(member.name, member.country).await?);
+            members.push(seed.add_organization(member.name, member.country).await?);
         }
-        hub.add_collaboration(COLLABORATION, &members).await?;
+        seed.add_collaboration(COLLABORATION, &members).await?;
         for (username, first_name, last_name, organization_id, role, _) in ACCOUNTS {
             let password = SecretString::from(PASSWORD);
-            hub.add_user(NewUser { username, password, first_name, last_name, organization_id, role }).await?;
+            seed.add_user(NewUser { username, password, first_name, last_name, organization_id, role }).await?;
         }
+        seed.commit().await?;
     }
     for (index, member) in MEMBERS.iter().enumerate() {
         let api_key = SecretString::from(uuid::Uuid::new_v4().to_string());

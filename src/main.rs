@@ -10,10 +10,11 @@ use atoll::{
     algorithms, demo,
     hub::{Hub, HubOptions, NewUser},
     node::{NodeConfig, Station},
-    portal::{self, Portal, PortalOptions},
+    portal::{Portal, PortalOptions},
 };
 use axum::Router;
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -70,9 +71,19 @@ struct Serve {
     /// https://atoll.example
     #[arg(long, env = "ATOLL_PUBLIC_URL", value_name = "URL")]
     public_url: Option<Url>,
+    /// Proxy before this server, as an address or a network such as 10.0.0.0/8: its X-Forwarded-For says who asks.
+    /// Can be given several times
+    #[arg(long, env = "ATOLL_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',', value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
     /// Folder of the built site; by default "site" beside the program or in the folder above it
     #[arg(long, env = "ATOLL_SITE", value_name = "DIR")]
     site: Option<PathBuf>,
+}
+
+/// A network, or a single address as a network of one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let single = text.parse::<IpAddr>().map(IpNet::from);
+    single.or_else(|_| text.parse()).map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
 }
 
 #[derive(Args)]
@@ -156,11 +167,12 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
         sessions: options.data.join("sessions.sqlite"),
         site: find_site(options.site),
         https: public_url.scheme() == "https",
+        trusted_proxies: options.trusted_proxy,
         demo_accounts: if options.demo { demo::accounts() } else { Vec::new() },
         stop: stop.clone(),
     })
     .await?;
-    let router = portal::outermost(router.merge(portal.router()));
+    let router = portal.router(router);
     print_welcome(&public_url, options.demo, &options.data);
     let mut stations = JoinSet::new();
     if options.demo {
@@ -210,20 +222,22 @@ async fn create_root(hub: &Hub) -> anyhow::Result<()> {
     }
     let given = std::env::var("ATOLL_ROOT_PASSWORD").ok().filter(|password| !password.is_empty());
     let password = given.clone().unwrap_or_else(|| format!("{}-Aa1", uuid::Uuid::new_v4().simple()));
-    let organization_id = hub.add_organization("root", "").await?;
-    hub.add_user(NewUser {
+    let mut seed = hub.seed().await?;
+    let organization_id = seed.add_organization("root", "").await?;
+    let root = NewUser {
         username: "root",
         password: SecretString::from(password.clone()),
         first_name: "",
         last_name: "",
         organization_id,
         role: "Root",
-    })
-    .await?;
+    };
+    seed.add_user(root).await.context("the password in ATOLL_ROOT_PASSWORD")?;
+    // Before it is kept: a start that ends between must not leave an account whose password nobody knows.
     if given.is_none() {
         println!("First start: the account \"root\" has the password {password}\nIt is not shown again.");
     }
-    Ok(())
+    Ok(seed.commit().await?)
 }
 
 /// The built site: what was said, else beside the program, else in the folder above it.

@@ -2,7 +2,8 @@
 
 mod support;
 
-use atoll::protocol::status::Status;
+use atoll::protocol::{domain::TaskSpec, status::Status};
+use reqwest::Method;
 use serde_json::{Value, json};
 use support::{World, average, eventually, outcome};
 
@@ -233,4 +234,29 @@ async fn results_are_given_in_the_dialect_of_the_input() {
     })
     .await;
     assert_eq!(decode(payload.as_str().unwrap()), Ok((json!({"sum": 253, "count": 4}), Dialect::Json3x)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_goes_with_the_subtask_and_says_who_takes_part() {
+    let world = World::new().await;
+    let _nodes = [
+        world.start_node("example_org1").await,
+        world.start_node("example_org2").await,
+        world.start_node("example_org3").await,
+    ];
+    let root = world.token("root").await;
+    let study = json!({"name": "two of three", "collaboration_id": 1, "organization_ids": [2, 3]});
+    let (status, study) = world.call(Method::POST, "study", Some(&root), Some(&study)).await;
+    assert_eq!(status, 201, "{study}");
+    for organization in [2, 3, 4] {
+        world.wait_for_node(organization, true).await;
+    }
+    let client = world.client("researcher").await;
+    let spec =
+        TaskSpec { study_id: study["id"].as_i64(), ..average("central_average", &[2], json!({"column_name": "age"})) };
+    let task = client.create_task(&spec).await.unwrap();
+    let (_, logs, values) = outcome(&client, task.id).await;
+    assert_eq!(values, [json!({"average": 53.25})], "{logs:?}");
+    let subtasks = client.subtasks(task.id).await.unwrap();
+    assert_eq!(subtasks[0].study_id, study["id"].as_i64());
 }

@@ -26,13 +26,21 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, HubError> {
 
 /// The caller that checked claims name, as long as the database still knows it.
 pub async fn caller_of(hub: &HubState, claims: &Claims) -> Result<Caller, HubError> {
-    let (kind, authority) = match (claims.client_type, &claims.sub) {
-        (ClientType::User, Subject::Id(id)) => (CallerKind::User { id: *id }, hub.store.authority_of_user(*id).await?),
-        (ClientType::Node, Subject::Id(id)) => (CallerKind::Node { id: *id }, hub.store.authority_of_node(*id).await?),
-        (ClientType::Container, Subject::Container(subject)) => {
-            (CallerKind::Container(subject.clone()), hub.store.authority_of_container(subject).await?)
-        }
+    let kind = match (claims.client_type, &claims.sub) {
+        (ClientType::User, Subject::Id(id)) => CallerKind::User { id: *id },
+        (ClientType::Node, Subject::Id(id)) => CallerKind::Node { id: *id },
+        (ClientType::Container, Subject::Container(subject)) => CallerKind::Container(subject.clone()),
         _ => return Err(HubError::Unauthenticated("The token is not valid")),
+    };
+    caller_of_kind(hub, kind).await
+}
+
+/// Somebody with what they may do now, as long as the database still knows them.
+pub async fn caller_of_kind(hub: &HubState, kind: CallerKind) -> Result<Caller, HubError> {
+    let authority = match &kind {
+        CallerKind::User { id } => hub.store.authority_of_user(*id).await?,
+        CallerKind::Node { id } => hub.store.authority_of_node(*id).await?,
+        CallerKind::Container(subject) => hub.store.authority_of_container(subject).await?,
     };
     let authority = authority.ok_or(HubError::Unauthenticated("The owner of the token is not known"))?;
     Ok(Caller { kind, authority })

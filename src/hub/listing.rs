@@ -22,6 +22,9 @@ const DEFAULT_PER_PAGE: usize = 10;
 /// The most items on a page; clients that ask for more get this many and the link to the next page.
 const MAXIMUM_PER_PAGE: usize = 1000;
 
+/// The longest value of a parameter, in bytes.
+const VALUE_LIMIT: usize = 4096;
+
 /// The query string of a list request.
 pub struct ListQuery {
     path: String,
@@ -39,6 +42,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
             .map_err(|_| HubError::Internal("no address".to_owned()))?;
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri)
             .map_err(|_| HubError::bad("The query string cannot be read"))?;
+        if let Some((name, _)) = pairs.iter().find(|(_, value)| value.len() > VALUE_LIMIT) {
+            return Err(HubError::field(name, "Longer than anything that can be found."));
+        }
         let mut query = ListQuery { path: uri.path().to_owned(), pairs, page: 1, per_page: DEFAULT_PER_PAGE };
         let positive = |query: &ListQuery, name: &str| match query.integer(name)? {
             Some(number) if number < 1 => Err(HubError::field(name, "Must be 1 or more.")),
@@ -287,6 +293,8 @@ mod tests {
     #[tokio::test]
     async fn pages_are_bounded_and_bad_numbers_are_told_at_their_field() {
         assert_eq!(query("/api/task?per_page=9999").await.unwrap().per_page, MAXIMUM_PER_PAGE);
+        let long = format!("/x?name={}", "%25".repeat(VALUE_LIMIT + 1));
+        assert!(matches!(query(&long).await, Err(HubError::BadRequest { .. })));
         for uri in ["/x?page=0", "/x?page=-1", "/x?page=one", "/x?per_page=0", "/x?per_page=99999999999999999999"] {
             assert!(matches!(query(uri).await, Err(HubError::BadRequest { .. })), "{uri}");
         }

@@ -13,5 +13,5 @@ mod store;
 mod token;
 
 pub use error::HubError;
-pub use seed::{NewNode, NewUser};
+pub use seed::{NewNode, NewUser, Seed};
 pub use server::{Hub, HubOptions};

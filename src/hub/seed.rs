@@ -1,10 +1,11 @@
 //! What is written into a hub from outside its API: the first account, and the world of the demo.
 
 use secrecy::SecretString;
+use sqlx::{Sqlite, Transaction};
 
 use super::{
     Hub, HubError,
-    resource::{hash_api_key, hash_password},
+    resource::{check_new_password, hash_api_key, hash_password},
 };
 
 /// A user to be written.
@@ -33,63 +34,9 @@ impl Hub {
         Ok(users == 0)
     }
 
-    /// Writes an organization; its id.
-    pub async fn add_organization(&self, name: &str, country: &str) -> Result<i64, HubError> {
-        let done = sqlx::query("INSERT INTO organization (name, country) VALUES (?, ?)")
-            .bind(name)
-            .bind(country)
-            .execute(self.state.store.writer())
-            .await?;
-        Ok(done.last_insert_rowid())
-    }
-
-    /// Writes an unencrypted collaboration; its id.
-    pub async fn add_collaboration(&self, name: &str, organizations: &[i64]) -> Result<i64, HubError> {
-        let mut transaction = self.state.store.writer().begin().await?;
-        let id = sqlx::query("INSERT INTO collaboration (name, encrypted) VALUES (?, 0)")
-            .bind(name)
-            .execute(&mut *transaction)
-            .await?
-            .last_insert_rowid();
-        for organization_id in organizations {
-            sqlx::query("INSERT INTO collaboration_organization (collaboration_id, organization_id) VALUES (?, ?)")
-                .bind(id)
-                .bind(organization_id)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        self.state.store.forget_authorities();
-        Ok(id)
-    }
-
-    /// Writes a user with one of the default roles; the id.
-    pub async fn add_user(&self, user: NewUser<'_>) -> Result<i64, HubError> {
-        let hash = hash_password(user.password).await?;
-        let mut transaction = self.state.store.writer().begin().await?;
-        let id = sqlx::query(
-            "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
-             VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(user.username)
-        .bind(hash)
-        .bind(format!("{}@example.invalid", user.username))
-        .bind(user.first_name)
-        .bind(user.last_name)
-        .bind(user.organization_id)
-        .execute(&mut *transaction)
-        .await?
-        .last_insert_rowid();
-        sqlx::query(
-            "INSERT INTO user_role (user_id, role_id) SELECT ?, id FROM role WHERE name = ? AND is_default_role = 1",
-        )
-        .bind(id)
-        .bind(user.role)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        self.state.store.forget_authorities();
-        Ok(id)
+    /// Begins to fill an empty hub: all of it or nothing.
+    pub async fn seed(&self) -> Result<Seed<'_>, HubError> {
+        Ok(Seed { hub: self, transaction: self.state.store.writer().begin().await? })
     }
 
     /// Writes a node, or gives the one that is there a new key.
@@ -106,6 +53,75 @@ impl Hub {
         .execute(self.state.store.writer())
         .await?;
         self.state.store.forget_authorities();
+        Ok(())
+    }
+}
+
+/// What is written at the first start, in one transaction.
+pub struct Seed<'a> {
+    hub: &'a Hub,
+    transaction: Transaction<'static, Sqlite>,
+}
+
+impl Seed<'_> {
+    /// Writes an organization; its id.
+    pub async fn add_organization(&mut self, name: &str, country: &str) -> Result<i64, HubError> {
+        let done = sqlx::query("INSERT INTO organization (name, country) VALUES (?, ?)")
+            .bind(name)
+            .bind(country)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// Writes an unencrypted collaboration.
+    pub async fn add_collaboration(&mut self, name: &str, organizations: &[i64]) -> Result<(), HubError> {
+        let id = sqlx::query("INSERT INTO collaboration (name, encrypted) VALUES (?, 0)")
+            .bind(name)
+            .execute(&mut *self.transaction)
+            .await?
+            .last_insert_rowid();
+        for organization_id in organizations {
+            sqlx::query("INSERT INTO collaboration_organization (collaboration_id, organization_id) VALUES (?, ?)")
+                .bind(id)
+                .bind(organization_id)
+                .execute(&mut *self.transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a user with one of the default roles. The password has to be one that the API would take.
+    pub async fn add_user(&mut self, user: NewUser<'_>) -> Result<(), HubError> {
+        check_new_password(&user.password, &()).map_err(|error| HubError::bad(error.to_string()))?;
+        let hash = hash_password(user.password).await?;
+        let id = sqlx::query(
+            "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(user.username)
+        .bind(hash)
+        .bind(format!("{}@example.invalid", user.username))
+        .bind(user.first_name)
+        .bind(user.last_name)
+        .bind(user.organization_id)
+        .execute(&mut *self.transaction)
+        .await?
+        .last_insert_rowid();
+        sqlx::query(
+            "INSERT INTO user_role (user_id, role_id) SELECT ?, id FROM role WHERE name = ? AND is_default_role = 1",
+        )
+        .bind(id)
+        .bind(user.role)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps what was written.
+    pub async fn commit(self) -> Result<(), HubError> {
+        self.transaction.commit().await?;
+        self.hub.state.store.forget_authorities();
         Ok(())
     }
 }

@@ -102,8 +102,8 @@ pub async fn render_error(
         PageError::NotFound(message) => ("Not found", message, false),
         PageError::HubUnavailable(_) => (
             "The hub cannot be reached",
-            "Your data are safe; the server that holds tasks and results does not answer at the moment. \
-             If you have just sent a form, go back with your browser and send it again."
+            "Your data are safe, and what you typed into a new task is kept; the server that holds tasks and results \
+             does not answer at the moment."
                 .to_owned(),
             true,
         ),

@@ -1,8 +1,6 @@
-use std::net::SocketAddr;
-
 use axum::{
-    Form,
-    extract::{ConnectInfo, Query, State},
+    Extension, Form,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
@@ -14,7 +12,7 @@ use tower_sessions::Session;
 use super::{components::TextField, error::PageError, render::Page, state::PageState};
 use crate::{
     protocol::client::{ClientError, SignIn, sign_in_user},
-    session::take_flash,
+    session::{ClientAddress, take_flash},
 };
 
 #[derive(Deserialize)]
@@ -73,7 +71,7 @@ pub struct Credentials {
 /// `POST /login`
 pub async fn submit(
     State(state): State<PageState>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     session: Session,
     Form(form): Form<Credentials>,
 ) -> Result<Response, PageError> {
@@ -82,10 +80,11 @@ pub async fn submit(
     let page = Page::new("Sign in");
     let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.")
-    } else if !state.limiter.allows(address.ip()) {
+    } else if !state.limiter.allows(address) {
         (StatusCode::TOO_MANY_REQUESTS, "Too many attempts from this address. Wait a minute, then try again.")
     } else {
-        match sign_in_user(state.registry.transport(), &attempt.username, &form.password, None).await {
+        let counted = [state.limiter.counted()];
+        match sign_in_user(state.registry.transport(), &attempt.username, &form.password, None, &counted).await {
             Ok(SignIn::Done(tokens)) => {
                 state.registry.sign_in(&session, tokens).await?;
                 tracing::info!(username = attempt.username, "signed in");

@@ -1,12 +1,15 @@
 //! The web server around the pages: configuration, router, security layers, live events.
 
 mod assets;
+mod carry_through;
+mod client_address;
 mod error_pages;
 mod events;
 mod headers;
 mod server;
+mod sessions;
 mod static_files;
 mod upstream;
 
 pub use assets::AssetsError;
-pub use server::{Portal, PortalError, PortalOptions, outermost};
+pub use server::{Portal, PortalError, PortalOptions};

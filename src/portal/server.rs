@@ -1,8 +1,4 @@
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -12,8 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use ipnet::IpNet;
 use serde_json::json;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{
@@ -27,15 +23,16 @@ use tower_http::{
     timeout::TimeoutLayer,
     trace::TraceLayer,
 };
-use tower_sessions::{ExpiredDeletion, Expiry, SessionManagerLayer, cookie::SameSite, cookie::time};
-use tower_sessions_sqlx_store::SqliteStore;
+use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite, cookie::time};
 use url::Url;
 
 use super::{
     assets::{self, AssetsError},
+    carry_through,
+    client_address::{self, Addresses},
     error_pages, events,
     events::Live,
-    headers, static_files,
+    headers, sessions, static_files,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
@@ -45,8 +42,6 @@ use crate::{
 
 /// A session ends after this time without a request.
 const INACTIVITY: time::Duration = time::Duration::hours(8);
-/// Ended sessions are deleted at this interval.
-const SWEEP: Duration = Duration::from_secs(10 * 60);
 /// The largest form in bytes.
 const FORM_LIMIT: usize = 512 * 1024;
 /// How long a page may take.
@@ -63,6 +58,8 @@ pub struct PortalOptions {
     /// Whether browsers reach this server over HTTPS.
     pub https: bool,
     pub demo_accounts: Vec<DemoAccount>,
+    /// Proxies before this server whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Ends event streams, so that the server can stop.
     pub stop: CancellationToken,
 }
@@ -81,6 +78,7 @@ pub enum PortalError {
 /// The web application.
 pub struct Portal {
     router: Router,
+    addresses: Addresses,
 }
 
 impl Portal {
@@ -94,7 +92,12 @@ impl Portal {
             limiter: Arc::new(SignInLimiter::default()),
             demo_accounts: options.demo_accounts.into(),
         };
-        let store = open_sessions(&options.sessions, &options.stop).await?;
+        let addresses = Addresses {
+            trusted_proxies: options.trusted_proxies.into(),
+            users: state.limiter.clone(),
+            nodes: Arc::default(),
+        };
+        let store = sessions::open(&options.sessions, &options.stop).await?;
         let sessions = SessionManagerLayer::new(store)
             // The prefix binds the cookie to this host and to HTTPS; browsers refuse it without.
             .with_name(if options.https { "__Host-atoll" } else { "atoll" })
@@ -126,48 +129,22 @@ impl Portal {
             .merge(static_files::routes(&options.site))
             .merge(pages)
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressible));
-        Ok(Portal { router })
+        Ok(Portal { router, addresses })
     }
 
-    /// The web server of the pages, beside which others may answer.
-    pub fn router(self) -> Router {
-        self.router
+    /// The web server of the pages, with others that answer beside them, in the layers for everything that a server
+    /// answers.
+    pub fn router(self, beside: Router) -> Router {
+        beside.merge(self.router).layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+                .layer(TraceLayer::new_for_http())
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(from_fn(headers::secure))
+                .layer(from_fn_with_state(self.addresses, client_address::note_and_limit))
+                .layer(from_fn(carry_through::to_the_end)),
+        )
     }
-}
-
-/// Layers for everything that a server answers, also what is not a page.
-pub fn outermost(router: Router) -> Router {
-    router.layer(
-        ServiceBuilder::new()
-            .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-            .layer(TraceLayer::new_for_http())
-            .layer(PropagateRequestIdLayer::x_request_id())
-            .layer(from_fn(headers::secure)),
-    )
-}
-
-async fn open_sessions(path: &Path, stop: &CancellationToken) -> Result<SqliteStore, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(10));
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-    let store = SqliteStore::new(pool);
-    store.migrate().await?;
-    let (sweeper, stop) = (store.clone(), stop.clone());
-    tokio::spawn(async move {
-        tokio::select! {
-            result = sweeper.continuously_delete_expired(SWEEP) => {
-                if let Err(error) = result {
-                    tracing::error!(%error, "ended sessions are no longer deleted");
-                }
-            }
-            () = stop.cancelled() => {}
-        }
-    });
-    Ok(store)
 }
 
 /// `GET /healthz`: whether this process serves, and whether it reaches the hub.

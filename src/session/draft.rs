@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A task that is being put together in the wizard: what was typed, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -8,6 +9,9 @@ pub struct Draft {
     /// Random; names the draft in addresses.
     pub id: String,
     pub collaboration_id: Option<i64>,
+    /// Of a task that is repeated: its study narrows the collaboration.
+    #[serde(default)]
+    pub study_id: Option<i64>,
     pub function: Option<FunctionChoice>,
     /// Typed for another image, kept also while a function of a store is chosen.
     pub other: OtherImage,
@@ -23,6 +27,9 @@ pub struct Draft {
     pub arguments: BTreeMap<String, Vec<String>>,
     pub name: String,
     pub description: String,
+    /// What was sent while the hub was away; it is taken over as soon as the hub is back.
+    #[serde(default)]
+    pub unsent: Option<Unsent>,
     /// The task that was created of it: pressing twice finds it here.
     pub task_id: Option<i64>,
 }
@@ -36,6 +43,13 @@ pub enum FunctionChoice {
     Other,
 }
 
+/// The fields of a step's form, as they were sent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unsent {
+    pub step: String,
+    pub fields: Vec<(String, String)>,
+}
+
 /// Image, method and arguments as they were typed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OtherImage {
@@ -43,6 +57,9 @@ pub struct OtherImage {
     pub method: String,
     /// JSON text of an object.
     pub kwargs: String,
+    /// Positional arguments of a task that is repeated; the wizard does not ask for them.
+    #[serde(default)]
+    pub args: Vec<Value>,
     pub central: bool,
 }
 

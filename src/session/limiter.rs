@@ -1,5 +1,6 @@
 use std::{net::IpAddr, num::NonZeroU32};
 
+use axum::http::HeaderMap;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 /// Attempts to sign in that one address may make at once …
@@ -9,16 +10,25 @@ const EACH_MINUTE: u32 = 20;
 /// Addresses remembered before those at rest are forgotten.
 const REMEMBERED: usize = 10_000;
 
+/// Where a request comes from, behind proxies that are trusted. In the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
 /// Limits attempts to sign in by address.
 pub struct SignInLimiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
+    /// Random; known to this process only.
+    key: String,
 }
+
+/// The header of [`SignInLimiter::counted`].
+const COUNTED: &str = "x-atoll-counted";
 
 impl Default for SignInLimiter {
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(number(EACH_MINUTE)).allow_burst(number(BURST));
-        SignInLimiter { limiter: RateLimiter::keyed(quota) }
+        SignInLimiter { limiter: RateLimiter::keyed(quota), key: uuid::Uuid::new_v4().simple().to_string() }
     }
 }
 
@@ -29,6 +39,17 @@ impl SignInLimiter {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(&network_of(address)).is_ok()
+    }
+
+    /// Goes with a sign-in that a page sends on to the hub: the API beside it, if there is one, sees the same limiter
+    /// and must not count the attempt again, for this server's own address.
+    pub fn counted(&self) -> (&'static str, String) {
+        (COUNTED, self.key.clone())
+    }
+
+    /// Whether a page of this process counted the attempt.
+    pub fn was_counted(&self, headers: &HeaderMap) -> bool {
+        headers.get(COUNTED).is_some_and(|key| key.as_bytes() == self.key.as_bytes())
     }
 }
 

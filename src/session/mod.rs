@@ -2,15 +2,16 @@
 
 mod draft;
 mod flash;
+mod kept;
 mod limiter;
 mod names;
 mod permissions;
 mod record;
 mod registry;
 
-pub use draft::{Draft, FunctionChoice};
+pub use draft::{Draft, FunctionChoice, Unsent};
 pub use flash::{Flash, FlashKind, put_flash, take_flash};
-pub use limiter::SignInLimiter;
+pub use limiter::{ClientAddress, SignInLimiter};
 pub use names::Names;
 pub use permissions::Permissions;
 pub use record::{SessionError, delete_draft, load_draft, save_draft};

@@ -1,8 +1,6 @@
 //! Names for the ids that the hub's answers hold.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
-
-use tokio::{sync::Mutex, time::Instant};
+use std::collections::HashMap;
 
 use crate::protocol::{
     client::{ClientError, HubClient},
@@ -19,7 +17,7 @@ pub struct Names {
 
 impl Names {
     /// Asks for all three in one round.
-    async fn load(hub: &HubClient) -> Result<Names, ClientError> {
+    pub(super) async fn load(hub: &HubClient) -> Result<Names, ClientError> {
         let (organizations, collaborations, users) =
             futures::try_join!(listed(hub.organizations()), listed(hub.collaborations()), listed(hub.users()))?;
         Ok(Names::of(&organizations, &collaborations, &users))
@@ -56,26 +54,6 @@ impl Names {
     /// Users by name.
     pub fn users(&self) -> Vec<(i64, String)> {
         sorted(&self.users)
-    }
-}
-
-/// The names that a session's user may see. They change rarely and every page needs them: kept for a short time.
-#[derive(Default)]
-pub struct NamesCache(Mutex<Option<(Instant, Arc<Names>)>>);
-
-/// How long names are believed.
-const LIFETIME: Duration = Duration::from_secs(10);
-
-impl NamesCache {
-    /// The names. Requests that come together wait for one answer.
-    pub async fn get(&self, hub: &HubClient) -> Result<Arc<Names>, ClientError> {
-        let mut kept = self.0.lock().await;
-        if let Some((_, names)) = kept.as_ref().filter(|(since, _)| since.elapsed() < LIFETIME) {
-            return Ok(names.clone());
-        }
-        let names = Arc::new(Names::load(hub).await?);
-        *kept = Some((Instant::now(), names.clone()));
-        Ok(names)
     }
 }
 

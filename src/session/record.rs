@@ -26,6 +26,9 @@ pub(super) struct SignInRecord {
     refresh: String,
     /// Seconds since 1970; the session ends a fixed time after it.
     pub since: i64,
+    /// When it was stored last, in seconds since 1970.
+    #[serde(default)]
+    pub noted: i64,
 }
 
 impl SignInRecord {
@@ -43,11 +46,13 @@ pub(super) async fn save_sign_in(
     tokens: &TokenPair,
     since: Option<i64>,
 ) -> Result<(), SessionError> {
+    let now = Timestamp::now().as_second();
     let text = |secret: &SecretString| secret.expose_secret().to_owned();
     let record = SignInRecord {
         access: text(&tokens.access),
         refresh: text(&tokens.refresh),
-        since: since.unwrap_or_else(|| Timestamp::now().as_second()),
+        since: since.unwrap_or(now),
+        noted: now,
     };
     Ok(session.insert(SIGN_IN, record).await?)
 }

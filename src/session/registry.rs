@@ -2,13 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use moka::future::Cache;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
 
 use super::{
     Names, Permissions, SessionError,
-    names::NamesCache,
+    kept::Kept,
     record::{load_sign_in, save_sign_in},
 };
 use crate::protocol::{
@@ -21,19 +20,24 @@ const ABSOLUTE_LIFETIME_SECONDS: i64 = 48 * 3600;
 /// How long it is believed who the user is and what they may do, for what pages offer.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 
+/// How long names are believed: every page needs them, and they change rarely.
+const NAMES_LIFETIME: Duration = Duration::from_secs(10);
+/// A session that is only read is noted as used at this interval, in seconds.
+const NOTED_SECONDS: i64 = 10 * 60;
+
 /// The signed-in sessions of this process, so that all requests of a session share one client of the hub: its tokens
 /// are renewed once, not by each request.
 pub struct Registry {
     transport: Transport,
     shared: Cache<String, Shared>,
-    identities: Cache<String, Arc<OnceCell<Arc<Identity>>>>,
 }
 
 /// What the requests of a session share.
 #[derive(Clone)]
 struct Shared {
     hub: HubClient,
-    names: Arc<NamesCache>,
+    identity: Arc<Kept<Identity>>,
+    names: Arc<Kept<Names>>,
     ended: CancellationToken,
 }
 
@@ -50,7 +54,7 @@ pub struct SignedIn {
     pub hub: HubClient,
     pub user: User,
     pub permissions: Permissions,
-    names: Arc<NamesCache>,
+    names: Arc<Kept<Names>>,
     /// Cancelled when the session ends: event streams end with it.
     pub ended: CancellationToken,
 }
@@ -58,7 +62,7 @@ pub struct SignedIn {
 impl SignedIn {
     /// Names for the ids that the hub's answers hold.
     pub async fn names(&self) -> Result<Arc<Names>, ClientError> {
-        self.names.get(&self.hub).await
+        self.names.get(NAMES_LIFETIME, Names::load(&self.hub)).await
     }
 }
 
@@ -68,7 +72,6 @@ impl Registry {
         Registry {
             transport,
             shared: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3600)).build(),
-            identities: Cache::builder().max_capacity(20_000).time_to_live(IDENTITY_LIFETIME).build(),
         }
     }
 
@@ -94,7 +97,6 @@ impl Registry {
             if let Some(shared) = self.shared.remove(&id).await {
                 shared.ended.cancel();
             }
-            self.identities.invalidate(&id).await;
         }
         if session.id().is_some() {
             session.flush().await?;
@@ -107,7 +109,8 @@ impl Registry {
         let Some(record) = load_sign_in(session).await? else { return Ok(None) };
         let Some(id) = session.id() else { return Ok(None) };
         let id = id.to_string();
-        if Timestamp::now().as_second() - record.since > ABSOLUTE_LIFETIME_SECONDS {
+        let now = Timestamp::now().as_second();
+        if now - record.since > ABSOLUTE_LIFETIME_SECONDS {
             self.sign_out(session).await?;
             return Ok(None);
         }
@@ -115,11 +118,12 @@ impl Registry {
         let stored = record.tokens();
         let first = async {
             let hub = HubClient::new(transport, stored.clone());
-            Shared { hub, names: Arc::default(), ended: CancellationToken::new() }
+            Shared { hub, identity: Arc::default(), names: Arc::default(), ended: CancellationToken::new() }
         };
         let shared = self.shared.get_with(id.clone(), first).await;
         let present = shared.hub.tokens();
-        if !present.is_same(&stored) {
+        // Storing it also puts off its end, which counts from the last time that it was stored.
+        if !present.is_same(&stored) || now - record.noted > NOTED_SECONDS {
             save_sign_in(session, &present, Some(record.since)).await?;
         }
         Ok(Some((id, shared)))
@@ -127,21 +131,20 @@ impl Registry {
 
     /// Who is signed in. `Ok(None)`: nobody, or no longer.
     pub async fn current(&self, session: &Session) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
-        let Some((session_id, Shared { hub, names, ended })) = self.shared(session).await? else { return Ok(Ok(None)) };
-        let cell = self.identities.get_with(session_id.clone(), async { Arc::default() }).await;
-        let identity = cell
-            .get_or_try_init(|| async {
-                let id = hub.tokens().subject.ok_or(ClientError::SignedOut)?;
-                let (user, rules) = futures::try_join!(hub.user(id), hub.rules_of_user(id))?;
-                Ok::<_, ClientError>(Arc::new(Identity { user, permissions: Permissions::new(rules) }))
-            })
-            .await;
-        match identity {
+        let Some((session_id, Shared { hub, identity, names, ended })) = self.shared(session).await? else {
+            return Ok(Ok(None));
+        };
+        let ask = async {
+            let id = hub.tokens().subject.ok_or(ClientError::SignedOut)?;
+            let (user, rules) = futures::try_join!(hub.user(id), hub.rules_of_user(id))?;
+            Ok(Identity { user, permissions: Permissions::new(rules) })
+        };
+        match identity.get(IDENTITY_LIFETIME, ask).await {
             Ok(identity) => Ok(Ok(Some(SignedIn {
                 session_id,
-                hub,
                 user: identity.user.clone(),
                 permissions: identity.permissions.clone(),
+                hub,
                 names,
                 ended,
             }))),

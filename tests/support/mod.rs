@@ -9,7 +9,7 @@ use atoll::{
     node::{NodeConfig, Station},
     protocol::{
         client::{HubClient, SignIn, Transport, sign_in_user},
-        domain::{FunctionCall, TaskSpec},
+        domain::{FunctionCall, Node, TaskSpec},
         status::Status,
     },
 };
@@ -28,7 +28,8 @@ pub struct World {
     pub url: String,
     pub data: TempDir,
     pub http: reqwest::Client,
-    server: JoinHandle<()>,
+    address: SocketAddr,
+    server: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl World {
@@ -44,9 +45,20 @@ impl World {
         .await
         .unwrap();
         demo::create(&hub, data.path(), address.port()).await.unwrap();
-        let router = hub.router();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), server }
+        let server = Some(serve(&hub, listener));
+        World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), address, server }
+    }
+
+    /// The hub answers no more.
+    pub async fn stop(&mut self) {
+        let (stop, server) = self.server.take().expect("a hub that runs");
+        stop.cancel();
+        server.await.unwrap();
+    }
+
+    /// The hub answers again at the same address.
+    pub async fn start_again(&mut self) {
+        self.server = Some(serve(&self.hub, TcpListener::bind(self.address).await.unwrap()));
     }
 
     /// A token of this user.
@@ -96,7 +108,7 @@ impl World {
     /// The typed client of a user.
     pub async fn client(&self, username: &str) -> HubClient {
         let transport = Transport::new(&self.url.parse().unwrap()).unwrap();
-        match sign_in_user(&transport, username, &PASSWORD.into(), None).await.unwrap() {
+        match sign_in_user(&transport, username, &PASSWORD.into(), None, &[]).await.unwrap() {
             SignIn::Done(tokens) => HubClient::new(transport, tokens),
             _ => panic!("no second factor was asked for"),
         }
@@ -124,15 +136,20 @@ impl World {
 
     /// Waits until the hub says that this organization's node is online (or offline).
     pub async fn wait_for_node(&self, organization_id: i64, online: bool) {
+        // The configuration is shared just after a node is online.
+        self.wait_until(organization_id, |node| node.online == online && (!online || node.shares_config)).await;
+    }
+
+    /// As [`World::wait_for_node`], for one that shares no configuration.
+    pub async fn wait_for(&self, organization_id: i64, online: bool) {
+        self.wait_until(organization_id, |node| node.online == online).await;
+    }
+
+    async fn wait_until(&self, organization_id: i64, condition: impl Fn(&Node) -> bool) {
         let client = self.client("root").await;
         eventually(async || {
             let nodes = client.nodes().await.unwrap();
-            nodes.iter().any(|node| {
-                // The configuration is shared just after a node is online.
-                node.organization_id == Some(organization_id)
-                    && node.online == online
-                    && (!online || node.shares_config)
-            })
+            nodes.iter().any(|node| node.organization_id == Some(organization_id) && condition(node))
         })
         .await;
     }
@@ -145,8 +162,16 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Some((_, server)) = self.server.take() {
+            server.abort();
+        }
     }
+}
+
+fn serve(hub: &Hub, listener: TcpListener) -> (CancellationToken, JoinHandle<()>) {
+    let stop = CancellationToken::new();
+    let server = axum::serve(listener, hub.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
+    (stop, tokio::spawn(async move { server.await.unwrap() }))
 }
 
 /// A node that runs in this process.

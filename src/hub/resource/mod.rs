@@ -27,7 +27,7 @@ use axum::{
 use serde_json::json;
 
 pub use id::Id;
-pub(super) use password::hash_password;
+pub(super) use password::{check_new_password, hash_password};
 pub(super) use token::hash_api_key;
 
 use super::{HubError, server::HubState};

@@ -1,7 +1,4 @@
-use std::{
-    collections::HashSet,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::json;
 
@@ -19,7 +16,7 @@ impl Store {
         if let Some(authority) = self.authorities.get(&key) {
             return Ok(Some(authority));
         }
-        let generation = self.generation.load(Ordering::SeqCst);
+        let generation = *self.generation.borrow();
         let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
             .bind(user_id)
             .fetch_optional(self.reader())
@@ -49,7 +46,7 @@ impl Store {
         if let Some(authority) = self.authorities.get(&key) {
             return Ok(Some(authority));
         }
-        let generation = self.generation.load(Ordering::SeqCst);
+        let generation = *self.generation.borrow();
         let place: Option<(i64, i64)> =
             sqlx::query_as("SELECT organization_id, collaboration_id FROM node WHERE id = ?")
                 .bind(node_id)
@@ -65,7 +62,7 @@ impl Store {
     /// Keeps what was read, unless something has changed since.
     fn keep(&self, key: AuthorityKey, authority: &Arc<Authority>, generation: u64) {
         self.authorities.insert(key, authority.clone());
-        if self.generation.load(Ordering::SeqCst) != generation {
+        if *self.generation.borrow() != generation {
             self.authorities.invalidate(&key);
         }
     }

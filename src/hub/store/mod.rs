@@ -2,19 +2,14 @@
 
 mod authority;
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{path::Path, sync::Arc};
 
 use moka::sync::Cache;
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::watch;
 
 use super::{
     HubError,
@@ -31,7 +26,7 @@ pub struct Store {
     writer: SqlitePool,
     authorities: Cache<AuthorityKey, Arc<Authority>>,
     /// Counts changes: what was read before one is not kept after it.
-    generation: AtomicU64,
+    generation: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,7 +58,7 @@ impl Store {
             reader,
             writer,
             authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
-            generation: AtomicU64::new(0),
+            generation: watch::Sender::new(0),
         };
         store.write_rules_and_roles().await?;
         // Whoever was connected when the last process ended is not connected to this one.
@@ -86,8 +81,18 @@ impl Store {
 
     /// To be called after each change of users, roles, nodes, organizations and collaborations.
     pub fn forget_authorities(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        // Counted first, so that what is being read now is not kept; told last, so that who hears of it reads anew.
+        self.generation.send_if_modified(|generation| {
+            *generation += 1;
+            false
+        });
         self.authorities.invalidate_all();
+        self.generation.send_modify(|_| {});
+    }
+
+    /// Changes with each change of users, roles, nodes, organizations and collaborations.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// The signing secret, made at the first start.

@@ -116,7 +116,7 @@ async fn central(
                 description: String::new(),
                 image: task.image.clone(),
                 collaboration_id: shared.collaboration_id,
-                study_id: None,
+                study_id: task.study.as_ref().map(|study| study.id),
                 store_id: None,
                 databases: task.databases.iter().map(|database| database.label.clone()).collect(),
                 organizations,
@@ -176,11 +176,17 @@ async fn organizations_of(
     if of_task.len() > 1 {
         return Ok(of_task);
     }
+    let all: Vec<i64> = match &task.study {
+        Some(study) => {
+            let of_study = hub.organizations_of_study(study.id).await.map_err(RunError::Subtask)?;
+            of_study.into_iter().map(|organization| organization.id).collect()
+        }
+        None => all.iter().map(|(id, _)| *id).collect(),
+    };
     // Organizations without a node cannot take part.
     let nodes = shared.hub.nodes_of(shared.collaboration_id).await.map_err(RunError::Subtask)?;
     let with_node: Vec<i64> = nodes.iter().filter_map(|node| node.organization_id).collect();
-    // A node may see only itself; then the collaboration's organizations are what is known.
-    let all: Vec<i64> = all.iter().map(|(id, _)| *id).collect();
+    // A node may see only itself; then these organizations are what is known.
     Ok(if with_node.len() > 1 { all.into_iter().filter(|id| with_node.contains(id)).collect() } else { all })
 }
 

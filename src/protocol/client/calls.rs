@@ -120,6 +120,11 @@ impl HubClient {
         self.all::<v4::Organization, _>("organization", vec![pair("collaboration_id", collaboration_id)]).await
     }
 
+    /// The organizations of a study.
+    pub async fn organizations_of_study(&self, study_id: i64) -> Result<Vec<Organization>, ClientError> {
+        self.all::<v4::Organization, _>("organization", vec![pair("study_id", study_id)]).await
+    }
+
     /// One organization.
     pub async fn organization(&self, id: i64) -> Result<Organization, ClientError> {
         Ok(self.get::<v4::Organization>(&format!("organization/{id}"), &[]).await?.into())

@@ -33,19 +33,20 @@ pub enum SignIn {
     },
 }
 
-/// Signs a user in. Wrong credentials are [`ClientError::NotAllowed`].
+/// Signs a user in. Wrong credentials are [`ClientError::NotAllowed`]. The headers go with the request.
 pub async fn sign_in_user(
     transport: &Transport,
     username: &str,
     password: &SecretString,
     second_factor: Option<&str>,
+    headers: &[(&'static str, String)],
 ) -> Result<SignIn, ClientError> {
     use secrecy::ExposeSecret;
     let mut body = json!({"username": username, "password": password.expose_secret()});
     if let Some(code) = second_factor {
         body["mfa_code"] = json!(code);
     }
-    let answer = transport.send(Method::POST, "token/user", &[], Some(&body), None, &[]).await?;
+    let answer = transport.send(Method::POST, "token/user", &[], Some(&body), None, headers).await?;
     Ok(match parse::<v4::SignInReply>(&answer)? {
         v4::SignInReply::Tokens(tokens) => SignIn::Done(tokens.into()),
         v4::SignInReply::SecondFactor { msg } => SignIn::NeedsSecondFactor(msg),

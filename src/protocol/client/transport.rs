@@ -126,3 +126,38 @@ async fn read(response: Response) -> Result<Answer, ClientError> {
         status => ClientError::Rejected { status: status.as_u16(), message, errors: error.errors },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    /// A server that fails twice before it answers; its address, and how often it was asked.
+    async fn weak_server() -> (Url, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let router = axum::Router::new().fallback(move || {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            async move { if number < 2 { StatusCode::BAD_GATEWAY } else { StatusCode::OK } }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (url, asked)
+    }
+
+    #[tokio::test]
+    async fn only_what_changes_nothing_is_tried_again() {
+        for (method, asked_for, succeeds) in
+            [(Method::GET, 3, true), (Method::POST, 1, false), (Method::PATCH, 1, false), (Method::DELETE, 1, false)]
+        {
+            let (url, asked) = weak_server().await;
+            let transport = Transport::new(&url).unwrap();
+            let outcome = transport.send(method.clone(), "task", &[], None::<&()>, None, &[]).await;
+            assert_eq!((outcome.is_ok(), asked.load(Ordering::SeqCst)), (succeeds, asked_for), "{method}");
+        }
+    }
+}

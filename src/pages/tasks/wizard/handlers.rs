@@ -20,7 +20,7 @@ use super::{
 use crate::{
     pages::{error::PageError, render::Page, state::PageState, user::User},
     protocol::client::ClientError,
-    session::{Draft, FlashKind, load_draft, put_flash, save_draft, take_flash},
+    session::{Draft, FlashKind, Unsent, load_draft, put_flash, save_draft, take_flash},
 };
 
 /// Which step of which draft.
@@ -57,7 +57,12 @@ pub async fn show(
         return Ok(Redirect::to(&format!("/tasks/{task_id}")).into_response());
     }
     let wanted = if draft.id.is_empty() { Step::Collaboration } else { Step::from_key(&place.step) };
-    let data = WizardData::load(&user.signed_in.hub, &draft).await?;
+    let mut draft = draft;
+    let mut data = WizardData::load(&user.signed_in.hub, &draft).await?;
+    if let Some(unsent) = draft.unsent.take() {
+        take_over(&mut draft, &mut data, &user, Step::from_key(&unsent.step), &Form(unsent.fields)).await?;
+        save_draft(&user.session, &draft).await?;
+    }
     // Nobody gets to a question whose answer depends on one that is still open.
     let step = first_incomplete(&draft, wanted, &data).unwrap_or(wanted);
     let page = Page::new(title(step)).flash(flash);
@@ -111,17 +116,21 @@ pub async fn submit(
         id => load_draft(&user.session, id).await?,
     };
     let mut draft = known.unwrap_or_else(Draft::new);
-    let mut data = WizardData::load(&user.signed_in.hub, &draft).await?;
+    let mut data = match WizardData::load(&user.signed_in.hub, &draft).await {
+        // What was typed waits in the draft; the page to which this leads says that the hub is away.
+        Err(PageError::HubUnavailable(_)) if !form.is_too_large() => {
+            draft.unsent = Some(Unsent { step: step.key().to_owned(), fields: form.0 });
+            save_draft(&user.session, &draft).await?;
+            return Ok(Redirect::to(&address(&draft.id, step)).into_response());
+        }
+        data => data?,
+    };
     if form.is_too_large() {
         let errors = Errors::from([(step.key().to_owned(), "One of the answers is too long.".to_owned())]);
         let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);
         return render(&state, page, user, draft, data, step, errors).await;
     }
-    apply(&mut draft, step, &form, &data);
-    if step == Step::Collaboration {
-        data = WizardData::load(&user.signed_in.hub, &draft).await?;
-        prune(&mut draft, &data);
-    }
+    take_over(&mut draft, &mut data, &user, step, &form).await?;
     match form.action() {
         // Only shown, not stored: the fields themselves stay with the browser.
         "update" => return render(&state, Page::new(title(step)), user, draft, data, step, Errors::new()).await,
@@ -140,6 +149,26 @@ pub async fn submit(
             render(&state, page, user, draft, data, step, errors).await
         }
     }
+}
+
+/// Takes a step's answers into the draft. Another collaboration has other data.
+async fn take_over(
+    draft: &mut Draft,
+    data: &mut WizardData,
+    user: &User,
+    step: Step,
+    form: &Form,
+) -> Result<(), PageError> {
+    let before = draft.collaboration_id;
+    apply(draft, step, form, data);
+    if draft.collaboration_id != before {
+        draft.study_id = None;
+        *data = WizardData::load(&user.signed_in.hub, draft).await?;
+    }
+    if step == Step::Collaboration {
+        prune(draft, data);
+    }
+    Ok(())
 }
 
 /// One lock a draft, with the task that came of it: of two presses of the button the second waits for the first and

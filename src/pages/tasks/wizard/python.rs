@@ -10,6 +10,9 @@ use crate::protocol::domain::TaskSpec;
 pub fn create_call(spec: &TaskSpec) -> String {
     let mut input = serde_json::Map::new();
     input.insert("method".into(), json!(spec.call.function));
+    if !spec.call.args.is_empty() {
+        input.insert("args".into(), json!(spec.call.args));
+    }
     input.insert("kwargs".into(), Value::Object(spec.call.kwargs.clone()));
     let databases: Vec<Value> = spec.databases.iter().map(|label| json!({"label": label})).collect();
     let mut lines = vec![
@@ -21,6 +24,9 @@ pub fn create_call(spec: &TaskSpec) -> String {
         ("input_", Value::Object(input)),
         ("databases", json!(databases)),
     ];
+    if let Some(study) = spec.study_id {
+        lines.push(("study", json!(study)));
+    }
     if let Some(store) = spec.store_id {
         lines.push(("store", json!(store)));
     }

@@ -19,6 +19,7 @@ pub async fn draft_of(hub: &HubClient, view: &TaskView) -> Result<Draft, PageErr
     };
     let mut draft = Draft {
         collaboration_id: task.collaboration_id,
+        study_id: task.study_id,
         name: task.name.clone(),
         description: task.description.clone(),
         databases: task.databases.clone(),
@@ -34,6 +35,7 @@ pub async fn draft_of(hub: &HubClient, view: &TaskView) -> Result<Draft, PageErr
         draft.other.image = task.image.clone();
         draft.other.method = call.function;
         draft.other.kwargs = serde_json::to_string_pretty(&call.kwargs).unwrap_or_default();
+        draft.other.args = call.args;
         return Ok(draft);
     };
     draft.function = Some(choice);
@@ -42,7 +44,9 @@ pub async fn draft_of(hub: &HubClient, view: &TaskView) -> Result<Draft, PageErr
     }
     let Some(function) = data.function(&draft) else { return Ok(draft) };
     let include = function.include_argument().map(|argument| argument.name.clone());
-    for (name, value) in call.kwargs {
+    // Positional arguments are in the order of the description.
+    let named = function.arguments.iter().map(|argument| argument.name.clone()).zip(call.args);
+    for (name, value) in named.chain(call.kwargs) {
         if Some(&name) == include.as_ref() {
             let ids = value.as_array().cloned().unwrap_or_default();
             draft.include = ids.iter().filter_map(serde_json::Value::as_i64).collect();

@@ -23,14 +23,18 @@ pub fn task_spec(draft: &Draft, data: &WizardData) -> Option<TaskSpec> {
         description: draft.description.clone(),
         image: function.image.clone(),
         collaboration_id: draft.collaboration_id?,
-        study_id: None,
+        study_id: draft.study_id,
         store_id: function.store_id,
         databases: draft.databases.iter().filter(|label| !label.is_empty()).cloned().collect(),
         organizations: match function.central {
             true => draft.aggregate_at.into_iter().collect(),
             false => draft.organizations.clone(),
         },
-        call: FunctionCall { function: function.name, args: Vec::new(), kwargs },
+        call: FunctionCall {
+            function: function.name,
+            args: if function.is_other { draft.other.args.clone() } else { Vec::new() },
+            kwargs,
+        },
     })
 }
 

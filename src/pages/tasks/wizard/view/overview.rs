@@ -28,15 +28,19 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
         false => names(&spec.organizations),
     };
     let include = function.include_argument().map(|argument| argument.name.clone());
-    let arguments: Vec<String> = spec
+    let positional = spec.call.args.iter().map(ToString::to_string);
+    let keyword = spec
         .call
         .kwargs
         .iter()
         .filter(|(key, _)| Some(*key) != include.as_ref())
-        .map(|(key, value)| format!("{key} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect();
+        .map(|(key, value)| format!("{key} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    let arguments: Vec<String> = positional.chain(keyword).collect();
     let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
-    let collaboration = data.collaboration(draft).map(|collaboration| collaboration.name.clone()).unwrap_or_default();
+    let mut collaboration = data.collaboration(draft).map(|found| found.name.clone()).unwrap_or_default();
+    if let Some(study) = draft.study_id {
+        collaboration.push_str(&format!(", study {study}"));
+    }
     let answers = [
         (Step::Collaboration, collaboration),
         (Step::Function, format!("{} ({} of {})", function.display_name, function.name, spec.image)),

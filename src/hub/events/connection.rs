@@ -1,0 +1,196 @@
+//! Connections: who is at the other end, which rooms they are in, and for how long.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::HeaderMap;
+use serde_json::Value;
+use socketioxide::{
+    SocketIo,
+    extract::{Data, SocketRef},
+};
+
+use super::{
+    node::{self, Present},
+    sender::{collaboration_room, organization_room},
+};
+use crate::{
+    hub::{
+        HubError, authentication,
+        permission::{Caller, CallerKind, Reach, Resource},
+        server::HubState,
+        token::Purpose,
+    },
+    protocol::{domain::Operation, event::NAMESPACE},
+};
+
+/// How long a connection without a valid token stays: long enough for its client to read why.
+const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
+
+/// Accepts connections to the namespace `/tasks`.
+pub fn serve(io: &SocketIo, hub: Arc<HubState>) {
+    tokio::spawn(review_on_changes(io.clone(), Arc::downgrade(&hub), hub.store.changes()));
+    io.ns(NAMESPACE, move |socket: SocketRef| {
+        let hub = hub.clone();
+        // Before anything is awaited: a client may send as soon as it is connected.
+        register(&socket, &hub);
+        async move { connect(socket, &hub).await }
+    });
+}
+
+/// Who is at the other end of a connection; in its extensions once it is known.
+#[derive(Clone)]
+struct Peer(CallerKind);
+
+fn register(socket: &SocketRef, hub: &Arc<HubState>) {
+    macro_rules! on {
+        ($name:literal, $handler:path) => {
+            let shared = hub.clone();
+            socket.on($name, move |socket: SocketRef, Data(payload): Data<Value>| {
+                let hub = shared.clone();
+                async move {
+                    let Some((caller, id)) = node_at(&socket, &hub).await else { return };
+                    if let Err(error) = $handler(&hub, &caller, id, payload).await {
+                        tracing::warn!(%error, node_id = id, event = $name, "an event of a node was not accepted");
+                    }
+                }
+            });
+        };
+    }
+    on!("node_info_update", node::info_update);
+    on!("algorithm_status_change", node::algorithm_status_change);
+    on!("algorithm_log", node::algorithm_log);
+    let shared = hub.clone();
+    socket.on("ping", move |socket: SocketRef| {
+        let hub = shared.clone();
+        async move {
+            let Some((_, id)) = node_at(&socket, &hub).await else { return };
+            if let Err(error) = node::seen(&hub, id).await {
+                tracing::warn!(%error, node_id = id, "a ping was not noted");
+            }
+        }
+    });
+    let shared = hub.clone();
+    socket.on_disconnect(move |socket: SocketRef| {
+        let hub = shared.clone();
+        async move {
+            let Some(present) = socket.extensions.remove::<Present>() else { return };
+            if let Err(error) = node::left(&hub, &present).await {
+                tracing::error!(%error, node_id = present.id, "a node could not be set offline");
+            }
+        }
+    });
+}
+
+/// The node at the other end, with what it may do now; `None` if it is none, or no longer.
+async fn node_at(socket: &SocketRef, hub: &HubState) -> Option<(Caller, i64)> {
+    let Peer(kind @ CallerKind::Node { id }) = socket.extensions.get()? else { return None };
+    Some((authentication::caller_of_kind(hub, kind).await.ok()?, id))
+}
+
+async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
+    let changes = hub.store.changes();
+    let seen = *changes.borrow();
+    let caller = match caller_of(hub, &socket.req_parts().headers).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
+            let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, &());
+            tokio::time::sleep(REFUSED_LIFETIME).await;
+            let _ = socket.disconnect();
+            return;
+        }
+    };
+    match rooms_of(hub, &caller).await {
+        Ok(rooms) => socket.join(rooms),
+        Err(error) => {
+            tracing::error!(%error, "a connection got no rooms");
+            let _ = socket.disconnect();
+            return;
+        }
+    }
+    socket.extensions.insert(Peer(caller.kind.clone()));
+    if let CallerKind::Node { id } = caller.kind {
+        let present = Present::new(id, &caller);
+        if let Err(error) = node::came(hub, &present).await {
+            tracing::error!(%error, node_id = id, "a node could not be set online");
+            return;
+        }
+        socket.extensions.insert(present.clone());
+        // It may have left before it was known: its farewell found no connection to end then.
+        if !socket.connected() && socket.extensions.remove::<Present>().is_some() {
+            if let Err(error) = node::left(hub, &present).await {
+                tracing::error!(%error, node_id = id, "a node could not be set offline");
+            }
+            return;
+        }
+        let _ = socket.emit("sync", &());
+    }
+    // Something may have changed while this connection was not yet among those that are looked at.
+    if *changes.borrow() != seen {
+        review(&socket, hub).await;
+    }
+}
+
+async fn caller_of(hub: &HubState, headers: &HeaderMap) -> Result<Caller, HubError> {
+    let claims = hub.tokens.check(authentication::bearer(headers)?, Purpose::Access)?;
+    authentication::caller_of(hub, &claims).await
+}
+
+/// The rooms in which somebody may be.
+async fn rooms_of(hub: &HubState, caller: &Caller) -> Result<Vec<String>, HubError> {
+    let authority = &caller.authority;
+    let of_organization = |id: &i64| organization_room(*id, authority.organization_id);
+    Ok(match caller.kind {
+        CallerKind::Node { .. } => {
+            let own = authority.collaborations.iter().flat_map(|id| [collaboration_room(*id), of_organization(id)]);
+            std::iter::once("all_nodes".to_owned()).chain(own).collect()
+        }
+        CallerKind::User { .. } => match caller.reach(Resource::Event, Operation::Receive) {
+            Some(Reach::Everything) => {
+                let all: Vec<i64> =
+                    sqlx::query_scalar("SELECT id FROM collaboration").fetch_all(hub.store.reader()).await?;
+                all.into_iter().map(collaboration_room).collect()
+            }
+            Some(Reach::Collaboration) => authority.collaborations.iter().copied().map(collaboration_room).collect(),
+            Some(Reach::Organization) => authority.collaborations.iter().map(of_organization).collect(),
+            _ => Vec::new(),
+        },
+        CallerKind::Container(_) => Vec::new(),
+    })
+}
+
+/// Looks at all connections whenever users, roles, nodes, organizations or collaborations changed.
+async fn review_on_changes(
+    io: SocketIo,
+    hub: std::sync::Weak<HubState>,
+    mut changes: tokio::sync::watch::Receiver<u64>,
+) {
+    while changes.changed().await.is_ok() {
+        let (Some(hub), Some(namespace)) = (hub.upgrade(), io.of(NAMESPACE)) else { return };
+        for socket in namespace.sockets() {
+            review(&socket, &hub).await;
+        }
+    }
+}
+
+/// Puts a connection into the rooms where it belongs now; ends it if nobody is at its other end any more.
+async fn review(socket: &SocketRef, hub: &HubState) {
+    let Some(Peer(kind)) = socket.extensions.get() else { return };
+    let rooms = match authentication::caller_of_kind(hub, kind).await {
+        Ok(caller) => rooms_of(hub, &caller).await,
+        Err(error) => Err(error),
+    };
+    match rooms {
+        Ok(rooms) => {
+            let present = socket.rooms();
+            if present.len() != rooms.len() || !rooms.iter().all(|room| present.iter().any(|other| other == room)) {
+                socket.leave_all();
+                socket.join(rooms);
+            }
+        }
+        Err(error) => {
+            tracing::info!(%error, "a connection is ended: its owner is not known any more");
+            let _ = socket.clone().disconnect();
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Socket.IO: who is connected, who hears what (vantage6-protocol.md 1.9).
+
+mod connection;
+mod node;
+mod sender;
+
+pub use connection::serve;
+pub use node::LOG_LIMIT;
+pub use sender::Events;

@@ -1,0 +1,167 @@
+//! Nodes: when they come and go, and what they tell.
+
+use serde_json::{Value, json};
+
+use super::sender::{collaboration_room, organization_room};
+use crate::{
+    hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
+    protocol::{
+        event::{LogLines, NodePresence, StatusChange},
+        timestamp,
+    },
+};
+
+/// The most facts that a node may share of itself.
+const CONFIG_LIMIT: usize = 10_000;
+/// The longest single fact, in bytes.
+const CONFIG_VALUE_LIMIT: usize = 1_000;
+/// The longest log of a run, in bytes; what comes after is dropped.
+pub const LOG_LIMIT: usize = 1024 * 1024;
+
+/// A node as it connected: its farewell is told to the same people, also when it was deleted meanwhile.
+#[derive(Debug, Clone)]
+pub struct Present {
+    pub id: i64,
+    organization_id: i64,
+    collaborations: Vec<i64>,
+}
+
+impl Present {
+    pub fn new(id: i64, caller: &Caller) -> Self {
+        let authority = &caller.authority;
+        Present { id, organization_id: authority.organization_id, collaborations: authority.collaborations.clone() }
+    }
+}
+
+/// Notes a connection of a node; the first one sets it online.
+pub async fn came(hub: &HubState, node: &Present) -> Result<(), HubError> {
+    if hub.events.connected(node.id) {
+        set_online(hub, node, true).await?;
+    }
+    Ok(())
+}
+
+/// Notes that a connection of a node ended; the last one sets it offline.
+pub async fn left(hub: &HubState, node: &Present) -> Result<(), HubError> {
+    if hub.events.disconnected(node.id) {
+        set_online(hub, node, false).await?;
+    }
+    Ok(())
+}
+
+async fn set_online(hub: &HubState, node: &Present, online: bool) -> Result<(), HubError> {
+    let mut transaction = hub.store.writer().begin().await?;
+    let name: Option<String> =
+        sqlx::query_scalar("UPDATE node SET online = ?, last_seen = ? WHERE id = ? RETURNING name")
+            .bind(online)
+            .bind(timestamp::now())
+            .bind(node.id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    sqlx::query("DELETE FROM node_config WHERE node_id = ?").bind(node.id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    let presence = NodePresence { id: node.id, name: name.unwrap_or_default(), org_id: node.organization_id };
+    let rooms = node.collaborations.iter();
+    let rooms = rooms.flat_map(|id| [collaboration_room(*id), organization_room(*id, node.organization_id)]).collect();
+    hub.events.to_rooms(rooms, if online { "node-online" } else { "node-offline" }, &presence).await;
+    Ok(())
+}
+
+/// Notes that a node is there.
+pub async fn seen(hub: &HubState, node_id: i64) -> Result<(), HubError> {
+    sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
+        .bind(timestamp::now())
+        .bind(node_id)
+        .execute(hub.store.writer())
+        .await?;
+    Ok(())
+}
+
+/// `{"key": value or list of values}` becomes one row a value.
+pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload: Value) -> Result<(), HubError> {
+    let Value::Object(facts) = payload else { return Err(HubError::bad("node_info_update is no object")) };
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (key, value) in facts {
+        let values = match value {
+            Value::Array(values) => values,
+            Value::Null => Vec::new(),
+            value => vec![value],
+        };
+        for value in values {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if key.len() > CONFIG_VALUE_LIMIT || value.len() > CONFIG_VALUE_LIMIT || rows.len() == CONFIG_LIMIT {
+                return Err(HubError::bad("a node's configuration is too large"));
+            }
+            rows.push((key.clone(), value));
+        }
+    }
+    let mut transaction = hub.store.writer().begin().await?;
+    sqlx::query("DELETE FROM node_config WHERE node_id = ?").bind(node_id).execute(&mut *transaction).await?;
+    for (key, value) in rows {
+        sqlx::query("INSERT INTO node_config (node_id, key, value) VALUES (?, ?, ?)")
+            .bind(node_id)
+            .bind(key)
+            .bind(value)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    // Pages that show nodes learn of the new databases in the same way as of the node itself.
+    let presence = json!({"id": node_id, "name": "", "org_id": caller.authority.organization_id});
+    for id in &caller.authority.collaborations {
+        hub.events.to_collaboration(*id, "node-online", &presence).await;
+    }
+    Ok(())
+}
+
+/// Task and job of a run, if it is one of this node's.
+async fn own_run(hub: &HubState, caller: &Caller, run_id: i64) -> Result<(i64, i64, i64, Option<i64>), HubError> {
+    let collaborations = comma_separated(&caller.authority.collaborations);
+    sqlx::query_as(&format!(
+        "SELECT task.id, job_id, collaboration_id, parent_id FROM run JOIN task ON task.id = run.task_id
+         WHERE run.id = ? AND run.organization_id = ? AND collaboration_id IN ({collaborations})"
+    ))
+    .bind(run_id)
+    .bind(caller.authority.organization_id)
+    .fetch_optional(hub.store.reader())
+    .await?
+    .ok_or(HubError::NotAllowed)
+}
+
+/// A run of the node has another status.
+pub async fn algorithm_status_change(
+    hub: &HubState,
+    caller: &Caller,
+    node_id: i64,
+    payload: Value,
+) -> Result<(), HubError> {
+    let told: StatusChange = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
+    let (task_id, job_id, collaboration_id, parent_id) = own_run(hub, caller, told.run_id).await?;
+    let change = StatusChange {
+        task_id,
+        job_id: Some(job_id),
+        collaboration_id,
+        node_id: Some(node_id),
+        organization_id: caller.authority.organization_id,
+        parent_id,
+        ..told
+    };
+    hub.events.to_collaboration(collaboration_id, "algorithm_status_change", &change).await;
+    Ok(())
+}
+
+/// Lines of the log of a run of the node.
+pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, payload: Value) -> Result<(), HubError> {
+    let lines: LogLines = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
+    let (task_id, _, collaboration_id, _) = own_run(hub, caller, lines.run_id).await?;
+    // `finished_at`: the full log has already replaced the streamed one.
+    sqlx::query("UPDATE run SET log = substr(coalesce(log, '') || ?, 1, ?) WHERE id = ? AND finished_at IS NULL")
+        .bind(&lines.log)
+        .bind(LOG_LIMIT as i64)
+        .bind(lines.run_id)
+        .execute(hub.store.writer())
+        .await?;
+    let lines = LogLines { task_id, collaboration_id: None, ..lines };
+    hub.events.to_collaboration(collaboration_id, "algorithm_log", &lines).await;
+    Ok(())
+}

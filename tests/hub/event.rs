@@ -1,0 +1,105 @@
+//! Socket.IO: who hears what, and until when.
+
+use std::time::Duration;
+
+use atoll::protocol::{event::Event, socket::Socket, status::Status};
+use serde_json::json;
+
+use crate::{
+    DELETE, PATCH,
+    support::{World, average, eventually},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_reach_those_who_may_hear_them() {
+    let world = World::new().await;
+    let url = world.url.parse().unwrap();
+    let token = world.token("researcher").await;
+    let mut researcher = Socket::connect(&url, &token.into()).await.unwrap();
+    let mut stranger = Socket::connect(&url, &"no.token.at-all".to_owned().into()).await.unwrap();
+    let node = world.start_node("example_org1").await;
+    let mut heard = Vec::new();
+    let client = world.client("researcher").await;
+    let mut created = None;
+    while !heard.iter().any(|event| matches!(event, Event::StatusChange(change) if change.status == Status::Completed))
+    {
+        let (name, payload) = tokio::time::timeout(Duration::from_secs(20), researcher.next()).await.unwrap().unwrap();
+        heard.extend(Event::from_v4(&name, payload));
+        if created.is_none() && heard.iter().any(|event| matches!(event, Event::NodeOnline(_))) {
+            created = Some(
+                client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap(),
+            );
+        }
+    }
+    let has = |wanted: fn(&Event) -> bool| heard.iter().any(wanted);
+    assert!(has(|event| matches!(event, Event::NewTask(task) if task.parent_id.is_none())));
+    assert!(has(|event| matches!(event, Event::RunChanged { .. })));
+    assert!(has(|event| matches!(event, Event::Log(lines) if lines.log.contains("Started function"))));
+    node.stop().await;
+    eventually(async || {
+        let (name, _) = researcher.next().await.unwrap();
+        name == "node-offline"
+    })
+    .await;
+    // Told that the token is of no use, and nothing else.
+    let (name, _) = stranger.next().await.unwrap();
+    assert_eq!(name, "invalid_token");
+    assert!(tokio::time::timeout(Duration::from_millis(200), stranger.next()).await.is_err());
+}
+
+/// Waits until the connection is ended by the server.
+async fn ended(socket: &mut Socket) {
+    let closed = async { while socket.next().await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(20), closed).await.expect("the connection is ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_the_right_to_hear_hears_nothing_more() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let token = world.token("viewer").await;
+    let mut viewer = Socket::connect(&world.url.parse().unwrap(), &token.into()).await.unwrap();
+    let client = world.client("researcher").await;
+    let create = async || {
+        client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+    };
+    // Until the connection is in its rooms, events pass it by.
+    eventually(async || {
+        create().await;
+        tokio::time::timeout(Duration::from_millis(200), viewer.next()).await.is_ok()
+    })
+    .await;
+    let (_, users) = world.get("user?username=viewer", &root).await;
+    let id = users["data"][0]["id"].as_i64().unwrap();
+    let change = json!({"roles": [], "rules": []});
+    let (status, answer) = world.call(PATCH, &format!("user/{id}"), Some(&root), Some(&change)).await;
+    assert_eq!(status, 200, "{answer}");
+    // What was under way may still come; then it is still.
+    while tokio::time::timeout(Duration::from_millis(500), viewer.next()).await.is_ok() {}
+    create().await;
+    assert!(tokio::time::timeout(Duration::from_millis(500), viewer.next()).await.is_err());
+    let (status, answer) = world.call(DELETE, &format!("user/{id}"), Some(&root), None).await;
+    assert_eq!(status, 200, "{answer}");
+    ended(&mut viewer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_node_is_cut_off_and_tells_nothing_more() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let token = world.node_token("example_org1").await;
+    let mut node = Socket::connect(&world.url.parse().unwrap(), &token.into()).await.unwrap();
+    world.wait_for(2, true).await;
+    let (_, nodes) = world.get("node?organization_id=2", &root).await;
+    let path = format!("node/{}", nodes["data"][0]["id"]);
+    assert_eq!(world.call(DELETE, &path, Some(&root), None).await.0, 200);
+    ended(&mut node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_a_valid_token_is_ended() {
+    let world = World::new().await;
+    let token = "no.token.at-all".to_owned();
+    let mut stranger = Socket::connect(&world.url.parse().unwrap(), &token.into()).await.unwrap();
+    ended(&mut stranger).await;
+}

@@ -1,0 +1,93 @@
+//! Sign-in, its limits, and tokens.
+
+use std::time::{Duration, Instant};
+
+use atoll::protocol::client::{HubClient, Transport};
+use serde_json::json;
+
+use crate::{
+    DELETE, POST,
+    support::{AVERAGE, PASSWORD, World, average},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_answers_the_same_for_unknown_wrong_and_locked() {
+    let world = World::new().await;
+    let attempt = async |username: &str, password: &str| {
+        let start = Instant::now();
+        let body = json!({"username": username, "password": password});
+        let answer = world.call(POST, "token/user", None, Some(&body)).await;
+        (answer, start.elapsed())
+    };
+    let (unknown, _) = attempt("nobody", "wrong").await;
+    let (wrong, _) = attempt("viewer", "wrong").await;
+    assert_eq!(unknown, wrong);
+    for _ in 0..4 {
+        attempt("viewer", "wrong").await;
+    }
+    let (locked, _) = attempt("viewer", PASSWORD).await;
+    // Medians of many tries, one after the other, so that what else the machine does meets all three alike.
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    for round in 0..9 {
+        times[0].push(attempt(&format!("nobody{round}"), "wrong").await.1);
+        times[1].push(attempt("viewer", PASSWORD).await.1);
+        times[2].push(attempt(if round < 4 { "admin1" } else { "admin2" }, "wrong").await.1);
+    }
+    let medians = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    });
+    let (shortest, longest) = (medians.into_iter().fold(f64::MAX, f64::min), medians.into_iter().fold(0.0, f64::max));
+    assert!(longest / shortest < 1.5, "unknown, locked, wrong: {medians:?} seconds");
+    assert_eq!(locked, unknown, "the right password for a locked account");
+    let (other, _) = attempt("admin3", PASSWORD).await;
+    assert_eq!(other.0, 200, "other accounts are not locked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_renewed_and_only_for_their_purpose() {
+    let world = World::new().await;
+    let body = json!({"username": "researcher", "password": PASSWORD});
+    let (_, tokens) = world.call(POST, "token/user", None, Some(&body)).await;
+    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    assert_eq!(world.call(POST, "token/refresh", Some(refresh), None).await.0, 200);
+    assert_eq!(world.call(POST, "token/refresh", Some(access), None).await.0, 401);
+    assert_eq!(world.get("task", refresh).await.0, 401);
+    assert_eq!(world.get("task", "abc").await.0, 401);
+    // A client with a stale access token renews it by itself.
+    let transport = Transport::new(&world.url.parse().unwrap()).unwrap();
+    let stale = atoll::protocol::client::TokenPair::new("stale.token.x".into(), refresh.into());
+    let client = HubClient::new(transport, stale);
+    assert_eq!(client.organizations().await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_attempts_at_once_do_not_slip_past_the_lock() {
+    let world = World::new().await;
+    let attempt = async |password: &str| {
+        let body = json!({"username": "viewer", "password": password});
+        world.call(POST, "token/user", None, Some(&body)).await.0
+    };
+    let wrong = futures::future::join_all((0..20).map(|_| attempt("wrong"))).await;
+    assert!(wrong.iter().all(|status| *status == 401), "{wrong:?}");
+    assert_eq!(attempt(PASSWORD).await, 401, "the account is locked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_container_ends_with_its_node() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let client = world.client("researcher").await;
+    let task = client.create_task(&average("central_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+    let node = world.node_token("example_org1").await;
+    let body = json!({"task_id": task.id, "image": AVERAGE});
+    let (status, answer) = world.call(POST, "token/container", Some(&node), Some(&body)).await;
+    assert_eq!(status, 200, "{answer}");
+    let container = answer["container_token"].as_str().unwrap();
+    assert_eq!(world.get("organization", container).await.0, 200);
+    let (_, nodes) = world.get("node?organization_id=2", &root).await;
+    let path = format!("node/{}", nodes["data"][0]["id"]);
+    assert_eq!(world.call(DELETE, &path, Some(&root), None).await.0, 200);
+    assert_eq!(world.get("organization", container).await.0, 401);
+    assert_eq!(world.get("node", &node).await.0, 401);
+}

@@ -1,0 +1,201 @@
+//! The web application beside a hub, over HTTP: sessions, limits, a hub that goes away. The site has to be built
+//! (make build).
+
+mod support;
+
+use std::{net::SocketAddr, path::Path};
+
+use atoll::portal::{Portal, PortalOptions};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
+use serde_json::json;
+use support::{PASSWORD, World};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// A portal that uses the hub of a world, with the hub's API beside it as `atoll serve` has it.
+struct Web {
+    url: String,
+    http: Client,
+    /// The session's cookie, once somebody is signed in.
+    cookie: String,
+    server: JoinHandle<()>,
+}
+
+impl Web {
+    async fn new(world: &World, trusted_proxies: &[&str]) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let portal = Portal::new(PortalOptions {
+            hub: world.url.parse().unwrap(),
+            sessions: world.data.path().join("sessions.sqlite"),
+            site: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"),
+            https: false,
+            demo_accounts: Vec::new(),
+            trusted_proxies: trusted_proxies.iter().map(|network| network.parse().unwrap()).collect(),
+            stop: CancellationToken::new(),
+        })
+        .await
+        .expect("a portal; if there is none, is the site built? (make build)");
+        let service = portal.router(world.hub.router()).into_make_service_with_connect_info::<SocketAddr>();
+        let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let http = Client::builder().redirect(Policy::none()).build().unwrap();
+        Web { url, http, cookie: String::new(), server }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).header(header::COOKIE, &self.cookie)
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let answer = self.request(Method::GET, path).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// Sends a form; the status, the address to go on at, and the page.
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, String, String) {
+        let answer = self.form(path, fields).send().await.unwrap();
+        let place = answer.headers().get(header::LOCATION).map(|place| place.to_str().unwrap().to_owned());
+        (answer.status(), place.unwrap_or_default(), answer.text().await.unwrap())
+    }
+
+    async fn sign_in(&mut self, username: &str) {
+        let answer = self.form("/login", &[("username", username), ("password", PASSWORD)]).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+        self.cookie = cookie.split(';').next().unwrap().to_owned();
+    }
+
+    /// Answers all questions of the wizard up to its overview; the address of the overview.
+    async fn overview(&self) -> String {
+        let (_, mut place, _) = self.post("/tasks/new?step=collaboration", &[("collaboration", "1")]).await;
+        let (_, page) = self.get(&place).await;
+        let function = page.split("value=\"").filter_map(|rest| rest.split('"').next());
+        let function = function.into_iter().find(|value| value.ends_with(":partial_average")).unwrap().to_owned();
+        let answers = [
+            ("function", function.as_str()),
+            ("organizations", "2"),
+            ("database_0", "default"),
+            ("argument_column_name", "age"),
+            ("name", "Pressed"),
+        ];
+        for answer in answers {
+            let (status, next, page) = self.post(&place, &[answer]).await;
+            assert_eq!(status, StatusCode::SEE_OTHER, "{answer:?} {page}");
+            place = next;
+        }
+        place
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_can_try_to_sign_in_only_so_often_by_page_and_by_api() {
+    let world = World::new().await;
+    let web = Web::new(&world, &["127.0.0.1/32"]).await;
+    let from = async |address: &str, path: &str| {
+        let request = match path {
+            "/login" => web.form(path, &[("username", "nobody"), ("password", "wrong")]),
+            "/api/token/node" => web.request(Method::POST, path).json(&json!({"api_key": uuid::Uuid::new_v4()})),
+            _ => web.request(Method::POST, path).json(&json!({"username": "nobody", "password": "wrong"})),
+        };
+        request.header("x-forwarded-for", address).send().await.unwrap().status()
+    };
+    // Page and API have one limit. While the attempts go on, a few more become allowed.
+    let mut attempts = 0;
+    loop {
+        let page = from("198.51.100.1", "/login").await;
+        let api = from("198.51.100.1", "/api/token/user").await;
+        attempts += 2;
+        if [page, api] == [StatusCode::TOO_MANY_REQUESTS; 2] {
+            break;
+        }
+        assert!(attempts < 80, "never refused");
+    }
+    assert!(attempts > 20, "{attempts}");
+    assert_eq!(from("198.51.100.2", "/login").await, StatusCode::UNPROCESSABLE_ENTITY, "another address");
+    let nodes = futures::future::join_all((0..30).map(|_| from("198.51.100.1", "/api/token/node"))).await;
+    assert!(nodes.contains(&StatusCode::UNAUTHORIZED), "nodes are counted by themselves");
+    assert!(nodes.contains(&StatusCode::TOO_MANY_REQUESTS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_typed_while_the_hub_was_away_is_there_when_it_is_back() {
+    let mut world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let (_, place, _) = web.post("/tasks/new?step=collaboration", &[("collaboration", "1"), ("action", "next")]).await;
+    let draft = place.split("draft=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    world.stop().await;
+    let step = format!("/tasks/new?draft={draft}&step=function");
+    let fields = [("function", "other"), ("image", "my/image"), ("method", "my_method"), ("kwargs", "{\"typed\": 1}")];
+    let (status, place, _) = web.post(&step, &fields).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let (status, page) = web.get(&place).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.contains("The hub cannot be reached"), "{page}");
+    world.start_again().await;
+    let (status, page) = web.get(&place).await;
+    assert_eq!(status, StatusCode::OK);
+    for typed in ["my/image", "my_method", "typed"] {
+        assert!(page.contains(typed), "{typed} in {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_come_back_by_themselves_after_the_hub_was_away() {
+    let mut world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    assert_eq!(web.get("/tasks").await.0, StatusCode::OK);
+    world.stop().await;
+    let (status, page) = web.get("/tasks").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.contains("Try again"));
+    assert_eq!(web.get("/login").await.0, StatusCode::SEE_OTHER, "still signed in");
+    world.start_again().await;
+    assert_eq!(web.get("/tasks").await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_and_fields_have_a_size_limit_with_a_clear_answer() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let (status, _, page) = web
+        .post(
+            "/tasks/new?step=function",
+            &[("function", "other"), ("kwargs", &"x".repeat(200_000)), ("action", "next")],
+        )
+        .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.contains("too long"), "{page}");
+    let (status, _, page) = web.post("/tasks/new?step=function", &[("kwargs", &"x".repeat(600_000))]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(page.contains("too large"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_goes_away_after_pressing_leaves_one_task() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let overview = web.overview().await;
+    let press = || web.form(&overview, &[("action", "create")]);
+    // Given up at once, at different moments of the work.
+    for milliseconds in [1, 2, 4, 8, 16, 32] {
+        let _ = press().timeout(std::time::Duration::from_millis(milliseconds)).send().await;
+    }
+    let place = press().send().await.unwrap();
+    assert_eq!(place.status(), StatusCode::SEE_OTHER);
+    assert_eq!(world.client("researcher").await.tasks(&Default::default()).await.unwrap().total, 1);
+}

@@ -60,6 +60,8 @@ test('results and logs of any content and size neither script nor blank the page
     [JSON.stringify({ [evil]: evil, '=1+1': '=1+1', deep: { list: [[[evil]]] } }), /onerror/],
     [JSON.stringify('x'.repeat(3_000_000)), /shortened; the download has all of it/],
     [JSON.stringify(Array.from({ length: 20_000 }, (_, index) => index)), /shortened/],
+    [JSON.stringify(Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`key ${index}`, index]))), /^99$/],
+    [JSON.stringify('y'.repeat(12_000_000)), /too large for this page; the download has it/],
     ['not JSON at all', /the payload is not JSON/],
     ['0', /^0$/], ['false', /^false$/], ['null', /^null$/],
   ]
@@ -80,6 +82,8 @@ test('results and logs of any content and size neither script nor blank the page
       expect((await page.goto(`/tasks/${task.id}`))?.status()).toBe(200)
       await expect(page.locator('.status-line')).toContainText('completed')
       await expect(page.getByRole('region', { name: 'Results table' }).getByRole('cell').filter({ hasText: shown }).first()).toBeVisible()
+      const download = await page.request.get(`/tasks/${task.id}/results.json`)
+      expect((await download.text()).length).toBeGreaterThan(result === 'not JSON at all' ? 0 : result.length)
       expect(await page.locator('img').count()).toBe(0)
       if (scripted) expect(await page.evaluate('window.hacked')).toBeUndefined()
     }

@@ -29,6 +29,9 @@ pub enum PayloadError {
     /// The bytes are neither JSON nor `json.` and JSON.
     #[error("the payload is not JSON")]
     NotJson,
+    /// It is larger than what is shown.
+    #[error("it is too large for this page; the download has it")]
+    TooLarge,
     /// It is JSON, but does not name a function.
     #[error("the input has to be an object with a text \"method\"")]
     NoFunction,

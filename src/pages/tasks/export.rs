@@ -1,27 +1,61 @@
+//! Results as downloads, one result after the other, so that their number and size do not matter.
+
+use std::{io, sync::Arc};
+
 use axum::{
-    extract::{Path, State},
+    body::{Body, Bytes},
+    extract::Path,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::results::{self, NamedResult};
-use crate::pages::{error::PageError, state::PageState, user::User};
+use crate::{
+    pages::{error::PageError, user::User},
+    protocol::client::{ClientError, HubClient},
+};
 
-/// The results of a task, for downloads.
-async fn load(user: &User, id: &str) -> Result<(i64, Vec<NamedResult>), PageError> {
-    let id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
-    let me = &user.signed_in;
-    let hub = &me.hub;
-    let (runs, results, names, _task) = futures::try_join!(hub.runs(id), hub.results(id), me.names(), hub.task(id))?;
-    let name = |run_id: i64| {
-        let organization = runs.iter().find(|run| run.id == run_id).and_then(|run| run.organization_id);
-        organization.map_or_else(|| format!("Run {run_id}"), |id| names.organization(id))
-    };
-    Ok((id, results::name_results(&results, name)))
+/// The runs of a task with the names of their organizations.
+struct Runs {
+    task_id: i64,
+    hub: HubClient,
+    named: Arc<[(i64, String)]>,
 }
 
-fn attachment(kind: &'static str, name: String, body: Vec<u8>) -> Response {
+impl Runs {
+    async fn load(user: &User, id: &str) -> Result<Runs, PageError> {
+        let task_id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
+        let me = &user.signed_in;
+        let (runs, names, _task) = futures::try_join!(me.hub.runs(task_id), me.names(), me.hub.task(task_id))?;
+        let name = |organization: Option<i64>, run_id: i64| {
+            organization.map_or_else(|| format!("Run {run_id}"), |id| names.organization(id))
+        };
+        let named = runs.iter().map(|run| (run.id, name(run.organization_id, run.id))).collect();
+        Ok(Runs { task_id, hub: me.hub.clone(), named })
+    }
+
+    /// The results that are there, each asked for when it is its turn.
+    fn results(&self) -> impl Stream<Item = Result<NamedResult, ClientError>> + Send + 'static {
+        let (hub, named) = (self.hub.clone(), self.named.clone());
+        stream::iter(0..named.len())
+            .then(move |index| {
+                let (hub, (run_id, organization)) = (hub.clone(), named[index].clone());
+                async move {
+                    let result = hub.result(run_id).await?;
+                    Ok(result.value.map(|value| NamedResult { organization, value }))
+                }
+            })
+            .try_filter_map(async |result| Ok(result))
+    }
+}
+
+fn attachment<S>(kind: &'static str, name: &str, parts: S) -> Response
+where
+    S: Stream<Item = Result<Vec<u8>, io::Error>> + Send + 'static,
+{
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
         .unwrap_or(HeaderValue::from_static("attachment"));
     let headers = [
@@ -29,37 +63,49 @@ fn attachment(kind: &'static str, name: String, body: Vec<u8>) -> Response {
         (header::CONTENT_DISPOSITION, disposition),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    (headers, body).into_response()
+    // What fails in between breaks the download off, so that nobody takes a part for the whole.
+    let parts = parts.inspect_err(|error| tracing::error!(%error, "a download was broken off"));
+    (headers, Body::from_stream(parts.map_ok(Bytes::from))).into_response()
 }
 
 /// `GET /tasks/{id}/results.json`
-pub async fn json(State(_): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
-    let (id, results) = load(&user, &id).await?;
-    let text = serde_json::to_vec_pretty(&results::raw(&results)).map_err(|_| PageError::Internal)?;
-    Ok(attachment("application/json", format!("task-{id}-results.json"), text))
+pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
+    let runs = Runs::load(&user, &id).await?;
+    let items = runs.results().map_err(io::Error::other).enumerate().map(|(index, result)| {
+        let mut text = if index == 0 { Vec::new() } else { b",\n".to_vec() };
+        serde_json::to_writer(&mut text, &results::raw_one(&result?))?;
+        Ok(text)
+    });
+    let only = |text: &'static str| stream::once(async move { Ok(text.as_bytes().to_vec()) });
+    let items = only("[\n").chain(items).chain(only("\n]\n"));
+    Ok(attachment("application/json", &format!("task-{}-results.json", runs.task_id), items))
 }
 
-/// `GET /tasks/{id}/results.csv`
-pub async fn csv(State(_): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
-    let (id, results) = load(&user, &id).await?;
-    let text = to_csv(&results).map_err(|error| {
-        tracing::error!(%error, "results could not be written as CSV");
-        PageError::Internal
-    })?;
-    Ok(attachment("text/csv; charset=utf-8", format!("task-{id}-results.csv"), text))
-}
-
-/// CSV as in RFC 4180: CRLF at the end of lines, quotes where needed.
-fn to_csv(results: &[NamedResult]) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let columns = results::columns(results);
-    let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str));
-    writer.write_record(header.map(neutralise))?;
-    for result in results {
-        let cells = columns.iter().map(|column| results::value_in(result, column).map_or(String::new(), csv_cell));
-        writer.write_record(std::iter::once(neutralise(&result.organization)).chain(cells))?;
+/// `GET /tasks/{id}/results.csv`: read once for the columns, and once for the rows.
+pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
+    let runs = Runs::load(&user, &id).await?;
+    let mut columns = IndexSet::new();
+    let mut seen = Box::pin(runs.results());
+    while let Some(result) = seen.try_next().await? {
+        results::add_columns(&mut columns, &result);
     }
-    writer.into_inner().map_err(|error| error.into_error().into())
+    let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str)).map(neutralise);
+    let header = record(header.collect());
+    let rows = runs.results().map_err(io::Error::other).map(move |result| record(row(&columns, &result?)));
+    let lines = stream::once(async move { header }).chain(rows);
+    Ok(attachment("text/csv; charset=utf-8", &format!("task-{}-results.csv", runs.task_id), lines))
+}
+
+fn row(columns: &IndexSet<String>, result: &NamedResult) -> Vec<String> {
+    let cells = columns.iter().map(|column| results::value_in(result, column).map_or(String::new(), csv_cell));
+    std::iter::once(neutralise(&result.organization)).chain(cells).collect()
+}
+
+/// A line of CSV as in RFC 4180: CRLF at its end, quotes where needed.
+fn record(cells: Vec<String>) -> Result<Vec<u8>, io::Error> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(cells)?;
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
 fn csv_cell(value: &Value) -> String {
@@ -84,14 +130,14 @@ mod tests {
 
     #[test]
     fn formulas_are_neutralised_and_numbers_are_not() {
-        let results = [NamedResult {
+        let result = NamedResult {
             organization: "=HYPERLINK(\"http://evil.example\")".to_owned(),
             value: Ok(json!({"a": "@SUM(1)", "b": -5, "c": "x,\"y\"\nz", "d": null})),
-        }];
-        let text = String::from_utf8(to_csv(&results).unwrap()).unwrap();
-        assert_eq!(
-            text,
-            "Organization,a,b,c,d\r\n\"'=HYPERLINK(\"\"http://evil.example\"\")\",'@SUM(1),-5,\"x,\"\"y\"\"\nz\",null\r\n"
-        );
+        };
+        let mut columns = IndexSet::new();
+        results::add_columns(&mut columns, &result);
+        assert!(columns.iter().eq(["a", "b", "c", "d"]));
+        let text = String::from_utf8(record(row(&columns, &result)).unwrap()).unwrap();
+        assert_eq!(text, "\"'=HYPERLINK(\"\"http://evil.example\"\")\",'@SUM(1),-5,\"x,\"\"y\"\"\nz\",null\r\n");
     }
 }

@@ -17,6 +17,8 @@ use crate::{
     session::{Names, SignedIn},
 };
 
+/// The most that results together may have for being shown, in bytes; downloads are whole.
+const SHOWN_LIMIT: usize = 8 * 1024 * 1024;
 /// A run that ended this long ago without a result has none.
 const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
@@ -37,8 +39,13 @@ pub async fn load_state(me: &SignedIn, id: i64) -> Result<TaskState, ClientError
 /// A task with everything that its page shows, in one concurrent round (and a second one for subtasks' runs).
 pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> {
     let hub = &me.hub;
-    let (task, runs, run_results, subtasks, names) =
-        futures::try_join!(hub.task(id), hub.runs(id), hub.results(id), hub.subtasks(id), me.names())?;
+    let (task, runs, run_results, subtasks, names) = futures::try_join!(
+        hub.task(id),
+        hub.runs(id),
+        hub.results_within(id, SHOWN_LIMIT),
+        hub.subtasks(id),
+        me.names()
+    )?;
     let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.runs(subtask.id))).await?;
     let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
     let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run))).collect::<Vec<_>>();

@@ -1,5 +1,6 @@
 //! Results as a table: one row an organization, one column a key.
 
+use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::state::{Cell, ResultRow, Results};
@@ -10,6 +11,8 @@ const WHOLE: &str = "Result";
 /// The longest text of a cell and of the raw JSON that a page shows, in bytes; downloads are whole.
 const CELL_LIMIT: usize = 2_000;
 const RAW_LIMIT: usize = 200_000;
+/// The most columns of a table that a page shows.
+const COLUMN_LIMIT: usize = 100;
 
 /// The result of one organization, as it came.
 #[derive(Debug, Clone)]
@@ -30,20 +33,18 @@ pub fn name_results(results: &[RunResult], name_of_run: impl Fn(i64) -> String) 
 }
 
 /// The keys of all results in the order of their first appearance.
-pub fn columns(results: &[NamedResult]) -> Vec<String> {
-    let mut columns: Vec<String> = Vec::new();
-    for result in results {
-        let keys: Vec<&str> = match &result.value {
-            Ok(Value::Object(object)) if !object.is_empty() => object.keys().map(String::as_str).collect(),
-            _ => vec![WHOLE],
-        };
-        for key in keys {
-            if !columns.iter().any(|column| column == key) {
-                columns.push(key.to_owned());
-            }
-        }
-    }
+fn columns(results: &[NamedResult]) -> IndexSet<String> {
+    let mut columns = IndexSet::new();
+    results.iter().for_each(|result| add_columns(&mut columns, result));
     columns
+}
+
+/// Adds the keys of a result that are not among the columns yet.
+pub fn add_columns(columns: &mut IndexSet<String>, result: &NamedResult) {
+    match &result.value {
+        Ok(Value::Object(object)) if !object.is_empty() => columns.extend(object.keys().cloned()),
+        _ => columns.extend([WHOLE.to_owned()]),
+    }
 }
 
 /// The value of a result in a column.
@@ -60,7 +61,9 @@ pub fn table(results: &[NamedResult]) -> Option<Results> {
     if results.is_empty() {
         return None;
     }
-    let columns = columns(results);
+    let mut columns: Vec<String> = columns(results).into_iter().collect();
+    let more_columns = columns.len().saturating_sub(COLUMN_LIMIT);
+    columns.truncate(COLUMN_LIMIT);
     let rows = results
         .iter()
         .map(|result| ResultRow {
@@ -75,21 +78,16 @@ pub fn table(results: &[NamedResult]) -> Option<Results> {
                 .collect(),
         })
         .collect();
-    let raw = serde_json::to_string_pretty(&raw(results)).unwrap_or_default();
-    Some(Results { columns, rows, raw: shorten(raw, RAW_LIMIT) })
+    let raw = serde_json::to_string_pretty(&results.iter().map(raw_one).collect::<Value>()).unwrap_or_default();
+    Some(Results { columns, more_columns, rows, raw: shorten(raw, RAW_LIMIT) })
 }
 
-/// All results as one JSON list.
-pub fn raw(results: &[NamedResult]) -> Value {
-    results
-        .iter()
-        .map(|result| match &result.value {
-            Ok(value) => serde_json::json!({"organization": result.organization, "result": value}),
-            Err(error) => {
-                serde_json::json!({"organization": result.organization, "error": error.to_string()})
-            }
-        })
-        .collect()
+/// A result as JSON, with its organization.
+pub fn raw_one(result: &NamedResult) -> Value {
+    match &result.value {
+        Ok(value) => serde_json::json!({"organization": result.organization, "result": value}),
+        Err(error) => serde_json::json!({"organization": result.organization, "error": error.to_string()}),
+    }
 }
 
 fn cell(value: &Value) -> Cell {

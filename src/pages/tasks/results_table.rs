@@ -10,7 +10,7 @@ pub fn ResultsTable(
     /// The address of the results without `.csv` or `.json`.
     downloads: String,
 ) -> impl IntoView {
-    let Results { columns, rows, raw } = results;
+    let Results { columns, more_columns, rows, raw } = results;
     view! {
         <TableFrame label="Results table">
             <table class="results">
@@ -35,6 +35,9 @@ pub fn ResultsTable(
                 </tbody>
             </table>
         </TableFrame>
+        {(more_columns > 0).then(|| view! {
+            <p class="muted">{format!("{more_columns} more columns are not shown; the downloads have them.")}</p>
+        })}
         <p class="downloads">
             <a class="button" href=format!("{downloads}.csv") download="">"Download CSV"</a>
             <a class="button" href=format!("{downloads}.json") download="">"Download JSON"</a>

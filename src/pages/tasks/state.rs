@@ -56,6 +56,8 @@ pub struct Help {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Results {
     pub columns: Vec<String>,
+    /// How many more there are that are not shown.
+    pub more_columns: usize,
     pub rows: Vec<ResultRow>,
     /// All results as JSON text.
     pub raw: String,

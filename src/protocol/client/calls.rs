@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::{ClientError, HubClient, StoreClient};
 use crate::protocol::{
     domain::{Collaboration, Node, Organization, Rule, Run, RunResult, Task, TaskSpec, User},
+    payload::PayloadError,
     status::Status,
     wire::v4::{self, Page},
 };
 
-/// The page size for lists that are read whole.
+/// The page size for lists that are read whole, and those that are tried when pages are too large.
+const PAGE_SIZES: [usize; 3] = [PER_PAGE, 10, 1];
 const PER_PAGE: usize = 100;
 /// The most items of a list that is read whole.
 const LIST_LIMIT: usize = 10_000;
@@ -54,19 +56,35 @@ impl HubClient {
         Ok(Listed { total: total.unwrap_or(items.len()), items })
     }
 
-    /// Reads a list whole: the first page, then the others side by side.
+    /// Reads a list whole: the first page, then the others side by side. Of what is large, fewer at once.
     async fn all<W: DeserializeOwned, T: From<W>>(
         &self,
         path: &str,
         query: Vec<(String, String)>,
     ) -> Result<Vec<T>, ClientError> {
+        let mut outcome = Err(ClientError::TooLarge { limit: 0 });
+        for per_page in PAGE_SIZES {
+            outcome = self.all_by(path, &query, per_page).await;
+            if !matches!(outcome, Err(ClientError::TooLarge { .. })) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn all_by<W: DeserializeOwned, T: From<W>>(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+        per_page: usize,
+    ) -> Result<Vec<T>, ClientError> {
         let of_page = |number: usize| {
-            let mut query = query.clone();
-            query.extend([pair("page", number), pair("per_page", PER_PAGE)]);
+            let mut query = query.to_vec();
+            query.extend([pair("page", number), pair("per_page", per_page)]);
             self.page::<W, T>(path, query)
         };
         let first = of_page(1).await?;
-        let pages = first.total.min(LIST_LIMIT).div_ceil(PER_PAGE);
+        let pages = first.total.min(LIST_LIMIT).div_ceil(per_page);
         let mut items = first.items;
         let rest: Vec<Listed<T>> =
             stream::iter((2..=pages).map(of_page).collect::<Vec<_>>()).buffered(4).try_collect().await?;
@@ -224,6 +242,43 @@ impl HubClient {
         let mut results = self.all::<v4::ResultItem, RunResult>("result", vec![pair("task_id", task_id)]).await?;
         results.sort_by_key(|result| result.run_id);
         Ok(results)
+    }
+
+    /// The results of a task as far as they are fit to be shown: when all together are larger than `limit` bytes,
+    /// those that do not fit are [`PayloadError::TooLarge`].
+    pub async fn results_within(&self, task_id: i64, limit: usize) -> Result<Vec<RunResult>, ClientError> {
+        let query = vec![pair("task_id", task_id)];
+        let mut results =
+            match self.limited(limit).all_by::<v4::ResultItem, RunResult>("result", &query, PER_PAGE).await {
+                Err(ClientError::TooLarge { .. }) => self.results_one_by_one(task_id, limit).await?,
+                results => results?,
+            };
+        results.sort_by_key(|result| result.run_id);
+        Ok(results)
+    }
+
+    async fn results_one_by_one(&self, task_id: i64, limit: usize) -> Result<Vec<RunResult>, ClientError> {
+        let mut left = limit;
+        let mut results = Vec::new();
+        for run in self.runs(task_id).await? {
+            let answer = self.limited(left).get_sized::<v4::ResultItem>(&format!("result/{}", run.id)).await;
+            results.push(match answer {
+                Ok((result, size)) => {
+                    left = left.saturating_sub(size);
+                    result.into()
+                }
+                Err(ClientError::TooLarge { .. }) => {
+                    RunResult { run_id: run.id, task_id: Some(task_id), value: Some(Err(PayloadError::TooLarge)) }
+                }
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(results)
+    }
+
+    /// The result of one run.
+    pub async fn result(&self, run_id: i64) -> Result<RunResult, ClientError> {
+        Ok(self.get::<v4::ResultItem>(&format!("result/{run_id}"), &[]).await?.into())
     }
 
     /// The runs that a node has still to end, in wire form with their tasks, oldest first.

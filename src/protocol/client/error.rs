@@ -24,7 +24,10 @@ pub enum ClientError {
     /// The server failed by itself.
     #[error("the server failed with status {status}")]
     ServerFailed { status: u16 },
-    /// The answer is not what the protocol says, or is too large.
+    /// The answer is larger than what is read, in bytes.
+    #[error("the server's answer is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    /// The answer is not what the protocol says.
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
 }

@@ -93,6 +93,11 @@ impl HubClient {
         &self.transport
     }
 
+    /// The same client, for answers of at most this many bytes.
+    pub(super) fn limited(&self, answer_limit: usize) -> HubClient {
+        HubClient { transport: self.transport.limited(answer_limit), ..self.clone() }
+    }
+
     /// What the server can do.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities { password_sign_in: true, sessions: false }
@@ -165,6 +170,12 @@ impl HubClient {
         query: &[(String, String)],
     ) -> Result<T, ClientError> {
         parse(&self.send(Method::GET, path, query, None::<&()>).await?)
+    }
+
+    /// An answer with its size in bytes.
+    pub(super) async fn get_sized<T: DeserializeOwned>(&self, path: &str) -> Result<(T, usize), ClientError> {
+        let answer = self.send(Method::GET, path, &[], None::<&()>).await?;
+        Ok((parse(&answer)?, answer.body.len()))
     }
 
     pub(super) async fn get_counted<T: DeserializeOwned>(

@@ -9,7 +9,7 @@ use url::Url;
 use super::ClientError;
 use crate::protocol::wire::v4::ErrorBody;
 
-/// The largest answer that is read, in bytes.
+/// The largest answer that is read, in bytes, if nothing else is said.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// Pauses before a safe call is tried again.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -19,6 +19,8 @@ const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_
 pub struct Transport {
     http: reqwest::Client,
     base: Url,
+    /// The largest answer that is read, in bytes.
+    answer_limit: usize,
 }
 
 /// An answer: its status, its `total-count` header and its body.
@@ -39,7 +41,7 @@ impl Transport {
         let mut base = base.clone();
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Ok(Transport { http, base })
+        Ok(Transport { http, base, answer_limit: ANSWER_LIMIT })
     }
 
     /// The address of the API, without a slash at the end.
@@ -52,7 +54,12 @@ impl Transport {
         let mut base = base.clone();
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Transport { http: self.http.clone(), base }
+        Transport { base, ..self.clone() }
+    }
+
+    /// The same, for answers of at most this many bytes.
+    pub(super) fn limited(&self, answer_limit: usize) -> Transport {
+        Transport { answer_limit, ..self.clone() }
     }
 
     fn url(&self, path: &str) -> String {
@@ -83,7 +90,7 @@ impl Transport {
                 request = request.json(body);
             }
             let outcome = match request.send().await {
-                Ok(response) => read(response).await,
+                Ok(response) => read(response, self.answer_limit).await,
                 Err(error) => Err(ClientError::from(error)),
             };
             match (outcome, pauses.get(attempt)) {
@@ -102,7 +109,7 @@ pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientErr
     serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable(error.to_string()))
 }
 
-async fn read(response: Response) -> Result<Answer, ClientError> {
+async fn read(response: Response, limit: usize) -> Result<Answer, ClientError> {
     let status = response.status();
     let total_count =
         response.headers().get("total-count").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
@@ -110,8 +117,8 @@ async fn read(response: Response) -> Result<Answer, ClientError> {
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         body.extend_from_slice(&chunk?);
-        if body.len() > ANSWER_LIMIT {
-            return Err(ClientError::Unreadable("it is larger than 64 MiB".to_owned()));
+        if body.len() > limit {
+            return Err(ClientError::TooLarge { limit });
         }
     }
     if status.is_success() {

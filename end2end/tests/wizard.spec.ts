@@ -85,6 +85,19 @@ test('another image takes any method and arguments, and hostile text stays text'
   expect(await page.title()).toContain('<script>')
 })
 
+test('the Python call is copied with one click, and without scripts there is no button that does nothing', async ({ page, signIn, scripted, context }) => {
+  await signIn('researcher')
+  await fillWizard(page, { function: 'Sum and count', organizations: ['example_org1'], name: 'To be copied' })
+  const button = page.locator('#copy-button')
+  if (!scripted) return expect(button).toBeHidden()
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await button.click()
+  await expect(button).toHaveText('Copied')
+  const copied = await page.evaluate('navigator.clipboard.readText()')
+  expect(copied).toBe(await page.locator('#copy-source').textContent())
+  expect(copied).toContain('client.task.create(')
+})
+
 test('repeat fills the wizard in', async ({ page, signIn }) => {
   await signIn('researcher')
   await fillWizard(page, {

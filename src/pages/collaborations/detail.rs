@@ -41,7 +41,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
             <section aria-labelledby="organizations">
                 <h2 id="organizations">"Organizations and their nodes"</h2>
                 <TableFrame label="Table of organizations and their nodes">
-                    <table>
+                    <table class="stacked">
                         <thead>
                             <tr><th scope="col">"Organization"</th><th scope="col">"Node"</th><th scope="col">"State"</th><th scope="col">"Databases and columns"</th></tr>
                         </thead>
@@ -53,9 +53,9 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                                 view! {
                                     <tr>
                                         <th scope="row"><a href=format!("/organizations/{}", organization.id)>{organization.name}</a></th>
-                                        <td>{name}</td>
-                                        <td><NodeState node/></td>
-                                        <td>{databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}</td>
+                                        <td data-label="Node">{name}</td>
+                                        <td data-label="State"><NodeState node/></td>
+                                        <td data-label="Databases and columns">{databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}</td>
                                     </tr>
                                 }
                             }).collect_view()}

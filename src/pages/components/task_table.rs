@@ -15,7 +15,7 @@ pub fn TaskTable(
 ) -> impl IntoView {
     view! {
         <TableFrame label="Table of tasks">
-            <table>
+            <table class="stacked">
                 <thead>
                     <tr>
                         <th scope="col" class="number">"Id"</th>
@@ -33,12 +33,12 @@ pub fn TaskTable(
                         let collaboration = task.collaboration_id.map_or_else(|| "–".to_owned(), |id| names.collaboration(id));
                         view! {
                             <tr>
-                                <td class="number">{task.id}</td>
+                                <td class="number" data-label="Id">{task.id}</td>
                                 <th scope="row"><a href=format!("/tasks/{}", task.id)>{name}</a></th>
-                                <td><StatusBadge status=task.status/></td>
-                                {with_collaboration.then(|| view! { <td>{collaboration}</td> })}
-                                <td>{creator}</td>
-                                <td class="nowrap"><Time value=task.created_at/></td>
+                                <td data-label="Status"><StatusBadge status=task.status/></td>
+                                {with_collaboration.then(|| view! { <td data-label="Collaboration">{collaboration}</td> })}
+                                <td data-label="Created by">{creator}</td>
+                                <td class="nowrap" data-label="Created"><Time value=task.created_at/></td>
                             </tr>
                         }
                     }).collect_view()}

@@ -14,7 +14,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         view! {
             <h1>"Organizations"</h1>
             <TableFrame label="Table of organizations">
-                <table>
+                <table class="stacked">
                     <thead>
                         <tr><th scope="col" class="number">"Id"</th><th scope="col">"Name"</th><th scope="col">"Country"</th><th scope="col">"Collaborations"</th></tr>
                     </thead>
@@ -27,13 +27,13 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
                             let country = if organization.country.is_empty() { "–".to_owned() } else { organization.country };
                             view! {
                                 <tr>
-                                    <td class="number">{organization.id}</td>
+                                    <td class="number" data-label="Id">{organization.id}</td>
                                     <th scope="row">
                                         <a href=format!("/organizations/{}", organization.id)>{organization.name}</a>
                                         {(own == Some(organization.id)).then(|| view! { " " <span class="tag">"yours"</span> })}
                                     </th>
-                                    <td>{country}</td>
-                                    <td>{if of_this.is_empty() { view! { "–" }.into_any() } else { view! { <ul class="plain">{of_this}</ul> }.into_any() }}</td>
+                                    <td data-label="Country">{country}</td>
+                                    <td data-label="Collaborations">{if of_this.is_empty() { view! { "–" }.into_any() } else { view! { <ul class="plain">{of_this}</ul> }.into_any() }}</td>
                                 </tr>
                             }
                         }).collect_view()}

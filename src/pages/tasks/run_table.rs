@@ -8,7 +8,7 @@ use crate::pages::components::{StatusBadge, TableFrame};
 pub fn RunTable(runs: Vec<RunState>, label: String) -> impl IntoView {
     view! {
         <TableFrame label>
-            <table class="runs">
+            <table class="runs stacked">
                 <thead>
                     <tr>
                         <th scope="col">"Organization"</th>
@@ -31,8 +31,8 @@ fn RunRow(run: RunState) -> impl IntoView {
     view! {
         <tr id=format!("run-{}", run.id)>
             <th scope="row">{run.organization}</th>
-            <td>{run.node}</td>
-            <td>
+            <td data-label="Node">{run.node}</td>
+            <td data-label="Status">
                 <StatusBadge status=run.status/>
                 {run.help.map(|help| view! {
                     <div class="help-text">
@@ -42,9 +42,9 @@ fn RunRow(run: RunState) -> impl IntoView {
                     </div>
                 })}
             </td>
-            <td class="nowrap">{run.started}</td>
-            <td class="number nowrap">{run.duration}</td>
-            <td>{if run.log.is_empty() {
+            <td class="nowrap" data-label="Started">{run.started}</td>
+            <td class="number nowrap" data-label="Duration">{run.duration}</td>
+            <td data-label="Log">{if run.log.is_empty() {
                 view! { <span class="muted">"–"</span> }.into_any()
             } else {
                 view! {

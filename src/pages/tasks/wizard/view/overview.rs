@@ -76,7 +76,7 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
         <dl class="facts overview">{answers}</dl>
         <h3>"Will it run?"</h3>
         <TableFrame label="Table of nodes">
-            <table>
+            <table class="stacked">
                 <thead>
                     <tr><th scope="col">"Organization"</th><th scope="col">"Part"</th><th scope="col">"Node"</th><th scope="col">"Would accept"</th></tr>
                 </thead>
@@ -86,9 +86,9 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
                         view! {
                             <tr>
                                 <th scope="row">{preflight.organization}</th>
-                                <td>{preflight.role}</td>
-                                <td><span class=class>{word}</span></td>
-                                <td>{match preflight.accepts {
+                                <td data-label="Part">{preflight.role}</td>
+                                <td data-label="Node"><span class=class>{word}</span></td>
+                                <td data-label="Would accept">{match preflight.accepts {
                                     Acceptance::Yes => "yes".to_owned(),
                                     Acceptance::No(reason) => format!("no: {reason}"),
                                     Acceptance::Unknown(reason) => format!("unknown: {reason}"),

@@ -91,6 +91,14 @@ impl Caller {
         self.user_id().ok_or(HubError::WrongClient("users"))
     }
 
+    /// An error if a container asks, at an endpoint that containers have no use for.
+    pub fn refuse_containers(&self) -> Result<(), HubError> {
+        match self.kind {
+            CallerKind::Container(_) => Err(HubError::WrongClient("users and nodes")),
+            _ => Ok(()),
+        }
+    }
+
     /// The node's id; an error if somebody else asks.
     pub fn require_node(&self) -> Result<i64, HubError> {
         match self.kind {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{Json, Router, extract::State, response::Response, routing::get};
 use serde_json::{Value, json};
 
-use super::{Id, collaboration::refuse_containers};
+use super::Id;
 use crate::{
     hub::{
         HubError,
@@ -55,7 +55,7 @@ pub fn image_in_store(hub: &HubState, store_id: i64, image: &str) -> Result<Stri
 }
 
 async fn list_links(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
-    refuse_containers(&caller)?;
+    caller.refuse_containers()?;
     let reach = caller.require(Resource::Collaboration, Operation::View)?;
     if let Some(id) = query.integer("collaboration_id")? {
         let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM collaboration WHERE id = ?")
@@ -73,7 +73,7 @@ async fn list_links(State(hub): State<Arc<HubState>>, caller: Caller, query: Lis
 }
 
 async fn show_link(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<StoreLink>, HubError> {
-    refuse_containers(&caller)?;
+    caller.refuse_containers()?;
     match id {
         OWN_STORE => Ok(Json(own_link(&hub))),
         _ => Err(HubError::NotFound(format!("Algorithm store id={id} not found"))),
@@ -89,7 +89,7 @@ async fn list_algorithms(
     caller: Caller,
     query: ListQuery,
 ) -> Result<Response, HubError> {
-    refuse_containers(&caller)?;
+    caller.refuse_containers()?;
     let matching: Vec<StoreAlgorithm> = hub
         .algorithms
         .iter()
@@ -105,7 +105,7 @@ async fn show_algorithm(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<StoreAlgorithm>, HubError> {
-    refuse_containers(&caller)?;
+    caller.refuse_containers()?;
     let algorithm = hub.algorithms.iter().find(|algorithm| algorithm.id == id);
     algorithm.cloned().map(Json).ok_or_else(|| HubError::NotFound(format!("Algorithm id={id} not found")))
 }

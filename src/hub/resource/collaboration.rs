@@ -1,12 +1,8 @@
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
     response::Response,
     routing::{get, post},
 };
@@ -15,18 +11,22 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, check_name, check_optional_name, is_taken, message, organization};
+use super::{
+    Id, check_name, check_optional_name, is_taken,
+    members::{self, ById, COLLABORATION, check_optional_organization_ids, check_organization_ids},
+    message, node_of_collaboration,
+};
 use crate::{
     hub::{
         HubError,
         body::Body,
-        listing::{Filters, ListQuery, Listing, comma_separated},
-        permission::{Caller, CallerKind, Reach, Resource},
+        listing::{Filters, ListQuery, Listing},
+        permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
         domain::Operation,
-        wire::v4::{Collaboration, Included, Node, Organization},
+        wire::v4::{Collaboration, Included, Organization},
     },
 };
 
@@ -35,11 +35,12 @@ pub fn routes() -> Router<Arc<HubState>> {
         .route("/collaboration", get(list).post(create))
         .route("/collaboration/{id}", get(show).patch(edit).delete(remove))
         .route("/collaboration/{id}/organization", post(add_organization).delete(remove_organization))
-        .route("/collaboration/{id}/node", post(add_node).delete(remove_node))
+        .route("/collaboration/{id}/node", post(node_of_collaboration::add).delete(node_of_collaboration::remove))
 }
 
+/// A collaboration as it is stored.
 #[derive(FromRow)]
-struct Row {
+pub struct Row {
     id: i64,
     name: String,
     encrypted: bool,
@@ -71,33 +72,6 @@ const LISTING: Listing = Listing {
     newest_first: false,
 };
 
-/// The organizations of these collaborations or studies, by collaboration or study.
-pub async fn members_of(
-    hub: &HubState,
-    owner: &'static str,
-    ids: &[i64],
-) -> Result<BTreeMap<i64, Vec<Organization>>, HubError> {
-    #[derive(FromRow)]
-    struct Member {
-        owner_id: i64,
-        #[sqlx(flatten)]
-        organization: organization::Row,
-    }
-    let members: Vec<Member> = sqlx::query_as(&format!(
-        "SELECT {owner}_id AS owner_id, organization.* FROM {owner}_organization
-         JOIN organization ON organization.id = organization_id
-         WHERE {owner}_id IN ({}) ORDER BY organization.id",
-        comma_separated(ids)
-    ))
-    .fetch_all(hub.store.reader())
-    .await?;
-    let mut by_owner: BTreeMap<i64, Vec<Organization>> = BTreeMap::new();
-    for member in members {
-        by_owner.entry(member.owner_id).or_default().push(member.organization.into());
-    }
-    Ok(by_owner)
-}
-
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let mut filters = Filters::default();
     let reach = caller.require(Resource::Collaboration, Operation::View)?;
@@ -119,7 +93,8 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let with_organizations = query.includes("organizations");
     let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
-    let mut members = if with_organizations { members_of(&hub, "collaboration", &ids).await? } else { BTreeMap::new() };
+    let mut members =
+        if with_organizations { members::of_all(&hub, COLLABORATION, &ids).await? } else { BTreeMap::new() };
     Ok(rows.answer(|row| {
         let organizations = with_organizations.then(|| members.remove(&row.id).unwrap_or_default());
         row.into_wire(organizations)
@@ -144,27 +119,10 @@ async fn show(
         return Err(HubError::NotAllowed);
     }
     let organizations = match query.includes("organizations") {
-        true => Some(members_of(&hub, "collaboration", &[id]).await?.remove(&id).unwrap_or_default()),
+        true => Some(members::of(&hub, COLLABORATION, id).await?),
         false => None,
     };
     Ok(Json(row.into_wire(organizations)))
-}
-
-/// Lists of organization ids: at least one, none twice.
-pub fn check_organization_ids(ids: &[i64], _: &()) -> garde::Result {
-    match ids {
-        [] => Err(garde::Error::new("At least one organization id is required")),
-        ids if ids.iter().any(|id| *id < 1) => Err(garde::Error::new("Organization ids must be greater than 0")),
-        ids if ids.iter().collect::<HashSet<_>>().len() < ids.len() => {
-            Err(garde::Error::new("Organization ids must be unique"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As [`check_organization_ids`], where the list may be left out.
-pub fn check_optional_organization_ids(ids: &Option<Vec<i64>>, context: &()) -> garde::Result {
-    ids.as_deref().map_or(Ok(()), |ids| check_organization_ids(ids, context))
 }
 
 #[derive(Deserialize, Validate)]
@@ -238,7 +196,7 @@ async fn insert_organization(connection: &mut SqliteConnection, id: i64, organiz
 }
 
 /// The collaboration, if the caller may do this to it.
-async fn load_to_change(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
+pub async fn load_to_change(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
     caller.require_user()?;
     let row = load(hub, id).await?;
     match caller.require(Resource::Collaboration, operation)? {
@@ -321,17 +279,6 @@ async fn remove(
     Ok(message(format!("Collaboration id={id} successfully deleted")))
 }
 
-#[derive(Deserialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct ById {
-    #[garde(range(min = 1))]
-    pub id: i64,
-}
-
-async fn members(hub: &HubState, id: i64) -> Result<Vec<Organization>, HubError> {
-    Ok(members_of(hub, "collaboration", &[id]).await?.remove(&id).unwrap_or_default())
-}
-
 async fn add_organization(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
@@ -343,7 +290,7 @@ async fn add_organization(
     insert_organization(&mut transaction, id, member.id).await?;
     transaction.commit().await?;
     hub.store.forget_authorities();
-    Ok(Json(members(&hub, id).await?))
+    Ok(Json(members::of(&hub, COLLABORATION, id).await?))
 }
 
 async fn remove_organization(
@@ -353,72 +300,7 @@ async fn remove_organization(
     Body(member): Body<ById>,
 ) -> Result<Json<Vec<Organization>>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let done = sqlx::query("DELETE FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?")
-        .bind(id)
-        .bind(member.id)
-        .execute(hub.store.writer())
-        .await?;
-    if done.rows_affected() == 0 {
-        return Err(HubError::NotFound(format!("Organization with id={} is not found", member.id)));
-    }
+    members::remove(&hub, COLLABORATION, id, member.id).await?;
     hub.store.forget_authorities();
-    Ok(Json(members(&hub, id).await?))
-}
-
-async fn add_node(
-    State(hub): State<Arc<HubState>>,
-    caller: Caller,
-    Id(id): Id,
-    Body(member): Body<ById>,
-) -> Result<(StatusCode, Json<Vec<Node>>), HubError> {
-    load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let place: Option<(i64, i64)> = sqlx::query_as("SELECT organization_id, collaboration_id FROM node WHERE id = ?")
-        .bind(member.id)
-        .fetch_optional(hub.store.reader())
-        .await?;
-    let (organization_id, present) =
-        place.ok_or_else(|| HubError::NotFound(format!("node id={} not found", member.id)))?;
-    if present == id {
-        return Err(HubError::bad(format!("node id={} is already in collaboration id={id}", member.id)));
-    }
-    // Moving a node takes it from another collaboration, so that one must be the caller's to change too.
-    load_to_change(&hub, &caller, present, Operation::Edit).await?;
-    if !members(&hub, id).await?.iter().any(|organization| organization.id == organization_id) {
-        return Err(HubError::bad(format!(
-            "Node id={} belongs to an organization that is not part of collaboration id={id}. Please add the \
-             organization to the collaboration first",
-            member.id
-        )));
-    }
-    sqlx::query("UPDATE node SET collaboration_id = ? WHERE id = ?")
-        .bind(id)
-        .bind(member.id)
-        .execute(hub.store.writer())
-        .await
-        .map_err(|error| match is_taken(&error) {
-            true => HubError::bad("The organization already has a node in this collaboration"),
-            false => error.into(),
-        })?;
-    hub.store.forget_authorities();
-    Ok((StatusCode::CREATED, Json(super::node::of_collaboration(&hub, id).await?)))
-}
-
-async fn remove_node(
-    State(hub): State<Arc<HubState>>,
-    caller: Caller,
-    Id(id): Id,
-    Body(member): Body<ById>,
-) -> Result<Json<Value>, HubError> {
-    load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    // A node without a collaboration has no use here: it is deleted, which needs that permission as well.
-    super::node::delete_of(&hub, &caller, member.id, id).await?;
-    Ok(message(format!("node id={} removed from collaboration id={id}", member.id)))
-}
-
-/// Whether a caller may use an endpoint that containers have no use for.
-pub fn refuse_containers(caller: &Caller) -> Result<(), HubError> {
-    match caller.kind {
-        CallerKind::Container(_) => Err(HubError::WrongClient("users and nodes")),
-        _ => Ok(()),
-    }
+    Ok(Json(members::of(&hub, COLLABORATION, id).await?))
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::{Json, Router, extract::State, routing::post};
 use serde_json::Value;
 
-use super::{collaboration::ById, message, task};
+use super::{members::ById, message, task};
 use crate::{
     hub::{
         HubError,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Id, check_optional_name, collaboration::refuse_containers, is_taken, message, token::hash_api_key};
+use super::{Id, check_optional_name, is_taken, message, token::hash_api_key};
 use crate::{
     hub::{
         HubError,
@@ -78,7 +78,7 @@ async fn configs(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<Config
 }
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
-    refuse_containers(&caller)?;
+    caller.refuse_containers()?;
     let mut filters = Filters::default();
     let reach = caller.require(Resource::Node, Operation::View)?;
     match reach {
@@ -129,7 +129,7 @@ pub async fn of_collaboration(hub: &HubState, collaboration_id: i64) -> Result<V
 
 /// The node, if the caller may do this to it.
 async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
-    refuse_containers(caller)?;
+    caller.refuse_containers()?;
     let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
         .bind(id)
         .fetch_optional(hub.store.writer())

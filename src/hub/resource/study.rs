@@ -13,9 +13,9 @@ use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    Id, check_name, check_optional_name,
-    collaboration::{ById, check_optional_organization_ids, check_organization_ids, members_of},
-    is_taken, message,
+    Id, check_name, check_optional_name, is_taken,
+    members::{self, ById, STUDY, check_optional_organization_ids, check_organization_ids},
+    message,
 };
 use crate::{
     hub::{
@@ -69,7 +69,7 @@ const LISTING: Listing =
     Listing { from: "study", columns: "*", sortable: &[("id", "study.id"), ("name", "name")], newest_first: false };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
-    super::collaboration::refuse_containers(&caller)?;
+    caller.refuse_containers()?;
     let mut filters = Filters::default();
     let reach = caller.require(Resource::Study, Operation::View)?;
     let of_organization = "study.id IN (SELECT study_id FROM study_organization WHERE organization_id = ?)";
@@ -84,7 +84,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let with_organizations = query.includes("organizations");
     let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
-    let mut members = if with_organizations { members_of(&hub, "study", &ids).await? } else { BTreeMap::new() };
+    let mut members = if with_organizations { members::of_all(&hub, STUDY, &ids).await? } else { BTreeMap::new() };
     Ok(rows.answer(|row| {
         let organizations = with_organizations.then(|| members.remove(&row.id).unwrap_or_default());
         row.into_wire(organizations)
@@ -114,7 +114,7 @@ async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) ->
 }
 
 async fn with_members(hub: &HubState, row: Row) -> Result<Study, HubError> {
-    let members = members_of(hub, "study", &[row.id]).await?.remove(&row.id).unwrap_or_default();
+    let members = members::of(hub, STUDY, row.id).await?;
     Ok(row.into_wire(Some(members)))
 }
 
@@ -266,10 +266,6 @@ async fn remove(
     Ok(message(format!("Study id={id} successfully deleted")))
 }
 
-async fn members(hub: &HubState, id: i64) -> Result<Vec<Organization>, HubError> {
-    Ok(members_of(hub, "study", &[id]).await?.remove(&id).unwrap_or_default())
-}
-
 async fn add_organization(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
@@ -290,7 +286,7 @@ async fn add_organization(
     if done.rows_affected() == 0 {
         return Err(HubError::bad("Organization is not a member of the collaboration!"));
     }
-    Ok(Json(members(&hub, id).await?))
+    Ok(Json(members::of(&hub, STUDY, id).await?))
 }
 
 async fn remove_organization(
@@ -301,13 +297,6 @@ async fn remove_organization(
 ) -> Result<Json<Vec<Organization>>, HubError> {
     caller.require_user()?;
     load(&hub, &caller, id, Operation::Edit).await?;
-    let done = sqlx::query("DELETE FROM study_organization WHERE study_id = ? AND organization_id = ?")
-        .bind(id)
-        .bind(member.id)
-        .execute(hub.store.writer())
-        .await?;
-    if done.rows_affected() == 0 {
-        return Err(HubError::NotFound(format!("Organization with id={} is not found", member.id)));
-    }
-    Ok(Json(members(&hub, id).await?))
+    members::remove(&hub, STUDY, id, member.id).await?;
+    Ok(Json(members::of(&hub, STUDY, id).await?))
 }

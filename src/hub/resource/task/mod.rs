@@ -1,6 +1,8 @@
 //! Tasks: reading in `read.rs`, creating in `create.rs`, stopping and deleting in `stop.rs`.
 
+mod check;
 mod create;
+mod new_task;
 mod read;
 mod stop;
 

@@ -1,0 +1,83 @@
+//! The body of `POST /task` and what can be checked of it by itself.
+
+use std::collections::HashSet;
+
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    hub::resource::{check_optional_name, check_optional_text},
+    protocol::wire::v4::NewTaskOrganization,
+};
+
+/// A task as a client asks for it.
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NewTask {
+    #[garde(custom(check_optional_name))]
+    #[serde(default)]
+    pub name: Option<String>,
+    #[garde(custom(check_optional_text))]
+    #[serde(default)]
+    pub description: Option<String>,
+    #[garde(length(chars, min = 1, max = 1024), custom(check_image))]
+    pub image: String,
+    #[garde(inner(range(min = 1)))]
+    #[serde(default)]
+    pub collaboration_id: Option<i64>,
+    #[garde(inner(range(min = 1)))]
+    #[serde(default)]
+    pub study_id: Option<i64>,
+    #[garde(inner(range(min = 1)))]
+    #[serde(default)]
+    pub store_id: Option<i64>,
+    /// Where the client believes this server to be; of no use here.
+    #[garde(skip)]
+    #[serde(default, rename = "server_url")]
+    _server_url: Option<String>,
+    #[garde(custom(check_organizations))]
+    pub organizations: Vec<NewTaskOrganization>,
+    #[garde(custom(check_databases))]
+    #[serde(default)]
+    pub databases: Option<Vec<Value>>,
+}
+
+/// An image is handed to a container engine by nodes: no blanks, no control characters, no leading dash.
+fn check_image(image: &str, _: &()) -> garde::Result {
+    let valid = |character: char| character.is_ascii_alphanumeric() || "./:@_-".contains(character);
+    if image.starts_with('-') || !image.chars().all(valid) {
+        return Err(garde::Error::new("Not a valid image name"));
+    }
+    Ok(())
+}
+
+fn check_organizations(organizations: &[NewTaskOrganization], _: &()) -> garde::Result {
+    let ids: HashSet<i64> = organizations.iter().map(|organization| organization.id).collect();
+    match organizations {
+        [] => Err(garde::Error::new("At least one organization is required")),
+        organizations if ids.len() < organizations.len() => {
+            Err(garde::Error::new("Every organization can be given only once"))
+        }
+        _ => Ok(()),
+    }
+}
+
+const DATABASE_KEYS: [&str; 5] = ["label", "arguments", "preprocessing", "query", "sheet_name"];
+
+fn check_databases(databases: &Option<Vec<Value>>, _: &()) -> garde::Result {
+    for database in databases.iter().flatten() {
+        let label = database.get("label").and_then(Value::as_str).unwrap_or_default();
+        if label.trim().is_empty() {
+            return Err(garde::Error::new("Database label is required for each database"));
+        }
+        let unknown = database.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        if let Some(key) = unknown.into_iter().find(|key| !DATABASE_KEYS.contains(key)) {
+            return Err(garde::Error::new(format!(
+                "Database has the unknown key '{key}'. Allowed keys are {}.",
+                DATABASE_KEYS.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}

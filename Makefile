@@ -41,8 +41,8 @@ toolchain: $(toolchain)
 build: $(site)/.built target/release/atoll
 
 $(wasm_bindgen):
-	@echo "[build] wasm-bindgen $(wasm_bindgen_version), once (about three minutes)"
-	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+	@echo "[build] wasm-bindgen $(wasm_bindgen_version), once (about two minutes)"
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
 		$(CARGO) install --quiet wasm-bindgen-cli --version $(wasm_bindgen_version) \
 		--root $(cache)/wasm-bindgen-$(wasm_bindgen_version) --target-dir $(cache)/wasm-bindgen-build
 	@rm -rf $(cache)/wasm-bindgen-build

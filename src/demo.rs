@@ -90,7 +90,10 @@ pub async fn create(hub: &Hub, data: &Path, port: u16) -> anyhow::Result<()> {
             let password = SecretString::from(PASSWORD);
             seed.add_user(NewUser { username, password, first_name, last_name, organization_id, role }).await?;
         }
+        seed.mark_as_demo().await?;
         seed.commit().await?;
+    } else if !hub.is_demo().await? {
+        anyhow::bail!("{} holds a hub that is no demo; name another folder with --data", data.display());
     }
     for (index, member) in MEMBERS.iter().enumerate() {
         let api_key = SecretString::from(uuid::Uuid::new_v4().to_string());

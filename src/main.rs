@@ -159,11 +159,17 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     if let Some(hub) = &hub {
         match options.demo {
             true => demo::create(hub, &options.data, address.port()).await?,
+            false if hub.is_demo().await? => bail!(
+                "{} holds the demo, whose passwords everybody knows; name another folder with --data, or start it with \
+                 --demo",
+                options.data.display()
+            ),
             false => create_root(hub).await?,
         }
     }
     let portal = Portal::new(PortalOptions {
         hub: options.hub.clone().map_or_else(|| local.join("api"), Ok)?,
+        public_hub: options.hub.is_none().then(|| public_url.clone()),
         sessions: options.data.join("sessions.sqlite"),
         site: find_site(options.site),
         https: public_url.scheme() == "https",

@@ -5,10 +5,13 @@ mod support;
 
 use std::{net::SocketAddr, path::Path};
 
-use atoll::portal::{Portal, PortalOptions};
+use atoll::{
+    portal::{Portal, PortalOptions},
+    protocol::domain::TaskSpec,
+};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use serde_json::json;
-use support::{PASSWORD, World};
+use support::{PASSWORD, World, average};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -23,13 +26,18 @@ struct Web {
 
 impl Web {
     async fn new(world: &World, trusted_proxies: &[&str]) -> Web {
+        Web::with(world, trusted_proxies, false).await
+    }
+
+    async fn with(world: &World, trusted_proxies: &[&str], https: bool) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let portal = Portal::new(PortalOptions {
             hub: world.url.parse().unwrap(),
+            public_hub: None,
             sessions: world.data.path().join("sessions.sqlite"),
             site: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"),
-            https: false,
+            https,
             demo_accounts: Vec::new(),
             trusted_proxies: trusted_proxies.iter().map(|network| network.parse().unwrap()).collect(),
             stop: CancellationToken::new(),
@@ -198,4 +206,58 @@ async fn a_browser_that_goes_away_after_pressing_leaves_one_task() {
     let place = press().send().await.unwrap();
     assert_eq!(place.status(), StatusCode::SEE_OTHER);
     assert_eq!(world.client("researcher").await.tasks(&Default::default()).await.unwrap().total, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_given_after_the_hub_is_back_wins_over_one_that_waited() {
+    let mut world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let (_, place, _) = web.post("/tasks/new?step=collaboration", &[("collaboration", "1")]).await;
+    let answer = async |image: &str| {
+        web.post(&place, &[("function", "other"), ("image", image), ("method", "m"), ("kwargs", "")]).await
+    };
+    world.stop().await;
+    answer("the/first").await;
+    world.start_again().await;
+    let (status, _, page) = answer("the/second").await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
+    let (_, page) = web.get(&place).await;
+    assert!(page.contains("the/second") && !page.contains("the/first"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_https_the_cookie_is_bound_to_the_host_and_browsers_stay_with_https() {
+    let world = World::new().await;
+    let web = Web::with(&world, &[], true).await;
+    let answer = web.form("/login", &[("username", "researcher"), ("password", PASSWORD)]).send().await.unwrap();
+    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-atoll="), "{cookie}");
+    for attribute in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(cookie.contains(attribute), "{attribute} in {cookie}");
+    }
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    assert_eq!(answer.headers()[header::STRICT_TRANSPORT_SECURITY], "max-age=31536000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeating_a_task_of_a_study_stays_in_the_study() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let root = world.token("root").await;
+    let study = json!({"name": "two of three", "collaboration_id": 1, "organization_ids": [2, 3]});
+    let (_, study) = world.call(Method::POST, "study", Some(&root), Some(&study)).await;
+    let client = world.client("researcher").await;
+    let spec = average("central_average", &[2], json!({"column_name": "age"}));
+    let task = client.create_task(&TaskSpec { study_id: study["id"].as_i64(), ..spec }).await.unwrap();
+    let (status, place, _) = web.post(&format!("/tasks/{}/repeat", task.id), &[]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let (_, page) = web.get(&place).await;
+    assert!(page.contains("example_collab1, study 1"), "{page}");
+    assert!(page.contains("include data from example_org1, example_org2<"), "{page}");
+    let (status, place, page) = web.post(&place, &[("action", "create")]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
+    let again = place.rsplit('/').next().unwrap().parse().unwrap();
+    assert_eq!(client.task(again).await.unwrap().study_id, study["id"].as_i64());
 }

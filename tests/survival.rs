@@ -109,3 +109,84 @@ fn the_demo_listens_on_loopback_only() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("loopback only"));
 }
+
+#[test]
+fn a_second_start_takes_seconds_and_flags_can_be_variables() {
+    let data = tempfile::TempDir::new().unwrap();
+    drop(Server::start(data.path(), &["--demo"]));
+    let begin = std::time::Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        .arg("serve")
+        .env("ATOLL_LISTEN", "127.0.0.1:0")
+        .env("ATOLL_DATA", data.path())
+        .env("ATOLL_DEMO", "true")
+        .env("ATOLL_SITE", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines.find_map(|line| line.unwrap().strip_prefix("Data of the demo: ").map(str::to_owned));
+    let took = begin.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(told.as_deref(), data.path().to_str());
+    assert!(took.as_secs() < 10, "{took:?}");
+}
+
+#[test]
+fn a_weak_password_of_root_is_refused_and_the_next_start_begins_anew() {
+    let data = tempfile::TempDir::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .env("ATOLL_ROOT_PASSWORD", "weak")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("ATOLL_ROOT_PASSWORD") && told.contains("at least 8 characters"), "{told}");
+    // With a good one it starts, and the account is there.
+    let server = Server::start(data.path(), &[]);
+    let body = json!({"username": "root", "password": "Root-pass-1"});
+    let answer = tokio::runtime::Runtime::new().unwrap().block_on(post(&server.url, "token/user", "", body));
+    assert!(answer.unwrap()["access_token"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_in_front_of_another_hub_has_none_of_its_own() {
+    let (hub_data, portal_data) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
+    let hub = Server::start(hub_data.path(), &["--demo"]);
+    let portal = Server::start(portal_data.path(), &["--hub", &format!("{}/api/", hub.url)]);
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = client
+        .post(format!("{}/login", portal.url))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("username=researcher&password=Atoll-demo-1")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 303);
+    assert_eq!(client.get(format!("{}/api/version", portal.url)).send().await.unwrap().status(), 404);
+    assert!(!portal_data.path().join("hub.sqlite").exists());
+}
+
+#[test]
+fn a_demo_and_a_real_hub_are_never_mistaken_for_one_another() {
+    let refused = |data: &Path, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_atoll"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .args(arguments)
+            .env("ATOLL_ROOT_PASSWORD", "Root-pass-1")
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let (demo, real) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
+    drop(Server::start(demo.path(), &["--demo"]));
+    drop(Server::start(real.path(), &[]));
+    assert!(refused(demo.path(), &[]).contains("whose passwords everybody knows"));
+    assert!(refused(real.path(), &["--demo"]).contains("no demo"));
+}

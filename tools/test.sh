@@ -63,7 +63,7 @@ cargo_deny() {
   local deny=${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny/bin/cargo-deny
   if [ ! -x "$deny" ]; then
     say "cargo-deny, once (some minutes)"
-    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
       "${CARGO:-cargo}" install --quiet --locked cargo-deny --version 0.20.2 --root "${deny%/bin/cargo-deny}" \
       --target-dir "${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny-build" || return 1
     rm -rf "${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny-build"

@@ -1,5 +1,5 @@
 // axe on every page; it needs scripts, and the HTML without them is the same.
-import { accessible, createTask, expect, fillWizard, results, test } from './atoll'
+import { Demo, accessible, createTask, expect, fillWizard, results, signIn, test } from './atoll'
 
 test('axe finds nothing on any page', async ({ page, signIn }) => {
   test.setTimeout(120_000)
@@ -28,6 +28,52 @@ test('axe finds nothing on any page', async ({ page, signIn }) => {
   for (const path of [`/tasks/${id}`, '/tasks', '/collaborations', '/collaborations/1', '/organizations', '/organizations/2', '/nowhere', `/tasks/${id}/delete`]) {
     await page.goto(path)
     await accessible(page)
+  }
+})
+
+test('axe finds nothing in the states that pages can be in', async ({ browser }) => {
+  test.setTimeout(120_000)
+  const demo = await Demo.start('--without-node', 'example_org2')
+  // Dark and narrow, where contrast and layout are others.
+  const context = await browser.newContext({ baseURL: demo.url, colorScheme: 'dark', viewport: { width: 360, height: 740 } })
+  const page = await context.newPage()
+  try {
+    await page.goto('/login')
+    await page.getByLabel('Username').fill('researcher')
+    await page.getByLabel('Password').fill('wrong')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await expect(page.getByText('Username or password are not right')).toBeVisible()
+    await accessible(page)
+    await signIn(page, 'researcher')
+    await accessible(page)
+    await fillWizard(page, { function: 'Sum and count', organizations: ['example_org2'], name: 'Waits' })
+    await accessible(page)
+    const waiting = await createTask(page)
+    await expect(page.getByText('The node of example_org2 is offline.')).toBeVisible()
+    await accessible(page)
+    await page.goto(`/tasks/${waiting}/cancel`)
+    await accessible(page)
+    await fillWizard(page, { function: 'Sum and count', organizations: ['example_org1'], column: 'sex', name: 'Fails' })
+    await createTask(page)
+    await expect(page.locator('.status-line')).toContainText('crashed')
+    await page.getByText('Show log').click()
+    await accessible(page)
+    await page.goto('/tasks/new')
+    await page.getByRole('button', { name: 'Next', exact: true }).click()
+    await page.getByLabel('Other image').check()
+    await page.getByRole('button', { name: 'Next', exact: true }).click()
+    await expect(page.getByText('Enter the name of the image.')).toBeVisible()
+    await accessible(page)
+    await page.getByLabel('Account of Rosa Researcher').click()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await signIn(page, 'viewer')
+    expect((await page.goto('/tasks/new'))?.status()).toBe(403)
+    await accessible(page)
+    await page.goto('/tasks?q=nothing+is+called+so')
+    await accessible(page)
+  } finally {
+    await context.close()
+    await demo.stop()
   }
 })
 

@@ -29,6 +29,15 @@ test('another database gives other numbers', async ({ page, signIn }) => {
   expect(await results(page)).toEqual([['example_org2', '40.25']])
 })
 
+test('the partial function on another database gives other sums', async ({ page, signIn }) => {
+  await signIn('researcher')
+  await fillWizard(page, {
+    function: 'Sum and count', organizations: ['example_org1', 'example_org2'], database: 'my_other_database', name: 'Sums elsewhere',
+  })
+  await createTask(page)
+  expect(await results(page)).toEqual([['example_org1', '171', '4'], ['example_org2', '151', '4']])
+})
+
 test('the organizations that were chosen are those that count', async ({ page, signIn }) => {
   await signIn('researcher')
   await fillWizard(page, {

@@ -34,6 +34,14 @@ impl Hub {
         Ok(users == 0)
     }
 
+    /// Whether this is the hub of a demo, whose passwords everybody knows.
+    pub async fn is_demo(&self) -> Result<bool, HubError> {
+        let marks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM setting WHERE name = 'demo'")
+            .fetch_one(self.state.store.reader())
+            .await?;
+        Ok(marks > 0)
+    }
+
     /// Begins to fill an empty hub: all of it or nothing.
     pub async fn seed(&self) -> Result<Seed<'_>, HubError> {
         Ok(Seed { hub: self, transaction: self.state.store.writer().begin().await? })
@@ -115,6 +123,12 @@ impl Seed<'_> {
         .bind(user.role)
         .execute(&mut *self.transaction)
         .await?;
+        Ok(())
+    }
+
+    /// Marks the hub as that of a demo, for good.
+    pub async fn mark_as_demo(&mut self) -> Result<(), HubError> {
+        sqlx::query("INSERT INTO setting (name, value) VALUES ('demo', x'01')").execute(&mut *self.transaction).await?;
         Ok(())
     }
 

@@ -27,8 +27,11 @@ pub enum RunError {
     Algorithm(#[from] AlgorithmError),
     #[error("the subtask failed at {organization}: {status}")]
     PartialFailed { organization: String, status: Status },
-    #[error("the subtask could not be created or read: {0}")]
+    #[error("the server refused: {0}")]
     Subtask(ClientError),
+    /// Not the run's fault: it stays open and is taken again.
+    #[error("the server is away: {0}")]
+    ServerAway(ClientError),
     #[error("it was stopped")]
     Stopped,
     #[error("internal error: {0}")]
@@ -36,6 +39,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// A call to the server that failed.
+    pub fn of_call(error: ClientError) -> Self {
+        if error.is_temporary() { RunError::ServerAway(error) } else { RunError::Subtask(error) }
+    }
+
     /// The status of a run that ended so.
     pub fn status(&self) -> Status {
         match self {
@@ -44,7 +52,7 @@ impl RunError {
             RunError::Input(_) | RunError::NoSuchDatabase { .. } | RunError::DatabaseType(_) => Status::StartFailed,
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
             RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
-            RunError::Subtask(_) | RunError::Internal(_) => Status::Failed,
+            RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) => Status::Failed,
         }
     }
 }

@@ -43,6 +43,10 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     }
     let (status, result) = match outcome {
         Ok(result) => (Status::Completed, Some(result)),
+        Err(RunError::ServerAway(error)) => {
+            tracing::warn!(run_id = run.id, %error, "a run is given back: it is taken again when the server answers");
+            return;
+        }
         Err(error) => {
             log.line(format!("Failed: {error}"));
             (error.status(), None)
@@ -75,7 +79,7 @@ async fn attempt(
         log: Some(log.text()),
         ..Default::default()
     };
-    shared.hub.report_run(run.id, &patch).await.map_err(|error| RunError::Internal(error.to_string()))?;
+    shared.hub.report_run(run.id, &patch).await.map_err(RunError::of_call)?;
     tell(shared, run, task, Status::Active);
     log.line(format!("Started function \"{}\" of {}", call.function, task.image));
     let result = built_in::run(shared, task, call, log, stopped).await?;
@@ -89,7 +93,7 @@ async fn check_policy(shared: &Shared, task: &v4::Task) -> Result<(), RunError> 
     let organization_name = match organization_id {
         Some(id) if needs_name => {
             let organization = shared.hub.organization(id).await;
-            organization.map_err(|error| RunError::Internal(error.to_string()))?.name
+            organization.map_err(RunError::of_call)?.name
         }
         _ => String::new(),
     };
@@ -107,6 +111,9 @@ async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped:
     for attempt in 0.. {
         match shared.hub.report_run(run_id, patch).await {
             Ok(()) => return,
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(run_id, %error, "the end of a run is not reported yet");
+            }
             Err(ClientError::Rejected { message, .. } | ClientError::NotFound(message)) => {
                 tracing::warn!(run_id, message, "the server does not take the end of a run");
                 return;

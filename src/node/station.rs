@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::{
     sync::{Semaphore, broadcast, mpsc},
     task::{JoinSet, spawn_blocking},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +59,10 @@ pub struct Shared {
     pub processors: Semaphore,
 }
 
+/// A connection that lasted this long counts as one that held.
+const STEADY: Duration = Duration::from_secs(60);
+const ENCRYPTED: &str = "the collaboration is encrypted, which this node does not support yet: it stays off";
+
 /// The runs that are under way, each with what stops it.
 type Running = Arc<Mutex<HashMap<i64, (i64, CancellationToken)>>>;
 
@@ -96,16 +100,19 @@ impl Station {
         });
         let running = Running::default();
         let mut runs = JoinSet::new();
-        for attempt in 0_usize.. {
+        let mut attempt = 0_usize;
+        loop {
+            let begin = Instant::now();
             match self.connected(&shared, &running, &mut runs, &mut from_runs, stop).await {
                 Ok(()) => return Ok(()),
                 Err(reason) => tracing::warn!(node_id, reason, "no connection for events; asking for runs instead"),
             }
+            // After a connection that held, the next try comes soon.
+            attempt = if begin.elapsed() > STEADY { 0 } else { attempt + 1 };
             let seconds = RECONNECT_PAUSES[attempt.min(RECONNECT_PAUSES.len() - 1)];
             sleep(Duration::from_secs(seconds)).await;
             take_open_runs(&shared, &running, &mut runs).await;
         }
-        Ok(())
     }
 
     /// Signs in, trying again while the server is away. A key that is not accepted is tried again too: the node may
@@ -155,11 +162,7 @@ impl Station {
                 tracing::info!(node_id = id, node = node.name, collaboration = collaboration.name, "the node is ready");
                 return Ok((organization_id, collaboration_id, id));
             }
-            tracing::error!(
-                node_id = id,
-                collaboration = collaboration.name,
-                "the collaboration is encrypted, which this node does not support yet: it stays off"
-            );
+            tracing::error!(node_id = id, collaboration = collaboration.name, "{ENCRYPTED}");
             sleep(ENCRYPTED_PAUSE).await;
         }
     }
@@ -176,6 +179,9 @@ impl Station {
         let tokens = shared.hub.tokens();
         if tokens.is_expiring() {
             self.renew(&shared.hub).await?;
+        }
+        if is_encrypted(shared).await.map_err(|error| error.to_string())? {
+            return Err(ENCRYPTED.to_owned());
         }
         let url = shared.hub.transport().base();
         let mut socket = Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
@@ -242,8 +248,15 @@ impl Station {
     }
 }
 
-/// Asks for the runs that are still to end and starts those that are not under way.
+/// Nothing is sent unencrypted in an encrypted collaboration; it can become one at any time.
+async fn is_encrypted(shared: &Shared) -> Result<bool, ClientError> {
+    Ok(shared.hub.collaboration(shared.collaboration_id).await?.encrypted)
+}
+
+/// Asks for the runs that are still to end, starts those that are not under way, and stops those that have ended
+/// there: somebody may have stopped them while nothing could be heard.
 async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut JoinSet<()>) {
+    let under_way: Vec<i64> = running.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
     let open = match shared.hub.open_runs(shared.node_id).await {
         Ok(open) => open,
         Err(error) => {
@@ -251,6 +264,28 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
             return;
         }
     };
+    {
+        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in under_way.iter().filter(|id| !open.iter().any(|run| run.id == **id)) {
+            if let Some((_, token)) = running.get(id) {
+                token.cancel();
+            }
+        }
+    }
+    if open.iter().all(|run| under_way.contains(&run.id)) {
+        return;
+    }
+    match is_encrypted(shared).await {
+        Ok(false) => {}
+        Ok(true) => {
+            tracing::error!("{ENCRYPTED}");
+            return;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "it is not known whether the collaboration is encrypted");
+            return;
+        }
+    }
     for run in open {
         // A server that is asked for one node's runs can answer with those of others.
         if run.organization.as_ref().map(|link| link.id) != Some(shared.organization_id) {

@@ -52,9 +52,7 @@ impl From<ClientError> for PageError {
             ClientError::SignedOut => PageError::SignIn { next: String::new() },
             ClientError::NotAllowed(message) => PageError::Forbidden(message),
             ClientError::NotFound(message) => PageError::NotFound(message),
-            error @ (ClientError::Unreachable(_) | ClientError::Timeout | ClientError::ServerFailed { .. }) => {
-                PageError::HubUnavailable(error.to_string())
-            }
+            error if error.is_temporary() => PageError::HubUnavailable(error.to_string()),
             ClientError::Rejected { status, message, .. } => {
                 tracing::warn!(status, message, "the hub refused a page's question");
                 PageError::Refused(StatusCode::BAD_REQUEST, "The hub does not accept what this page asks of it.")
@@ -94,8 +92,8 @@ pub async fn render_error(
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let status = error.status();
     let (title, text, retry) = match error {
-        PageError::SignIn { .. } => {
-            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
+        PageError::SignIn { next } => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
             return Redirect::to(&format!("/login?{query}")).into_response();
         }
         PageError::Forbidden(message) => ("You may not do this", message, false),

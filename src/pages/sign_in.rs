@@ -1,7 +1,7 @@
 use axum::{
     Extension, Form,
     extract::{Query, State},
-    http::StatusCode,
+    http::{Method, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::prelude::*;
@@ -51,7 +51,7 @@ pub async fn show(
     Query(query): Query<Next>,
 ) -> Result<Response, PageError> {
     let next = safe_path(query.next.as_deref());
-    if let Ok(Some(_)) = state.registry.current(&session).await? {
+    if let Ok(Some(_)) = state.registry.current(&session, &Method::GET).await? {
         return Ok(Redirect::to(&next).into_response());
     }
     let flash = take_flash(&session).await?;

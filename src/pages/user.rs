@@ -29,7 +29,7 @@ impl OptionalFromRequestParts<PageState> for User {
 
     async fn from_request_parts(parts: &mut Parts, state: &PageState) -> Result<Option<Self>, PageError> {
         let session = parts.extensions.get::<Session>().cloned().ok_or(PageError::Internal)?;
-        let signed_in = state.registry.current(&session).await??;
+        let signed_in = state.registry.current(&session, &parts.method).await??;
         Ok(signed_in.map(|signed_in| User { signed_in, session }))
     }
 }

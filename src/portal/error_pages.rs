@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{OptionalFromRequestParts, Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, Uri},
     middleware::Next,
     response::Response,
 };
@@ -17,10 +17,7 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
     let response = next.run(Request::from_parts(parts.clone(), body)).await;
     let error = match response.extensions().get::<PageError>() {
         // A page that could not know where it was asked from.
-        Some(PageError::SignIn { .. }) => {
-            let next = if method == Method::GET { parts.uri.to_string() } else { "/".to_owned() };
-            PageError::SignIn { next }
-        }
+        Some(PageError::SignIn { .. }) => PageError::SignIn { next: place_after_sign_in(&method, &parts.uri) },
         Some(error) => error.clone(),
         None if is_page(&response) => return response,
         None => match response.status() {
@@ -46,6 +43,17 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
     render_error(&state, error, user, &parts.uri, request_id).await
 }
 
+/// Where somebody goes on who had to sign in first: to the page, or to the one with the form that was sent.
+fn place_after_sign_in(method: &Method, uri: &Uri) -> String {
+    let mut segments = uri.path().split('/').skip(1);
+    match (segments.next(), segments.next()) {
+        _ if method == Method::GET => uri.to_string(),
+        (Some("tasks"), Some("new")) => uri.to_string(),
+        (Some("tasks"), Some(id)) => format!("/tasks/{id}"),
+        _ => "/".to_owned(),
+    }
+}
+
 /// Whether the answer has a body of its own already.
 fn is_page(response: &Response) -> bool {
     response
@@ -55,4 +63,21 @@ fn is_page(response: &Response) -> bool {
         .is_some_and(|kind| kind.starts_with("text/html") || kind.starts_with("application/json"))
         || response.status().is_success()
         || response.status().is_redirection()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_signing_in_one_is_at_the_page_or_at_the_one_with_the_form() {
+        for (method, uri, place) in [
+            (Method::GET, "/tasks?page=2", "/tasks?page=2"),
+            (Method::POST, "/tasks/new?draft=1&step=name", "/tasks/new?draft=1&step=name"),
+            (Method::POST, "/tasks/7/repeat", "/tasks/7"),
+            (Method::POST, "/logout", "/"),
+        ] {
+            assert_eq!(place_after_sign_in(&method, &uri.parse().unwrap()), place);
+        }
+    }
 }

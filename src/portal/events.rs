@@ -13,7 +13,10 @@ use axum::{
 use futures::Stream;
 use jiff::Timestamp;
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc},
+    sync::{
+        broadcast::error::{RecvError, TryRecvError},
+        mpsc,
+    },
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -30,8 +33,10 @@ use crate::{
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// When to look again after a final status whose result is not stored yet: servers of the 4.x line tell first.
 const RECHECKS: [Duration; 4] =
-    [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(5)];
+    [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(8)];
 
+/// How often it is asked for those to whom the hub does not tell what happens.
+const UNHEARD_PAUSE: Duration = Duration::from_secs(30);
 /// Log lines are gathered for this long, so that a talkative algorithm does not flood the page.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
@@ -141,9 +146,25 @@ async fn follow(mut stream: Follower) {
                 recheck = Some(recheck.map_or(0, |step| step + 1).min(RECHECKS.len() - 1));
             }
         }
+        // What happened meanwhile may be in what was read, or not: one more look answers all of it.
+        let (mut changed, mut logged) = (false, false);
+        loop {
+            match events.try_recv() {
+                Ok(Event::Log(_)) => logged = true,
+                Ok(event) => changed |= concerns(&event, stream.id, last.as_ref()),
+                Err(TryRecvError::Lagged(_)) => changed = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        if changed {
+            continue;
+        }
+        let pause = recheck.and_then(|step| RECHECKS.get(step)).copied();
+        let pause = pause.or((!stream.signed_in.permissions.hears_collaborations()).then_some(UNHEARD_PAUSE));
+        let pause = if logged { Some(pause.map_or(LOG_PAUSE, |pause| pause.min(LOG_PAUSE))) } else { pause };
         // Waits for something that concerns this task.
         let mut log_due: Option<Instant> = None;
-        let recheck_due = recheck.and_then(|step| RECHECKS.get(step)).map(|pause| Instant::now() + *pause);
+        let recheck_due = pause.map(|pause| Instant::now() + pause);
         loop {
             tokio::select! {
                 () = stream.sender.closed() => return,

@@ -1,7 +1,7 @@
 //! Security headers on every response, assets and errors included.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::Response,
@@ -18,12 +18,15 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// For what is no page: nothing may run. Pages bring a policy of their own.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Adds what is missing and takes out what tells about the server.
-pub async fn secure(request: Request, next: Next) -> Response {
+/// Adds what is missing and takes out what tells about the server. Over HTTPS browsers are told to stay with it.
+pub async fn secure(State(https): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

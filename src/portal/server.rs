@@ -51,6 +51,8 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct PortalOptions {
     /// The API of the hub.
     pub hub: Url,
+    /// The address under which the hub is known outside, if it answers beside this portal.
+    pub public_hub: Option<Url>,
     /// The SQLite file of the sessions.
     pub sessions: PathBuf,
     /// The built site.
@@ -79,6 +81,7 @@ pub enum PortalError {
 pub struct Portal {
     router: Router,
     addresses: Addresses,
+    https: bool,
 }
 
 impl Portal {
@@ -86,9 +89,14 @@ impl Portal {
     pub async fn new(options: PortalOptions) -> Result<Portal, PortalError> {
         // An error says that it was done before in this process.
         let _ = any_spawner::Executor::init_tokio();
+        let transport = Transport::new(&options.hub)?;
+        let transport = match options.public_hub {
+            Some(public) => transport.known_as(public),
+            None => transport,
+        };
         let state = PageState {
             assets: assets::find(&options.site)?,
-            registry: Arc::new(Registry::new(Transport::new(&options.hub)?)),
+            registry: Arc::new(Registry::new(transport)),
             limiter: Arc::new(SignInLimiter::default()),
             demo_accounts: options.demo_accounts.into(),
         };
@@ -129,7 +137,7 @@ impl Portal {
             .merge(static_files::routes(&options.site))
             .merge(pages)
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressible));
-        Ok(Portal { router, addresses })
+        Ok(Portal { router, addresses, https: options.https })
     }
 
     /// The web server of the pages, with others that answer beside them, in the layers for everything that a server
@@ -140,7 +148,7 @@ impl Portal {
                 .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
                 .layer(TraceLayer::new_for_http())
                 .layer(PropagateRequestIdLayer::x_request_id())
-                .layer(from_fn(headers::secure))
+                .layer(from_fn_with_state(self.https, headers::secure))
                 .layer(from_fn_with_state(self.addresses, client_address::note_and_limit))
                 .layer(from_fn(carry_through::to_the_end)),
         )

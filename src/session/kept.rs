@@ -4,6 +4,9 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::protocol::client::ClientError;
 
+/// How long what is old serves before the hub is asked again, after it did not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Something that was asked of the hub and is believed for a while.
 pub struct Kept<T>(Mutex<Option<(Instant, Arc<T>)>>);
 
@@ -31,7 +34,13 @@ impl<T> Kept<T> {
                 *kept = Some((Instant::now(), value.clone()));
                 Ok(value)
             }
-            (Err(error), Some((_, old))) if error.is_temporary() => Ok(old.clone()),
+            (Err(error), Some((_, old))) if error.is_temporary() => {
+                let old = old.clone();
+                // Not asked for again at once: a hub that hangs would hold up every request.
+                let since = Instant::now().checked_sub(lifetime.saturating_sub(PATIENCE)).unwrap_or_else(Instant::now);
+                *kept = Some((since, old.clone()));
+                Ok(old)
+            }
             (Err(error), _) => Err(error),
         }
     }

@@ -16,6 +16,11 @@ impl Permissions {
         matching.map(|rule| rule.scope).max()
     }
 
+    /// Whether the hub tells of everything that happens in the collaborations. Who may not hear it, asks.
+    pub fn hears_collaborations(&self) -> bool {
+        self.widest("event", Operation::Receive) >= Some(Scope::Collaboration)
+    }
+
     /// Whether tasks may be created at all.
     pub fn may_create_tasks(&self) -> bool {
         self.widest("task", Operation::Create).is_some()

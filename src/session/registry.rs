@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use axum::http::Method;
 use jiff::Timestamp;
 use moka::future::Cache;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +106,7 @@ impl Registry {
     }
 
     /// What a session's requests share, with its id, without asking the hub; `None` if nobody is signed in.
-    async fn shared(&self, session: &Session) -> Result<Option<(String, Shared)>, SessionError> {
+    async fn shared(&self, session: &Session, may_store: bool) -> Result<Option<(String, Shared)>, SessionError> {
         let Some(record) = load_sign_in(session).await? else { return Ok(None) };
         let Some(id) = session.id() else { return Ok(None) };
         let id = id.to_string();
@@ -123,15 +124,22 @@ impl Registry {
         let shared = self.shared.get_with(id.clone(), first).await;
         let present = shared.hub.tokens();
         // Storing it also puts off its end, which counts from the last time that it was stored.
-        if !present.is_same(&stored) || now - record.noted > NOTED_SECONDS {
+        if may_store && (!present.is_same(&stored) || now - record.noted > NOTED_SECONDS) {
             save_sign_in(session, &present, Some(record.since)).await?;
         }
         Ok(Some((id, shared)))
     }
 
-    /// Who is signed in. `Ok(None)`: nobody, or no longer.
-    pub async fn current(&self, session: &Session) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
-        let Some((session_id, Shared { hub, identity, names, ended })) = self.shared(session).await? else {
+    /// Who is signed in. `Ok(None)`: nobody, or no longer. A session is stored as a whole at the end of a request, so
+    /// one that only reads may store renewed tokens and that it was used, and one that changes something leaves it,
+    /// lest of two at once the later one brings back what it had read.
+    pub async fn current(
+        &self,
+        session: &Session,
+        method: &Method,
+    ) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
+        let Some((session_id, Shared { hub, identity, names, ended })) = self.shared(session, method.is_safe()).await?
+        else {
             return Ok(Ok(None));
         };
         let ask = async {

@@ -1,10 +1,12 @@
 //! Tasks and runs.
 
-use atoll::protocol::status::Status;
+use std::time::Duration;
+
+use atoll::protocol::{event::Event, socket::Socket, status::Status};
 use serde_json::{Value, json};
 
 use crate::{
-    PATCH, POST,
+    DELETE, PATCH, POST,
     support::{AVERAGE, World, average},
     task_body,
 };
@@ -74,4 +76,42 @@ async fn the_store_describes_the_built_in_functions() {
     assert_eq!(algorithms[0].image, AVERAGE);
     let names: Vec<&str> = algorithms[0].functions.iter().map(|function| function.name.as_str()).collect();
     assert_eq!(names, ["central_average", "partial_average"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_anybody_can_read_is_refused_once_a_collaboration_is_encrypted() {
+    let world = World::new().await;
+    let client = world.client("researcher").await;
+    let task = client.create_task(&average("partial_average", &[2], json!({}))).await.unwrap();
+    let run = client.runs(task.id).await.unwrap()[0].id;
+    let (root, node) = (world.token("root").await, world.node_token("example_org1").await);
+    world.call(PATCH, "collaboration/1", Some(&root), Some(&json!({"encrypted": true}))).await;
+    let report = json!({"status": "completed", "finished_at": "2026-11-22T17:00:03", "result": "eyJzdW0iOiAxfQ=="});
+    let (status, answer) = world.call(PATCH, &format!("run/{run}"), Some(&node), Some(&report)).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(client.results(task.id).await.unwrap()[0].value.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_user_with_their_tasks_stops_what_runs_of_them() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let node = world.node_token("example_org1").await;
+    let mut socket = Socket::connect(&world.url.parse().unwrap(), &node.into()).await.unwrap();
+    world.wait_for(2, true).await;
+    let client = world.client("researcher").await;
+    let task = client.create_task(&average("partial_average", &[2], json!({}))).await.unwrap();
+    let path = format!("user/{}?delete_dependents=true", task.init_user_id.unwrap());
+    let (status, answer) = world.call(DELETE, &path, Some(&root), None).await;
+    assert_eq!(status, 200, "{answer}");
+    let killed = async {
+        loop {
+            let (name, payload) = socket.next().await.unwrap();
+            if let Some(Event::Kill(kill)) = Event::from_v4(&name, payload) {
+                return kill.kill_list.unwrap();
+            }
+        }
+    };
+    let killed = tokio::time::timeout(Duration::from_secs(20), killed).await.unwrap();
+    assert_eq!(killed[0].task_id, task.id);
 }

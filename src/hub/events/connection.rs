@@ -96,7 +96,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
             let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, &());
             tokio::time::sleep(REFUSED_LIFETIME).await;
-            let _ = socket.disconnect();
+            end(socket);
             return;
         }
     };
@@ -104,7 +104,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         Ok(rooms) => socket.join(rooms),
         Err(error) => {
             tracing::error!(%error, "a connection got no rooms");
-            let _ = socket.disconnect();
+            end(socket);
             return;
         }
     }
@@ -113,6 +113,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         let present = Present::new(id, &caller);
         if let Err(error) = node::came(hub, &present).await {
             tracing::error!(%error, node_id = id, "a node could not be set online");
+            end(socket);
             return;
         }
         socket.extensions.insert(present.clone());
@@ -129,6 +130,18 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
     if *changes.borrow() != seen {
         review(&socket, hub).await;
     }
+}
+
+/// Ends a connection. One whose client reads slowly has to be told several times: its queue may be full.
+fn end(socket: SocketRef) {
+    if socket.clone().disconnect().is_ok() {
+        return;
+    }
+    tokio::spawn(async move {
+        while socket.connected() && socket.clone().disconnect().is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
 }
 
 async fn caller_of(hub: &HubState, headers: &HeaderMap) -> Result<Caller, HubError> {
@@ -190,7 +203,9 @@ async fn review(socket: &SocketRef, hub: &HubState) {
         }
         Err(error) => {
             tracing::info!(%error, "a connection is ended: its owner is not known any more");
-            let _ = socket.clone().disconnect();
+            socket.leave_all();
+            socket.extensions.remove::<Peer>();
+            end(socket.clone());
         }
     }
 }

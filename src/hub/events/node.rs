@@ -35,10 +35,15 @@ impl Present {
 
 /// Notes a connection of a node; the first one sets it online.
 pub async fn came(hub: &HubState, node: &Present) -> Result<(), HubError> {
-    if hub.events.connected(node.id) {
-        set_online(hub, node, true).await?;
+    if !hub.events.connected(node.id) {
+        return Ok(());
     }
-    Ok(())
+    let outcome = set_online(hub, node, true).await;
+    if outcome.is_err() {
+        // It does not count, or no later connection would be the first.
+        hub.events.disconnected(node.id);
+    }
+    outcome
 }
 
 /// Notes that a connection of a node ended; the last one sets it offline.

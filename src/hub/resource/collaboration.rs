@@ -14,7 +14,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{
     Id, check_name, check_optional_name, is_taken,
     members::{self, ById, COLLABORATION, check_optional_organization_ids, check_organization_ids},
-    message, node_of_collaboration,
+    message, node_of_collaboration, task,
 };
 use crate::{
     hub::{
@@ -273,8 +273,11 @@ async fn remove(
              separately or set delete_dependents=True"
         )));
     }
+    let stopped = task::delete_where(&mut transaction, "collaboration_id = ?", id).await?;
     sqlx::query("DELETE FROM collaboration WHERE id = ?").bind(id).execute(&mut *transaction).await?;
     transaction.commit().await?;
+    // While they still hear the collaboration.
+    stopped.tell(&hub).await;
     hub.store.forget_authorities();
     Ok(message(format!("Collaboration id={id} successfully deleted")))
 }

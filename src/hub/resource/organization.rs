@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use super::{Id, check_name, check_optional_name, is_taken, message};
+use super::{Id, check_name, check_optional_name, is_taken, message, task};
 use crate::{
     hub::{
         HubError,
@@ -260,9 +260,9 @@ async fn remove(
              Please specify 'delete_dependents=true' to delete them."
         )));
     }
+    let tasks = task::delete_where(&mut transaction, "init_organization_id = ?", id).await?;
+    let runs = task::delete_runs_of(&mut transaction, id).await?;
     for statement in [
-        "DELETE FROM run WHERE organization_id = ?",
-        "DELETE FROM task WHERE init_organization_id = ?",
         "DELETE FROM node WHERE organization_id = ?",
         "DELETE FROM user WHERE organization_id = ?",
         "DELETE FROM role WHERE organization_id = ?",
@@ -274,5 +274,7 @@ async fn remove(
     }
     transaction.commit().await?;
     hub.store.forget_authorities();
+    tasks.tell(&hub).await;
+    runs.tell(&hub).await;
     Ok(message(format!("Organization id={id} was removed from the database")))
 }

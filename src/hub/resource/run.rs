@@ -250,6 +250,16 @@ async fn report(
     if organization_id != caller.authority.organization_id || !caller.is_in_collaboration(collaboration_id) {
         return Err(HubError::Unauthenticated("This is not your algorithm run to PATCH!"));
     }
+    let encrypted: bool = sqlx::query_scalar("SELECT encrypted FROM collaboration WHERE id = ?")
+        .bind(collaboration_id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if encrypted && report.result.as_deref().is_some_and(task::is_readable) {
+        return Err(HubError::field(
+            "result",
+            "The collaboration requires encryption, but the result is not encrypted.",
+        ));
+    }
     if finished.is_some() {
         return Err(HubError::bad("Cannot update an already finished algorithm run!"));
     }

@@ -15,7 +15,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{
     Id, check_name, check_optional_name, is_taken,
     members::{self, ById, STUDY, check_optional_organization_ids, check_organization_ids},
-    message,
+    message, task,
 };
 use crate::{
     hub::{
@@ -260,9 +260,10 @@ async fn remove(
             "Study id={id} has {tasks} tasks. Please delete them separately or set delete_dependents=True"
         )));
     }
-    sqlx::query("DELETE FROM task WHERE study_id = ?").bind(id).execute(&mut *transaction).await?;
+    let stopped = task::delete_where(&mut transaction, "study_id = ?", id).await?;
     sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *transaction).await?;
     transaction.commit().await?;
+    stopped.tell(&hub).await;
     Ok(message(format!("Study id={id} successfully deleted")))
 }
 

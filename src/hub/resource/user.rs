@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, hash_password, is_taken, message, password::check_new_password, role};
+use super::{Id, hash_password, is_taken, message, password::check_new_password, role, task};
 use crate::{
     hub::{
         HubError,
@@ -394,9 +394,10 @@ async fn remove(
              true to delete them automatically together with this user."
         )));
     }
-    sqlx::query("DELETE FROM task WHERE init_user_id = ?").bind(id).execute(&mut *transaction).await?;
+    let stopped = task::delete_where(&mut transaction, "init_user_id = ?", id).await?;
     sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *transaction).await?;
     transaction.commit().await?;
     hub.store.forget_authorities();
+    stopped.tell(&hub).await;
     Ok(message(format!("user id={id} is removed from the database")))
 }

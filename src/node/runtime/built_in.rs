@@ -86,12 +86,12 @@ async fn central(
     let partial_arguments = (function.partial_arguments)(arguments)?;
     // Before the subtask exists, so that none of its events is missed.
     let mut events = shared.events.subscribe();
-    let token = shared.hub.container_token(task.id, &task.image).await.map_err(RunError::Subtask)?;
+    let token = shared.hub.container_token(task.id, &task.image).await.map_err(RunError::of_call)?;
     let hub = HubClient::with_token(shared.hub.transport().clone(), token);
     let names: Vec<(i64, String)> = hub
         .organizations_of(shared.collaboration_id)
         .await
-        .map_err(RunError::Subtask)?
+        .map_err(RunError::of_call)?
         .into_iter()
         .map(|organization| (organization.id, organization.name))
         .collect();
@@ -99,7 +99,7 @@ async fn central(
         names.iter().find(|(known, _)| *known == id).map_or(format!("organization {id}"), |(_, name)| name.clone())
     };
     // A node that was restarted meanwhile goes on waiting for the subtask that it created before.
-    let earlier = hub.subtasks(task.id).await.map_err(RunError::Subtask)?;
+    let earlier = hub.subtasks(task.id).await.map_err(RunError::of_call)?;
     let own = earlier
         .into_iter()
         .find(|subtask| subtask.init_organization_id == Some(shared.organization_id) && !subtask.status.is_failure());
@@ -126,13 +126,13 @@ async fn central(
                     kwargs: partial_arguments,
                 },
             };
-            let subtask = hub.create_task(&spec).await.map_err(RunError::Subtask)?;
+            let subtask = hub.create_task(&spec).await.map_err(RunError::of_call)?;
             log.line(format!("Created subtask {} at {}", subtask.id, list.join(", ")));
             subtask
         }
     };
     wait_for(&hub, subtask.id, &mut events, stopped).await?;
-    let runs = hub.runs(subtask.id).await.map_err(RunError::Subtask)?;
+    let runs = hub.runs(subtask.id).await.map_err(RunError::of_call)?;
     // The run that failed by itself says more than those that were given up because of it.
     let failed = runs.iter().filter(|run| run.status.is_failure());
     if let Some(run) = failed.min_by_key(|run| run.status == Status::Failed) {
@@ -142,7 +142,7 @@ async fn central(
         });
     }
     let mut values = Vec::new();
-    for result in hub.results(subtask.id).await.map_err(RunError::Subtask)? {
+    for result in hub.results(subtask.id).await.map_err(RunError::of_call)? {
         values.push(result.value.ok_or_else(|| RunError::Internal("a partial result is missing".to_owned()))??);
     }
     log.line(format!("Aggregating {} partial results", values.len()));
@@ -171,20 +171,20 @@ async fn organizations_of(
             }
         }
     }
-    let runs = hub.runs(task.id).await.map_err(RunError::Subtask)?;
+    let runs = hub.runs(task.id).await.map_err(RunError::of_call)?;
     let of_task: Vec<i64> = runs.iter().filter_map(|run| run.organization_id).collect();
     if of_task.len() > 1 {
         return Ok(of_task);
     }
     let all: Vec<i64> = match &task.study {
         Some(study) => {
-            let of_study = hub.organizations_of_study(study.id).await.map_err(RunError::Subtask)?;
+            let of_study = hub.organizations_of_study(study.id).await.map_err(RunError::of_call)?;
             of_study.into_iter().map(|organization| organization.id).collect()
         }
         None => all.iter().map(|(id, _)| *id).collect(),
     };
     // Organizations without a node cannot take part.
-    let nodes = shared.hub.nodes_of(shared.collaboration_id).await.map_err(RunError::Subtask)?;
+    let nodes = shared.hub.nodes_of(shared.collaboration_id).await.map_err(RunError::of_call)?;
     let with_node: Vec<i64> = nodes.iter().filter_map(|node| node.organization_id).collect();
     // A node may see only itself; then these organizations are what is known.
     Ok(if with_node.len() > 1 { all.into_iter().filter(|id| with_node.contains(id)).collect() } else { all })

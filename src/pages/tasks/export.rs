@@ -83,12 +83,17 @@ pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageEr
 
 /// `GET /tasks/{id}/results.csv`: read once for the columns, and once for the rows.
 pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
-    let runs = Runs::load(&user, &id).await?;
+    let mut runs = Runs::load(&user, &id).await?;
     let mut columns = IndexSet::new();
-    let mut seen = Box::pin(runs.results());
-    while let Some(result) = seen.try_next().await? {
-        results::add_columns(&mut columns, &result);
+    let mut seen = Vec::new();
+    for (run_id, organization) in runs.named.iter() {
+        if let Some(value) = runs.hub.result(*run_id).await?.value {
+            results::add_columns(&mut columns, &NamedResult { organization: organization.clone(), value });
+            seen.push((*run_id, organization.clone()));
+        }
     }
+    // A result that comes between the two readings has columns that nobody knows.
+    runs.named = seen.into();
     let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str)).map(neutralise);
     let header = record(header.collect());
     let rows = runs.results().map_err(io::Error::other).map(move |result| record(row(&columns, &result?)));
@@ -97,7 +102,10 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
 }
 
 fn row(columns: &IndexSet<String>, result: &NamedResult) -> Vec<String> {
-    let cells = columns.iter().map(|column| results::value_in(result, column).map_or(String::new(), csv_cell));
+    let cells = columns.iter().map(|column| match (&result.value, results::value_in(result, column)) {
+        (Err(error), _) if column == results::WHOLE => format!("cannot be read: {error}"),
+        (_, value) => value.map_or(String::new(), csv_cell),
+    });
     std::iter::once(neutralise(&result.organization)).chain(cells).collect()
 }
 

@@ -7,7 +7,7 @@ use super::state::{Cell, ResultRow, Results};
 use crate::protocol::{domain::RunResult, payload::PayloadError};
 
 /// The column for a result that is no object.
-const WHOLE: &str = "Result";
+pub const WHOLE: &str = "Result";
 /// The longest text of a cell and of the raw JSON that a page shows, in bytes; downloads are whole.
 const CELL_LIMIT: usize = 2_000;
 const RAW_LIMIT: usize = 200_000;

@@ -35,7 +35,14 @@ pub enum ClientError {
 impl ClientError {
     /// Whether the same call may work later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, ClientError::Unreachable(_) | ClientError::Timeout | ClientError::ServerFailed { .. })
+        matches!(
+            self,
+            ClientError::Unreachable(_)
+                | ClientError::Timeout
+                | ClientError::ServerFailed { .. }
+                // Request timeout, too many requests
+                | ClientError::Rejected { status: 408 | 429, .. }
+        )
     }
 }
 

@@ -119,6 +119,7 @@ impl HubClient {
             self.transport.send(Method::POST, "token/refresh", &[], None::<&()>, Some(&present.refresh), &[]).await;
         let renewed: v4::Tokens = match answer {
             Ok(answer) => parse(&answer)?,
+            Err(error) if error.is_temporary() => return Err(error),
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => {
                 return Err(ClientError::SignedOut);
             }

@@ -21,6 +21,8 @@ pub struct Transport {
     base: Url,
     /// The largest answer that is read, in bytes.
     answer_limit: usize,
+    /// An address under which others know the server at `base`.
+    public: Option<Url>,
 }
 
 /// An answer: its status, its `total-count` header and its body.
@@ -41,7 +43,7 @@ impl Transport {
         let mut base = base.clone();
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Ok(Transport { http, base, answer_limit: ANSWER_LIMIT })
+        Ok(Transport { http, base, answer_limit: ANSWER_LIMIT, public: None })
     }
 
     /// The address of the API, without a slash at the end.
@@ -49,9 +51,21 @@ impl Transport {
         &self.base
     }
 
+    /// The same server is known to others under this address. What is to be asked there is asked here: behind a proxy
+    /// a server often cannot reach itself by the name that browsers use.
+    pub fn known_as(self, public: Url) -> Transport {
+        Transport { public: Some(public), ..self }
+    }
+
     /// The same connections, to another API.
     pub fn at(&self, base: &Url) -> Transport {
         let mut base = base.clone();
+        if self.public.as_ref().is_some_and(|public| public.origin() == base.origin()) {
+            // Scheme, host and port of the server itself; that they fit together is known.
+            let mut here = self.base.clone();
+            here.set_path(base.path());
+            base = here;
+        }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
         Transport { base, ..self.clone() }

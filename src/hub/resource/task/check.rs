@@ -111,10 +111,7 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
         .await?;
     for (index, organization) in new.organizations.iter().enumerate() {
         let field = format!("organizations[{index}].input");
-        let readable = STANDARD
-            .decode(organization.input.trim())
-            .ok()
-            .is_some_and(|bytes| !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok());
+        let readable = is_readable(&organization.input);
         if encrypted && readable {
             return Err(HubError::field(
                 field,
@@ -131,4 +128,10 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether a payload is base64 of a text, so that anybody can read it. Encrypted ones are not: they hold `$`.
+pub fn is_readable(payload: &str) -> bool {
+    let bytes = STANDARD.decode(payload.trim());
+    bytes.is_ok_and(|bytes| !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok())
 }

@@ -49,6 +49,9 @@ pub async fn create(
     check_places(&hub, &caller, &origin, &new).await?;
     check_inputs(&hub, &origin, &new).await?;
     let mut transaction = hub.store.writer().begin().await?;
+    if let Some((parent_id, _)) = origin.parent {
+        check_parent(&mut transaction, parent_id, origin.init_organization_id).await?;
+    }
     let id = insert(&mut transaction, &origin, &new).await?;
     let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?"))
         .bind(id)
@@ -58,6 +61,20 @@ pub async fn create(
     let event = event::NewTask { id, parent_id: row.parent_id };
     hub.events.to_collaboration(row.collaboration_id, "new_task", &event).await;
     Ok((StatusCode::CREATED, Json(row.into())))
+}
+
+const INVALID: HubError = HubError::Unauthenticated("Container-token is not valid");
+
+/// Once more, where nothing can come between: a task that was stopped or deleted meanwhile gets no subtask.
+async fn check_parent(connection: &mut SqliteConnection, id: i64, organization_id: i64) -> Result<(), HubError> {
+    let open: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM run WHERE task_id = ? AND organization_id = ? AND finished_at IS NULL",
+    )
+    .bind(id)
+    .bind(organization_id)
+    .fetch_one(connection)
+    .await?;
+    if open > 0 { Ok(()) } else { Err(INVALID) }
 }
 
 async fn of_user(hub: &HubState, caller: &Caller, user_id: i64, new: &NewTask) -> Result<Origin, HubError> {
@@ -113,7 +130,6 @@ async fn of_user(hub: &HubState, caller: &Caller, user_id: i64, new: &NewTask) -
 }
 
 async fn of_container(hub: &HubState, subject: &ContainerSubject, new: &NewTask) -> Result<Origin, HubError> {
-    const INVALID: HubError = HubError::Unauthenticated("Container-token is not valid");
     let parent = load(hub, subject.task_id).await?;
     let elsewhere = new.collaboration_id.is_some_and(|id| id != subject.collaboration_id);
     // The whole image, where the original compares only the end of the name.

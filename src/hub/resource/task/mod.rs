@@ -1,4 +1,5 @@
-//! Tasks: reading in `read.rs`, creating in `create.rs`, stopping and deleting in `stop.rs`.
+//! Tasks: reading in `read.rs`, creating in `create.rs` (the body in `new_task.rs`, what is checked in `check.rs`),
+//! stopping and deleting in `stop.rs`.
 
 mod check;
 mod create;
@@ -26,7 +27,8 @@ use crate::{
     },
 };
 
-pub use stop::{kill, runs_of_node};
+pub use check::is_readable;
+pub use stop::{delete_runs_of, delete_where, kill, runs_of_node};
 
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()

@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
@@ -28,13 +31,9 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
         return Err(HubError::NotAllowed);
     }
     let mut transaction = hub.store.writer().begin().await?;
-    let killed = kill_runs(&mut transaction, id).await?;
-    // Subtasks, runs and database labels go with it by their foreign keys.
-    sqlx::query("DELETE FROM task WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+    let stopped = delete_where(&mut transaction, "id = ?", id).await?;
     transaction.commit().await?;
-    tell_killed(&hub, killed, task.collaboration_id).await;
-    // Whoever looks at lists learns that something has changed.
-    hub.events.to_collaboration(task.collaboration_id, "status_update", &json!({"run_id": 0})).await;
+    stopped.tell(&hub).await;
     Ok(message(format!("task id={id} and its algorithm run data have been successfully deleted")))
 }
 
@@ -43,8 +42,64 @@ pub async fn kill(hub: &HubState, task_id: i64, collaboration_id: i64) -> Result
     let mut transaction = hub.store.writer().begin().await?;
     let killed = kill_runs(&mut transaction, task_id).await?;
     transaction.commit().await?;
-    tell_killed(hub, killed, collaboration_id).await;
+    Stopped(BTreeMap::from([(collaboration_id, killed)])).tell(hub).await;
     Ok(())
+}
+
+/// Runs that were stopped, by collaboration. To be told after the change is stored, so that who hears of it finds it.
+#[derive(Default)]
+pub struct Stopped(BTreeMap<i64, Vec<KillItem>>);
+
+impl Stopped {
+    /// Tells nodes and pages.
+    pub async fn tell(self, hub: &HubState) {
+        for (collaboration_id, kill_list) in self.0 {
+            if !kill_list.is_empty() {
+                let event = Kill { kill_list: Some(kill_list), node_id: None, collaboration_id };
+                hub.events.to_collaboration(collaboration_id, "kill_containers", &event).await;
+            }
+            // Whoever looks at a list or at a task learns that something has changed.
+            hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": 0})).await;
+        }
+    }
+}
+
+/// Deletes the tasks for which a condition with one `?` holds, with their subtasks, runs and database labels; stops
+/// what still runs.
+pub async fn delete_where(connection: &mut SqliteConnection, condition: &str, id: i64) -> Result<Stopped, HubError> {
+    let tasks: Vec<(i64, i64)> = sqlx::query_as(&format!("SELECT id, collaboration_id FROM task WHERE {condition}"))
+        .bind(id)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut stopped = Stopped::default();
+    for (task_id, collaboration_id) in tasks {
+        let killed = kill_runs(&mut *connection, task_id).await?;
+        stopped.0.entry(collaboration_id).or_default().extend(killed);
+    }
+    // Subtasks, runs and database labels go with them by their foreign keys.
+    sqlx::query(&format!("DELETE FROM task WHERE {condition}")).bind(id).execute(&mut *connection).await?;
+    Ok(stopped)
+}
+
+/// Deletes the runs of an organization in tasks of others; stops what still runs. The tasks go on without them.
+pub async fn delete_runs_of(connection: &mut SqliteConnection, organization_id: i64) -> Result<Stopped, HubError> {
+    let runs: Vec<(i64, i64, i64, bool)> = sqlx::query_as(
+        "SELECT run.id, task_id, collaboration_id, run.finished_at IS NULL FROM run JOIN task ON task.id = task_id
+         WHERE run.organization_id = ?",
+    )
+    .bind(organization_id)
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM run WHERE organization_id = ?").bind(organization_id).execute(&mut *connection).await?;
+    let mut stopped = Stopped::default();
+    for (run_id, task_id, collaboration_id, open) in runs {
+        let of_collaboration = stopped.0.entry(collaboration_id).or_default();
+        if open {
+            of_collaboration.push(KillItem { task_id, run_id, organization_id });
+        }
+        update_status(&mut *connection, task_id).await?;
+    }
+    Ok(stopped)
 }
 
 async fn kill_runs(connection: &mut SqliteConnection, task_id: i64) -> Result<Vec<KillItem>, HubError> {
@@ -65,14 +120,6 @@ async fn kill_runs(connection: &mut SqliteConnection, task_id: i64) -> Result<Ve
     }
     let items = killed.into_iter();
     Ok(items.map(|(task_id, run_id, organization_id)| KillItem { task_id, run_id, organization_id }).collect())
-}
-
-/// After the change is stored: who hears of it finds it.
-async fn tell_killed(hub: &HubState, kill_list: Vec<KillItem>, collaboration_id: i64) {
-    if !kill_list.is_empty() {
-        let event = Kill { kill_list: Some(kill_list), node_id: None, collaboration_id };
-        hub.events.to_collaboration(collaboration_id, "kill_containers", &event).await;
-    }
 }
 
 /// Asks one node to stop everything that it runs; the node reports what became of it.

@@ -20,6 +20,8 @@ pub struct WizardData {
     /// Of the chosen collaboration.
     pub nodes: Vec<Node>,
     pub stores: Vec<Store>,
+    /// The organizations of the draft's study, if it has one.
+    pub study: Option<Vec<i64>>,
 }
 
 /// A store that is linked to the chosen collaboration.
@@ -64,7 +66,7 @@ impl WizardData {
     pub async fn load(hub: &HubClient, draft: &Draft) -> Result<WizardData, PageError> {
         let Some(collaboration_id) = draft.collaboration_id else {
             let collaborations = hub.collaborations().await?;
-            return Ok(WizardData { collaborations, nodes: Vec::new(), stores: Vec::new() });
+            return Ok(WizardData { collaborations, nodes: Vec::new(), stores: Vec::new(), study: None });
         };
         let stores = async {
             let clients = hub.stores_of(collaboration_id).await?;
@@ -77,9 +79,14 @@ impl WizardData {
                 .await,
             )
         };
-        let (collaborations, nodes, stores) =
-            futures::try_join!(hub.collaborations(), hub.nodes_of(collaboration_id), stores)?;
-        Ok(WizardData { collaborations, nodes, stores })
+        let study = async {
+            let Some(id) = draft.study_id else { return Ok(None) };
+            let organizations = hub.organizations_of_study(id).await?;
+            Ok(Some(organizations.into_iter().map(|organization| organization.id).collect()))
+        };
+        let (collaborations, nodes, stores, study) =
+            futures::try_join!(hub.collaborations(), hub.nodes_of(collaboration_id), stores, study)?;
+        Ok(WizardData { collaborations, nodes, stores, study })
     }
 
     /// The chosen collaboration.
@@ -87,11 +94,12 @@ impl WizardData {
         self.collaborations.iter().find(|collaboration| Some(collaboration.id) == draft.collaboration_id)
     }
 
-    /// Organizations of the chosen collaboration with their nodes.
+    /// Organizations of the chosen collaboration (and study) with their nodes.
     pub fn organizations(&self, draft: &Draft) -> Vec<(&Organization, Option<&Node>)> {
         let organizations = self.collaboration(draft).map_or(&[][..], |collaboration| &collaboration.organizations);
         organizations
             .iter()
+            .filter(|organization| self.study.as_ref().is_none_or(|study| study.contains(&organization.id)))
             .map(|organization| {
                 (organization, self.nodes.iter().find(|node| node.organization_id == Some(organization.id)))
             })
@@ -280,6 +288,7 @@ mod tests {
                 node(4, &[]),
             ],
             stores: Vec::new(),
+            study: None,
         }
     }
 

@@ -118,13 +118,15 @@ pub async fn submit(
     let mut draft = known.unwrap_or_else(Draft::new);
     let mut data = match WizardData::load(&user.signed_in.hub, &draft).await {
         // What was typed waits in the draft; the page to which this leads says that the hub is away.
-        Err(PageError::HubUnavailable(_)) if !form.is_too_large() => {
+        Err(PageError::HubUnavailable(_)) if !form.is_too_large() && form.action() != "update" => {
             draft.unsent = Some(Unsent { step: step.key().to_owned(), fields: form.0 });
             save_draft(&user.session, &draft).await?;
             return Ok(Redirect::to(&address(&draft.id, step)).into_response());
         }
         data => data?,
     };
+    // What is sent now is newer.
+    draft.unsent = None;
     if form.is_too_large() {
         let errors = Errors::from([(step.key().to_owned(), "One of the answers is too long.".to_owned())]);
         let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);

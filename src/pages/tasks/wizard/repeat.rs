@@ -30,6 +30,14 @@ pub async fn draft_of(hub: &HubClient, view: &TaskView) -> Result<Draft, PageErr
     draft.organizations = organizations.clone();
     // A central function at several organizations cannot be asked for in the wizard's own words.
     let known = find(&data.stores, &task.image, &call).filter(|(_, central)| !central || organizations.len() == 1);
+    // Nor can arguments that the description does not know.
+    let known = known.filter(|(choice, _)| {
+        let described = data.function(&Draft { function: Some(choice.clone()), ..draft.clone() });
+        described.is_some_and(|function| {
+            let names: Vec<&String> = function.arguments.iter().map(|argument| &argument.name).collect();
+            call.args.len() <= names.len() && call.kwargs.keys().all(|name| names.contains(&name))
+        })
+    });
     let Some((choice, central)) = known else {
         draft.function = Some(FunctionChoice::Other);
         draft.other.image = task.image.clone();

@@ -1,6 +1,7 @@
 //! The command line: `atoll serve` and `atoll node`. Nothing but wiring.
 
 use std::{
+    io::Write,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -241,7 +242,8 @@ async fn create_root(hub: &Hub) -> anyhow::Result<()> {
     seed.add_user(root).await.context("the password in ATOLL_ROOT_PASSWORD")?;
     // Before it is kept: a start that ends between must not leave an account whose password nobody knows.
     if given.is_none() {
-        println!("First start: the account \"root\" has the password {password}\nIt is not shown again.");
+        let text = format!("First start: the account \"root\" has the password {password}\nIt is not shown again.\n");
+        std::io::stdout().write_all(text.as_bytes()).context("showing the password of root")?;
     }
     Ok(seed.commit().await?)
 }
@@ -256,12 +258,14 @@ fn find_site(given: Option<PathBuf>) -> PathBuf {
 }
 
 fn print_welcome(url: &Url, is_demo: bool, data: &Path) {
-    println!("Atoll is at {url}");
+    let mut text = format!("Atoll is at {url}\n");
     if is_demo {
-        println!("Demo accounts, all with the same password:");
+        text.push_str("Demo accounts, all with the same password:\n");
         for account in demo::accounts() {
-            println!("  {:<12} {}   {}", account.username, account.password, account.description);
+            text.push_str(&format!("  {:<12} {}   {}\n", account.username, account.password, account.description));
         }
-        println!("Data of the demo: {}", data.display());
+        text.push_str(&format!("Data of the demo: {}\n", data.display()));
     }
+    // Whoever does not listen does not need it; `println!` would panic.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,6 +1,14 @@
 // Every page: what it shows, errors, deep links, headers.
 import { createTask, expect, fillWizard, password, results, signIn, test } from './atoll'
 
+test('the title of the window is plain words', async ({ page, signIn }) => {
+  await page.goto('/login')
+  expect(await page.title()).toBe('Sign in · Atoll')
+  await signIn('viewer')
+  await page.goto('/tasks?q=%3Cb%3E')
+  expect(await page.title()).toBe('Tasks · Atoll')
+})
+
 test('a deep link survives signing in', async ({ page }) => {
   await page.goto('/collaborations/1')
   await expect(page).toHaveURL(/\/login\?next=%2Fcollaborations%2F1$/)

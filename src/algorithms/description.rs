@@ -13,7 +13,10 @@ fn average() -> StoreAlgorithm {
         id,
         name: COLUMN_ARGUMENT.to_owned(),
         display_name: Some("Column".to_owned()),
-        description: Some("The numeric column to average. Missing values are not counted.".to_owned()),
+        description: Some(
+            "The numeric column to average. Missing values are not counted; a column of text makes the function fail."
+                .to_owned(),
+        ),
         kind: "column".to_owned(),
         has_default_value: false,
         default_value: None,

@@ -51,7 +51,7 @@ impl From<ClientError> for PageError {
             // The path is filled in where the request is known.
             ClientError::SignedOut => PageError::SignIn { next: String::new() },
             ClientError::NotAllowed(message) => PageError::Forbidden(message),
-            ClientError::NotFound(message) => PageError::NotFound(message),
+            ClientError::NotFound(_) => PageError::NotFound("It does not exist, or you may not see it.".to_owned()),
             error if error.is_temporary() => PageError::HubUnavailable(error.to_string()),
             ClientError::Rejected { status, message, .. } => {
                 tracing::warn!(status, message, "the hub refused a page's question");

@@ -18,22 +18,27 @@ use crate::{
 /// `GET /`: what waits for me, my recent tasks, nodes online.
 pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
     let me = user.signed_in;
-    let recent =
-        TaskQuery { init_user_id: Some(me.user.id), only_top_level: true, per_page: 8, page: 1, ..Default::default() };
+    let may_create = me.permissions.may_create_tasks();
+    // Who creates no tasks has come for those of others.
+    let whose = may_create.then_some(me.user.id);
+    let recent = TaskQuery { init_user_id: whose, only_top_level: true, per_page: 8, page: 1, ..Default::default() };
     let (names, tasks, nodes) = futures::try_join!(me.names(), me.hub.tasks(&recent), me.hub.nodes())?;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();
-    let may_create = me.permissions.may_create_tasks();
     let mut nodes = nodes;
     nodes.sort_by_key(|node| (node.collaboration_id, node.organization_id));
     let view = move || {
         let (names, tasks, nodes) = (names.clone(), tasks.clone(), nodes.clone());
         let online = nodes.iter().filter(|node| node.online).count();
+        let (heading, whose, none) = match may_create {
+            true => ("My recent tasks", "your recent tasks", "You have not created a task yet."),
+            false => ("Recent tasks", "the recent tasks", "There are no tasks that you may see yet."),
+        };
         let waits = match running {
-            0 => "Nothing is running for you at the moment.".to_owned(),
-            1 => "One of your recent tasks is running.".to_owned(),
-            running => format!("{running} of your recent tasks are running."),
+            0 => "Nothing is running at the moment.".to_owned(),
+            1 => format!("One of {whose} is running."),
+            running => format!("{running} of {whose} are running."),
         };
         view! {
             <div class="page-head">
@@ -43,11 +48,11 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
             <p class="lead">{waits}</p>
             <section aria-labelledby="my-tasks">
                 <div class="section-head">
-                    <h2 id="my-tasks">"My recent tasks"</h2>
+                    <h2 id="my-tasks">{heading}</h2>
                     <a href="/tasks">"All tasks"</a>
                 </div>
                 {if tasks.items.is_empty() {
-                    view! { <p class="empty">"You have not created a task yet."</p> }.into_any()
+                    view! { <p class="empty">{none}</p> }.into_any()
                 } else {
                     view! { <TaskTable tasks=tasks.items names=names.clone()/> }.into_any()
                 }}

@@ -128,7 +128,8 @@ fn content_security_policy(script_sources: &str) -> Option<HeaderValue> {
 }
 
 fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
-    let title = format!("{} · Atoll", page.title);
+    // As text of its own: with the marker that leptos puts after texts, the marker would be shown in the tab.
+    let title = format!("{} · Atoll", page.title).replace('&', "&amp;").replace('<', "&lt;");
     let scripts = page.islands.then(|| view! { <HydrationScripts options=assets.leptos islands=true/> });
     let refresh = page.refresh.then(|| view! { <noscript><meta http-equiv="refresh" content="5"/></noscript> });
     let user = page.user.clone();
@@ -139,7 +140,7 @@ fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="color-scheme" content="light dark"/>
-                <title>{title}</title>
+                <title inner_html=title></title>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="stylesheet" href=assets.stylesheet.to_string()/>
                 {refresh}

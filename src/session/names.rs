@@ -41,9 +41,15 @@ impl Names {
         self.collaborations.get(&id).cloned().unwrap_or_else(|| format!("Collaboration {id}"))
     }
 
-    /// The user's name, or the number if the user may not be seen.
-    pub fn user(&self, id: i64) -> String {
-        self.users.get(&id).cloned().unwrap_or_else(|| format!("User {id}"))
+    /// Who created something: the user's name, or, if the user may not be seen, of which organization.
+    pub fn creator(&self, user_id: Option<i64>, organization_id: Option<i64>) -> String {
+        let known = user_id.and_then(|id| self.users.get(&id)).cloned();
+        match (known, user_id, organization_id) {
+            (Some(name), ..) => name,
+            (None, Some(_), Some(id)) => format!("somebody of {}", self.organization(id)),
+            (None, Some(_), None) => "somebody".to_owned(),
+            (None, None, _) => "somebody who is no longer there".to_owned(),
+        }
     }
 
     /// Collaborations by name.

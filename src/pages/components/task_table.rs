@@ -29,7 +29,7 @@ pub fn TaskTable(
                 <tbody>
                     {tasks.into_iter().map(|task| {
                         let name = if task.name.is_empty() { "(without a name)".to_owned() } else { task.name };
-                        let creator = task.init_user_id.map_or_else(|| "–".to_owned(), |id| names.user(id));
+                        let creator = names.creator(task.init_user_id, task.init_organization_id);
                         let collaboration = task.collaboration_id.map_or_else(|| "–".to_owned(), |id| names.collaboration(id));
                         view! {
                             <tr>

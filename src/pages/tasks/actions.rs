@@ -27,6 +27,8 @@ struct Question {
     path: &'static str,
 }
 
+const ENDED: &str = "The task had ended already; there was nothing to cancel.";
+
 const CANCEL: Question = Question {
     heading: "Cancel this task?",
     text: "Runs that have not ended are stopped at every organization, those of subtasks too. Results that are \
@@ -55,6 +57,10 @@ async fn confirm(state: PageState, user: User, id: &str, question: Question) -> 
     };
     if !may {
         return Err(PageError::Forbidden("Your roles do not permit it for this task.".to_owned()));
+    }
+    if question.path == "cancel" && task.status.is_final() {
+        put_flash(&user.session, FlashKind::Success, ENDED).await?;
+        return Ok(Redirect::to(&format!("/tasks/{id}")).into_response());
     }
     let name = task.name.clone();
     let view = move || {
@@ -99,7 +105,7 @@ pub async fn cancel(user: User, Path(id): Path<String>) -> Result<Response, Page
     match user.signed_in.hub.kill_task(id).await {
         Ok(()) => put_flash(&user.session, FlashKind::Success, "The task is cancelled.").await?,
         // It ended in the meantime: nothing is wrong, but it is not cancelled.
-        Err(ClientError::Rejected { message, .. }) => put_flash(&user.session, FlashKind::Error, message).await?,
+        Err(ClientError::Rejected { .. }) => put_flash(&user.session, FlashKind::Success, ENDED).await?,
         Err(error) => return Err(error.into()),
     }
     Ok(Redirect::to(&format!("/tasks/{id}")).into_response())

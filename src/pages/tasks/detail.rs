@@ -81,7 +81,7 @@ fn TaskPage(view: TaskView, actions: Actions) -> impl IntoView {
 fn Facts(view: TaskView) -> impl IntoView {
     let (task, names) = (view.task, view.names);
     let call = view.runs.first().map(|run| run.call.clone());
-    let creator = task.init_user_id.map_or_else(|| "somebody who is no longer there".to_owned(), |id| names.user(id));
+    let creator = names.creator(task.init_user_id, None);
     let organization = task.init_organization_id.map(|id| (id, names.organization(id)));
     let collaboration = task.collaboration_id.map(|id| (id, names.collaboration(id)));
     view! {

@@ -14,12 +14,20 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
             "Wait, or ask them to start their node.".to_owned(),
         ),
         Status::Crashed => (
-            format!("The function ended with an error at {organization}; the last lines of the log say which."),
+            match reason(&run.log) {
+                Some(reason) => format!("The function ended with an error at {organization}: {reason}."),
+                None => {
+                    format!("The function ended with an error at {organization}; the last lines of the log say which.")
+                }
+            },
             "you, if an argument or a column is wrong; else whoever wrote the algorithm".to_owned(),
             "Read the log, then repeat the task with other arguments.".to_owned(),
         ),
         Status::StartFailed => (
-            format!("The node of {organization} could not start the function; the log says why."),
+            match reason(&run.log) {
+                Some(reason) => format!("The node of {organization} could not start the function: {reason}."),
+                None => format!("The node of {organization} could not start the function; the log says why."),
+            },
             format!("you, if the database was the wrong one; else {admin}"),
             "Read the log, then repeat the task with another database, or ask them.".to_owned(),
         ),
@@ -51,4 +59,23 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
         _ => return None,
     };
     Some(Help { what, who, next })
+}
+
+/// Why a run failed, as our nodes write it at the end of the log.
+fn reason(log: &str) -> Option<String> {
+    let reason = log.lines().rev().take(5).find_map(|line| Some(line.split_once("Failed: ")?.1))?;
+    let short: String = reason.trim().trim_end_matches('.').chars().take(300).collect();
+    (!short.is_empty()).then_some(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_failure_of_the_log() {
+        let log = "2026-11-22 10:00:00 Started\n2026-11-22 10:00:01 Failed: the column \"sex\" is not numeric\n";
+        assert_eq!(reason(log).as_deref(), Some("the column \"sex\" is not numeric"));
+        assert_eq!(reason("Traceback: something else\n"), None);
+    }
 }

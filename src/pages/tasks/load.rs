@@ -52,6 +52,7 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
     let named = results::name_results(&run_results, |run_id| {
         runs.iter().find(|run| run.id == run_id).map_or_else(|| format!("Run {run_id}"), &organization)
     });
+    let aggregated = !subtasks.is_empty();
     let subtask_states: Vec<SubtaskState> = subtasks
         .into_iter()
         .zip(&runs_of_subtasks)
@@ -74,10 +75,14 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
         status: task.status.clone(),
         finished,
         as_of: Timestamp::now().strftime("%H:%M:%S").to_string(),
-        progress: progress(&runs),
+        // Of a central function the organizations that give data count.
+        progress: match runs_of_subtasks.iter().flatten().cloned().collect::<Vec<_>>() {
+            of_subtasks if of_subtasks.is_empty() => progress(&runs),
+            of_subtasks => progress(&of_subtasks),
+        },
         runs: run_states(&runs),
         subtasks: subtask_states,
-        results: results::table(&named),
+        results: results::table(&named, aggregated),
     };
     Ok(TaskView { task, runs, names, state })
 }

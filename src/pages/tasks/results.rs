@@ -57,7 +57,7 @@ pub fn value_in<'a>(result: &'a NamedResult, column: &str) -> Option<&'a Value> 
 }
 
 /// The table that pages show; `None` without any result.
-pub fn table(results: &[NamedResult]) -> Option<Results> {
+pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
     if results.is_empty() {
         return None;
     }
@@ -79,7 +79,7 @@ pub fn table(results: &[NamedResult]) -> Option<Results> {
         })
         .collect();
     let raw = serde_json::to_string_pretty(&results.iter().map(raw_one).collect::<Value>()).unwrap_or_default();
-    Some(Results { columns, more_columns, rows, raw: shorten(raw, RAW_LIMIT) })
+    Some(Results { aggregated, columns, more_columns, rows, raw: shorten(raw, RAW_LIMIT) })
 }
 
 /// A result as JSON, with its organization.
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn falsy_values_are_results() {
         for value in [json!(0), json!(false), json!(null), json!("")] {
-            let table = table(&[result(value.clone())]).unwrap();
+            let table = table(&[result(value.clone())], false).unwrap();
             assert_eq!(table.columns, ["Result"]);
             assert_ne!(table.rows[0].cells[0], Cell::Missing, "{value}");
         }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn keys_become_columns_and_nested_values_stay_readable() {
         let table =
-            table(&[result(json!({"sum": 253, "count": 4})), result(json!({"count": 1, "more": [1]}))]).unwrap();
+            table(&[result(json!({"sum": 253, "count": 4})), result(json!({"count": 1, "more": [1]}))], false).unwrap();
         assert_eq!(table.columns, ["sum", "count", "more"]);
         assert_eq!(table.rows[0].cells[0], Cell::Number("253".into()));
         assert_eq!(table.rows[0].cells[2], Cell::Missing);
@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_why() {
         let table =
-            table(&[NamedResult { organization: "org".to_owned(), value: Err(PayloadError::Encrypted) }]).unwrap();
+            table(&[NamedResult { organization: "org".to_owned(), value: Err(PayloadError::Encrypted) }], false)
+                .unwrap();
         assert_eq!(table.rows[0].cells[0], Cell::Text("cannot be shown: the payload is encrypted".into()));
     }
 }

@@ -10,13 +10,13 @@ pub fn ResultsTable(
     /// The address of the results without `.csv` or `.json`.
     downloads: String,
 ) -> impl IntoView {
-    let Results { columns, more_columns, rows, raw } = results;
+    let Results { aggregated, columns, more_columns, rows, raw } = results;
     view! {
         <TableFrame label="Results table">
             <table class="results">
                 <thead>
                     <tr>
-                        <th scope="col">"Organization"</th>
+                        <th scope="col">{if aggregated { "Aggregated at" } else { "Organization" }}</th>
                         {columns.into_iter().map(|column| view! { <th scope="col">{column}</th> }).collect_view()}
                     </tr>
                 </thead>

@@ -14,7 +14,7 @@ pub fn RunTable(runs: Vec<RunState>, label: String) -> impl IntoView {
                         <th scope="col">"Organization"</th>
                         <th scope="col">"Node"</th>
                         <th scope="col">"Status"</th>
-                        <th scope="col">"Started"</th>
+                        <th scope="col">"Started (UTC)"</th>
                         <th scope="col" class="number">"Duration"</th>
                         <th scope="col">"Log"</th>
                     </tr>
@@ -42,7 +42,7 @@ fn RunRow(run: RunState) -> impl IntoView {
                     </div>
                 })}
             </td>
-            <td class="nowrap" data-label="Started">{run.started}</td>
+            <td class="nowrap" data-label="Started (UTC)">{run.started}</td>
             <td class="number nowrap" data-label="Duration">{run.duration}</td>
             <td data-label="Log">{if run.log.is_empty() {
                 view! { <span class="muted">"–"</span> }.into_any()

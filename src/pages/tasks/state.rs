@@ -55,6 +55,8 @@ pub struct Help {
 /// Results as a table: one row an organization, one column a key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Results {
+    /// Whether a central function made them of what others gave: the organization is where they were made.
+    pub aggregated: bool,
     pub columns: Vec<String>,
     /// How many more there are that are not shown.
     pub more_columns: usize,

@@ -89,10 +89,21 @@ pub fn apply(draft: &mut Draft, step: Step, form: &Form, data: &WizardData) {
         }
         Step::Name => {
             draft.name = form.text("name").unwrap_or_default().trim().to_owned();
-            draft.description = form.text("description").unwrap_or_default().trim().to_owned();
+            draft.description = form.text("description").unwrap_or_default().trim().replace("\r\n", "\n");
         }
         Step::Overview => {}
     }
+}
+
+fn is_of_image_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "./:@_-".contains(character)
+}
+
+/// Characters that nobody sees and that change the order of others: a name of them could not be pressed, or would
+/// look like another one.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// `other` or `<store>:<algorithm>:<function>`.
@@ -139,6 +150,8 @@ pub fn check(draft: &Draft, step: Step, data: &WizardData) -> Errors {
             (Some(FunctionChoice::Other), Some(function)) => {
                 if function.image.is_empty() {
                     wrong("image", "Enter the name of the image.");
+                } else if function.image.starts_with('-') || !function.image.chars().all(is_of_image_name) {
+                    wrong("image", "The name of an image has letters, digits and . / : @ _ - only.");
                 }
                 if function.name.is_empty() {
                     wrong("method", "Enter the name of the method.");
@@ -182,6 +195,7 @@ pub fn check(draft: &Draft, step: Step, data: &WizardData) -> Errors {
             name if name.chars().all(char::is_numeric) => {
                 wrong("name", "A name cannot be a number only: it would look like an id.");
             }
+            name if name.chars().any(is_invisible) => wrong("name", "The name has invisible characters. Type it anew."),
             name if name.chars().count() > 128 => wrong("name", "A name has at most 128 characters."),
             _ if draft.description.chars().count() > 1024 => {
                 wrong("description", "A description has at most 1024 characters.");

@@ -41,22 +41,32 @@ pub async fn show(
     Query(place): Query<Place>,
 ) -> Result<Response, PageError> {
     require_permission(&user)?;
+    // The draft has its address from the first question on, so that the browser's Back finds it again. It is stored
+    // with the first answer.
+    if place.draft.is_empty() {
+        let mut address = address(&Draft::new().id, Step::Collaboration);
+        if let Ok(collaboration) = place.collaboration.parse::<i64>() {
+            address.push_str(&format!("&collaboration={collaboration}"));
+        }
+        return Ok(Redirect::to(&address).into_response());
+    }
     let flash = take_flash(&user.session).await?;
-    let draft = match place.draft.as_str() {
-        "" => Draft { collaboration_id: place.collaboration.parse().ok(), ..Default::default() },
-        id => match load_draft(&user.session, id).await? {
-            Some(draft) => draft,
-            None => {
-                let text = "This draft is no longer there. Start a new task.";
-                put_flash(&user.session, FlashKind::Error, text).await?;
-                return Ok(Redirect::to("/tasks/new").into_response());
-            }
-        },
+    let id = place.draft.as_str();
+    let draft = match load_draft(&user.session, id).await? {
+        Some(draft) => draft,
+        None if is_draft_id(id) && Step::from_key(&place.step) == Step::Collaboration => {
+            Draft { id: id.to_owned(), collaboration_id: place.collaboration.parse().ok(), ..Default::default() }
+        }
+        None => {
+            let text = "This draft is no longer there. Start a new task.";
+            put_flash(&user.session, FlashKind::Error, text).await?;
+            return Ok(Redirect::to("/tasks/new").into_response());
+        }
     };
     if let Some(task_id) = draft.task_id {
         return Ok(Redirect::to(&format!("/tasks/{task_id}")).into_response());
     }
-    let wanted = if draft.id.is_empty() { Step::Collaboration } else { Step::from_key(&place.step) };
+    let wanted = Step::from_key(&place.step);
     let mut draft = draft;
     let mut data = WizardData::load(&user.signed_in.hub, &draft).await?;
     if let Some(unsent) = draft.unsent.take() {
@@ -67,6 +77,11 @@ pub async fn show(
     let step = first_incomplete(&draft, wanted, &data).unwrap_or(wanted);
     let page = Page::new(title(step)).flash(flash);
     render(&state, page, user, draft, data, step, Errors::new()).await
+}
+
+/// Whether this can be the id of a draft: 32 hexadecimal digits.
+fn is_draft_id(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn require_permission(user: &User) -> Result<(), PageError> {
@@ -115,7 +130,8 @@ pub async fn submit(
         "" => None,
         id => load_draft(&user.session, id).await?,
     };
-    let mut draft = known.unwrap_or_else(Draft::new);
+    let named = is_draft_id(&place.draft).then(|| Draft { id: place.draft.clone(), ..Default::default() });
+    let mut draft = known.or(named).unwrap_or_else(Draft::new);
     let mut data = match WizardData::load(&user.signed_in.hub, &draft).await {
         // What was typed waits in the draft; the page to which this leads says that the hub is away.
         Err(PageError::HubUnavailable(_)) if !form.is_too_large() && form.action() != "update" => {
@@ -147,7 +163,7 @@ pub async fn submit(
             if errors.is_empty() {
                 return Ok(Redirect::to(&address(&draft.id, step.next())).into_response());
             }
-            let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);
+            let page = Page::new(format!("Error in {}", title(step))).status(StatusCode::UNPROCESSABLE_ENTITY);
             render(&state, page, user, draft, data, step, errors).await
         }
     }

@@ -1,6 +1,6 @@
 //! Whether the nodes of a task would take it, as far as they tell.
 
-use super::data::WizardData;
+use super::data::{ChosenFunction, WizardData};
 use crate::{
     protocol::domain::{Node, User},
     session::Draft,
@@ -41,13 +41,12 @@ pub fn look(draft: &Draft, data: &WizardData, user: &User) -> Vec<Preflight> {
                 _ => "gives data",
             },
             online: node.is_some_and(|node| node.online),
-            accepts: node
-                .map_or(Acceptance::No("it has no node".to_owned()), |node| acceptance(node, &function.image, user)),
+            accepts: node.map_or(Acceptance::No("it has no node".to_owned()), |node| acceptance(node, &function, user)),
         })
         .collect()
 }
 
-fn acceptance(node: &Node, image: &str, user: &User) -> Acceptance {
+fn acceptance(node: &Node, function: &ChosenFunction, user: &User) -> Acceptance {
     if !node.online {
         return Acceptance::Unknown("known when its node is online");
     }
@@ -55,7 +54,7 @@ fn acceptance(node: &Node, image: &str, user: &User) -> Acceptance {
         return Acceptance::Unknown("its node does not tell");
     }
     if let Some(allowed) = &node.allowed_algorithms
-        && !allowed.iter().any(|entry| entry == image)
+        && !allowed.iter().any(|entry| *entry == function.image)
     {
         // Entries can be regular expressions: only the node can tell whether one matches.
         if allowed.iter().any(|entry| entry.contains(['*', '\\', '^', '$', '[', '(', '|', '+', '?'])) {
@@ -64,8 +63,12 @@ fn acceptance(node: &Node, image: &str, user: &User) -> Acceptance {
         return Acceptance::No("its node does not allow this image".to_owned());
     }
     let (users, organizations) = (&node.allowed_users, &node.allowed_organizations);
+    let yes = match function.is_other {
+        true => Acceptance::Unknown("its policy allows it; whether it can get the image shows when it runs"),
+        false => Acceptance::Yes,
+    };
     if users.is_none() && organizations.is_none() {
-        return Acceptance::Yes;
+        return yes;
     }
     let user_allowed =
         users.as_ref().is_some_and(|list| list.contains(&user.id.to_string()) || list.contains(&user.username));
@@ -74,7 +77,7 @@ fn acceptance(node: &Node, image: &str, user: &User) -> Acceptance {
         organizations.as_ref().is_some_and(|list| list.iter().any(|entry| Some(entry) == organization_id.as_ref()));
     let by_name = organizations.iter().flatten().any(|entry| entry.parse::<i64>().is_err());
     match (user_allowed || organization_allowed, by_name) {
-        (true, _) => Acceptance::Yes,
+        (true, _) => yes,
         (false, true) => Acceptance::Unknown("its node allows organizations by name"),
         (false, false) => Acceptance::No("its node does not allow you or your organization".to_owned()),
     }

@@ -64,7 +64,7 @@ pub fn step_page(page: StepPage) -> impl IntoView {
                 <button type="submit" name="action" value=if step == Step::Overview { "stay" } else { "next" } class="default-button" tabindex="-1" aria-hidden="true">"Next"</button>
                 <h2><span class="muted">{format!("Step {number} of {}: ", STEPS.len())}</span>{step.title()}</h2>
                 {(count > 0).then(|| view! {
-                    <p class="flash error" role="alert">{page.error("overview").unwrap_or_else(|| "Something has to be corrected before this goes on.".to_owned())}</p>
+                    <p class="flash error" role="alert" tabindex="-1" autofocus=true>{page.error("overview").unwrap_or_else(|| "Something has to be corrected before this goes on.".to_owned())}</p>
                 })}
                 {content}
                 <div class="wizard-buttons">

@@ -21,7 +21,7 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
     view! {
         {central.then(|| view! {
             <OrganizationChoices name="aggregate_at" legend="Aggregate at" kind="radio" organizations=organizations.clone()
-                help="The organization whose node adds up the partial results. It sees them; you do not."
+                help="The organization whose node adds up the partial results. Whoever may see the task can open them, too."
                 chosen=draft.aggregate_at.into_iter().collect() error=page.error("aggregate_at")/>
         })}
         {(central && includes).then(|| view! {

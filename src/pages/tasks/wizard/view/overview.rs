@@ -29,12 +29,11 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
     };
     let include = function.include_argument().map(|argument| argument.name.clone());
     let positional = spec.call.args.iter().map(ToString::to_string);
-    let keyword = spec
-        .call
-        .kwargs
-        .iter()
-        .filter(|(key, _)| Some(*key) != include.as_ref())
-        .map(|(key, value)| format!("{key} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    let keyword = spec.call.kwargs.iter().filter(|(key, _)| Some(*key) != include.as_ref()).map(|(key, value)| {
+        let described = function.arguments.iter().find(|argument| argument.name == *key);
+        let name = described.map_or(key, |argument| &argument.display_name);
+        format!("{name}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    });
     let arguments: Vec<String> = positional.chain(keyword).collect();
     let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
     let mut collaboration = data.collaboration(draft).map(|found| found.name.clone()).unwrap_or_default();
@@ -43,7 +42,13 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
     }
     let answers = [
         (Step::Collaboration, collaboration),
-        (Step::Function, format!("{} ({} of {})", function.display_name, function.name, spec.image)),
+        (
+            Step::Function,
+            match function.is_other {
+                true => format!("{} of {}", function.name, spec.image),
+                false => format!("{} ({} of {})", function.display_name, function.name, spec.image),
+            },
+        ),
         (Step::Organizations, places),
         (Step::Database, or_none(spec.databases.join(", "))),
         (Step::Arguments, or_none(arguments.join(", "))),

@@ -54,7 +54,7 @@ fn acceptance(node: &Node, function: &ChosenFunction, user: &User) -> Acceptance
         return Acceptance::Unknown("its node does not tell");
     }
     if let Some(allowed) = &node.allowed_algorithms
-        && !allowed.iter().any(|entry| *entry == function.image)
+        && !allowed.contains(&function.image)
     {
         // Entries can be regular expressions: only the node can tell whether one matches.
         if allowed.iter().any(|entry| entry.contains(['*', '\\', '^', '$', '[', '(', '|', '+', '?'])) {

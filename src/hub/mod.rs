@@ -11,6 +11,7 @@ mod seed;
 mod server;
 mod store;
 mod token;
+mod version3;
 
 pub use error::HubError;
 pub use seed::{NewNode, NewUser, Seed};

@@ -1,8 +1,9 @@
 use std::{path::PathBuf, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use socketioxide::SocketIo;
 use tokio::sync::Semaphore;
+use tower::Layer;
 
 use super::{
     HubError,
@@ -11,6 +12,7 @@ use super::{
     resource,
     store::Store,
     token::Tokens,
+    version3,
 };
 use crate::protocol::wire::v4::StoreAlgorithm;
 
@@ -74,12 +76,14 @@ impl Hub {
     /// The web server: `/api`, `/store/api` and `/socket.io`.
     pub fn router(&self) -> Router {
         let api = resource::routes().layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(self.state.clone());
+        // Around the whole router, since it changes paths.
+        let api = middleware::from_fn_with_state(self.state.clone(), version3::adapt).layer(api);
         let store = resource::store_routes().with_state(self.state.clone());
         // Only below /socket.io does the layer answer; the route makes the router let such requests through to it.
         let events = Router::new()
             .route("/socket.io/", get(not_found).post(not_found).options(not_found))
             .layer(self.layer.clone());
-        Router::new().nest(API_PATH, api).nest(STORE_PATH, store).merge(events)
+        Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store).merge(events)
     }
 
     /// Ends all event connections, so that the web server can stop.

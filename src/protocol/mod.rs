@@ -5,6 +5,7 @@ pub mod client;
 pub mod domain;
 pub mod event;
 pub mod payload;
+pub mod pickle;
 pub mod socket;
 pub mod status;
 pub mod timestamp;

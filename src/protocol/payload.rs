@@ -1,10 +1,14 @@
-//! Inputs and results as they travel: base64 of JSON bytes (4.x), or of `json.` followed by JSON (3.x clients
-//! called with `data_format='json'`). Encrypted payloads are recognised and never guessed at.
+//! Inputs and results as they travel: base64 of JSON bytes (4.x), of `json.` followed by JSON (3.x clients called
+//! with `data_format='json'`), or of a pickle (3.x clients called without). Encrypted payloads are recognised and
+//! never guessed at.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
-use super::domain::FunctionCall;
+use super::{
+    domain::FunctionCall,
+    pickle::{self, PickleError},
+};
 
 const FORMAT_3X: &[u8] = b"json.";
 
@@ -15,6 +19,8 @@ pub enum Dialect {
     Json,
     /// `json.` and then JSON, vantage6 3.x.
     Json3x,
+    /// A pickle of plain data, vantage6 3.x by default.
+    Pickle3x,
 }
 
 /// Why a payload cannot be read.
@@ -26,6 +32,9 @@ pub enum PayloadError {
     /// It is not base64.
     #[error("the payload is not base64")]
     NotBase64,
+    /// It is a pickle that is not read.
+    #[error("the payload is a pickle that is not read: {0}")]
+    Pickle(#[from] PickleError),
     /// The bytes are neither JSON nor `json.` and JSON.
     #[error("the payload is not JSON")]
     NotJson,
@@ -39,19 +48,22 @@ pub enum PayloadError {
 
 /// Encodes a JSON value as base64.
 pub fn encode(value: &Value, dialect: Dialect) -> String {
-    let text = value.to_string();
     match dialect {
-        Dialect::Json => STANDARD.encode(text),
-        Dialect::Json3x => STANDARD.encode([FORMAT_3X, text.as_bytes()].concat()),
+        Dialect::Json => STANDARD.encode(value.to_string()),
+        Dialect::Json3x => STANDARD.encode([FORMAT_3X, value.to_string().as_bytes()].concat()),
+        Dialect::Pickle3x => STANDARD.encode(pickle::encode(value)),
     }
 }
 
-/// Decodes a payload of either dialect.
+/// Decodes a payload of any dialect.
 pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
     if payload.split('$').count() == 3 {
         return Err(PayloadError::Encrypted);
     }
     let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
+    if pickle::is_pickle(&bytes) {
+        return Ok((pickle::decode(&bytes)?, Dialect::Pickle3x));
+    }
     let (text, dialect) = match bytes.strip_prefix(FORMAT_3X) {
         Some(text) => (text, Dialect::Json3x),
         None => (bytes.as_slice(), Dialect::Json),
@@ -91,9 +103,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_dialects_survive_the_way_there_and_back() {
+    fn all_dialects_survive_the_way_there_and_back() {
         let value = json!({"method": "master", "kwargs": {"column_name": "größe £"}});
-        for dialect in [Dialect::Json, Dialect::Json3x] {
+        for dialect in [Dialect::Json, Dialect::Json3x, Dialect::Pickle3x] {
             assert_eq!(decode(&encode(&value, dialect)), Ok((value.clone(), dialect)));
         }
     }
@@ -112,7 +124,8 @@ mod tests {
     fn what_is_no_input_is_refused_by_its_reason() {
         assert_eq!(decode("abc$def$ghi"), Err(PayloadError::Encrypted));
         assert_eq!(decode("!"), Err(PayloadError::NotBase64));
-        assert_eq!(decode("gASVCg=="), Err(PayloadError::NotJson));
+        assert_eq!(decode("bm8="), Err(PayloadError::NotJson));
+        assert_eq!(decode("gASVCg=="), Err(PayloadError::Pickle(PickleError::Damaged)));
         assert_eq!(decode_call(&encode(&json!([1]), Dialect::Json)), Err(PayloadError::NoFunction));
     }
 

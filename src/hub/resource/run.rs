@@ -18,6 +18,7 @@ use crate::{
     },
     protocol::{
         domain::Operation,
+        payload::{self, Dialect, PayloadError},
         status::Status,
         timestamp,
         wire::v4::{Included, Link, Run, RunNode, RunTask, Task},
@@ -238,14 +239,14 @@ async fn report(
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
     let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
     let mut transaction = hub.store.writer().begin().await?;
-    let place: Option<(i64, i64, i64, Option<String>)> = sqlx::query_as(
-        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at FROM run
+    let place: Option<(i64, i64, i64, Option<String>, String)> = sqlx::query_as(
+        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, input FROM run
          JOIN task ON task.id = task_id WHERE run.id = ?",
     )
     .bind(id)
     .fetch_optional(&mut *transaction)
     .await?;
-    let (organization_id, collaboration_id, task_id, finished) =
+    let (organization_id, collaboration_id, task_id, finished, input) =
         place.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
     if organization_id != caller.authority.organization_id || !caller.is_in_collaboration(collaboration_id) {
         return Err(HubError::Unauthenticated("This is not your algorithm run to PATCH!"));
@@ -258,6 +259,16 @@ async fn report(
         return Err(HubError::field(
             "result",
             "The collaboration requires encryption, but the result is not encrypted.",
+        ));
+    }
+    // Clients of vantage6 3.x run whatever a result says that is no JSON: they get only what is plain data.
+    if let Some(result) = &report.result
+        && payload::decode(&input).is_ok_and(|(_, dialect)| dialect != Dialect::Json)
+        && !matches!(payload::decode(result), Ok((_, Dialect::Json3x | Dialect::Pickle3x)) | Err(PayloadError::Encrypted))
+    {
+        return Err(HubError::field(
+            "result",
+            "A client of vantage6 3.x asked for this: the result has to be \"json.\" and JSON, or a pickle of plain data.",
         ));
     }
     if finished.is_some() {

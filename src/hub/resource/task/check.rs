@@ -3,7 +3,13 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{create::Origin, new_task::NewTask};
-use crate::hub::{HubError, listing::comma_separated, permission::Caller, server::HubState};
+use crate::{
+    hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
+    protocol::{
+        payload::{self, PayloadError},
+        pickle,
+    },
+};
 
 /// The organizations must belong to the collaboration (and study), have a node, and that node must not refuse
 /// whoever asks.
@@ -119,6 +125,15 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
                  sending it.",
             ));
         }
+        if let (false, Err(PayloadError::Pickle(error))) = (encrypted, payload::decode(&organization.input)) {
+            return Err(HubError::field(
+                field,
+                format!(
+                    "The input is a Python pickle that is not read: {error}. Send plain data (dictionaries, lists, \
+                     texts, numbers), or use data_format='json'."
+                ),
+            ));
+        }
         if !encrypted && !readable {
             return Err(HubError::field(
                 field,
@@ -130,8 +145,9 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
     Ok(())
 }
 
-/// Whether a payload is base64 of a text, so that anybody can read it. Encrypted ones are not: they hold `$`.
+/// Whether a payload is base64 of a text or of a pickle, so that anybody can read it. Encrypted ones are not: they
+/// hold `$`.
 pub fn is_readable(payload: &str) -> bool {
     let bytes = STANDARD.decode(payload.trim());
-    bytes.is_ok_and(|bytes| !bytes.is_empty() && std::str::from_utf8(&bytes).is_ok())
+    bytes.is_ok_and(|bytes| !bytes.is_empty() && (std::str::from_utf8(&bytes).is_ok() || pickle::is_pickle(&bytes)))
 }

@@ -174,7 +174,7 @@ async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: &NewTas
     .execute(&mut *connection)
     .await?
     .last_insert_rowid();
-    for (position, database) in new.databases.iter().flatten().enumerate() {
+    for (position, database) in new.databases().iter().enumerate() {
         sqlx::query("INSERT INTO task_database (task_id, position, label, parameters) VALUES (?, ?, ?, ?)")
             .bind(id)
             .bind(position as i64)

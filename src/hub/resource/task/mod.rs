@@ -56,12 +56,15 @@ pub struct Row {
     pub store_id: Option<i64>,
     /// JSON text: a list of objects with label and parameters.
     pub databases: String,
+    /// Whether all its runs have ended.
+    pub complete: bool,
 }
 
 /// The columns of [`Row`], for queries from `task`.
 pub const COLUMNS: &str = "task.*, (SELECT json_group_array(json_object('label', label, 'parameters', parameters)) \
                            FROM (SELECT label, parameters FROM task_database WHERE task_id = task.id \
-                           ORDER BY position)) AS databases";
+                           ORDER BY position)) AS databases, \
+                           NOT EXISTS (SELECT 1 FROM run WHERE task_id = task.id AND finished_at IS NULL) AS complete";
 
 impl From<Row> for Task {
     fn from(row: Row) -> Task {
@@ -70,6 +73,7 @@ impl From<Row> for Task {
         let all = &["GET", "PATCH", "DELETE"];
         let databases: Vec<TaskDatabase> = serde_json::from_str(&row.databases).unwrap_or_default();
         Task {
+            complete: Some(row.complete),
             status: Status::from(row.status),
             finished_at: row.finished_at,
             collaboration: Some(link("collaboration", row.collaboration_id, all)),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use garde::Validate;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     hub::resource::{check_optional_name, check_optional_text},
@@ -41,6 +41,21 @@ pub struct NewTask {
     #[garde(custom(check_databases))]
     #[serde(default)]
     pub databases: Option<Vec<Value>>,
+    /// The label of the one database that clients of vantage6 3.x name.
+    #[garde(skip)]
+    #[serde(default)]
+    database: Option<String>,
+}
+
+impl NewTask {
+    /// The databases, named in either way.
+    pub fn databases(&self) -> Vec<Value> {
+        match (&self.databases, &self.database) {
+            (Some(databases), _) => databases.clone(),
+            (None, Some(label)) if !label.trim().is_empty() => vec![json!({"label": label})],
+            (None, _) => Vec::new(),
+        }
+    }
 }
 
 /// An image is handed to a container engine by nodes: no blanks, no control characters, no leading dash.

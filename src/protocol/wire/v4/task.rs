@@ -18,6 +18,9 @@ pub struct Task {
     pub status: Status,
     #[serde(default)]
     pub finished_at: Option<String>,
+    /// Whether all runs have ended, well or not: what clients of vantage6 3.x wait for. 4.x servers do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     #[serde(default)]
     pub collaboration: Option<Link>,
     #[serde(default)]

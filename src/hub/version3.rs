@@ -1,0 +1,194 @@
+//! The dialect of vantage6 3.x clients: a layer around the API that puts their requests and its answers into the form
+//! of the other side. Such clients are known by `include=metadata`, which 4.x clients never send, and by paths that
+//! 4.x has not. See docs/compatibility.md.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Json,
+    body::to_bytes,
+    extract::{OriginalUri, Query, Request, State},
+    http::{Method, StatusCode, Uri},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    HubError,
+    body::BODY_LIMIT,
+    listing::comma_separated,
+    server::{API_PATH, HubState},
+};
+
+/// How an answer of the 4.x API becomes one of 3.x.
+struct Answer {
+    /// Whose fields become lists of links.
+    resource: &'static str,
+    /// Only the items, without `links`.
+    plain: bool,
+}
+
+/// Lists whose addresses 3.x clients expect as nested links: resource, field, resource of the links, and SQL for
+/// pairs of the two ids. Fields that would tell more than the caller may see stay addresses.
+const NESTED: [(&str, &str, &str, &str); 5] = [
+    (
+        "collaboration",
+        "organizations",
+        "organization",
+        "SELECT collaboration_id, organization_id FROM collaboration_organization WHERE collaboration_id",
+    ),
+    ("collaboration", "nodes", "node", "SELECT collaboration_id, id FROM node WHERE collaboration_id"),
+    ("user", "roles", "role", "SELECT user_id, role_id FROM user_role WHERE user_id"),
+    ("user", "rules", "rule", "SELECT user_id, rule_id FROM user_rule WHERE user_id"),
+    ("role", "rules", "rule", "SELECT role_id, rule_id FROM role_rule WHERE role_id"),
+];
+
+/// Resources that 3.x clients list.
+const RESOURCES: [&str; 8] =
+    ["collaboration", "organization", "user", "role", "rule", "node", "task", "algorithmstore"];
+
+/// Answers 3.x clients in their dialect; everything else passes.
+pub async fn adapt(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
+    match (request.method(), Query::<Vec<(String, String)>>::try_from_uri(request.uri())) {
+        (&Method::GET, Ok(Query(pairs))) => match of_get(&hub, request, pairs, next).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(),
+        },
+        _ => next.run(request).await,
+    }
+}
+
+async fn of_get(
+    hub: &HubState,
+    request: Request,
+    mut pairs: Vec<(String, String)>,
+    next: Next,
+) -> Result<Response, HubError> {
+    let path = request.uri().path().trim_matches('/').to_owned();
+    let segments: Vec<&str> = path.split('/').collect();
+    let metadata = take_metadata(&mut pairs);
+    let (to, answer) = match segments.as_slice() {
+        ["organization", id, "collaboration"] => {
+            pairs.push(("organization_id".to_owned(), (*id).to_owned()));
+            ("collaboration".to_owned(), Answer { resource: "collaboration", plain: true })
+        }
+        ["result"] if metadata => ("run".to_owned(), Answer { resource: "result", plain: false }),
+        ["result"] => match pairs.as_slice() {
+            [(name, id)] if name == "task_id" && is_task_of_version3(hub, id).await? => {
+                pairs.push(("per_page".to_owned(), "1000".to_owned()));
+                ("run".to_owned(), Answer { resource: "result", plain: true })
+            }
+            _ => return Ok(next.run(request).await),
+        },
+        ["result", id] if is_run_of_version3(hub, id).await? => {
+            (format!("run/{id}"), Answer { resource: "result", plain: true })
+        }
+        // The documentation's session takes `fields` of this list, which works on a plain one only.
+        ["organization"] if metadata => (path.clone(), Answer { resource: "organization", plain: true }),
+        [resource] if metadata => match RESOURCES.iter().find(|known| *known == resource) {
+            Some(resource) => (path.clone(), Answer { resource, plain: false }),
+            None => return Ok(next.run(request).await),
+        },
+        _ => return Ok(next.run(request).await),
+    };
+    if answer.resource == "result" && !pairs.iter().any(|(name, _)| name == "sort") {
+        // In the order of the organizations.
+        pairs.push(("sort".to_owned(), "id".to_owned()));
+    }
+    let response = next.run(rewritten(request, &to, &pairs)?).await;
+    if response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 4 * BODY_LIMIT).await.map_err(|error| HubError::Internal(error.to_string()))?;
+    let mut body: Value = serde_json::from_slice(&bytes).map_err(|error| HubError::Internal(error.to_string()))?;
+    match body.get_mut("data").and_then(Value::as_array_mut) {
+        Some(items) => translate(hub, answer.resource, items).await?,
+        None => translate(hub, answer.resource, std::slice::from_mut(&mut body)).await?,
+    }
+    if answer.plain && let Some(items) = body.get_mut("data") {
+        body = items.take();
+    }
+    if let Some(links) = body.get_mut("links") {
+        *links = serde_json::from_str(&links.to_string().replace(&format!("{API_PATH}/run?"), &format!("{API_PATH}/{path}?")))
+            .unwrap_or(Value::Null);
+    }
+    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+    Ok((parts, Json(body)).into_response())
+}
+
+/// Whether `include` asks for metadata, which is taken out.
+fn take_metadata(pairs: &mut Vec<(String, String)>) -> bool {
+    let mut found = false;
+    for (_, value) in pairs.iter_mut().filter(|(name, _)| name == "include") {
+        let kept: Vec<&str> = value.split(',').filter(|word| *word != "metadata").collect();
+        found |= kept.len() < value.split(',').count();
+        *value = kept.join(",");
+    }
+    pairs.retain(|(name, value)| name != "include" || !value.is_empty());
+    found
+}
+
+/// The request at another path of the API with these parameters.
+fn rewritten(mut request: Request, path: &str, pairs: &[(String, String)]) -> Result<Request, HubError> {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let uri = |prefix: &str| {
+        format!("{prefix}/{path}?{query}").parse::<Uri>().map_err(|error| HubError::Internal(error.to_string()))
+    };
+    request.extensions_mut().insert(OriginalUri(uri(API_PATH)?));
+    *request.uri_mut() = uri("")?;
+    Ok(request)
+}
+
+async fn translate(hub: &HubState, resource: &str, items: &mut [Value]) -> Result<(), HubError> {
+    let ids: Vec<i64> = items.iter().filter_map(|item| item.get("id")?.as_i64()).collect();
+    if resource == "result" {
+        // A result of 3.x is a run of 4.x with its result.
+        let results = results_of(hub, &ids).await?;
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            let result = id_of(item).and_then(|id| results.get(&id).cloned());
+            item.insert("result".to_owned(), json!(result));
+            item.remove("results");
+        }
+    }
+    for (_, field, linked, sql) in NESTED.iter().filter(|(of, ..)| *of == resource) {
+        let query = format!("{sql} IN ({}) ORDER BY 1, 2", comma_separated(&ids));
+        let pairs: Vec<(i64, i64)> = sqlx::query_as(&query).fetch_all(hub.store.reader()).await?;
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            let own = pairs.iter().filter(|(owner, _)| Some(*owner) == id_of(item));
+            let links: Vec<Value> = own
+                .map(|(_, id)| json!({"id": id, "link": format!("{API_PATH}/{linked}/{id}"), "methods": ["GET", "PATCH"]}))
+                .collect();
+            item.insert((*field).to_owned(), Value::Array(links));
+        }
+    }
+    Ok(())
+}
+
+fn id_of(item: &Map<String, Value>) -> Option<i64> {
+    item.get("id")?.as_i64()
+}
+
+async fn results_of(hub: &HubState, ids: &[i64]) -> Result<HashMap<i64, String>, HubError> {
+    let query = format!("SELECT id, result FROM run WHERE result IS NOT NULL AND id IN ({})", comma_separated(ids));
+    let rows: Vec<(i64, String)> = sqlx::query_as(&query).fetch_all(hub.store.reader()).await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// An input that a 3.x client wrote: base64 of `json.…` or of a pickle (protocol 2 to 5).
+const IS_OF_VERSION3: &str = "(input GLOB 'anNvbi[4-7]*' OR input GLOB 'gA[I-X]*') AND instr(input, '$') = 0";
+
+async fn is_task_of_version3(hub: &HubState, id: &str) -> Result<bool, HubError> {
+    is_of_version3(hub, "task_id", id).await
+}
+
+async fn is_run_of_version3(hub: &HubState, id: &str) -> Result<bool, HubError> {
+    is_of_version3(hub, "id", id).await
+}
+
+async fn is_of_version3(hub: &HubState, column: &str, id: &str) -> Result<bool, HubError> {
+    let Ok(id) = id.parse::<i64>() else { return Ok(false) };
+    let found = format!("SELECT EXISTS (SELECT 1 FROM run WHERE {column} = ? AND {IS_OF_VERSION3})");
+    Ok(sqlx::query_scalar(&found).bind(id).fetch_one(hub.store.reader()).await?)
+}

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions, NewUser},
+    hub::{Hub, HubOptions, MailOptions, NewUser},
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions},
 };
@@ -76,6 +76,16 @@ struct Serve {
     /// Can be given several times
     #[arg(long, env = "ATOLL_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',', value_parser = network)]
     trusted_proxy: Vec<IpNet>,
+    /// Ask every user of the embedded hub for a code of an authenticator app when signing in
+    #[arg(long, env = "ATOLL_TWO_FACTOR")]
+    two_factor: bool,
+    /// Mail server of the embedded hub, for forgotten passwords: smtp://user:password@host:587?tls=required. Better
+    /// said by the variable, since others see a command line
+    #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true)]
+    smtp: Option<SecretString>,
+    /// Sender of mail
+    #[arg(long, env = "ATOLL_MAIL_FROM", value_name = "ADDRESS", default_value = "Atoll <atoll@localhost.localdomain>")]
+    mail_from: String,
     /// Folder of the built site; by default "site" beside the program or in the folder above it
     #[arg(long, env = "ATOLL_SITE", value_name = "DIR")]
     site: Option<PathBuf>,
@@ -151,6 +161,8 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
                 database: options.data.join("hub.sqlite"),
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),
                 algorithms: algorithms::describe_all(),
+                two_factor: options.two_factor,
+                mail: options.smtp.map(|server| MailOptions { server, from: options.mail_from.clone() }),
             })
             .await?;
             router = router.merge(hub.router());

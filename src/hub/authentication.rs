@@ -32,7 +32,11 @@ pub async fn caller_of(hub: &HubState, claims: &Claims) -> Result<Caller, HubErr
         (ClientType::Container, Subject::Container(subject)) => CallerKind::Container(subject.clone()),
         _ => return Err(HubError::Unauthenticated("The token is not valid")),
     };
-    caller_of_kind(hub, kind).await
+    let caller = caller_of_kind(hub, kind).await?;
+    if claims.iat < caller.authority.tokens_from {
+        return Err(HubError::Unauthenticated("Token has expired"));
+    }
+    Ok(caller)
 }
 
 /// Somebody with what they may do now, as long as the database still knows them.

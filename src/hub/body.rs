@@ -37,13 +37,16 @@ where
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
+            let one = |field: &str, message: &str| {
+                HubError::fields(BTreeMap::from([(field.to_owned(), vec![message.to_owned()])]))
+            };
             let message = error.inner().to_string();
             // serde names a missing field in its message only; the path is that of the object around it.
             match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-                Some(field) if path == "." => HubError::field(field, "Missing data for required field."),
-                Some(field) => HubError::field(format!("{path}.{field}"), "Missing data for required field."),
+                Some(field) if path == "." => one(field, "Missing data for required field."),
+                Some(field) => one(&format!("{path}.{field}"), "Missing data for required field."),
                 None if path == "." => HubError::bad(format!("The request body is not the JSON expected: {message}")),
-                None => HubError::field(path, message),
+                None => one(&path, &message),
             }
         })?;
         reader.end().map_err(|error| HubError::bad(format!("The request body is not JSON: {error}")))?;

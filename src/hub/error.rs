@@ -31,6 +31,9 @@ pub enum HubError {
     Database(#[from] sqlx::Error),
     #[error("the database could not be prepared")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// How the hub is to be opened makes no sense.
+    #[error("{0}")]
+    Options(String),
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -41,12 +44,14 @@ impl HubError {
         HubError::BadRequest { message: message.into(), errors: BTreeMap::new() }
     }
 
-    /// A wrong field or query parameter.
+    /// A wrong field or query parameter. The message stands twice: older clients read only the one without a field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        HubError::fields(BTreeMap::from([(field.into(), vec![message.into()])]))
+        let message = message.into();
+        let errors = BTreeMap::from([(field.into(), vec![message.clone()])]);
+        HubError::BadRequest { message, errors }
     }
 
-    /// Several wrong fields.
+    /// Wrong fields of a body.
     pub fn fields(errors: BTreeMap<String, Vec<String>>) -> Self {
         HubError::BadRequest { message: "Request body is incorrect".to_owned(), errors }
     }
@@ -63,7 +68,7 @@ impl HubError {
             HubError::Unauthenticated(_) | HubError::NotAllowed | HubError::WrongClient(_) => StatusCode::UNAUTHORIZED,
             HubError::NotFound(_) => StatusCode::NOT_FOUND,
             HubError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            HubError::Database(_) | HubError::Migration(_) | HubError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

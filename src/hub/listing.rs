@@ -252,7 +252,7 @@ impl<R> Rows<R> {
             previous: (page > 1).then(|| self.query.address(page - 1)),
             this: Some(self.query.address(page)),
             next: (page < last).then(|| self.query.address(page + 1)),
-            last: Some(self.query.address(last)),
+            last: (self.total > 0).then(|| self.query.address(last)),
         };
         let data: Vec<W> = self.rows.into_iter().map(to_wire).collect();
         let mut response = Json(Page { data, links }).into_response();

@@ -5,8 +5,10 @@ mod body;
 mod error;
 mod events;
 mod listing;
+mod mail;
 mod permission;
 mod resource;
+mod second_factor;
 mod seed;
 mod server;
 mod store;
@@ -14,5 +16,6 @@ mod token;
 mod version3;
 
 pub use error::HubError;
+pub use mail::MailOptions;
 pub use seed::{NewNode, NewUser, Seed};
 pub use server::{Hub, HubOptions};

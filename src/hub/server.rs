@@ -9,6 +9,7 @@ use super::{
     HubError,
     body::BODY_LIMIT,
     events::{self, Events},
+    mail::{MailOptions, Mailer},
     resource,
     store::Store,
     token::Tokens,
@@ -24,6 +25,10 @@ pub struct HubOptions {
     pub public_url: String,
     /// The algorithms that the hub's own store describes.
     pub algorithms: Vec<StoreAlgorithm>,
+    /// Whether every user needs a second factor.
+    pub two_factor: bool,
+    /// How mail is sent; without, nobody can recover an account.
+    pub mail: Option<MailOptions>,
 }
 
 /// An open hub. Clones are the same hub.
@@ -41,6 +46,8 @@ pub struct HubState {
     pub events: Events,
     pub public_url: String,
     pub algorithms: Vec<StoreAlgorithm>,
+    pub two_factor: bool,
+    pub mailer: Option<Mailer>,
     /// Password hashing takes memory and time: no more at once than there are processors.
     pub hashing: Semaphore,
 }
@@ -67,6 +74,8 @@ impl Hub {
             events: Events::new(io.clone()),
             public_url: options.public_url,
             algorithms: options.algorithms,
+            two_factor: options.two_factor,
+            mailer: options.mail.as_ref().map(Mailer::new).transpose()?,
             hashing: Semaphore::new(processors),
         });
         events::serve(&io, state.clone());

@@ -12,6 +12,8 @@ use super::HubError;
 pub const ACCESS_SECONDS: i64 = 6 * 3600;
 /// Lifetime of a refresh token in seconds.
 pub const REFRESH_SECONDS: i64 = 48 * 3600;
+/// Lifetime of a token for recovery in seconds.
+const RECOVERY_SECONDS: i64 = 3600;
 
 /// Whom a token names. On the wire `sub` is the id of a user or a node, or an object for a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,12 @@ pub enum ClientType {
 pub enum Purpose {
     Access,
     Refresh,
+    /// Replaces a forgotten password; sent by mail.
+    #[serde(rename = "password reset")]
+    PasswordReset,
+    /// Replaces a lost second factor; sent by mail.
+    #[serde(rename = "second factor reset")]
+    SecondFactorReset,
 }
 
 /// The claims of a token.
@@ -67,6 +75,9 @@ pub struct Claims {
     /// Seconds since 1970. Container tokens have none: they end with their task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
+    /// For recovery: a digest of what is replaced. When it has changed, the token has been used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// Seconds by which clocks may differ.
@@ -92,14 +103,42 @@ impl Tokens {
         purpose: Purpose,
         roles: Vec<String>,
     ) -> Result<String, HubError> {
-        let now = Timestamp::now().as_second();
-        let exp = match (client_type, purpose) {
+        let lifetime = match (client_type, purpose) {
             (ClientType::Container, _) => None,
-            (_, Purpose::Access) => Some(now + ACCESS_SECONDS),
-            (_, Purpose::Refresh) => Some(now + REFRESH_SECONDS),
+            (_, Purpose::Refresh) => Some(REFRESH_SECONDS),
+            _ => Some(ACCESS_SECONDS),
         };
-        let claims =
-            Claims { sub, purpose, client_type, roles, fresh: false, jti: Uuid::new_v4(), iat: now, nbf: now, exp };
+        self.sign_claims(sub, client_type, purpose, roles, lifetime, None)
+    }
+
+    /// Signs a token with which a user may replace something as long as it is in this state.
+    pub fn sign_for_recovery(&self, user_id: i64, purpose: Purpose, state: String) -> Result<String, HubError> {
+        let subject = Subject::Id(user_id);
+        self.sign_claims(subject, ClientType::User, purpose, Vec::new(), Some(RECOVERY_SECONDS), Some(state))
+    }
+
+    fn sign_claims(
+        &self,
+        sub: Subject,
+        client_type: ClientType,
+        purpose: Purpose,
+        roles: Vec<String>,
+        lifetime: Option<i64>,
+        state: Option<String>,
+    ) -> Result<String, HubError> {
+        let now = Timestamp::now().as_second();
+        let claims = Claims {
+            sub,
+            purpose,
+            client_type,
+            roles,
+            fresh: false,
+            jti: Uuid::new_v4(),
+            iat: now,
+            nbf: now,
+            exp: lifetime.map(|seconds| now + seconds),
+            state,
+        };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
             .map_err(|error| HubError::Internal(error.to_string()))
     }
@@ -132,7 +171,10 @@ impl Tokens {
         match claims.purpose == purpose {
             true => Ok(claims),
             false if purpose == Purpose::Access => Err(HubError::Unauthenticated("Only access tokens are allowed")),
-            false => Err(HubError::Unauthenticated("Only refresh tokens are allowed")),
+            false if purpose == Purpose::Refresh => {
+                Err(HubError::Unauthenticated("Only refresh tokens are allowed"))
+            }
+            false => Err(INVALID),
         }
     }
 }

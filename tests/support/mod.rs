@@ -41,6 +41,8 @@ impl World {
             database: data.path().join("hub.sqlite"),
             public_url: format!("http://{address}"),
             algorithms: algorithms::describe_all(),
+            two_factor: false,
+            mail: None,
         })
         .await
         .unwrap();

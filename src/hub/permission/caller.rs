@@ -15,6 +15,8 @@ pub struct Authority {
     /// The organizations of these collaborations, the own one included.
     pub organizations: Vec<i64>,
     pub rules: HashSet<Permission>,
+    /// Tokens from before this moment, in seconds since 1970, have ended.
+    pub tokens_from: i64,
 }
 
 /// Who asks.

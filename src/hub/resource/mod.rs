@@ -9,6 +9,7 @@ mod node;
 mod node_of_collaboration;
 mod organization;
 mod password;
+mod recover;
 mod result;
 mod role;
 mod rule;
@@ -39,6 +40,8 @@ pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
         .merge(status::routes())
         .merge(token::routes())
+        .merge(password::routes())
+        .merge(recover::routes())
         .merge(user::routes())
         .merge(role::routes())
         .merge(rule::routes())

@@ -101,7 +101,8 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         filters.integer("collaboration_id = ?", Some(id));
     }
     filters.integer(
-        "organization_id IN (SELECT organization_id FROM study_organization WHERE study_id = ?)",
+        "(organization_id, collaboration_id) IN (SELECT study_organization.organization_id, study.collaboration_id
+             FROM study JOIN study_organization ON study_id = study.id WHERE study.id = ?)",
         query.integer("study_id")?,
     );
     filters.integer("online = ?", query.text("status").map(|status| i64::from(status == "online")));
@@ -125,6 +126,11 @@ pub async fn of_collaboration(hub: &HubState, collaboration_id: i64) -> Result<V
         .fetch_all(hub.store.writer())
         .await?;
     Ok(rows.into_iter().map(|row| row.into_wire(Vec::new())).collect())
+}
+
+/// An error unless the caller may change this node.
+pub async fn require_edit(hub: &HubState, caller: &Caller, id: i64) -> Result<(), HubError> {
+    load(hub, caller, id, Operation::Edit).await.map(drop)
 }
 
 /// The node, if the caller may do this to it.

@@ -1,4 +1,4 @@
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use argon2::{
     Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
@@ -7,7 +7,109 @@ use argon2::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::spawn_blocking;
 
-use crate::hub::{HubError, server::HubState};
+use axum::{Json, Router, extract::State, routing::patch};
+use garde::Validate;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::message;
+use crate::{
+    hub::{HubError, body::Body, permission::Caller, server::HubState},
+    protocol::timestamp,
+};
+
+/// After this many wrong passwords in a row an account is locked …
+const FAILURES_UNTIL_LOCK: i64 = 5;
+/// … for this long after the last one, in minutes.
+const LOCK_MINUTES: i64 = 15;
+/// One answer for an unknown user, a wrong password and a locked account.
+const FAILED: HubError = HubError::Unauthenticated("Failed to login");
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new().route("/password/change", patch(change))
+}
+
+/// The user with this name and password. The attempt counts as a failure until [`forget_failures`] is called: what
+/// else is asked for (a code) is part of it.
+pub async fn check_credentials(hub: &HubState, username: &str, password: SecretString) -> Result<i64, HubError> {
+    // Counted before the password is looked at, in one statement: of many attempts at once none slips through. An
+    // unknown user costs the same write as a known or a locked one.
+    let lock_end = timestamp::format(Timestamp::now() - SignedDuration::from_mins(LOCK_MINUTES));
+    let account: Option<(i64, String)> = sqlx::query_as(
+        "UPDATE user SET last_failed_sign_in = ?1,
+             failed_sign_ins = CASE WHEN failed_sign_ins >= ?2 THEN 1 ELSE failed_sign_ins + 1 END
+         WHERE username = ?3 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4) RETURNING id, password_hash",
+    )
+    .bind(timestamp::now())
+    .bind(FAILURES_UNTIL_LOCK)
+    .bind(username)
+    .bind(lock_end)
+    .fetch_optional(hub.store.writer())
+    .await?;
+    if account.is_none() {
+        sqlx::query(
+            "INSERT INTO setting (name, value) VALUES ('refused_sign_in', x'00')
+             ON CONFLICT (name) DO UPDATE SET value = randomblob(8)",
+        )
+        .execute(hub.store.writer())
+        .await?;
+    }
+    let hash = account.as_ref().map(|(_, hash)| hash.clone());
+    let right = verify_password(hub, password, hash).await?;
+    account.filter(|_| right).map(|(id, _)| id).ok_or(FAILED)
+}
+
+/// The attempt was no failure, nor do those before it count any more.
+pub async fn forget_failures(hub: &HubState, user_id: i64) -> Result<(), HubError> {
+    sqlx::query("UPDATE user SET failed_sign_ins = 0, last_failed_sign_in = NULL WHERE id = ?")
+        .bind(user_id)
+        .execute(hub.store.writer())
+        .await?;
+    Ok(())
+}
+
+/// The attempt was no failure; those before it still count, since something else is still to be given.
+pub async fn uncount_failure(hub: &HubState, user_id: i64) -> Result<(), HubError> {
+    sqlx::query("UPDATE user SET failed_sign_ins = max(failed_sign_ins - 1, 0) WHERE id = ?")
+        .bind(user_id)
+        .execute(hub.store.writer())
+        .await?;
+    Ok(())
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct PasswordChange {
+    #[garde(skip)]
+    current_password: SecretString,
+    #[garde(custom(check_new_password))]
+    new_password: SecretString,
+}
+
+/// `PATCH /password/change`
+async fn change(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(change): Body<PasswordChange>,
+) -> Result<Json<Value>, HubError> {
+    let id = caller.require_user()?;
+    let username: String =
+        sqlx::query_scalar("SELECT username FROM user WHERE id = ?").bind(id).fetch_one(hub.store.reader()).await?;
+    let is_same = change.current_password.expose_secret() == change.new_password.expose_secret();
+    check_credentials(&hub, &username, change.current_password).await?;
+    forget_failures(&hub, id).await?;
+    if is_same {
+        return Err(HubError::field("new_password", "New password is the same as current password!"));
+    }
+    let hash = hash_password(change.new_password).await?;
+    sqlx::query("UPDATE user SET password_hash = ? WHERE id = ?")
+        .bind(hash)
+        .bind(id)
+        .execute(hub.store.writer())
+        .await?;
+    Ok(message("The password has been changed successfully!"))
+}
 
 /// A hash that no password has, to spend the same time on users who do not exist.
 static NOBODY: LazyLock<String> = LazyLock::new(|| hash(&SecretString::from("")).unwrap_or_default());

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, check_optional_text, message};
+use super::{Id, check_optional_text, message, rule};
 use crate::{
     hub::{
         HubError,
@@ -23,7 +23,7 @@ use crate::{
     },
     protocol::{
         domain::{Operation, Scope},
-        wire::v4::{Included, Link, Role},
+        wire::v4::{Included, Link, Role, Rule},
     },
 };
 
@@ -73,7 +73,7 @@ fn has_rule(caller: &Caller, (resource, scope, operation): Permission) -> bool {
 fn require_rules(caller: &Caller, ids: &[i64]) -> Result<(), HubError> {
     for id in ids {
         let rule = usize::try_from(*id - 1).ok().and_then(|index| RULES.get(index)).copied();
-        let rule = rule.ok_or_else(|| HubError::NotFound(format!("Rule with id={id} not found.")))?;
+        let rule = rule.ok_or_else(|| HubError::NotFound(format!("Rule with id {id} not found")))?;
         if !has_rule(caller, rule) {
             return Err(HubError::NotAllowed);
         }
@@ -323,7 +323,7 @@ async fn add_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Path((id, rule_id)): Path<(i64, i64)>,
-) -> Result<(StatusCode, Json<Role>), HubError> {
+) -> Result<(StatusCode, Json<Vec<Rule>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_rules(&caller, &[rule_id])?;
     sqlx::query("INSERT OR IGNORE INTO role_rule (role_id, rule_id) VALUES (?, ?)")
@@ -332,14 +332,14 @@ async fn add_rule(
         .execute(hub.store.writer())
         .await?;
     hub.store.forget_authorities();
-    Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
+    Ok((StatusCode::CREATED, Json(rule::of_role(&hub, id).await?)))
 }
 
 async fn remove_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Path((id, rule_id)): Path<(i64, i64)>,
-) -> Result<Json<Role>, HubError> {
+) -> Result<Json<Vec<Rule>>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_rules(&caller, &[rule_id])?;
     sqlx::query("DELETE FROM role_rule WHERE role_id = ? AND rule_id = ?")
@@ -348,5 +348,5 @@ async fn remove_rule(
         .execute(hub.store.writer())
         .await?;
     hub.store.forget_authorities();
-    Ok(Json(load(&hub, id).await?.into()))
+    Ok(Json(rule::of_role(&hub, id).await?))
 }

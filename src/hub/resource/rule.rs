@@ -63,6 +63,16 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     Ok(listing.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Rule::from))
 }
 
+/// The rules of a role.
+pub async fn of_role(hub: &HubState, role_id: i64) -> Result<Vec<Rule>, HubError> {
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT rule.* FROM rule JOIN role_rule ON rule_id = rule.id WHERE role_id = ? ORDER BY id")
+            .bind(role_id)
+            .fetch_all(hub.store.writer())
+            .await?;
+    Ok(rows.into_iter().map(Rule::from).collect())
+}
+
 async fn show(State(hub): State<Arc<HubState>>, _: Caller, Id(id): Id) -> Result<Json<Rule>, HubError> {
     let row: Option<Row> =
         sqlx::query_as("SELECT * FROM rule WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;

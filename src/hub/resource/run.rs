@@ -69,7 +69,7 @@ impl Row {
         Run {
             organization: Some(Link::new(API_PATH, "organization", self.organization_id, all)),
             task: Some(match task {
-                Some(task) => RunTask::Task(Box::new(task)),
+                Some(task) => RunTask::Task(Box::new(Task { runs: Included::default(), ..task })),
                 None => RunTask::Link(Link::new(API_PATH, "task", self.task_id, &["GET", "DELETE"])),
             }),
             results: Some(Link::new(API_PATH, "result", self.id, &["GET", "PATCH"])),
@@ -182,11 +182,7 @@ async fn show(
     if !executes && !task::may(&caller, Resource::Run, Operation::View, &task) {
         return Err(HubError::NotAllowed);
     }
-    let task = query.includes("task").then(|| {
-        let mut task = Task::from(task);
-        task.runs = Included::default();
-        task
-    });
+    let task = query.includes("task").then(|| Task::from(task));
     Ok(Json(row.into_wire(task)))
 }
 

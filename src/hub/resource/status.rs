@@ -3,17 +3,22 @@ use std::sync::Arc;
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
-use crate::hub::{HubError, server::HubState};
+use crate::hub::{HubError, permission::Caller, server::HubState};
 
 /// The version of the API that this hub speaks: clients compare it with their own.
 const API_VERSION: &str = "4.15.2";
 
 pub fn routes() -> Router<Arc<HubState>> {
-    Router::new().route("/version", get(version)).route("/health", get(health))
+    Router::new().route("/version", get(version)).route("/health", get(health)).route("/blobstream/status", get(blob_storage))
 }
 
 async fn version() -> Json<Value> {
     Json(json!({"version": API_VERSION}))
+}
+
+/// Clients ask before each task whether inputs go to a separate storage.
+async fn blob_storage(_: Caller) -> Json<Value> {
+    Json(json!({"blob_store_enabled": false}))
 }
 
 async fn health(State(hub): State<Arc<HubState>>) -> Result<Json<Value>, HubError> {

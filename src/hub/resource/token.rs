@@ -2,34 +2,27 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
 use garde::Validate;
-use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::password::verify_password;
+use super::password::{check_credentials, forget_failures, uncount_failure};
 use crate::{
     hub::{
         HubError, authentication,
         body::Body,
         permission::Caller,
+        second_factor,
         server::{API_PATH, HubState},
         token::{Claims, ClientType, ContainerSubject, Purpose, Subject},
     },
     protocol::{
         timestamp,
-        wire::v4::{ContainerToken, Tokens},
+        wire::v4::{ContainerToken, SignInReply, Tokens},
     },
 };
-
-/// After this many wrong passwords in a row an account is locked …
-const FAILURES_UNTIL_LOCK: i64 = 5;
-/// … for this long after the last one, in minutes.
-const LOCK_MINUTES: i64 = 15;
-/// One answer for an unknown user, a wrong password and a locked account.
-const FAILED: HubError = HubError::Unauthenticated("Failed to login");
 
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
@@ -48,47 +41,36 @@ struct UserCredentials {
     #[garde(skip)]
     password: SecretString,
     #[garde(inner(length(chars, max = 10)))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text_or_number")]
     mfa_code: Option<String>,
+}
+
+/// A code is a text, but clients may send it as a number.
+fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Number(number)) => Some(format!("{:06}", number.as_u64().unwrap_or_default())),
+        None | Some(Value::Null) => None,
+        Some(_) => return Err(serde::de::Error::custom("Not a valid string.")),
+    })
 }
 
 async fn sign_in_user(
     State(hub): State<Arc<HubState>>,
     Body(credentials): Body<UserCredentials>,
-) -> Result<Json<Tokens>, HubError> {
-    // There is no second factor here yet; a code that is sent is ignored, as the original does without one.
-    let _ = credentials.mfa_code;
-    // Counted before the password is looked at, in one statement: of many attempts at once none slips through. An
-    // unknown user costs the same write as a known or a locked one.
-    let lock_end = timestamp::format(Timestamp::now() - SignedDuration::from_mins(LOCK_MINUTES));
-    let account: Option<(i64, String)> = sqlx::query_as(
-        "UPDATE user SET last_failed_sign_in = ?1,
-             failed_sign_ins = CASE WHEN failed_sign_ins >= ?2 THEN 1 ELSE failed_sign_ins + 1 END
-         WHERE username = ?3 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4) RETURNING id, password_hash",
-    )
-    .bind(timestamp::now())
-    .bind(FAILURES_UNTIL_LOCK)
-    .bind(&credentials.username)
-    .bind(lock_end)
-    .fetch_optional(hub.store.writer())
-    .await?;
-    if account.is_none() {
-        sqlx::query(
-            "INSERT INTO setting (name, value) VALUES ('refused_sign_in', x'00')
-             ON CONFLICT (name) DO UPDATE SET value = randomblob(8)",
-        )
-        .execute(hub.store.writer())
-        .await?;
+) -> Result<Json<SignInReply>, HubError> {
+    let id = check_credentials(&hub, &credentials.username, credentials.password).await?;
+    if let Some(more) = second_factor::ask(&hub, id, credentials.mfa_code.as_deref()).await? {
+        uncount_failure(&hub, id).await?;
+        return Ok(Json(more));
     }
-    let hash = account.as_ref().map(|(_, hash)| hash.clone());
-    let right = verify_password(&hub, credentials.password, hash).await?;
-    let Some((id, _)) = account.filter(|_| right) else { return Err(FAILED) };
-    sqlx::query("UPDATE user SET failed_sign_ins = 0, last_failed_sign_in = NULL, last_seen = ? WHERE id = ?")
+    forget_failures(&hub, id).await?;
+    sqlx::query("UPDATE user SET last_seen = ? WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
         .execute(hub.store.writer())
         .await?;
-    Ok(Json(issue(&hub, ClientType::User, id).await?))
+    Ok(Json(SignInReply::Tokens(issue(&hub, ClientType::User, id).await?)))
 }
 
 /// A pair of tokens for a user or a node.
@@ -134,9 +116,10 @@ async fn sign_in_node(
     State(hub): State<Arc<HubState>>,
     Body(credentials): Body<NodeCredentials>,
 ) -> Result<Json<Tokens>, HubError> {
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM node WHERE api_key_hash = ?")
+    let id: Option<i64> = sqlx::query_scalar("UPDATE node SET last_seen = ? WHERE api_key_hash = ? RETURNING id")
+        .bind(timestamp::now())
         .bind(hash_api_key(&credentials.api_key))
-        .fetch_optional(hub.store.reader())
+        .fetch_optional(hub.store.writer())
         .await?;
     let id = id.ok_or(HubError::Unauthenticated("Api key is not recognized!"))?;
     Ok(Json(issue(&hub, ClientType::Node, id).await?))

@@ -17,11 +17,11 @@ impl Store {
             return Ok(Some(authority));
         }
         let generation = *self.generation.borrow();
-        let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
+        let account: Option<(i64, i64)> = sqlx::query_as("SELECT organization_id, tokens_from FROM user WHERE id = ?")
             .bind(user_id)
             .fetch_optional(self.reader())
             .await?;
-        let Some(organization_id) = organization_id else { return Ok(None) };
+        let Some((organization_id, tokens_from)) = account else { return Ok(None) };
         let rules: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT resource, scope, operation FROM rule WHERE id IN (
                  SELECT rule_id FROM user_rule WHERE user_id = ?1 UNION
@@ -35,7 +35,7 @@ impl Store {
             .map(|(resource, scope, operation)| serde_json::from_value(json!([resource, scope, operation])))
             .collect::<Result<HashSet<Permission>, _>>()
             .map_err(|error| HubError::Internal(format!("a stored rule: {error}")))?;
-        let authority = self.authority_in(organization_id, None, rules).await?;
+        let authority = self.authority_in(organization_id, None, rules, tokens_from).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
@@ -47,14 +47,14 @@ impl Store {
             return Ok(Some(authority));
         }
         let generation = *self.generation.borrow();
-        let place: Option<(i64, i64)> =
-            sqlx::query_as("SELECT organization_id, collaboration_id FROM node WHERE id = ?")
+        let place: Option<(i64, i64, i64)> =
+            sqlx::query_as("SELECT organization_id, collaboration_id, tokens_from FROM node WHERE id = ?")
                 .bind(node_id)
                 .fetch_optional(self.reader())
                 .await?;
-        let Some((organization_id, collaboration_id)) = place else { return Ok(None) };
+        let Some((organization_id, collaboration_id, tokens_from)) = place else { return Ok(None) };
         let rules = rules_of_node().into_iter().collect();
-        let authority = self.authority_in(organization_id, Some(collaboration_id), rules).await?;
+        let authority = self.authority_in(organization_id, Some(collaboration_id), rules, tokens_from).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
@@ -86,7 +86,7 @@ impl Store {
             return Ok(None);
         }
         let rules = rules_of_container().into_iter().collect();
-        Ok(Some(self.authority_in(subject.organization_id, Some(subject.collaboration_id), rules).await?))
+        Ok(Some(self.authority_in(subject.organization_id, Some(subject.collaboration_id), rules, 0).await?))
     }
 
     async fn authority_in(
@@ -94,6 +94,7 @@ impl Store {
         organization_id: i64,
         only_collaboration: Option<i64>,
         rules: HashSet<Permission>,
+        tokens_from: i64,
     ) -> Result<Arc<Authority>, HubError> {
         let pairs: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT collaboration_id, organization_id FROM collaboration_organization WHERE collaboration_id IN (
@@ -110,6 +111,6 @@ impl Store {
             pairs.iter().map(|(_, organization)| *organization).chain([organization_id]).collect();
         let mut organizations: Vec<i64> = organizations.into_iter().collect();
         organizations.sort_unstable();
-        Ok(Arc::new(Authority { organization_id, collaborations, organizations, rules }))
+        Ok(Arc::new(Authority { organization_id, collaborations, organizations, rules, tokens_from }))
     }
 }

@@ -50,7 +50,7 @@ pub async fn sign_in_user(
     Ok(match parse::<v4::SignInReply>(&answer)? {
         v4::SignInReply::Tokens(tokens) => SignIn::Done(tokens.into()),
         v4::SignInReply::SecondFactor { msg } => SignIn::NeedsSecondFactor(msg),
-        v4::SignInReply::SetUpSecondFactor { qr_uri, otp_secret } => {
+        v4::SignInReply::SetUpSecondFactor { qr_uri, otp_secret, .. } => {
             SignIn::SetUpSecondFactor { qr_uri, secret: otp_secret.into() }
         }
     })

@@ -267,7 +267,8 @@ class Scenario:
         with self.step("user.create with a wrong address"):
             root.user.create("weak", "R", "T", PASSWORD, "no address", a, [], [])
         with self.step("user.create with an unknown role"):
-            root.user.create("other", "R", "T", PASSWORD, "other@example.org", a, [999], [])
+            made = root.user.create("other", "R", "T", PASSWORD, "other@example.org", a, [999], [])
+        self.tidy(made, root.user.delete)
         with self.step("user.create in an unknown organization"):
             root.user.create("other", "R", "T", PASSWORD, "other@example.org", 999, [], [])
         for what, filters in {
@@ -737,7 +738,7 @@ class Scenario:
         with self.step("util.set_two_factor_auth with a token that is none"):
             self.root.util.set_two_factor_auth("no.token")
         with self.step("a new key for a node"):
-            self.raw("POST", "/recover/node", self.root, json={"id": self.node_ids["beta"]})
+            self.raw("POST", "/recover/node", self.root, json={"id": self.node_ids["alpha"]})
         with self.step("a new key for no node"):
             self.raw("POST", "/recover/node", self.root, json={"id": 999})
 

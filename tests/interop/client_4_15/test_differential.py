@@ -83,10 +83,10 @@ def is_meant(difference, entry):
     step, kind, where, own, other = difference
     return (
         fnmatch.fnmatchcase(step, entry["step"])
-        and kind == entry["kind"]
+        and fnmatch.fnmatchcase(kind, entry["kind"])
         and fnmatch.fnmatchcase(where, entry.get("where", "*"))
-        and ("hub" not in entry or str(entry["hub"]) == str(own))
-        and ("server" not in entry or str(entry["server"]) == str(other))
+        and fnmatch.fnmatchcase(str(own), str(entry.get("hub", "*")))
+        and fnmatch.fnmatchcase(str(other), str(entry.get("server", "*")))
     )
 
 

@@ -20,13 +20,19 @@ LOGGING = {
 
 
 class RealServer(Process):
-    """vantage6-server 4.15.2 with its own SQLite file; has a user root with the password root."""
+    """vantage6-server 4.15.2 with its own SQLite file; has a user root with the password root.
 
-    def __init__(self, folder, port=None, api_path="/api", **settings):
+    `beside_store` makes it ready for a store on loopback: it knows its own address, which the official client does
+    not tell it with a task, and does not take every error of such a store for one that it cannot reach.
+    """
+
+    def __init__(self, folder, port=None, api_path="/api", beside_store=False, **settings):
         folder = Path(folder)
         self.port = port or free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.url = self.origin + api_path
+        if beside_store:
+            settings = {"server_url": self.url, "dev": {"host_uri": "127.0.0.1"}, **settings}
         config = folder / "server.yaml"
         # YAML reads JSON.
         config.write_text(
@@ -40,6 +46,8 @@ class RealServer(Process):
                     "allow_drop_all": False,
                     "jwt_secret_key": "only-for-tests-on-loopback-0123456789",
                     "token_expires_hours": 6,
+                    # Without it the log goes to a folder of the machine.
+                    "directories": {"log": str(folder), "data": str(folder)},
                     "logging": LOGGING,
                     **settings,
                 }

@@ -26,6 +26,11 @@ pub enum Included<T> {
 }
 
 impl<T> Included<T> {
+    /// Whether there is not even an address.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Included::Address(address) if address.is_empty())
+    }
+
     /// The items, if they were included.
     pub fn into_items(self) -> Option<Vec<T>> {
         match self {

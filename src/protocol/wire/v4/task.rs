@@ -37,7 +37,8 @@ pub struct Task {
     pub algorithm_store: Option<Link>,
     #[serde(default)]
     pub databases: Vec<TaskDatabase>,
-    #[serde(default)]
+    /// Left out where a run holds its task.
+    #[serde(default, skip_serializing_if = "Included::is_absent")]
     pub runs: Included<Run>,
     #[serde(default)]
     pub results: Included<ResultItem>,

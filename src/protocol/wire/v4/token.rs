@@ -14,7 +14,7 @@ pub struct Tokens {
 }
 
 /// The answer to `POST /token/user`: tokens, or a request for more.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SignInReply {
     Tokens(Tokens),
@@ -22,6 +22,8 @@ pub enum SignInReply {
     SetUpSecondFactor {
         qr_uri: String,
         otp_secret: String,
+        #[serde(default)]
+        msg: String,
     },
     /// A code of the second factor is needed.
     SecondFactor {

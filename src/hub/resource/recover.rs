@@ -1,0 +1,238 @@
+//! Forgotten passwords, lost second factors and lost API keys.
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, routing::post};
+use garde::Validate;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{
+    hash_api_key, hash_password, message, node,
+    password::{check_credentials, check_new_password, forget_failures},
+};
+use crate::{
+    hub::{
+        HubError,
+        body::Body,
+        permission::Caller,
+        second_factor,
+        server::HubState,
+        token::{Claims, ClientType, Purpose, Subject},
+    },
+    protocol::{timestamp, wire::v4::SignInReply},
+};
+
+/// At most one mail for recovery to a user in so many minutes.
+const MINUTES_BETWEEN_MAILS: i64 = 15;
+
+const INVALID: &str = "Invalid recovery token!";
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .route("/recover/lost", post(lost_password))
+        .route("/recover/reset", post(reset_password))
+        .route("/recover/2fa/lost", post(lost_second_factor))
+        .route("/recover/2fa/reset", post(reset_second_factor))
+        .route("/recover/node", post(new_api_key))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct LostPassword {
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    username: Option<String>,
+    #[garde(inner(length(chars, max = 128)))]
+    #[serde(default)]
+    email: Option<String>,
+}
+
+/// Always the same answer, at once: who exists is not told (CVE-2024-24770).
+async fn lost_password(
+    State(hub): State<Arc<HubState>>,
+    Body(lost): Body<LostPassword>,
+) -> Result<Json<Value>, HubError> {
+    if lost.username.is_none() && lost.email.is_none() {
+        return Err(HubError::fields([("_schema".to_owned(), vec!["Email or username is required".to_owned()])].into()));
+    }
+    tokio::spawn(async move {
+        if let Err(error) = mail_password_token(&hub, lost).await {
+            tracing::error!(%error, "a mail for recovery was not sent");
+        }
+    });
+    Ok(message("If the username or email is in our database you will soon receive an email."))
+}
+
+async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), HubError> {
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE username = ? OR email = ?")
+        .bind(lost.username)
+        .bind(lost.email)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    match id {
+        Some(id) => mail_token(hub, id, Purpose::PasswordReset).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Mails a token unless that was done a short while ago; whether it was sent.
+async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<bool, HubError> {
+    let Some(mailer) = &hub.mailer else {
+        tracing::warn!("somebody asks for recovery, but no mail server is set (--smtp)");
+        return Ok(false);
+    };
+    let before = timestamp::format(Timestamp::now() - SignedDuration::from_mins(MINUTES_BETWEEN_MAILS));
+    let user: Option<(String, String)> = sqlx::query_as(
+        "UPDATE user SET last_recovery_mail = ?1
+         WHERE id = ?2 AND (last_recovery_mail IS NULL OR last_recovery_mail < ?3) RETURNING username, email",
+    )
+    .bind(timestamp::now())
+    .bind(user_id)
+    .bind(before)
+    .fetch_optional(hub.store.writer())
+    .await?;
+    let Some((username, email)) = user else { return Ok(false) };
+    let state = state_of(hub, user_id, purpose).await?;
+    let token = hub.tokens.sign_for_recovery(user_id, purpose, state)?;
+    let (subject, what, page) = match purpose {
+        Purpose::PasswordReset => ("Your new Atoll password", "password", "password/reset"),
+        _ => ("Your new Atoll second factor", "second factor", "second-factor/reset"),
+    };
+    let text = format!(
+        "Somebody, probably you, has asked to replace the {what} of the Atoll account \"{username}\".\n\n\
+         Go to {}/{page} and give this code within an hour:\n\n{token}\n\n\
+         Was it not you? Then there is nothing to do, unless it was the second factor: whoever asks for that knows \
+         your password. Change it.\n",
+        hub.public_url
+    );
+    mailer.send(&email, subject, text).await?;
+    Ok(true)
+}
+
+/// A digest of what a recovery replaces: a token of it is good for one use.
+async fn state_of(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<String, HubError> {
+    let column = match purpose {
+        Purpose::PasswordReset => "password_hash",
+        _ => "coalesce(otp_secret, '')",
+    };
+    let text: Option<String> = sqlx::query_scalar(&format!("SELECT {column} FROM user WHERE id = ?"))
+        .bind(user_id)
+        .fetch_optional(hub.store.writer())
+        .await?;
+    let text = text.ok_or_else(|| HubError::bad(INVALID))?;
+    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The user of a recovery token that was not used yet.
+async fn user_of_token(hub: &HubState, token: &str, purpose: Purpose) -> Result<i64, HubError> {
+    let claims: Claims = hub.tokens.check(token, purpose).map_err(|_| HubError::bad(INVALID))?;
+    let Subject::Id(id) = claims.sub else { return Err(HubError::bad(INVALID)) };
+    if claims.client_type != ClientType::User || claims.state != Some(state_of(hub, id, purpose).await?) {
+        return Err(HubError::bad(INVALID));
+    }
+    Ok(id)
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct ResetPassword {
+    #[garde(length(max = 1024))]
+    reset_token: String,
+    #[garde(custom(check_new_password))]
+    password: SecretString,
+}
+
+/// A new password ends all tokens: whoever had the old one is out. The second factor stays.
+async fn reset_password(
+    State(hub): State<Arc<HubState>>,
+    Body(reset): Body<ResetPassword>,
+) -> Result<Json<Value>, HubError> {
+    let id = user_of_token(&hub, &reset.reset_token, Purpose::PasswordReset).await?;
+    let hash = hash_password(reset.password).await?;
+    sqlx::query(
+        "UPDATE user SET password_hash = ?, failed_sign_ins = 0, last_failed_sign_in = NULL, tokens_from = ?
+         WHERE id = ?",
+    )
+    .bind(hash)
+    .bind(Timestamp::now().as_second())
+    .bind(id)
+    .execute(hub.store.writer())
+    .await?;
+    hub.store.forget_authorities();
+    Ok(message("The password has successfully been reset!"))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct LostSecondFactor {
+    #[garde(length(chars, min = 1, max = 128))]
+    username: String,
+    #[garde(skip)]
+    password: SecretString,
+    /// Sent by the official client, of no use.
+    #[garde(skip)]
+    #[serde(default, rename = "email")]
+    _email: Option<String>,
+}
+
+async fn lost_second_factor(
+    State(hub): State<Arc<HubState>>,
+    Body(lost): Body<LostSecondFactor>,
+) -> Result<Json<Value>, HubError> {
+    let id = check_credentials(&hub, &lost.username, lost.password).await?;
+    forget_failures(&hub, id).await?;
+    if hub.mailer.is_none() {
+        return Err(HubError::bad(
+            "No mailserver settings found in server configuration - cannot send you an email to reset your 2FA! \
+             Contact your administrator.",
+        ));
+    }
+    mail_token(&hub, id, Purpose::SecondFactorReset).await?;
+    Ok(message("You should have received an email that will allow you to reset your 2FA."))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct ResetSecondFactor {
+    #[garde(length(max = 1024))]
+    reset_token: String,
+}
+
+async fn reset_second_factor(
+    State(hub): State<Arc<HubState>>,
+    Body(reset): Body<ResetSecondFactor>,
+) -> Result<Json<SignInReply>, HubError> {
+    let id = user_of_token(&hub, &reset.reset_token, Purpose::SecondFactorReset).await?;
+    Ok(Json(second_factor::set_up(&hub, id).await?))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewApiKey {
+    #[garde(range(min = 1))]
+    id: i64,
+}
+
+/// A new key ends the tokens of the old one and whatever is connected with them.
+async fn new_api_key(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(lost): Body<NewApiKey>,
+) -> Result<Json<Value>, HubError> {
+    caller.require_user()?;
+    node::require_edit(&hub, &caller, lost.id).await?;
+    let api_key = Uuid::new_v4().to_string();
+    sqlx::query("UPDATE node SET api_key_hash = ?, tokens_from = ? WHERE id = ?")
+        .bind(hash_api_key(&api_key))
+        .bind(Timestamp::now().as_second())
+        .bind(lost.id)
+        .execute(hub.store.writer())
+        .await?;
+    hub.store.forget_authorities();
+    Ok(Json(json!({"api_key": api_key})))
+}

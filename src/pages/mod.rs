@@ -14,10 +14,7 @@ mod state;
 mod tasks;
 mod user;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::{Router, routing::get};
 
 pub use error::{PageError, render_error};
 pub use state::{Assets, DemoAccount, PageState};
@@ -28,8 +25,8 @@ pub use user::User;
 pub fn routes() -> Router<PageState> {
     Router::new()
         .route("/", get(home::show))
-        .route("/login", get(sign_in::show).post(sign_in::submit))
-        .route("/logout", post(account::sign_out))
+        .merge(sign_in::routes())
+        .merge(account::routes())
         .route("/collaborations", get(collaborations::list::show))
         .route("/collaborations/{id}", get(collaborations::detail::show))
         .route("/organizations", get(organizations::list::show))

@@ -98,6 +98,7 @@ impl Portal {
             assets: assets::find(&options.site)?,
             registry: Arc::new(Registry::new(transport)),
             limiter: Arc::new(SignInLimiter::default()),
+            pending: Arc::default(),
             demo_accounts: options.demo_accounts.into(),
         };
         let addresses = Addresses {
@@ -114,6 +115,7 @@ impl Portal {
             // Strict would lose the session when somebody follows a link in an e-mail.
             .with_same_site(SameSite::Lax)
             .with_expiry(Expiry::OnInactivity(INACTIVITY));
+        tokio::spawn(tell_version(state.registry.transport().clone(), options.stop.clone()));
         let live = Live { upstream: Arc::default(), stop: options.stop };
         let pages = pages::routes()
             .route("/tasks/{id}/events", get(events::stream))
@@ -155,9 +157,34 @@ impl Portal {
     }
 }
 
+/// Tells what the hub is as soon as it answers, and whether that was tested.
+async fn tell_version(hub: Transport, stop: CancellationToken) {
+    let mut told_away = false;
+    loop {
+        match hub.ask_server().await {
+            Ok(server) if server.is_tested() => return tracing::info!(version = server.version, "the hub answers"),
+            Ok(server) => {
+                return tracing::warn!(
+                    version = server.version,
+                    "the hub answers; Atoll was not tested with this version"
+                );
+            }
+            Err(error) if !told_away => {
+                told_away = true;
+                tracing::warn!(%error, address = %hub.base(), "the hub does not answer yet; pages say so until it does");
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 /// `GET /healthz`: whether this process serves, and whether it reaches the hub.
 async fn health(State(state): State<PageState>) -> Response {
-    let hub = crate::protocol::client::reachable(state.registry.transport()).await;
-    let body = json!({"portal": true, "hub": hub});
+    let version = state.registry.transport().ask_server().await.ok().map(|server| server.version);
+    let body = json!({"portal": true, "hub": version.is_some(), "hub_version": version});
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

@@ -1,7 +1,7 @@
 """A real server with a real store, filled: for tests that are not written in Python, and to try things by hand.
 
-    PYTHON tests/interop/real_world.py [--without-store] [--two-factor] [--smtp HOST:PORT] [--api-path PATH] [--port PORT]
-        [--algorithm-view public|whitelisted|private]
+    PYTHON tests/interop/real_world.py [--without-store] [--two-factor] [--smtp HOST:PORT] [--api-path PATH]
+        [--port PORT] [--algorithm-view public|whitelisted|private]
 
 PYTHON is one that has `requests`, such as that of the official client's environment. When all is up it writes one
 line of JSON to standard output. It stays until its standard input is closed or it gets SIGTERM, and then ends what it

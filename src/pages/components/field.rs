@@ -10,6 +10,10 @@ pub fn FieldError(
     error.map(|error| view! { <p class="field-error" id=id>{error}</p> })
 }
 
+/// What servers of the vantage6 protocol ask of a new password.
+pub const PASSWORD_RULES: &str =
+    "At least 8 characters, with a lowercase and an uppercase letter, a number and a special character.";
+
 /// A labelled line of text.
 #[component]
 pub fn TextField(
@@ -20,6 +24,7 @@ pub fn TextField(
     #[prop(optional)] autocomplete: Option<&'static str>,
     #[prop(optional)] help: Option<&'static str>,
     #[prop(optional)] maxlength: Option<u32>,
+    #[prop(optional)] inputmode: Option<&'static str>,
     #[prop(default = false)] required: bool,
     #[prop(default = false)] autofocus: bool,
     #[prop(default = None)] error: Option<String>,
@@ -31,7 +36,7 @@ pub fn TextField(
         <div class="field">
             <label for=name>{label}</label>
             {help.map(|help| view! { <p class="help">{help}</p> })}
-            <input id=name name=name type=kind value=value autocomplete=autocomplete maxlength=maxlength
+            <input id=name name=name type=kind value=value autocomplete=autocomplete maxlength=maxlength inputmode=inputmode
                 required=required autofocus=autofocus aria-invalid=invalid aria-describedby=described/>
             <FieldError id=error_id error/>
         </div>

@@ -143,6 +143,9 @@ fn List(filter: Filter, tasks: Listed<Task>, names: Arc<Names>, active: bool, ma
     }
     let (page, total) = (filter.page(), tasks.total);
     view! {
+        {tasks.is_partial.then(|| view! {
+            <p class="help">"Only the newest 2,000 tasks were looked at: the hub cannot search by this itself."</p>
+        })}
         <TaskTable tasks=tasks.items names/>
         <Pagination page per_page=PER_PAGE total address=Box::new(move |page| filter.address(page))/>
     }

@@ -1,5 +1,5 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{ClientError, HubClient, StoreClient};
@@ -21,39 +21,24 @@ const LIST_LIMIT: usize = 10_000;
 pub struct Listed<T> {
     pub items: Vec<T>,
     pub total: usize,
+    /// There may be more: only the newest were looked at.
+    pub is_partial: bool,
 }
 
-/// Which tasks to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TaskQuery {
-    pub name: Option<String>,
-    pub collaboration_id: Option<i64>,
-    pub status: Option<Status>,
-    pub init_user_id: Option<i64>,
-    pub init_organization_id: Option<i64>,
-    pub parent_id: Option<i64>,
-    /// Tasks that a person created, without the subtasks of central functions.
-    pub only_top_level: bool,
-    /// `id`, `name`, `created_at` or `status`, with `-` in front for descending.
-    pub sort: Option<String>,
-    /// From 1.
-    pub page: usize,
-    pub per_page: usize,
-}
-
-fn pair(name: &str, value: impl ToString) -> (String, String) {
+/// A parameter of a request.
+pub(super) fn pair(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
 
 impl HubClient {
-    async fn page<W: DeserializeOwned, T: From<W>>(
+    pub(super) async fn page<W: DeserializeOwned, T: From<W>>(
         &self,
         path: &str,
         query: Vec<(String, String)>,
     ) -> Result<Listed<T>, ClientError> {
         let (page, total): (Page<W>, _) = self.get_counted(path, &query).await?;
         let items: Vec<T> = page.data.into_iter().map(T::from).collect();
-        Ok(Listed { total: total.unwrap_or(items.len()), items })
+        Ok(Listed { total: total.unwrap_or(items.len()), items, is_partial: false })
     }
 
     /// Reads a list whole: the first page, then the others side by side. Of what is large, fewer at once.
@@ -90,15 +75,6 @@ impl HubClient {
             stream::iter((2..=pages).map(of_page).collect::<Vec<_>>()).buffered(4).try_collect().await?;
         items.extend(rest.into_iter().flat_map(|page| page.items));
         Ok(items)
-    }
-
-    /// The server's version.
-    pub async fn version(&self) -> Result<String, ClientError> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: String,
-        }
-        Ok(self.get::<Version>("version", &[]).await?.version)
     }
 
     /// Who is signed in.
@@ -172,25 +148,6 @@ impl HubClient {
     /// One node.
     pub async fn node(&self, id: i64) -> Result<Node, ClientError> {
         Ok(self.get::<v4::Node>(&format!("node/{id}"), &[]).await?.into())
-    }
-
-    /// One page of the tasks.
-    pub async fn tasks(&self, query: &TaskQuery) -> Result<Listed<Task>, ClientError> {
-        let mut pairs = vec![pair("page", query.page.max(1)), pair("per_page", query.per_page.clamp(1, PER_PAGE))];
-        let numbers = [
-            ("collaboration_id", query.collaboration_id),
-            ("init_user_id", query.init_user_id),
-            ("init_org_id", query.init_organization_id),
-            ("parent_id", query.parent_id),
-            ("is_user_created", query.only_top_level.then_some(1)),
-        ];
-        pairs.extend(numbers.into_iter().filter_map(|(name, value)| value.map(|value| pair(name, value))));
-        if let Some(name) = &query.name {
-            pairs.push(pair("name", format!("%{}%", escape_like(name))));
-        }
-        pairs.extend(query.status.as_ref().map(|status| pair("status", status)));
-        pairs.extend(query.sort.as_ref().map(|sort| pair("sort", sort)));
-        self.page::<v4::Task, Task>("task", pairs).await
     }
 
     /// One task.
@@ -305,27 +262,5 @@ impl HubClient {
         let query = vec![pair("collaboration_id", collaboration_id)];
         let links = self.all::<v4::StoreLink, v4::StoreLink>("algorithmstore", query).await?;
         Ok(links.into_iter().map(|link| StoreClient::new(self, link)).collect())
-    }
-}
-
-/// Takes the meaning of `%` and `_` from a search text: the server compares with SQL `LIKE`. A `\` is escaped too.
-fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards_in_a_search_text_mean_themselves() {
-        assert_eq!(escape_like(r"50%_of\x"), r"50\%\_of\\x");
     }
 }

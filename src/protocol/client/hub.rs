@@ -8,29 +8,27 @@ use tokio::sync::Mutex;
 
 use super::{
     ClientError, TokenPair, Transport,
+    store::{Algorithms, no_algorithms},
     transport::{Answer, parse},
 };
 use crate::protocol::wire::v4;
 
-/// What a server can do, so that callers ask for an ability and never for a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Sign-in by username and password at the server itself.
-    pub password_sign_in: bool,
-    /// Sessions with data frames (5.x).
-    pub sessions: bool,
-}
-
 /// The outcome of a sign-in that was not refused.
 pub enum SignIn {
     Done(TokenPair),
-    /// A code of the second factor is needed; the server's message.
-    NeedsSecondFactor(String),
+    /// A code of the second factor is needed.
+    NeedsSecondFactor,
     /// The second factor has to be set up with an authenticator app.
-    SetUpSecondFactor {
-        qr_uri: String,
-        secret: SecretString,
-    },
+    SetUpSecondFactor(SecondFactor),
+}
+
+/// What an authenticator app has to know.
+#[derive(Clone)]
+pub struct SecondFactor {
+    /// `otpauth://totp/…`, for a QR code.
+    pub qr_uri: SecretString,
+    /// The same in base32, for typing.
+    pub secret: SecretString,
 }
 
 /// Signs a user in. Wrong credentials are [`ClientError::NotAllowed`]. The headers go with the request.
@@ -47,13 +45,19 @@ pub async fn sign_in_user(
         body["mfa_code"] = json!(code);
     }
     let answer = transport.send(Method::POST, "token/user", &[], Some(&body), None, headers).await?;
-    Ok(match parse::<v4::SignInReply>(&answer)? {
-        v4::SignInReply::Tokens(tokens) => SignIn::Done(tokens.into()),
-        v4::SignInReply::SecondFactor { msg } => SignIn::NeedsSecondFactor(msg),
-        v4::SignInReply::SetUpSecondFactor { qr_uri, otp_secret, .. } => {
-            SignIn::SetUpSecondFactor { qr_uri, secret: otp_secret.into() }
+    Ok(parse::<v4::SignInReply>(&answer)?.into())
+}
+
+impl From<v4::SignInReply> for SignIn {
+    fn from(wire: v4::SignInReply) -> Self {
+        match wire {
+            v4::SignInReply::Tokens(tokens) => SignIn::Done(tokens.into()),
+            v4::SignInReply::SecondFactor { .. } => SignIn::NeedsSecondFactor,
+            v4::SignInReply::SetUpSecondFactor { qr_uri, otp_secret, .. } => {
+                SignIn::SetUpSecondFactor(SecondFactor { qr_uri: qr_uri.into(), secret: otp_secret.into() })
+            }
         }
-    })
+    }
 }
 
 /// Signs a node in by its API key.
@@ -70,12 +74,18 @@ pub struct HubClient {
     transport: Transport,
     tokens: Arc<RwLock<TokenPair>>,
     refreshing: Arc<Mutex<()>>,
+    algorithms: Algorithms,
 }
 
 impl HubClient {
     /// A client that asks with these tokens and renews them when needed.
     pub fn new(transport: Transport, tokens: TokenPair) -> Self {
-        HubClient { transport, tokens: Arc::new(RwLock::new(tokens)), refreshing: Arc::default() }
+        HubClient {
+            transport,
+            tokens: Arc::new(RwLock::new(tokens)),
+            refreshing: Arc::default(),
+            algorithms: no_algorithms(),
+        }
     }
 
     /// A client with a token that does not end and cannot be renewed, as containers have.
@@ -98,9 +108,9 @@ impl HubClient {
         HubClient { transport: self.transport.limited(answer_limit), ..self.clone() }
     }
 
-    /// What the server can do.
-    pub fn capabilities(&self) -> Capabilities {
-        Capabilities { password_sign_in: true, sessions: false }
+    /// What stores have, as far as it was read lately.
+    pub(super) fn algorithms(&self) -> &Algorithms {
+        &self.algorithms
     }
 
     /// Renews the tokens, unless another call did while this one waited. [`ClientError::SignedOut`] if the server
@@ -211,9 +221,4 @@ fn is_about_token(error: &ClientError) -> bool {
     let message = message.to_ascii_lowercase();
     let words = ["token", "authorization header", "signature", "not enough segments", "error loading the user"];
     words.iter().any(|word| message.contains(word))
-}
-
-/// Whether the server answers at all.
-pub async fn reachable(transport: &Transport) -> bool {
-    transport.send(Method::GET, "version", &[], None::<&()>, None, &[]).await.is_ok()
 }

@@ -1,15 +1,21 @@
 //! The HTTP client of a vantage6 server: one connection pool, timeouts, retry of safe calls only, token refresh.
 
+mod account;
 mod calls;
 mod error;
 mod hub;
+mod server;
 mod store;
+mod tasks;
 mod token;
 mod transport;
 
-pub use calls::{Listed, TaskQuery};
+pub use account::{lost_password, lost_second_factor, refusal, reset_password, reset_second_factor};
+pub use calls::Listed;
 pub use error::ClientError;
-pub use hub::{Capabilities, HubClient, SignIn, reachable, sign_in_node, sign_in_user};
+pub use hub::{HubClient, SecondFactor, SignIn, sign_in_node, sign_in_user};
+pub use server::ServerInfo;
 pub use store::StoreClient;
+pub use tasks::TaskQuery;
 pub use token::TokenPair;
 pub use transport::Transport;

@@ -1,4 +1,8 @@
+use std::{sync::Arc, time::Duration};
+
+use moka::future::Cache;
 use reqwest::Method;
+use tokio::time::timeout;
 use url::Url;
 
 use super::{
@@ -9,6 +13,23 @@ use crate::protocol::{
     domain::Algorithm,
     wire::v4::{Page, StoreAlgorithm, StoreLink},
 };
+
+/// How long a store may take: those that are slower must not keep the others waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is believed what a store has: it asks the server about the token at each request, and needs about a
+/// second for some dozens of algorithms.
+const LIFETIME: Duration = Duration::from_secs(30);
+/// The most algorithms that are read of a store.
+const LIMIT: usize = 1000;
+const PER_PAGE: usize = 100;
+
+/// What stores have, by their address, for one signed-in user.
+pub(super) type Algorithms = Cache<String, Arc<Vec<Algorithm>>>;
+
+/// An empty one.
+pub(super) fn no_algorithms() -> Algorithms {
+    Cache::builder().max_capacity(20).time_to_live(LIFETIME).build()
+}
 
 /// An algorithm store that is linked to a server, asked with the server's token.
 pub struct StoreClient {
@@ -25,23 +46,41 @@ impl StoreClient {
     }
 
     /// The algorithms of the store that may be run.
-    pub async fn algorithms(&self) -> Result<Vec<Algorithm>, ClientError> {
+    pub async fn algorithms(&self) -> Result<Arc<Vec<Algorithm>>, ClientError> {
+        let read = async {
+            let algorithms = timeout(PATIENCE, self.read()).await.map_err(|_| ClientError::Timeout)??;
+            Ok(Arc::new(algorithms))
+        };
+        // Of several who ask at once one reads. A failure is not kept.
+        let known = self.hub.algorithms().try_get_with(self.url.clone(), read).await;
+        known.map_err(|error: Arc<ClientError>| (*error).clone())
+    }
+
+    async fn read(&self) -> Result<Vec<Algorithm>, ClientError> {
         let base: Url = self.url.parse().map_err(|_| ClientError::Unreadable(format!("{} is no address", self.url)))?;
         let transport = self.hub.transport().at(&base);
-        // A store asks the server whether the token is good, at this address.
+        // A store asks the server whether the token is good, at this address; it has to know it, letter by letter.
         let server = self.hub.transport().base().as_str().trim_end_matches('/').to_owned();
-        let query = [("per_page".to_owned(), "100".to_owned())];
-        let answer: Answer = transport
-            .send(
-                Method::GET,
-                "algorithm",
-                &query,
-                None::<&()>,
-                Some(&self.hub.tokens().access),
-                &[("Server-Url", server)],
-            )
-            .await?;
-        let page: Page<StoreAlgorithm> = parse(&answer)?;
-        Ok(page.data.into_iter().map(Algorithm::from).collect())
+        let mut algorithms = Vec::new();
+        for page in 1.. {
+            let query = [("page".to_owned(), page.to_string()), ("per_page".to_owned(), PER_PAGE.to_string())];
+            let answer: Answer = transport
+                .send(
+                    Method::GET,
+                    "algorithm",
+                    &query,
+                    None::<&()>,
+                    Some(&self.hub.tokens().access),
+                    &[("Server-Url", server.clone())],
+                )
+                .await?;
+            let read: Page<StoreAlgorithm> = parse(&answer)?;
+            let is_last = read.data.len() < PER_PAGE;
+            algorithms.extend(read.data.into_iter().map(Algorithm::from));
+            if is_last || algorithms.len() >= LIMIT {
+                break;
+            }
+        }
+        Ok(algorithms)
     }
 }

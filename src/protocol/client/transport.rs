@@ -1,12 +1,16 @@
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use reqwest::{Method, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
 use url::Url;
 
-use super::ClientError;
+use super::{ClientError, ServerInfo};
 use crate::protocol::wire::v4::ErrorBody;
 
 /// The largest answer that is read, in bytes, if nothing else is said.
@@ -23,6 +27,8 @@ pub struct Transport {
     answer_limit: usize,
     /// An address under which others know the server at `base`.
     public: Option<Url>,
+    /// What the server is, and since when that is known.
+    server: Arc<Mutex<Option<(Instant, ServerInfo)>>>,
 }
 
 /// An answer: its status, its `total-count` header and its body.
@@ -43,7 +49,7 @@ impl Transport {
         let mut base = base.clone();
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Ok(Transport { http, base, answer_limit: ANSWER_LIMIT, public: None })
+        Ok(Transport { http, base, answer_limit: ANSWER_LIMIT, public: None, server: Arc::default() })
     }
 
     /// The address of the API, without a slash at the end.
@@ -68,7 +74,11 @@ impl Transport {
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Transport { base, ..self.clone() }
+        Transport { base, server: Arc::default(), ..self.clone() }
+    }
+
+    pub(super) fn known_server(&self) -> &Mutex<Option<(Instant, ServerInfo)>> {
+        &self.server
     }
 
     /// The same, for answers of at most this many bytes.
@@ -151,10 +161,7 @@ async fn read(response: Response, limit: usize) -> Result<Answer, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A server that fails twice before it answers; its address, and how often it was asked.
     async fn weak_server() -> (Url, Arc<AtomicUsize>) {

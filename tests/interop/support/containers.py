@@ -24,6 +24,11 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
+# The images are here only. Without this podman would look for them four times.
+REGISTRIES = """[[registry]]
+location = "localhost"
+blocked = true
+"""
 
 
 def static_busybox():
@@ -65,10 +70,11 @@ class ContainerEngine:
         # Podman wants short paths.
         self.folder = Path(tempfile.mkdtemp(prefix="atoll-podman-"))
         self.socket = self.folder / "socket"
-        settings = self.folder / "containers.conf"
+        settings, registries = self.folder / "containers.conf", self.folder / "registries.conf"
         settings.write_text(SETTINGS)
+        registries.write_text(REGISTRIES)
         (self.folder / "networks").mkdir()
-        self.settings = {"CONTAINERS_CONF": str(settings)}
+        self.settings = {"CONTAINERS_CONF": str(settings), "CONTAINERS_REGISTRIES_CONF": str(registries)}
         self.environment = {"DOCKER_HOST": f"unix://{self.socket}"}
         self.service = Process(
             [*self._podman(), "system", "service", "--time=0", f"unix://{self.socket}"], env=self.settings

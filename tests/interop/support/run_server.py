@@ -18,7 +18,7 @@ TEXT = "Dear {{firstname}},\n\nTo reset your {{reset_type}} use this token:\n\n{
 app.jinja_loader = DictLoader(
     {
         "mail/reset_token.txt": TEXT,
-        "mail/reset_token.html": "<p>Dear {{firstname}}, to reset your {{reset_type}} use this token:</p><p>{{token}}</p>",
+        "mail/reset_token.html": "<p>Dear {{firstname}},</p><p>to reset your {{reset_type}} use:</p><p>{{token}}</p>",
         "mail/blocked_account.txt": "Your account is blocked for {{time_remaining}} minutes.\n",
         "mail/blocked_account.html": "<p>Your account is blocked for {{time_remaining}} minutes.</p>",
     }

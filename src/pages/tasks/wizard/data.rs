@@ -1,6 +1,8 @@
 //! What the hub and the stores say, seen from a draft: which functions, organizations, databases and columns can be
 //! chosen.
 
+use std::sync::Arc;
+
 use crate::{
     pages::error::PageError,
     protocol::{
@@ -30,7 +32,7 @@ pub struct Store {
     pub id: i64,
     pub name: String,
     /// Or why they are not known at the moment.
-    pub algorithms: Result<Vec<Algorithm>, String>,
+    pub algorithms: Result<Arc<Vec<Algorithm>>, String>,
 }
 
 /// The chosen function, of a store or typed in.

@@ -66,7 +66,7 @@ fn StoreFunctions(store: Store, chosen: String) -> impl IntoView {
     view! {
         <div class="store">
             <h3>{store.name}</h3>
-            {algorithms.into_iter().map(|algorithm| {
+            {algorithms.iter().cloned().map(|algorithm| {
                 let algorithm_id = algorithm.id;
                 let (image, description) = (algorithm.image.clone(), algorithm.description.clone());
                 let functions = algorithm.functions.into_iter().filter(|function| function.standalone);

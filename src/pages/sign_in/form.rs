@@ -9,10 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{components::TextField, error::PageError, render::Page, state::PageState};
+use super::frame::Frame;
 use crate::{
+    pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{ClientError, SignIn, sign_in_user},
-    session::{ClientAddress, take_flash},
+    session::{ClientAddress, PendingSignIn, take_flash},
 };
 
 #[derive(Deserialize)]
@@ -90,10 +91,16 @@ pub async fn submit(
                 tracing::info!(username = attempt.username, "signed in");
                 return Ok(Redirect::to(&attempt.next).into_response());
             }
-            Ok(SignIn::NeedsSecondFactor(_) | SignIn::SetUpSecondFactor { .. }) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "This account signs in with a second factor, which this version does not support yet.",
-            ),
+            Ok(more) => {
+                let set_up = match more {
+                    SignIn::SetUpSecondFactor(second_factor) => Some(second_factor),
+                    _ => None,
+                };
+                let Attempt { username, next, .. } = attempt;
+                let pending = PendingSignIn { username, password: form.password, next, set_up };
+                state.pending.keep(&session, pending).await?;
+                return Ok(Redirect::to("/login/code").into_response());
+            }
             Err(error) if error.is_temporary() => {
                 tracing::warn!(%error, "nobody can sign in: the hub does not answer");
                 (
@@ -119,10 +126,8 @@ async fn render(state: &PageState, page: Page, attempt: Attempt) -> Response {
     let view = move || {
         let (attempt, accounts) = (attempt.clone(), accounts.clone());
         view! {
-            <div class="sign-in">
-                <h1>"Sign in"</h1>
-                <p class="lead">"Run analyses on data that never leave the organizations that hold them."</p>
-                {attempt.error.clone().map(|error| view! { <p class="flash error" role="alert">{error}</p> })}
+            <Frame heading="Sign in" lead="Run analyses on data that never leave the organizations that hold them."
+                error=attempt.error.clone()>
                 <form method="post" action="/login" class="stack">
                     <input type="hidden" name="next" value=attempt.next/>
                     <TextField name="username" label="Username" value=attempt.username autocomplete="username"
@@ -131,6 +136,7 @@ async fn render(state: &PageState, page: Page, attempt: Attempt) -> Response {
                         autocomplete="current-password" required=true/>
                     <button type="submit" class="primary">"Sign in"</button>
                 </form>
+                <p class="links"><a href="/password/lost">"Forgotten your password?"</a></p>
                 {(!accounts.is_empty()).then(|| {
                     let password = accounts[0].password.clone();
                     view! {
@@ -145,7 +151,7 @@ async fn render(state: &PageState, page: Page, attempt: Attempt) -> Response {
                         </section>
                     }
                 })}
-            </div>
+            </Frame>
         }
     };
     page.render(state, view).await

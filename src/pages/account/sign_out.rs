@@ -4,11 +4,11 @@ use axum::{
 };
 use tower_sessions::Session;
 
-use super::{error::PageError, state::PageState};
+use crate::pages::{error::PageError, state::PageState};
 use crate::session::{FlashKind, put_flash};
 
 /// `POST /logout`: deletes the session and what the browser keeps of it.
-pub async fn sign_out(State(state): State<PageState>, session: Session) -> Result<Response, PageError> {
+pub async fn submit(State(state): State<PageState>, session: Session) -> Result<Response, PageError> {
     state.registry.sign_out(&session).await?;
     put_flash(&session, FlashKind::Success, "You are signed out.").await?;
     Ok(([("clear-site-data", "\"cache\", \"storage\"")], Redirect::to("/login")).into_response())

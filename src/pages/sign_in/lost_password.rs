@@ -1,0 +1,75 @@
+use axum::{
+    Extension, Form,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use leptos::prelude::*;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::{frame::Frame, outcome};
+use crate::{
+    pages::{components::TextField, error::PageError, render::Page, state::PageState},
+    protocol::client::lost_password,
+    session::{ClientAddress, FlashKind, put_flash},
+};
+
+const TITLE: &str = "Forgotten password";
+
+/// `GET /password/lost`
+pub async fn show(State(state): State<PageState>) -> Response {
+    render(&state, String::new(), StatusCode::OK, None).await
+}
+
+#[derive(Deserialize)]
+pub struct Account {
+    #[serde(default)]
+    account: String,
+}
+
+/// `POST /password/lost`: the answer does not tell whether there is such an account.
+pub async fn submit(
+    State(state): State<PageState>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    session: Session,
+    Form(form): Form<Account>,
+) -> Result<Response, PageError> {
+    let account = form.account.trim().to_owned();
+    let (status, error) = if account.is_empty() {
+        (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username or your e-mail address.".to_owned())
+    } else if !state.limiter.allows(address) {
+        (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
+    } else {
+        match lost_password(state.registry.transport(), &account).await {
+            Ok(()) => {
+                let text = "If there is such an account, a mail with a code is on its way. Enter the code here. \
+                            Without a mail after some minutes, ask whoever runs the server: it may not send any.";
+                put_flash(&session, FlashKind::Success, text).await?;
+                return Ok(Redirect::to("/password/reset").into_response());
+            }
+            Err(error) => outcome::of_failure(error, "no mail can be sent")?,
+        }
+    };
+    Ok(render(&state, account, status, Some(error)).await)
+}
+
+async fn render(state: &PageState, account: String, status: StatusCode, error: Option<String>) -> Response {
+    let view = move || {
+        let (account, error) = (account.clone(), error.clone());
+        view! {
+            <Frame heading=TITLE lead="A code to choose a new one is sent to your e-mail address." error>
+                <form method="post" action="/password/lost" class="stack">
+                    <TextField name="account" label="Username or e-mail address" value=account
+                        autocomplete="username" required=true autofocus=true/>
+                    <button type="submit" class="primary">"Send the code"</button>
+                </form>
+                <p class="links">
+                    <a href="/password/reset">"I have a code"</a>
+                    <a href="/login">"Back to signing in"</a>
+                </p>
+            </Frame>
+        }
+    };
+    Page::new(TITLE).status(status).render(state, view).await
+}

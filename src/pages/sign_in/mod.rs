@@ -1,0 +1,24 @@
+mod form;
+mod frame;
+mod lost_password;
+mod lost_second_factor;
+mod outcome;
+mod qr_code;
+mod reset_password;
+mod reset_second_factor;
+mod second_factor;
+
+use axum::{Router, routing::get};
+
+use super::state::PageState;
+
+/// The way in, and the ways back in.
+pub fn routes() -> Router<PageState> {
+    Router::new()
+        .route("/login", get(form::show).post(form::submit))
+        .route("/login/code", get(second_factor::show).post(second_factor::submit))
+        .route("/password/lost", get(lost_password::show).post(lost_password::submit))
+        .route("/password/reset", get(reset_password::show).post(reset_password::submit))
+        .route("/second-factor/lost", get(lost_second_factor::show).post(lost_second_factor::submit))
+        .route("/second-factor/reset", get(reset_second_factor::show).post(reset_second_factor::submit))
+}

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use axum::{
+    Extension, Form,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use leptos::prelude::*;
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::{frame::Frame, outcome, qr_code::SetUp};
+use crate::{
+    pages::{components::TextField, error::PageError, render::Page, state::PageState},
+    protocol::client::{ClientError, SignIn, sign_in_user},
+    session::{ClientAddress, FlashKind, PendingSignIn, put_flash},
+};
+
+const TITLE: &str = "Second factor";
+
+/// Nobody has given a password, or too long ago.
+async fn begin_again(session: &Session) -> Result<Response, PageError> {
+    put_flash(session, FlashKind::Error, "That took too long. Sign in again.").await?;
+    Ok(Redirect::to("/login").into_response())
+}
+
+/// `GET /login/code`
+pub async fn show(State(state): State<PageState>, session: Session) -> Result<Response, PageError> {
+    match state.pending.of(&session).await? {
+        Some(pending) => Ok(render(&state, pending, StatusCode::OK, None).await),
+        None => begin_again(&session).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Code {
+    #[serde(default)]
+    code: String,
+}
+
+/// `POST /login/code`
+pub async fn submit(
+    State(state): State<PageState>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    session: Session,
+    Form(form): Form<Code>,
+) -> Result<Response, PageError> {
+    let Some(pending) = state.pending.of(&session).await? else { return begin_again(&session).await };
+    let code: String = form.code.chars().filter(|character| !character.is_whitespace()).collect();
+    let (status, error) = if code.len() != 6 || !code.chars().all(|character| character.is_ascii_digit()) {
+        (StatusCode::UNPROCESSABLE_ENTITY, "Enter the six digits that your authenticator app shows.".to_owned())
+    } else if !state.limiter.allows(address) {
+        (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
+    } else {
+        let counted = [state.limiter.counted()];
+        let transport = state.registry.transport();
+        match sign_in_user(transport, &pending.username, &pending.password, Some(&code), &counted).await {
+            Ok(SignIn::Done(tokens)) => {
+                state.pending.forget(&session).await?;
+                state.registry.sign_in(&session, tokens).await?;
+                tracing::info!(username = pending.username, "signed in with a second factor");
+                return Ok(Redirect::to(&pending.next).into_response());
+            }
+            Ok(_) | Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. }) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "This code is not right, or it was used already. Wait for the next one. After several wrong attempts \
+                 an account is locked for a quarter of an hour."
+                    .to_owned(),
+            ),
+            Err(error) => outcome::of_failure(error, "nobody can sign in")?,
+        }
+    };
+    Ok(render(&state, pending, status, Some(error)).await)
+}
+
+async fn render(state: &PageState, pending: Arc<PendingSignIn>, status: StatusCode, error: Option<String>) -> Response {
+    let view = move || {
+        let (pending, error) = (pending.clone(), error.clone());
+        let lead = match pending.set_up {
+            Some(_) => "This server asks for a second factor beside your password. It is set up once.",
+            None => "Enter the six digits that your authenticator app shows.",
+        };
+        view! {
+            <Frame heading=TITLE lead error>
+                {pending.set_up.clone().map(|second_factor| view! { <SetUp second_factor/> })}
+                <form method="post" action="/login/code" class="stack">
+                    <TextField name="code" label="Code" value="" autocomplete="one-time-code" inputmode="numeric"
+                        maxlength=10 required=true autofocus=true/>
+                    <button type="submit" class="primary">"Sign in"</button>
+                </form>
+                <p class="links">
+                    <a href="/second-factor/lost">"I have lost my authenticator app"</a>
+                    <a href="/login">"Sign in as somebody else"</a>
+                </p>
+            </Frame>
+        }
+    };
+    Page::new(TITLE).status(status).render(state, view).await
+}

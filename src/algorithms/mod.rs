@@ -62,13 +62,18 @@ const FUNCTIONS: [(&str, &str, BuiltIn); 4] = [
     (AVERAGE_IMAGE, "master", BuiltIn::Central(average::CENTRAL)),
 ];
 
-/// Whether this image is built in. With a tag or a digest it is another image, which is not run here.
+/// Whether this image is built in. With a tag it is another image, which is not run here. A digest is not looked at:
+/// servers add that of the store's image, which these functions stand for.
 pub fn is_built_in(image: &str) -> bool {
-    FUNCTIONS.iter().any(|(known, ..)| *known == image)
+    FUNCTIONS.iter().any(|(known, ..)| *known == without_digest(image))
+}
+
+fn without_digest(image: &str) -> &str {
+    image.split_once("@sha256:").map_or(image, |(name, _)| name)
 }
 
 /// The function of this name in this image.
 pub fn find(image: &str, name: &str) -> Result<BuiltIn, AlgorithmError> {
-    let found = FUNCTIONS.iter().find(|(of_image, known, _)| *of_image == image && *known == name);
+    let found = FUNCTIONS.iter().find(|(of_image, known, _)| *of_image == without_digest(image) && *known == name);
     found.map(|(.., function)| *function).ok_or_else(|| AlgorithmError::NoSuchFunction(name.to_owned()))
 }

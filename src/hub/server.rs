@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use socketioxide::SocketIo;
 use tokio::sync::Semaphore;
 use tower::Layer;
@@ -36,7 +36,7 @@ pub struct HubOptions {
 pub struct Hub {
     pub(super) state: Arc<HubState>,
     io: SocketIo,
-    layer: socketioxide::layer::SocketIoLayer,
+    events: Router,
 }
 
 /// What every request handler has at hand.
@@ -62,11 +62,11 @@ impl Hub {
     pub async fn open(options: HubOptions) -> Result<Hub, HubError> {
         let store = Store::open(&options.database).await?;
         let tokens = Tokens::new(&store.signing_secret().await?);
-        let (layer, io) = SocketIo::builder()
+        let (events_service, io) = SocketIo::builder()
             .ping_interval(std::time::Duration::from_secs(25))
             .ping_timeout(std::time::Duration::from_secs(60))
             .max_payload(4 * 1024 * 1024)
-            .build_layer();
+            .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let state = Arc::new(HubState {
             store,
@@ -79,7 +79,9 @@ impl Hub {
             hashing: Semaphore::new(processors),
         });
         events::serve(&io, state.clone());
-        Ok(Hub { state, io, layer })
+        // One service for all methods: a session that GET opened is known to POST.
+        let events = Router::new().route_service("/socket.io/", events_service);
+        Ok(Hub { state, io, events })
     }
 
     /// The web server: `/api`, `/store/api` and `/socket.io`.
@@ -88,19 +90,11 @@ impl Hub {
         // Around the whole router, since it changes paths.
         let api = middleware::from_fn_with_state(self.state.clone(), version3::adapt).layer(api);
         let store = resource::store_routes().with_state(self.state.clone());
-        // Only below /socket.io does the layer answer; the route makes the router let such requests through to it.
-        let events = Router::new()
-            .route("/socket.io/", get(not_found).post(not_found).options(not_found))
-            .layer(self.layer.clone());
-        Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store).merge(events)
+        Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store).merge(self.events.clone())
     }
 
     /// Ends all event connections, so that the web server can stop.
     pub async fn close(&self) {
         self.io.close().await;
     }
-}
-
-async fn not_found() -> HubError {
-    HubError::NotFound("There is nothing here".to_owned())
 }

@@ -40,9 +40,10 @@ pub fn refusal(policies: &Policies, request: &Request<'_>) -> Option<String> {
     }
 }
 
-/// Exact, or as a regular expression that begins at the start, if the entry has the characters of one.
+/// Exact, or any tag and digest of an image that is named without, or as a regular expression that begins at the
+/// start, if the entry has the characters of one.
 fn image_matches(pattern: &str, image: &str) -> bool {
-    if pattern == image {
+    if pattern == image || pattern == name_of(image) {
         return true;
     }
     if !pattern.contains(['*', '\\', '?', '$', '^', '[', ']', '(', ')', '{', '}', '|', '+']) {
@@ -50,6 +51,16 @@ fn image_matches(pattern: &str, image: &str) -> bool {
     }
     // A pattern that is no regular expression allows nothing.
     Regex::new(&format!("^(?:{pattern})")).is_ok_and(|regex| regex.is_match(image))
+}
+
+/// The name of an image without tag and digest.
+fn name_of(image: &str) -> &str {
+    let name = image.split_once('@').map_or(image, |(name, _)| name);
+    // A colon before the last slash is that of a port.
+    match name.rsplit_once(':') {
+        Some((before, tag)) if !tag.contains('/') => before,
+        _ => name,
+    }
 }
 
 #[cfg(test)]
@@ -82,10 +93,20 @@ mod tests {
             ("harbor2.vantage6.ai/demo", false),
             ("demo/.*", false),
             ("([", false),
+            ("harbor2.vantage6.ai/demo/average:other", false),
         ] {
             let policies = Policies { allowed_algorithms: list(&[pattern]), ..Default::default() };
             assert_eq!(refusal(&policies, &request()).is_none(), allowed, "{pattern}");
         }
+    }
+
+    #[test]
+    fn an_image_that_is_named_without_tag_and_digest_is_allowed_with_any() {
+        for image in ["localhost:5000/a/b", "localhost:5000/a/b:1.2", "localhost:5000/a/b@sha256:12", "localhost:5000/a/b:1@sha256:12"] {
+            assert!(image_matches("localhost:5000/a/b", image), "{image}");
+        }
+        assert!(!image_matches("localhost:5000/a/b", "localhost:5000/a/bc"));
+        assert!(!image_matches("a/b:1", "a/b:2"));
     }
 
     #[test]

@@ -103,3 +103,26 @@ async fn a_connection_without_a_valid_token_is_ended() {
     let mut stranger = Socket::connect(&world.url.parse().unwrap(), &token.into()).await.unwrap();
     ended(&mut stranger).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_without_websockets_gets_events_by_polling_and_without_arguments_that_are_none() {
+    let world = World::new().await;
+    let token = world.node_token("example_org1").await;
+    let address = format!("{}/socket.io/?EIO=4&transport=polling", world.url.trim_end_matches("/api"));
+    let get = async |address: &str| {
+        let answer = world.http.get(address).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    let opening = get(&address).await;
+    let opening: serde_json::Value = serde_json::from_str(opening.trim_start_matches('0')).unwrap();
+    let session = format!("{address}&sid={}", opening["sid"].as_str().unwrap());
+    let joined = world.http.post(&session).bearer_auth(&token).body("40/tasks,{}").send().await.unwrap();
+    assert_eq!(joined.status(), 200, "{}", joined.text().await.unwrap());
+    let mut heard = String::new();
+    while !heard.contains("sync") {
+        heard += &get(&session).await;
+    }
+    // The official node has no place for an argument.
+    assert!(heard.contains(r#"42/tasks,["sync"]"#), "{heard}");
+}

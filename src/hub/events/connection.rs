@@ -87,6 +87,9 @@ async fn node_at(socket: &SocketRef, hub: &HubState) -> Option<(Caller, i64)> {
     Some((authentication::caller_of_kind(hub, kind).await.ok()?, id))
 }
 
+/// An event without an argument: `()` would be sent as null, for which handlers of the official node have no place.
+const NO_ARGUMENT: &[(); 0] = &[];
+
 async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
     let changes = hub.store.changes();
     let seen = *changes.borrow();
@@ -94,7 +97,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         Ok(caller) => caller,
         Err(error) => {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
-            let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, &());
+            let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, NO_ARGUMENT);
             tokio::time::sleep(REFUSED_LIFETIME).await;
             end(socket);
             return;
@@ -124,7 +127,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             }
             return;
         }
-        let _ = socket.emit("sync", &());
+        let _ = socket.emit("sync", NO_ARGUMENT);
     }
     // Something may have changed while this connection was not yet among those that are looked at.
     if *changes.borrow() != seen {

@@ -82,11 +82,16 @@ pub async fn seen(hub: &HubState, node_id: i64) -> Result<(), HubError> {
     Ok(())
 }
 
-/// `{"key": value or list of values}` becomes one row a value.
+/// `{"key": value or list of values}` becomes one row a value. The official node puts types and columns of databases
+/// into objects of their own: what is in them counts.
 pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload: Value) -> Result<(), HubError> {
     let Value::Object(facts) = payload else { return Err(HubError::bad("node_info_update is no object")) };
     let mut rows: Vec<(String, String)> = Vec::new();
-    for (key, value) in facts {
+    let flat = facts.into_iter().flat_map(|(key, value)| match value {
+        Value::Object(inner) => inner.into_iter().collect(),
+        value => vec![(key, value)],
+    });
+    for (key, value) in flat {
         let values = match value {
             Value::Array(values) => values,
             Value::Null => Vec::new(),

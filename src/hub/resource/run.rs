@@ -233,6 +233,8 @@ async fn report(
 ) -> Result<Json<Run>, HubError> {
     caller.require_node()?;
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
+    // The official node does not say when a run was killed; without an end it would be started again.
+    let killed_at = (report.status == Some(Status::Killed)).then(timestamp::now);
     let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
     let mut transaction = hub.store.writer().begin().await?;
     let place: Option<(i64, i64, i64, Option<String>, String)> = sqlx::query_as(
@@ -275,7 +277,7 @@ async fn report(
          result = coalesce(?, result), status = coalesce(?, status) WHERE id = ?",
     )
     .bind(time(&report.started_at))
-    .bind(time(&report.finished_at))
+    .bind(time(&report.finished_at).or(killed_at))
     .bind(log)
     .bind(&report.result)
     .bind(report.status.as_ref().map(Status::as_str))

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use reqwest::Method;
+use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
@@ -74,13 +75,21 @@ impl StoreClient {
                     &[("Server-Url", server.clone())],
                 )
                 .await?;
-            let read: Page<StoreAlgorithm> = parse(&answer)?;
+            let read: Page<Value> = parse(&answer)?;
             let is_last = read.data.len() < PER_PAGE;
-            algorithms.extend(read.data.into_iter().map(Algorithm::from));
+            algorithms.extend(read.data.into_iter().filter_map(|algorithm| self.understood(algorithm)));
             if is_last || algorithms.len() >= LIMIT {
                 break;
             }
         }
         Ok(algorithms)
+    }
+
+    /// One algorithm that cannot be read must not hide the others.
+    fn understood(&self, algorithm: Value) -> Option<Algorithm> {
+        let read = serde_json::from_value::<StoreAlgorithm>(algorithm);
+        read.inspect_err(|error| tracing::warn!(store = self.name, %error, "an algorithm is not understood"))
+            .ok()
+            .map(Algorithm::from)
     }
 }

@@ -1,3 +1,5 @@
+use serde_json::Value;
+
 use super::text_of;
 use crate::protocol::wire::v4;
 
@@ -81,6 +83,7 @@ pub struct Condition {
     pub argument_id: i64,
     /// `==`, `!=`, `>`, `<`, `>=`, `<=`.
     pub operator: String,
+    /// Empty: nothing is given.
     pub value: String,
 }
 
@@ -143,8 +146,10 @@ impl From<v4::Function> for Function {
 
 impl From<v4::Argument> for Argument {
     fn from(wire: v4::Argument) -> Self {
-        let condition = match (wire.conditional_on_id, wire.conditional_operator, wire.conditional_value) {
-            (Some(argument_id), Some(operator), Some(value)) => Some(Condition { argument_id, operator, value }),
+        let condition = match (wire.conditional_on_id, wire.conditional_operator) {
+            (Some(argument_id), Some(operator)) => {
+                Some(Condition { argument_id, operator, value: wire.conditional_value.unwrap_or_default() })
+            }
             _ => None,
         };
         Argument {
@@ -154,7 +159,14 @@ impl From<v4::Argument> for Argument {
             description: text_of(wire.description),
             kind: ArgumentType::from_wire(&wire.kind),
             default: wire.has_default_value.then_some(wire.default_value),
-            allowed_values: wire.allowed_values.into_iter().map(|allowed| allowed.value).collect(),
+            allowed_values: wire
+                .allowed_values
+                .into_iter()
+                .map(|allowed| match allowed.value {
+                    Value::String(text) => text,
+                    value => value.to_string(),
+                })
+                .collect(),
             condition,
             frontend_only: wire.is_frontend_only,
         }

@@ -1,5 +1,6 @@
 """The real vantage6 node at Atoll's hub, driven by the official client; its algorithms run in real containers."""
 
+import json
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from support.containers import IMAGE, ContainerEngine
 from support.processes import Atoll, wait_until
 from support.real_node import RealNode
 from vantage6.client import Client
+from vantage6.common.encryption import RSACryptor
 
 ORGANIZATION = "example_org1"
 ORGANIZATION_ID = 2
@@ -37,17 +39,19 @@ def engine():
 def start_node(hub, engine, tmp_path_factory):
     """Starts the real node of the first organization, which is ended after the tests."""
     folder = hub.data / "demo" / ORGANIZATION
-    api_key = re.search(r"api_key: (\S+)", (folder / "node.yaml").read_text()).group(1)
+    demo_key = re.search(r"api_key: (\S+)", (folder / "node.yaml").read_text()).group(1)
     databases = {label: folder / f"{label}.csv" for label in ("default", "my_other_database")}
     started = []
 
-    def start(**settings):
+    def start(api_key=demo_key, **settings):
         node = RealNode(tmp_path_factory.mktemp("node"), engine, hub.url, api_key, databases, **settings)
         started.append(node)
         return node
 
+    # Shown when a test fails.
+    start.output = lambda: started[-1].output() if started else ""
     yield start
-    for node in started:
+    for node in reversed(started):
         node.stop()
 
 
@@ -56,17 +60,21 @@ def node(start_node):
     return start_node().wait_until_online()
 
 
+def sign_in(hub, username, private_key=None):
+    client = Client("http://127.0.0.1", hub.port, "/api", log_level="warn")
+    client.authenticate(username, "Atoll-demo-1")
+    client.setup_encryption(private_key)
+    return client
+
+
 @pytest.fixture(scope="module")
 def client(hub):
-    researcher = Client("http://127.0.0.1", hub.port, "/api", log_level="warn")
-    researcher.authenticate("researcher", "Atoll-demo-1")
-    researcher.setup_encryption(None)
-    return researcher
+    return sign_in(hub, "researcher")
 
 
 def station(client):
     """What the hub says of the node."""
-    nodes = client.node.list(organization=ORGANIZATION_ID)["data"]
+    nodes = client.node.list(organization=ORGANIZATION_ID, collaboration=1)["data"]
     assert len(nodes) == 1
     return nodes[0]
 
@@ -75,11 +83,11 @@ def wait_for_status(client, status):
     wait_until(lambda: station(client)["status"] == status, f"the node is {status}", 90)
 
 
-def create(client, method, image=IMAGE, database="default", **arguments):
+def create(client, method, image=IMAGE, database="default", collaboration=1, **arguments):
     """Creates a task for the real node; returns the ids of the task and its run."""
     task = client.task.create(
         organizations=[ORGANIZATION_ID],
-        collaboration=1,
+        collaboration=collaboration,
         name=method,
         image=image,
         description="",
@@ -112,7 +120,17 @@ def wait_for_log(client, run_id, text):
 
 
 def results(client, task_id):
-    return [result["result"] for result in client.result.from_task(task_id)["data"]]
+    """The results of a task's runs; the client hands them over as JSON."""
+    texts = [result["result"] for result in client.result.from_task(task_id)["data"]]
+    return [json.loads(text) if text else None for text in texts]
+
+
+def rows_of(file):
+    return len(file.read_text().strip().splitlines()) - 1
+
+
+def wait_until_gone(node, run_id):
+    wait_until(lambda: run_id not in node.run_containers(), f"the container of run {run_id} is taken away", 60)
 
 
 def test_a_node_that_is_not_started_is_offline(client):
@@ -135,32 +153,33 @@ def test_its_shared_configuration_is_shown(client, node):
     assert [value.lower() for key, value in config if key == "encryption"] == ["false"]
 
 
-def test_a_run_completes_and_its_log_is_streamed(client, node, engine):
+def test_a_run_completes_and_its_log_is_streamed(client, node):
     task_id, run_id = create(client, "count_rows", wait_for="continue")
     run = wait_for_log(client, run_id, "waiting for continue")
-    assert run["finished_at"] is None and not run["result"]
+    assert run["finished_at"] is None
     assert "row 1\n" in run["log"]
     wait_until(lambda: client.run.get(run_id)["status"] == "active", "the run is active")
     assert client.task.get(task_id)["status"] == "active"
-    assert node.run_containers() == [f"vantage6-{node.name}-run-{run_id}"]
+    assert results(client, task_id) == [None]
+    assert run_id in node.run_containers()
     (node.data / "continue").touch()
     run = finished(client, run_id)
-    rows = len((node.data / "default.csv").read_text().strip().splitlines()) - 1
     assert run["status"] == "completed"
+    rows = rows_of(node.data / "default.csv")
     lines = ["method count_rows on default", *(f"row {row}" for row in range(1, rows + 1)), "waiting for continue"]
     # The whole log takes the place of the streamed one: no line stands there twice.
     assert run["log"].splitlines() == [*lines, f"counted {rows} rows"]
     assert results(client, task_id) == [{"rows": rows}]
-    assert client.wait_for_results(task_id)["data"][0]["result"] == {"rows": rows}
+    assert json.loads(client.wait_for_results(task_id)["data"][0]["result"]) == {"rows": rows}
     assert client.task.get(task_id)["status"] == "completed"
-    wait_until(lambda: not node.run_containers(), "the container is taken away")
+    wait_until_gone(node, run_id)
 
 
 def test_an_algorithm_makes_a_subtask_through_the_proxy_of_the_node(client, node):
     task_id, run_id = create(client, "total_rows", organization=ORGANIZATION_ID)
     run = finished(client, run_id)
     assert run["status"] == "completed", run["log"]
-    rows = len((node.data / "default.csv").read_text().strip().splitlines()) - 1
+    rows = rows_of(node.data / "default.csv")
     assert results(client, task_id) == [{"total": rows}]
     children = client.task.list(parent=task_id)["data"]
     assert [child["status"] for child in children] == ["completed"]
@@ -177,19 +196,20 @@ def test_a_run_that_fails_says_why(client, node):
 
 def test_an_image_that_is_nowhere_is_told(client, node):
     _, run_id = create(client, "count_rows", image="localhost/atoll-test/none:1")
-    assert finished(client, run_id)["status"] == "no docker image"
+    run = finished(client, run_id)
+    assert run["status"] == "non-existing Docker image"
+    assert "Check node logs" in run["log"]
 
 
 def test_a_run_is_killed(client, node):
     task_id, run_id = create(client, "sleep")
     wait_for_log(client, run_id, "sleeping")
-    assert node.run_containers()
+    assert run_id in node.run_containers()
     client.task.kill(task_id)
-    run = finished(client, run_id)
-    assert run["status"] == "killed by user"
-    wait_until(lambda: not node.run_containers(), "the container is taken away", 60)
-    # What the node says after that changes nothing.
+    assert finished(client, run_id)["status"] == "killed by user"
     node.wait_for_line(f"Killing containers for run_id={run_id}")
+    wait_until_gone(node, run_id)
+    # What the node says after that changes nothing.
     run = client.run.get(run_id)
     assert run["status"] == "killed by user" and "sleeping" in run["log"]
     assert client.task.get(task_id)["status"] == "killed by user"
@@ -199,25 +219,57 @@ def test_all_runs_of_a_node_are_killed(hub, client, node):
     runs = [create(client, "sleep")[1] for _ in range(2)]
     for run_id in runs:
         wait_for_log(client, run_id, "sleeping")
-    root = Client("http://127.0.0.1", hub.port, "/api", log_level="warn")
-    root.authenticate("root", "Atoll-demo-1")
-    root.node.kill_tasks(station(client)["id"])
-    assert [finished(client, run_id)["status"] for run_id in runs] == ["killed by user"] * 2
-    wait_until(lambda: not node.run_containers(), "the containers are taken away", 60)
+    sign_in(hub, "root").node.kill_tasks(station(client)["id"])
+    for run_id in runs:
+        wait_until_gone(node, run_id)
+        # The node says no more than the status; a run without an end would be run again by the next node.
+        assert finished(client, run_id)["status"] == "killed by user"
 
 
-def test_the_node_goes_offline_and_another_does_what_was_left(client, node, start_node, engine):
+def test_the_hub_gives_the_node_all_that_it_asks_for(node):
+    """What the hub refused so far."""
+    refused = re.findall(r"msg: (.*)", node.output())
+    # The hub itself has ended a killed run when the node says the same; it asks everything twice.
+    meant = [line for line in refused if line.startswith("Cannot update an already finished algorithm run")]
+    assert refused == meant
+    assert "Blob store check failed" not in node.output()
+
+
+def test_in_an_encrypted_collaboration_the_hub_reads_nothing(hub, start_node, tmp_path):
+    root = sign_in(hub, "root")
+    collaboration = root.collaboration.create("encrypted", [ORGANIZATION_ID], encrypted=True)["id"]
+    api_key = root.node.create(collaboration, ORGANIZATION_ID, "encrypted node")["api_key"]
+    private_key = tmp_path / "private_key.pem"
+    RSACryptor.create_new_rsa_key(private_key)
+    node = start_node(api_key, encryption={"enabled": True, "private_key": str(private_key)}).wait_until_online()
+    # The node has told the hub its public key.
+    assert root.organization.get(ORGANIZATION_ID)["public_key"]
+    researcher = sign_in(hub, "researcher", private_key)
+    task_id, run_id = create(researcher, "total_rows", collaboration=collaboration, organization=ORGANIZATION_ID)
+    run = finished(researcher, run_id)
+    assert run["status"] == "completed", run["log"]
+    assert results(researcher, task_id) == [{"total": rows_of(node.data / "default.csv")}]
+    child = researcher.task.list(parent=task_id)["data"][0]["id"]
+    for id_ in (task_id, child):
+        raw = researcher.request("run", params={"task_id": id_})["data"][0]["input"]
+        result = researcher.request("result", params={"task_id": id_})["data"][0]["result"]
+        # Key, counter and text.
+        assert raw.count("$") == 2 and result.count("$") == 2
+    node.stop()
+
+
+def test_the_node_goes_offline_and_the_next_one_does_what_was_left(client, node, start_node, engine):
     left, left_run = create(client, "count_rows", wait_for="go on")
     wait_for_log(client, left_run, "waiting for go on")
     node.stop()
     wait_for_status(client, "offline")
     assert not station(client)["config"]
+    assert client.run.get(left_run)["status"] == "active"
     assert engine.containers() == [] and engine.networks() == []
     # Created while it is away.
     queued, queued_run = create(client, "count_rows", database="my_other_database")
-    refused, refused_run = create(client, "count_rows", image="localhost/other:1")
-    policies = {"require_algorithm_pull": False, "allowed_algorithms": [IMAGE]}
-    successor = start_node(policies=policies)
+    _, refused_run = create(client, "count_rows", image="localhost/other:1")
+    successor = start_node(policies={"require_algorithm_pull": False, "allowed_algorithms": [IMAGE]})
     (successor.data / "go on").touch()
     successor.wait_until_online()
     wait_for_status(client, "online")
@@ -225,9 +277,12 @@ def test_the_node_goes_offline_and_another_does_what_was_left(client, node, star
     config = [(item["key"], item["value"]) for item in station(client)["config"]]
     assert ("allowed_algorithms", IMAGE) in config and ("allowed_algorithms", "all") not in config
     assert finished(client, left_run)["status"] == "completed"
-    assert "rows" in results(client, left)[0]
+    assert results(client, left) == [{"rows": rows_of(successor.data / "default.csv")}]
     assert finished(client, queued_run)["status"] == "completed"
+    assert results(client, queued) == [{"rows": rows_of(successor.data / "default.csv")}]
     assert "method count_rows on my_other_database" in client.run.get(queued_run)["log"]
     assert finished(client, refused_run)["status"] == "not allowed"
+    # Nothing that had ended is run again.
+    assert successor.output().count("Run docker image") == 2
     successor.stop()
     wait_for_status(client, "offline")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A vantage6 algorithm for the tests: /algorithm in the image that containers.py makes, run by busybox.
 # Methods: count_rows (argument wait_for: name of a file that the test makes when the method may go on),
-# total_rows (argument organization: counts there in a subtask, and adds what comes back), sleep, fail.
+# total_rows (argument organization: counts there in a subtask, and adds what comes back), sleep; others fail.
 set -eu
 
 # The node writes the values of its variables in base32, with "!" in place of "=".
@@ -58,14 +58,16 @@ case $method in
     proxy=$(decode "$HOST"):$(decode "$PORT")$(decode "$API_PATH")
     organization=$(printf '%s' "$input" | value_of organization)
     # What the node says of this run stands in the middle part of the token.
-    identity=$(cut -d . -f 2 "$(decode "$TOKEN_FILE")" | tr -- '-_' '+/' | sed 's/$/===/' | base64 -d 2>/dev/null || true)
+    identity=$(cut -d . -f 2 "$(decode "$TOKEN_FILE")" | tr -- '-_' '+/')
+    identity=$(printf '%s===' "$identity" | base64 -d 2>/dev/null || true)
     collaboration=$(printf '%s' "$identity" | value_of collaboration_id)
     image=$(printf '%s' "$identity" | value_of image)
     part=$(printf '{"method": "count_rows", "kwargs": {}}' | base64 | tr -d '\n')
     task=$(api --header 'Content-Type: application/json' --post-data "{\"name\": \"part\", \"image\": \"$image\",
       \"collaboration_id\": $collaboration, \"description\": \"\", \"databases\": [{\"label\": \"default\"}],
       \"organizations\": [{\"id\": $organization, \"input\": \"$part\"}]}" "$proxy/task" | tr -d '\n')
-    id=$(printf '%s' "$task" | sed 's/{[^{}]*}//g' | value_of id)
+    # Without the objects inside, which have ids of their own.
+    id=$(printf '%s' "$task" | sed -e ':again' -e 's/\(.\){[^{}]*}/\1/' -e 't again' | value_of id)
     echo "made task $id"
     status=pending
     while [ "$status" = pending ] || [ "$status" = initializing ] || [ "$status" = active ]; do

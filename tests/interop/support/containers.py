@@ -41,10 +41,7 @@ def static_busybox():
 
 def missing_packages():
     """The Debian packages that this machine lacks for running containers."""
-    programs = {"podman": "podman", "runc": "runc"}
-    if os.geteuid() != 0:
-        programs |= {"newuidmap": "uidmap", "slirp4netns": "slirp4netns"}
-    packages = [package for program, package in programs.items() if not shutil.which(program)]
+    packages = [package for package in ("podman", "runc") if not shutil.which(package)]
     if not any(Path(program).exists() for program in NETWORK_PROGRAMS):
         packages.append("containernetworking-plugins")
     if not static_busybox():
@@ -60,6 +57,8 @@ def require_containers():
             "containers cannot run here: run tools/containers.sh, or as root "
             f"apt-get install --no-install-recommends {' '.join(packages)}"
         )
+    if os.geteuid() != 0:
+        raise RuntimeError("the real node's containers reach this machine only if podman runs as root")
 
 
 class ContainerEngine:
@@ -145,8 +144,15 @@ class ContainerEngine:
 
     def make_network(self, name):
         """Makes a network; returns the machine's own address in it."""
-        self.podman("network", "create", name)
+        self.podman("network", "create", "--disable-dns", name)
         return json.loads(self.podman("network", "inspect", name))[0]["subnets"][0]["gateway"]
+
+    def remove_network(self, name):
+        """Removes a network with all that is in it."""
+        if name in self.networks():
+            self.podman("network", "rm", "--force", name)
+        # Its plugins leave a record of the addresses that they gave.
+        shutil.rmtree(Path("/var/lib/cni/networks") / name, ignore_errors=True)
 
     def containers(self, **labels):
         """Names of the containers, running or not, that have these labels."""
@@ -166,18 +172,11 @@ class ContainerEngine:
         try:
             self.podman("rm", "--all", "--force", "--time=0")
             for network in self.networks():
-                self.podman("network", "rm", "--force", network)
+                self.remove_network(network)
         finally:
             self.service.stop()
-            self._remove_folder()
-
-    def _remove_folder(self):
-        storage = self.folder / "storage/overlay"
-        if os.geteuid() == 0:
             # Podman leaves its storage mounted on itself.
+            storage = self.folder / "storage/overlay"
             if os.path.ismount(storage):
                 subprocess.run(["umount", storage], check=False)
             shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            # Files of containers may belong to others of the user's own range of ids.
-            subprocess.run(["podman", "unshare", "rm", "-rf", self.folder], check=False)

@@ -22,15 +22,19 @@ LOGGING = {
 class RealNode(Process):
     """vantage6-node 4.15.2 at the hub at `origin` (+ /api); `databases` gives each label its CSV file.
 
-    `data` is the folder that algorithms see as /mnt/data. The engine needs the image IMAGE.
+    `data` is the folder that algorithms see as /mnt/data. The engine needs the image IMAGE. As its packages come, the
+    node has no WebSocket: it hears of events by polling.
     """
 
-    def __init__(self, folder, engine, origin, api_key, databases, name="trial", **settings):
-        folder = Path(folder)
+    def __init__(self, folder, engine, origin, api_key, databases, **settings):
+        folder, proxy_port = Path(folder), free_port()
+        # Containers are found by the name of their node.
+        name = f"trial-{proxy_port}"
         for part in ("config", "data", "log", "vpn"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self.engine, self.name, self.data = engine, name, folder / "data"
         self.container, self.network = f"vantage6-{name}-user", f"vantage6-{name}-user-net"
+        self.other_network = f"{name}-other"
         server_url, port = origin.rsplit(":", 1)
         config = {
             "api_key": api_key,
@@ -51,16 +55,16 @@ class RealNode(Process):
         # Here another container stands in for it, and the network, which the node would make without a way to this
         # machine, is already there.
         address = engine.make_network(self.network)
-        engine.make_network(f"{name}-other")
-        engine.podman("run", "--detach", f"--name={self.container}", f"--network={name}-other", IMAGE, "sleep", "inf")
+        engine.make_network(self.other_network)
+        place = [f"--name={self.container}", f"--network={self.other_network}"]
+        engine.podman("run", "--detach", *place, IMAGE, "sleep", "inf")
         environment = {
             **engine.environment,
             "FOLDER": str(folder),
             "NAME": name,
             "DATA_VOLUME_NAME": str(self.data),
             "PROXY_SERVER_HOST": address,
-            "PROXY_SERVER_PORT": str(free_port()),
-            "PYTHONUNBUFFERED": "1",
+            "PROXY_SERVER_PORT": str(proxy_port),
         }
         for label, uri in databases.items():
             # Read as a path below /mnt.
@@ -75,8 +79,9 @@ class RealNode(Process):
         return self
 
     def run_containers(self):
-        """Names of the containers of its runs."""
-        return self.engine.containers(node=self.name)
+        """The ids of the runs that have a container."""
+        prefix = f"vantage6-{self.name}-run-"
+        return {int(name.removeprefix(prefix)) for name in self.engine.containers(node=self.name)}
 
     def stop(self):
         """Ends it as its manager would, which takes its containers away; then removes what it left."""
@@ -87,7 +92,8 @@ class RealNode(Process):
             except subprocess.TimeoutExpired:
                 pass
         super().stop()
-        for container in [*self.run_containers(), self.container]:
+        for container in [*self.engine.containers(node=self.name), self.container]:
             self.engine.podman("rm", "--force", "--ignore", "--time=0", container)
-        for network in {self.network, f"{self.name}-other"} & set(self.engine.networks()):
-            self.engine.podman("network", "rm", "--force", network)
+        # The node removes its network itself, but not the record of the addresses.
+        for network in (self.network, self.other_network):
+            self.engine.remove_network(network)

@@ -11,6 +11,9 @@ use crate::{
     session::Draft,
 };
 
+/// Conditions on arguments that have conditions themselves: no store means more, and none may go round in a circle.
+const CONDITION_DEPTH: usize = 8;
+
 /// The name of an argument's field.
 pub fn field(name: &str) -> String {
     format!("argument_{name}")
@@ -31,8 +34,14 @@ fn default_entries(argument: &Argument) -> Vec<String> {
         Ok(Value::Array(items)) if is_list(argument.kind) => {
             items.into_iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
         }
+        _ if argument.kind == ArgumentType::Boolean => vec![yes_or_no(default).to_string()],
         _ => vec![default.clone()],
     }
+}
+
+/// Stores write booleans as people do.
+fn yes_or_no(text: &str) -> bool {
+    matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 
 /// Whether several values can be given.
@@ -49,9 +58,20 @@ pub fn is_list(kind: ArgumentType) -> bool {
 
 /// Whether an argument applies, given what was typed for the one on which it depends.
 pub fn applies(draft: &Draft, function: &ChosenFunction, argument: &Argument) -> bool {
+    applies_within(draft, function, argument, CONDITION_DEPTH)
+}
+
+fn applies_within(draft: &Draft, function: &ChosenFunction, argument: &Argument, depth: usize) -> bool {
     let Some(Condition { argument_id, operator, value }) = &argument.condition else { return true };
     let Some(parent) = function.arguments.iter().find(|other| other.id == *argument_id) else { return true };
+    // What depends on something that is not asked for is not asked for either.
+    if depth == 0 || !applies_within(draft, function, parent, depth - 1) {
+        return false;
+    }
     let present = typed(draft, parent).into_iter().next().unwrap_or_default();
+    if parent.kind == ArgumentType::Boolean {
+        return (yes_or_no(&present) == yes_or_no(value)) == (operator == "==");
+    }
     let numbers = present.trim().parse::<f64>().ok().zip(value.trim().parse::<f64>().ok());
     match (operator.as_str(), numbers) {
         ("==", Some((present, value))) => present == value,
@@ -135,7 +155,7 @@ fn item(kind: ArgumentType, text: &str, columns: Option<&[String]>, members: &[i
             Ok(number) if number.is_finite() => Ok(json!(number)),
             _ => Err(format!("\"{text}\" is not a number. Write it with a point, such as 0.5.")),
         },
-        Boolean => Ok(json!(matches!(text.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"))),
+        Boolean => Ok(json!(yes_or_no(text))),
         Json => serde_json::from_str(text).map_err(|error| format!("This is not JSON: {error}.")),
         Column | ColumnList => match columns {
             Some(columns) if !columns.iter().any(|column| column == text) => {
@@ -182,6 +202,47 @@ mod tests {
         assert_eq!(of(ArgumentType::Column, &["age"]), Ok(Some(json!("age"))));
         assert_eq!(of(ArgumentType::OrganizationList, &["2", "3"]), Ok(Some(json!([2, 3]))));
         assert_eq!(of(ArgumentType::String, &["größe"]), Ok(Some(json!("größe"))));
+    }
+
+    #[test]
+    fn conditions_look_at_what_was_given_and_at_those_before_them() {
+        let condition = |argument_id, operator: &str, value: &str| {
+            Some(Condition { argument_id, operator: operator.to_owned(), value: value.to_owned() })
+        };
+        let named = |id, kind, default, condition| Argument {
+            id,
+            name: format!("a{id}"),
+            condition,
+            ..argument(kind, default)
+        };
+        let function = ChosenFunction {
+            store_id: None,
+            image: std::string::String::new(),
+            name: std::string::String::new(),
+            display_name: std::string::String::new(),
+            central: false,
+            databases: Vec::new(),
+            arguments: vec![
+                named(1, ArgumentType::String, Some(None), None),
+                named(2, ArgumentType::Integer, Some(Some("5")), condition(1, "!=", "")),
+                named(3, ArgumentType::Boolean, Some(Some("True")), None),
+                named(4, ArgumentType::Integer, None, condition(3, "==", "1")),
+                named(5, ArgumentType::Integer, None, condition(2, ">", "4")),
+                named(6, ArgumentType::Integer, None, condition(7, "==", "1")),
+                named(7, ArgumentType::Integer, None, condition(6, "==", "1")),
+            ],
+            is_other: false,
+        };
+        let mut draft = Draft::default();
+        let asked = |draft: &Draft| {
+            let asked = function.arguments.iter().filter(|argument| applies(draft, &function, argument));
+            asked.map(|argument| argument.id).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&draft), [1, 3, 4]);
+        draft.arguments.insert("a1".to_owned(), vec!["sex".to_owned()]);
+        assert_eq!(asked(&draft), [1, 2, 3, 4, 5]);
+        draft.arguments.insert("a3".to_owned(), vec!["false".to_owned()]);
+        assert_eq!(asked(&draft), [1, 2, 3, 5]);
     }
 
     #[test]

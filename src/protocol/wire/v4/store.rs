@@ -113,7 +113,8 @@ pub struct Argument {
 /// One of the values that an argument may take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AllowedValue {
-    pub value: String,
+    /// A text; a number where the argument is one.
+    pub value: Value,
 }
 
 /// How a function's result is best shown.

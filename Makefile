@@ -1,5 +1,6 @@
 # make run    build what is missing and start the demo
 # make test   run all tests
+# make test-interop   only the tests with the official vantage6 components
 # make build  target/release/atoll and its site
 # make dev    rebuild and restart on a change
 # make bench  measure
@@ -89,6 +90,11 @@ dev: build
 .PHONY: test
 test: build
 	tools/test.sh
+
+# Only those with the official vantage6 components
+.PHONY: test-interop
+test-interop: build
+	tools/interop.sh test
 
 .PHONY: bench
 bench: build

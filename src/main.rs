@@ -84,7 +84,12 @@ struct Serve {
     #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true)]
     smtp: Option<SecretString>,
     /// Sender of mail
-    #[arg(long, env = "ATOLL_MAIL_FROM", value_name = "ADDRESS", default_value = "Atoll <atoll@localhost.localdomain>")]
+    #[arg(
+        long,
+        env = "ATOLL_MAIL_FROM",
+        value_name = "ADDRESS",
+        default_value = "Atoll <atoll@localhost.localdomain>"
+    )]
     mail_from: String,
     /// Folder of the built site; by default "site" beside the program or in the folder above it
     #[arg(long, env = "ATOLL_SITE", value_name = "DIR")]

@@ -59,6 +59,17 @@ browser_tests() {
   failed=$((failed + ${counts#* }))
 }
 
+interop_tests() {
+  local report counts
+  report=$(mktemp)
+  tools/interop.sh test | tee "$report"
+  counts=$(sed -n 's/^interop: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$report" | tail -1)
+  counts=${counts:-0 1}
+  passed=$((passed + ${counts% *}))
+  failed=$((failed + ${counts#* }))
+  rm -f "$report"
+}
+
 cargo_deny() {
   local deny=${XDG_CACHE_HOME:-$HOME/.cache}/atoll/cargo-deny/bin/cargo-deny
   if [ ! -x "$deny" ]; then
@@ -85,6 +96,8 @@ say "unit and integration tests"
 rust_tests
 say "browser tests"
 browser_tests
+say "tests with the official vantage6 components"
+interop_tests
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

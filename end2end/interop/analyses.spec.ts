@@ -14,7 +14,7 @@ test('the central average runs with a function of the real store', async ({ page
 
 test('the partial function gives sum and count of each organization', async ({ page, signIn }) => {
   await signIn('researcher')
-  await fillWizard(page, { function: 'Part of an average', organizations: ['example_org1', 'example_org2'], name: 'Sums of age' })
+  await fillWizard(page, { function: 'Sum and count', organizations: ['example_org1', 'example_org2'], name: 'Sums of age' })
   await createTask(page)
   expect(await results(page)).toEqual([['example_org1', '253', '4'], ['example_org2', '173', '4']])
 })

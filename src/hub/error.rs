@@ -68,7 +68,9 @@ impl HubError {
             HubError::Unauthenticated(_) | HubError::NotAllowed | HubError::WrongClient(_) => StatusCode::UNAUTHORIZED,
             HubError::NotFound(_) => StatusCode::NOT_FOUND,
             HubError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 }

@@ -70,11 +70,12 @@ fn set_up_reply(totp: &Totp, secret: &str) -> Result<SignInReply, HubError> {
 async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<(), HubError> {
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
     let step = totp.check(code, now).ok_or(WRONG_CODE)?;
-    let used = sqlx::query("UPDATE user SET otp_last_step = ?1, otp_confirmed = 1 WHERE id = ?2 AND otp_last_step < ?1")
-        .bind(step as i64)
-        .bind(user_id)
-        .execute(hub.store.writer())
-        .await?;
+    let used =
+        sqlx::query("UPDATE user SET otp_last_step = ?1, otp_confirmed = 1 WHERE id = ?2 AND otp_last_step < ?1")
+            .bind(step as i64)
+            .bind(user_id)
+            .execute(hub.store.writer())
+            .await?;
     if used.rows_affected() == 1 { Ok(()) } else { Err(WRONG_CODE) }
 }
 

@@ -171,9 +171,7 @@ impl Tokens {
         match claims.purpose == purpose {
             true => Ok(claims),
             false if purpose == Purpose::Access => Err(HubError::Unauthenticated("Only access tokens are allowed")),
-            false if purpose == Purpose::Refresh => {
-                Err(HubError::Unauthenticated("Only refresh tokens are allowed"))
-            }
+            false if purpose == Purpose::Refresh => Err(HubError::Unauthenticated("Only refresh tokens are allowed")),
             false => Err(INVALID),
         }
     }

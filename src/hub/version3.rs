@@ -107,12 +107,16 @@ async fn of_get(
         Some(items) => translate(hub, answer.resource, items).await?,
         None => translate(hub, answer.resource, std::slice::from_mut(&mut body)).await?,
     }
-    if answer.plain && let Some(items) = body.get_mut("data") {
+    if answer.plain
+        && let Some(items) = body.get_mut("data")
+    {
         body = items.take();
     }
     if let Some(links) = body.get_mut("links") {
-        *links = serde_json::from_str(&links.to_string().replace(&format!("{API_PATH}/run?"), &format!("{API_PATH}/{path}?")))
-            .unwrap_or(Value::Null);
+        *links = serde_json::from_str(
+            &links.to_string().replace(&format!("{API_PATH}/run?"), &format!("{API_PATH}/{path}?")),
+        )
+        .unwrap_or(Value::Null);
     }
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     Ok((parts, Json(body)).into_response())

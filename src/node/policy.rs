@@ -102,7 +102,12 @@ mod tests {
 
     #[test]
     fn an_image_that_is_named_without_tag_and_digest_is_allowed_with_any() {
-        for image in ["localhost:5000/a/b", "localhost:5000/a/b:1.2", "localhost:5000/a/b@sha256:12", "localhost:5000/a/b:1@sha256:12"] {
+        for image in [
+            "localhost:5000/a/b",
+            "localhost:5000/a/b:1.2",
+            "localhost:5000/a/b@sha256:12",
+            "localhost:5000/a/b:1@sha256:12",
+        ] {
             assert!(image_matches("localhost:5000/a/b", image), "{image}");
         }
         assert!(!image_matches("localhost:5000/a/b", "localhost:5000/a/bc"));

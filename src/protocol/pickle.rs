@@ -328,7 +328,9 @@ mod tests {
             "s": [["x"], ["x"]], "l": "y".repeat(300), "e": {}, "one": {"k": 1},
         });
         // Made by Python 3.10 with base64.b64encode(pickle.dumps(value, protocol)).
-        for pickle in [include_str!("../../tests/support/pickle-2.txt"), include_str!("../../tests/support/pickle-4.txt")] {
+        for pickle in
+            [include_str!("../../tests/support/pickle-2.txt"), include_str!("../../tests/support/pickle-4.txt")]
+        {
             assert_eq!(decode_base64(pickle.trim()).unwrap(), expected);
         }
     }

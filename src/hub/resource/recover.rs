@@ -58,7 +58,9 @@ async fn lost_password(
     Body(lost): Body<LostPassword>,
 ) -> Result<Json<Value>, HubError> {
     if lost.username.is_none() && lost.email.is_none() {
-        return Err(HubError::fields([("_schema".to_owned(), vec!["Email or username is required".to_owned()])].into()));
+        return Err(HubError::fields(
+            [("_schema".to_owned(), vec!["Email or username is required".to_owned()])].into(),
+        ));
     }
     tokio::spawn(async move {
         if let Err(error) = mail_password_token(&hub, lost).await {

@@ -262,7 +262,10 @@ async fn report(
     // Clients of vantage6 3.x run whatever a result says that is no JSON: they get only what is plain data.
     if let Some(result) = &report.result
         && payload::decode(&input).is_ok_and(|(_, dialect)| dialect != Dialect::Json)
-        && !matches!(payload::decode(result), Ok((_, Dialect::Json3x | Dialect::Pickle3x)) | Err(PayloadError::Encrypted))
+        && !matches!(
+            payload::decode(result),
+            Ok((_, Dialect::Json3x | Dialect::Pickle3x)) | Err(PayloadError::Encrypted)
+        )
     {
         return Err(HubError::field(
             "result",

@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::{delete, get}};
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{delete, get},
+};
 use serde_json::{Value, json};
 
 use crate::hub::{HubError, permission::Caller, server::HubState};
@@ -9,7 +13,11 @@ use crate::hub::{HubError, permission::Caller, server::HubState};
 const API_VERSION: &str = "4.15.2";
 
 pub fn routes() -> Router<Arc<HubState>> {
-    Router::new().route("/version", get(version)).route("/health", get(health)).route("/blobstream/status", get(blob_storage)).route("/port", delete(forget_ports))
+    Router::new()
+        .route("/version", get(version))
+        .route("/health", get(health))
+        .route("/blobstream/status", get(blob_storage))
+        .route("/port", delete(forget_ports))
 }
 
 async fn version() -> Json<Value> {

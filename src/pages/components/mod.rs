@@ -14,7 +14,7 @@ mod time;
 
 pub use account_menu::AccountMenu;
 pub use breadcrumbs::Breadcrumbs;
-pub use field::{PASSWORD_RULES, FieldError, TextArea, TextField};
+pub use field::{FieldError, PASSWORD_RULES, TextArea, TextField};
 pub use flash_message::FlashMessage;
 pub use navigation::Navigation;
 pub use node_state::{DatabaseList, NodeState};

@@ -58,7 +58,7 @@ AVERAGE = {
         },
         {
             "name": "partial_average",
-            "display_name": "Part of an average",
+            "display_name": "Sum and count",
             "description": "Sum and number of rows of one organization",
             "type": "federated",
             "standalone": True,

@@ -14,7 +14,7 @@ client-3.11.1 vantage6-client==3.11.1 pytest==9.2.0
 client-4.15.2 vantage6-client==4.15.2 pytest==9.2.0
 server-4.15.2 vantage6-server==4.15.2 vantage6-backend-common==4.15.2 uwsgi==2.0.31
 store-4.15.2 vantage6-algorithm-store==4.15.2 vantage6-backend-common==4.15.2 uwsgi==2.0.31
-node-4.15.2 vantage6-node==4.15.2 flask flask-socketio gevent
+node-4.15.2 vantage6-node==4.15.2 flask==3.1.3 flask-socketio==5.7.0 gevent==25.4.2
 "
 
 # vantage6 4.15 is made for Python 3.10; with 3.11 the server needs the help that tests/interop/support gives it.

@@ -43,6 +43,7 @@ separate('the second factor is set up with the first sign-in and asked for after
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tasks')
   await page.locator('summary').filter({ hasText: 'Vera' }).click()
   await page.getByRole('button', { name: 'Sign out' }).click()
+  await expect(page.getByText('You are signed out.')).toBeVisible()
   await enter()
   await expect(page.getByRole('img')).toHaveCount(0)
   // The one before was used, and a wrong one is wrong.

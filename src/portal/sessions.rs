@@ -35,6 +35,10 @@ impl<Store: SessionStore> Sessions<Store> {
 #[async_trait]
 impl<Store: SessionStore> SessionStore for Sessions<Store> {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        // A session that goes on after its end, with a farewell, brings its old id along.
+        if self.deleted.contains_key(&record.id) {
+            record.id = Id::default();
+        }
         self.store.create(record).await
     }
 
@@ -100,5 +104,20 @@ mod tests {
         sessions.delete(&record.id).await.unwrap();
         sessions.save(&under_way).await.unwrap();
         assert_eq!(sessions.load(&record.id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_begins_after_an_end_has_an_id_of_its_own_and_can_be_saved() {
+        let sessions = Sessions::new(MemoryStore::default());
+        let expiry_date = OffsetDateTime::now_utc() + Duration::from_secs(60);
+        let mut record = Record { id: Id::default(), data: Default::default(), expiry_date };
+        sessions.create(&mut record).await.unwrap();
+        let ended = record.id;
+        sessions.delete(&ended).await.unwrap();
+        sessions.create(&mut record).await.unwrap();
+        assert_ne!(record.id, ended);
+        record.data.insert("more".to_owned(), serde_json::json!(1));
+        sessions.save(&record).await.unwrap();
+        assert_eq!(sessions.load(&record.id).await.unwrap(), Some(record));
     }
 }

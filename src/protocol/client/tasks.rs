@@ -77,7 +77,7 @@ impl HubClient {
             return self.tasks_looked_at_here(query).await;
         }
         let mut pairs = query.plain_pairs();
-        pairs.extend([pair("page", query.page.max(1)), pair("per_page", query.per_page.max(1))]);
+        pairs.extend([pair("page", query.page.max(1)), pair("per_page", query.per_page.clamp(1, PER_PAGE))]);
         pairs.extend(query.name.as_ref().map(|name| pair("name", format!("%{}%", escape_like(name)))));
         pairs.extend(query.status.as_ref().map(|status| pair("status", status)));
         pairs.extend(query.sort.as_ref().map(|sort| pair("sort", sort)));

@@ -228,7 +228,8 @@ async fn results_are_given_in_the_dialect_of_the_input() {
     let (_, task) = world.call(reqwest::Method::POST, "task", Some(&token), Some(&body)).await;
     let mut payload = Value::Null;
     eventually(async || {
-        let (_, results) = world.get(&format!("result?task_id={}", task["id"]), &token).await;
+        // As a 3.x client asks.
+        let (_, results) = world.get(&format!("result?task_id={}&include=metadata", task["id"]), &token).await;
         payload = results["data"][0]["result"].clone();
         !payload.is_null()
     })

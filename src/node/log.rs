@@ -1,13 +1,28 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::mpsc::UnboundedSender;
+use futures::future::join_all;
+use tokio::{
+    sync::{
+        mpsc::UnboundedSender,
+        oneshot::{self, error::TryRecvError},
+    },
+    time::timeout,
+};
 
 use crate::protocol::{event::LogLines, timestamp};
+
+/// How long the end of a run waits for the server to take the lines that were sent before.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The log of one run: kept whole for the final report, and sent line by line while it grows.
 #[derive(Clone)]
 pub struct RunLog {
     text: Arc<Mutex<String>>,
+    /// Lines that the server has not taken yet.
+    under_way: Arc<Mutex<Vec<oneshot::Receiver<()>>>>,
     run_id: i64,
     task_id: i64,
     collaboration_id: i64,
@@ -19,19 +34,26 @@ pub struct RunLog {
 pub struct Outgoing {
     pub name: &'static str,
     pub payload: serde_json::Value,
+    /// Told when the server has taken it; without, nobody waits for that.
+    pub taken: Option<oneshot::Sender<()>>,
+}
+
+impl Outgoing {
+    /// Whether whoever waited for it has given up: sent now, it would come after what it belongs before.
+    pub fn is_stale(&self) -> bool {
+        self.taken.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
 }
 
 impl RunLog {
     /// A log that is sent over `outgoing` too, if there is one.
     pub fn new(run_id: i64, task_id: i64, collaboration_id: i64, outgoing: Option<UnboundedSender<Outgoing>>) -> Self {
-        RunLog { text: Arc::default(), run_id, task_id, collaboration_id, outgoing }
+        RunLog { text: Arc::default(), under_way: Arc::default(), run_id, task_id, collaboration_id, outgoing }
     }
 
     /// Adds a line with the time (UTC). Never call it with values of the data.
     pub fn line(&self, line: impl AsRef<str>) {
-        let now = timestamp::now();
-        let line = format!("{} {}\n", now.get(..19).unwrap_or(&now).replace('T', " "), line.as_ref());
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
+        let line = self.last_line(line);
         let Some(outgoing) = &self.outgoing else { return };
         let lines = LogLines {
             run_id: self.run_id,
@@ -40,13 +62,64 @@ impl RunLog {
             log: line,
         };
         if let Ok(payload) = serde_json::to_value(lines) {
+            let (taken, receiver) = oneshot::channel();
             // Without a receiver the node is stopping; the final report holds the whole log anyway.
-            let _ = outgoing.send(Outgoing { name: "algorithm_log", payload });
+            let _ = outgoing.send(Outgoing { name: "algorithm_log", payload, taken: Some(taken) });
+            let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            under_way.retain_mut(|line| line.try_recv() == Err(TryRecvError::Empty));
+            under_way.push(receiver);
         }
+    }
+
+    /// Adds a line that only the final report brings to the server; the line as it was added.
+    pub fn last_line(&self, line: impl AsRef<str>) -> String {
+        let now = timestamp::now();
+        let line = format!("{} {}\n", now.get(..19).unwrap_or(&now).replace('T', " "), line.as_ref());
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
+        line
+    }
+
+    /// Waits until the server has taken every line that was sent; those that it does not take soon are not sent any
+    /// more. The final report replaces the streamed log, and a server of the 4.x line would append to it whatever
+    /// comes later.
+    pub async fn settle(&self) {
+        let under_way = std::mem::take(&mut *self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
+        let _ = timeout(PATIENCE, join_all(under_way)).await;
     }
 
     /// Everything so far.
     pub fn text(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    #[tokio::test]
+    async fn a_line_that_the_server_did_not_take_before_the_report_is_not_sent_after_it() {
+        let (sender, mut receiver) = unbounded_channel();
+        let log = RunLog::new(1, 1, 1, Some(sender));
+        log.line("taken");
+        log.line("waiting for a connection");
+        let taken = receiver.recv().await.unwrap();
+        taken.taken.unwrap().send(()).unwrap();
+        let waiting = receiver.recv().await.unwrap();
+        assert!(!waiting.is_stale());
+        // Patience ends.
+        assert!(timeout(Duration::from_millis(1), log.settle()).await.is_err());
+        assert!(waiting.is_stale());
+        assert_eq!(log.text().lines().count(), 2);
+    }
+
+    #[test]
+    fn the_last_line_is_only_in_the_report() {
+        let (sender, mut receiver) = unbounded_channel();
+        let log = RunLog::new(1, 1, 1, Some(sender));
+        log.last_line("the end");
+        assert!(receiver.try_recv().is_err());
+        assert!(log.text().ends_with("the end\n"));
     }
 }

@@ -25,21 +25,8 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     let outgoing = shared.share_logs.then(|| shared.outgoing.clone());
     let log = RunLog::new(run.id, task.id, shared.collaboration_id, outgoing);
     let outcome = attempt(shared, &run, &task, &log, &stopped).await;
-    // Stopped from outside. When the server named this run it has set the end itself and takes no further report;
-    // when it stopped the whole node it has not.
     if stopped.is_cancelled() {
-        tracing::info!(run_id = run.id, "a run was stopped");
-        log.line("Stopped by a user");
-        let patch = v4::RunPatch {
-            finished_at: Some(timestamp::now()),
-            status: Some(Status::Killed),
-            log: Some(log.text()),
-            ..Default::default()
-        };
-        if let Ok(()) = shared.hub.report_run(run.id, &patch).await {
-            tell(shared, &run, &task, Status::Killed);
-        }
-        return;
+        return report_stop(shared, &run, &task, &log).await;
     }
     let (status, result) = match outcome {
         Ok(result) => (Status::Completed, Some(result)),
@@ -48,11 +35,12 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
             return;
         }
         Err(error) => {
-            log.line(format!("Failed: {error}"));
+            log.last_line(format!("Failed: {error}"));
             (error.status(), None)
         }
     };
     tracing::info!(run_id = run.id, task_id = task.id, %status, "a run has ended");
+    log.settle().await;
     let patch = v4::RunPatch {
         started_at: None,
         finished_at: Some(timestamp::now()),
@@ -60,8 +48,31 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         log: Some(log.text()),
         result,
     };
-    report_end(shared, run.id, &patch, &stopped).await;
-    tell(shared, &run, &task, status);
+    match report_end(shared, run.id, &patch, &stopped).await {
+        Reported::Taken => tell(shared, &run, &task, status),
+        Reported::Refused(reason) => {
+            tracing::warn!(run_id = run.id, reason, "the server does not take the end of a run");
+        }
+        Reported::Stopped => report_stop(shared, &run, &task, &log).await,
+    }
+}
+
+/// Reports the end of a run that was stopped from outside. When the server named the run it has set the end itself
+/// and refuses this report; when it stopped the whole node it has not.
+async fn report_stop(shared: &Shared, run: &v4::Run, task: &v4::Task, log: &RunLog) {
+    tracing::info!(run_id = run.id, "a run was stopped");
+    log.settle().await;
+    log.last_line("Stopped by a user");
+    let patch = v4::RunPatch {
+        finished_at: Some(timestamp::now()),
+        status: Some(Status::Killed),
+        log: Some(log.text()),
+        ..Default::default()
+    };
+    // Nothing stops it any more, except that the node ends.
+    if let Reported::Taken = report_end(shared, run.id, &patch, &CancellationToken::new()).await {
+        tell(shared, run, task, Status::Killed);
+    }
 }
 
 async fn attempt(
@@ -106,26 +117,33 @@ async fn check_policy(shared: &Shared, task: &v4::Task) -> Result<(), RunError> 
     policy::refusal(&shared.policies, &request).map_or(Ok(()), |reason| Err(RunError::NotAllowed(reason)))
 }
 
+/// What became of a report.
+enum Reported {
+    Taken,
+    /// The server does not want it, and says why: usually the run has ended there already.
+    Refused(String),
+    /// The run was stopped before the server had it.
+    Stopped,
+}
+
 /// Reports the end until the server has it: a result must not get lost because the server was away for a while.
-async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped: &CancellationToken) {
+async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped: &CancellationToken) -> Reported {
     for attempt in 0.. {
         match shared.hub.report_run(run_id, patch).await {
-            Ok(()) => return,
-            Err(error) if error.is_temporary() => {
-                tracing::warn!(run_id, %error, "the end of a run is not reported yet");
-            }
-            Err(ClientError::Rejected { message, .. } | ClientError::NotFound(message)) => {
-                tracing::warn!(run_id, message, "the server does not take the end of a run");
-                return;
+            Ok(()) => return Reported::Taken,
+            Err(ClientError::NotFound(message)) => return Reported::Refused(message),
+            Err(error @ ClientError::Rejected { .. }) if !error.is_temporary() => {
+                return Reported::Refused(error.to_string());
             }
             Err(error) => tracing::warn!(run_id, %error, "the end of a run is not reported yet"),
         }
         let seconds = REPORT_PAUSES.get(attempt).or(REPORT_PAUSES.last()).copied().unwrap_or(30);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
-            () = stopped.cancelled() => return,
+            () = stopped.cancelled() => return Reported::Stopped,
         }
     }
+    unreachable!("the loop does not end by itself")
 }
 
 /// Tells everybody in the collaboration, after the server has stored it.
@@ -142,6 +160,6 @@ fn tell(shared: &Shared, run: &v4::Run, task: &v4::Task, status: Status) {
     };
     if let Ok(payload) = serde_json::to_value(change) {
         // Without a receiver the node is stopping.
-        let _ = shared.outgoing.send(Outgoing { name: "algorithm_status_change", payload });
+        let _ = shared.outgoing.send(Outgoing { name: "algorithm_status_change", payload, taken: None });
     }
 }

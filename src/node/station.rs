@@ -215,7 +215,11 @@ impl Station {
                     let _ = shared.events.send(event);
                 }
                 Some(event) = from_runs.recv() => {
-                    socket.emit(event.name, &event.payload).await.map_err(|error| error.to_string())?;
+                    if event.is_stale() {
+                        continue;
+                    }
+                    let sent = socket.emit_with(event.name, &event.payload, event.taken).await;
+                    sent.map_err(|error| error.to_string())?;
                 }
                 _ = ping.tick() => {
                     socket.emit("ping", &Value::Null).await.map_err(|error| error.to_string())?;

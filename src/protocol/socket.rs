@@ -4,7 +4,7 @@
 //! advisories. What is needed is small: open, join the namespace, answer pings, receive and emit events
 //! (<https://socket.io/docs/v4/socket-io-protocol/>, <https://socket.io/docs/v4/engine-io-protocol/>).
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,11 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
+    sync::oneshot,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
+    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
 };
 use url::Url;
 
@@ -24,13 +25,16 @@ use super::event::NAMESPACE;
 
 /// The largest message that is accepted, in bytes.
 const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     #[error("no connection: {0}")]
     Connection(String),
+    /// The server, or a proxy before it, answers the request for a WebSocket with this status.
+    #[error("the server answers {0} instead of opening a WebSocket")]
+    Refused(u16),
     #[error("the server did not answer in time")]
     Timeout,
     #[error("the server closed the connection")]
@@ -39,9 +43,15 @@ pub enum SocketError {
     Protocol,
 }
 
-impl From<tokio_tungstenite::tungstenite::Error> for SocketError {
-    fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
-        SocketError::Connection(error.to_string())
+impl From<Error> for SocketError {
+    fn from(error: Error) -> Self {
+        match error {
+            // A gateway whose server is away is no answer of the server.
+            Error::Http(response) if !(502..=504).contains(&response.status().as_u16()) => {
+                SocketError::Refused(response.status().as_u16())
+            }
+            error => SocketError::Connection(error.to_string()),
+        }
     }
 }
 
@@ -51,6 +61,9 @@ pub struct Socket {
     /// The server pings within this time, or the connection is dead.
     silence_limit: Duration,
     last_heard: Instant,
+    /// Who waits for the server to have taken an event, by the number that went with it.
+    unacknowledged: HashMap<u64, oneshot::Sender<()>>,
+    next_number: u64,
 }
 
 /// What the server says when the transport opens.
@@ -84,7 +97,13 @@ impl Socket {
         let (stream, _) = timeout(CONNECT_TIMEOUT, connect_async_with_config(request, Some(config), true))
             .await
             .map_err(|_| SocketError::Timeout)??;
-        let mut socket = Socket { stream, silence_limit: CONNECT_TIMEOUT, last_heard: Instant::now() };
+        let mut socket = Socket {
+            stream,
+            silence_limit: CONNECT_TIMEOUT,
+            last_heard: Instant::now(),
+            unacknowledged: HashMap::new(),
+            next_number: 0,
+        };
         let opening = timeout(CONNECT_TIMEOUT, socket.packet()).await.map_err(|_| SocketError::Timeout)??;
         let opening: Opening =
             opening.strip_prefix('0').and_then(|text| serde_json::from_str(text).ok()).ok_or(SocketError::Protocol)?;
@@ -112,6 +131,10 @@ impl Socket {
             if let Some(event) = parse_event(&packet) {
                 return Ok(event);
             }
+            if let Some(number) = parse_acknowledgement(&packet) {
+                // Whoever waited may have given up.
+                let _ = self.unacknowledged.remove(&number).map(|taken| taken.send(()));
+            }
             if packet.starts_with("41") || packet == "1" {
                 return Err(SocketError::Closed);
             }
@@ -121,6 +144,22 @@ impl Socket {
     /// Sends an event.
     pub async fn emit(&mut self, name: &str, payload: &Value) -> Result<(), SocketError> {
         self.send(format!("42{NAMESPACE},{}", json!([name, payload]))).await
+    }
+
+    /// Sends an event; `taken` is told when the server has dealt with it, as far as it does so while [`Socket::next`]
+    /// is waited for.
+    pub async fn emit_with(
+        &mut self,
+        name: &str,
+        payload: &Value,
+        taken: Option<oneshot::Sender<()>>,
+    ) -> Result<(), SocketError> {
+        let Some(taken) = taken else { return self.emit(name, payload).await };
+        self.unacknowledged.retain(|_, taken| !taken.is_closed());
+        let number = self.next_number;
+        self.next_number += 1;
+        self.unacknowledged.insert(number, taken);
+        self.send(format!("42{NAMESPACE},{number}{}", json!([name, payload]))).await
     }
 
     /// Says goodbye, so that the server knows at once.
@@ -164,9 +203,23 @@ fn parse_event(packet: &str) -> Option<(String, Value)> {
     Some((name, payload))
 }
 
+/// Reads the number of `43/tasks,7[]`.
+fn parse_acknowledgement(packet: &str) -> Option<u64> {
+    let rest = packet.strip_prefix("43")?.strip_prefix(NAMESPACE)?.strip_prefix(',')?;
+    rest.split_once('[')?.0.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn acknowledgements_are_read() {
+        assert_eq!(parse_acknowledgement("43/tasks,12[]"), Some(12));
+        for packet in ["43/tasks,[]", "42/tasks,1[]", "43/other,1[]", "43/tasks,1"] {
+            assert_eq!(parse_acknowledgement(packet), None, "{packet}");
+        }
+    }
 
     #[test]
     fn events_are_read_with_and_without_payload() {

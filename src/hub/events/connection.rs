@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 use socketioxide::{
     SocketIo,
-    extract::{Data, SocketRef},
+    extract::{AckSender, Data, SocketRef},
 };
 
 use super::{
@@ -45,13 +45,15 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
     macro_rules! on {
         ($name:literal, $handler:path) => {
             let shared = hub.clone();
-            socket.on($name, move |socket: SocketRef, Data(payload): Data<Value>| {
+            socket.on($name, move |socket: SocketRef, Data(payload): Data<Value>, ack: AckSender| {
                 let hub = shared.clone();
                 async move {
                     let Some((caller, id)) = node_at(&socket, &hub).await else { return };
                     if let Err(error) = $handler(&hub, &caller, id, payload).await {
                         tracing::warn!(%error, node_id = id, event = $name, "an event of a node was not accepted");
                     }
+                    // For those who asked to be told that it was dealt with; they may have gone meanwhile.
+                    let _ = ack.send(NO_ARGUMENT);
                 }
             });
         };

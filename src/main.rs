@@ -11,12 +11,12 @@ use atoll::{
     algorithms, demo,
     hub::{Hub, HubOptions, MailOptions, NewUser},
     node::{NodeConfig, Station},
-    portal::{Portal, PortalOptions},
+    portal::{Portal, PortalOptions, SessionsAt},
 };
 use axum::Router;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -91,6 +91,10 @@ struct Serve {
         default_value = "Atoll <atoll@localhost.localdomain>"
     )]
     mail_from: String,
+    /// Database of PostgreSQL for the sessions, so that several portals in front of one hub share them:
+    /// postgres://user:password@host/database. Better said by the variable, since others see a command line
+    #[arg(long, env = "ATOLL_SESSIONS", value_name = "URL", hide_env_values = true)]
+    sessions: Option<SecretString>,
     /// Folder of the built site; by default "site" beside the program or in the folder above it
     #[arg(long, env = "ATOLL_SITE", value_name = "DIR")]
     site: Option<PathBuf>,
@@ -188,7 +192,7 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     let portal = Portal::new(PortalOptions {
         hub: options.hub.clone().map_or_else(|| local.join("api"), Ok)?,
         public_hub: options.hub.is_none().then(|| public_url.clone()),
-        sessions: options.data.join("sessions.sqlite"),
+        sessions: sessions_at(options.sessions, &options.data)?,
         site: find_site(options.site),
         https: public_url.scheme() == "https",
         trusted_proxies: options.trusted_proxy,
@@ -225,6 +229,15 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
         .await?;
     stations.join_all().await;
     Ok(())
+}
+
+/// Where sessions are stored. What is wrong with an address is not repeated: it may hold a password.
+fn sessions_at(url: Option<SecretString>, data: &Path) -> anyhow::Result<SessionsAt> {
+    let Some(url) = url else { return Ok(SessionsAt::File(data.join("sessions.sqlite"))) };
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme)) {
+        bail!("ATOLL_SESSIONS is no address such as postgres://user:password@host/database");
+    }
+    Ok(SessionsAt::Postgres(url))
 }
 
 /// The address under which this process reaches itself.

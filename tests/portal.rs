@@ -6,12 +6,12 @@ mod support;
 use std::{net::SocketAddr, path::Path};
 
 use atoll::{
-    portal::{Portal, PortalOptions},
+    portal::{Portal, PortalOptions, SessionsAt},
     protocol::domain::TaskSpec,
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use serde_json::json;
-use support::{PASSWORD, World, average};
+use support::{PASSWORD, World, average, browser::Browser};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ impl Web {
         let portal = Portal::new(PortalOptions {
             hub: world.url.parse().unwrap(),
             public_hub: None,
-            sessions: world.data.path().join("sessions.sqlite"),
+            sessions: SessionsAt::File(world.data.path().join("sessions.sqlite")),
             site: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"),
             https,
             demo_accounts: Vec::new(),
@@ -260,4 +260,29 @@ async fn repeating_a_task_of_a_study_stays_in_the_study() {
     assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
     let again = place.rsplit('/').next().unwrap().parse().unwrap();
     assert_eq!(client.task(again).await.unwrap().study_id, study["id"].as_i64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_longer_accepted_by_the_hub_is_told_and_goes_on_where_they_were() {
+    let mut world = World::new().await;
+    let web = Web::new(&world, &[]).await;
+    let mut browser = Browser::new();
+    let credentials = [("username", "researcher"), ("password", PASSWORD)];
+    let at = |path: &str| format!("{}{path}", web.url);
+    browser.post(&at("/login"), &credentials).await;
+    let (_, place, _) = browser.post(&at("/tasks/new?step=collaboration"), &[("collaboration", "1")]).await;
+    let fields = [("function", "other"), ("image", "my/image"), ("method", "my_method"), ("kwargs", "")];
+    let (_, next, _) = browser.post(&at(&place), &fields).await;
+    // The hub loses the key with which it signed all tokens, as after a move to another machine.
+    world.forget_tokens().await;
+    let (status, login, _) = browser.open(&at(&next)).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    assert!(login.starts_with("/login?next=%2Ftasks%2Fnew%3Fdraft%3D"), "{login}");
+    let (status, page) = browser.get(&at(&login)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("Your sign-in has ended"), "{page}");
+    let wanted = page.split("name=\"next\" value=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    let (status, back, page) = browser.post(&at("/login"), &[&credentials[..], &[("next", &wanted)]].concat()).await;
+    assert_eq!((status, back), (StatusCode::SEE_OTHER, next), "{page}");
+    assert!(browser.get(&at(&place)).await.1.contains("my/image"), "the draft is still there");
 }

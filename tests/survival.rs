@@ -1,49 +1,15 @@
 //! The program as a process: killed at any moment it loses nothing that it answered.
 
+mod support;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
-
-/// `atoll serve` on a free port.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data: &Path, arguments: &[&str]) -> Server {
-        let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_atoll"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .arg("--data")
-            .arg(data)
-            .arg("--site")
-            .arg(site)
-            .args(arguments)
-            .env("ATOLL_ROOT_PASSWORD", "Root-pass-1")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .find_map(|line| line.unwrap().strip_prefix("Atoll is at ").map(str::to_owned))
-            .expect("the address is printed; if not, is the site built? (make build)");
-        Server { child, url: url.trim_end_matches('/').to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // SIGKILL
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::process::Server;
 
 async fn post(url: &str, path: &str, token: &str, body: Value) -> Option<Value> {
     let request = reqwest::Client::new().post(format!("{url}/api/{path}")).bearer_auth(token).json(&body);

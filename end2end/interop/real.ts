@@ -1,5 +1,5 @@
 // The portal and two nodes of Atoll on the real vantage6 server with a real algorithm store.
-import { test as base, type Page } from '@playwright/test'
+import type { Page } from '@playwright/test'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
@@ -17,7 +17,11 @@ export type WorldDescription = {
   password: string
   api_keys: Record<string, string>
   users: Record<string, number>
+  organizations: Record<string, number>
+  collaboration: { id: number, name: string }
   store: { id: number, name: string, url: string } | null
+  /** Leaders of process groups. */
+  processes: { server: number, store: number | null }
   folder: string
 }
 
@@ -47,9 +51,9 @@ export class RealWorld {
 /** A portal in front of a hub that is elsewhere. */
 export class Portal {
   private constructor(readonly url: string, private readonly data: string, private readonly program: Program) {}
-  static async start(hub: string, ...args: string[]): Promise<Portal> {
+  static async start(hub: string, args: string[] = [], environment: Record<string, string> = {}): Promise<Portal> {
     const data = mkdtempSync(join(tmpdir(), 'atoll-portal-'))
-    const program = Program.start('serve', '--hub', hub, '--listen', '127.0.0.1:0', '--data', data, '--site', join(root, 'target/site'), ...args)
+    const program = Program.with(environment, 'serve', '--hub', hub, '--listen', '127.0.0.1:0', '--data', data, '--site', join(root, 'target/site'), ...args)
     const [, url] = await program.says(/Atoll is at (http:\S+?)\/?\n/)
     return new Portal(url, data, program)
   }
@@ -80,7 +84,8 @@ export async function startNode(world: WorldDescription, organization: string): 
   return program
 }
 
-type Installation = { world: WorldDescription, portal: Portal }
+/** A server, a store, two nodes and a portal. */
+export type Installation = { world: WorldDescription, portal: Portal }
 type Fixtures = { signIn: (username: string) => Promise<void> }
 
 export const test = strict.extend<Fixtures, { installation: Installation }>({
@@ -117,5 +122,15 @@ export async function api(world: WorldDescription, username: string, password = 
   }
 }
 
+/** Creates a task by the API, of a function that Atoll's nodes have; its id. */
+export async function createTask(world: WorldDescription, organization: string, name: string): Promise<number> {
+  const call = await api(world, 'researcher')
+  const input = Buffer.from(JSON.stringify({ method: 'partial_average', kwargs: { column_name: 'age' } })).toString('base64')
+  const { id } = await call('POST', 'task', {
+    name, description: '', image: 'harbor2.vantage6.ai/demo/average', collaboration_id: world.collaboration.id,
+    databases: [{ label: 'default' }], organizations: [{ id: world.organizations[organization], input }],
+  })
+  return id
+}
+
 export type { Page }
-export { base }

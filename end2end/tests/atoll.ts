@@ -19,8 +19,10 @@ export class Program {
     child.stdout?.on('data', take)
     child.stderr?.on('data', take)
   }
-  static start(...args: string[]): Program {
-    const environment = { ...process.env, RUST_LOG: 'info,tower_http=warn', RUST_BACKTRACE: '0' }
+  static start(...args: string[]): Program { return Program.with({}, ...args) }
+  /** With variables of the environment. */
+  static with(variables: Record<string, string>, ...args: string[]): Program {
+    const environment = { ...process.env, RUST_LOG: 'info,tower_http=warn', RUST_BACKTRACE: '0', ...variables }
     return new Program(spawn(program, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }))
   }
   /** Waits until the output matches. */

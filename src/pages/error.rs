@@ -3,6 +3,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::prelude::*;
+use tower_sessions::{session, session_store};
 
 use super::{render::Page, state::PageState};
 use crate::{
@@ -22,6 +23,8 @@ pub enum PageError {
     NotFound(String),
     /// The hub is away or fails.
     HubUnavailable(String),
+    /// The store of sessions is away: nobody can be recognised.
+    SessionsUnavailable,
     /// What was sent is not taken: a status and why.
     Refused(StatusCode, &'static str),
     /// Our own failure; the log has the rest.
@@ -38,7 +41,7 @@ impl PageError {
             PageError::SignIn { .. } => StatusCode::SEE_OTHER,
             PageError::Forbidden(_) => StatusCode::FORBIDDEN,
             PageError::NotFound(_) => StatusCode::NOT_FOUND,
-            PageError::HubUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            PageError::HubUnavailable(_) | PageError::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             PageError::Refused(status, _) => *status,
             PageError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -68,7 +71,12 @@ impl From<ClientError> for PageError {
 impl From<SessionError> for PageError {
     fn from(error: SessionError) -> Self {
         tracing::error!(%error, source = ?std::error::Error::source(&error), "sessions");
-        PageError::Internal
+        match error {
+            SessionError::Store(session::Error::Store(session_store::Error::Backend(_))) => {
+                PageError::SessionsUnavailable
+            }
+            _ => PageError::Internal,
+        }
     }
 }
 
@@ -102,6 +110,13 @@ pub async fn render_error(
             "The hub cannot be reached",
             "Your data are safe, and what you typed into a new task is kept; the server that holds tasks and results \
              does not answer at the moment."
+                .to_owned(),
+            true,
+        ),
+        PageError::SessionsUnavailable => (
+            "Nobody can be recognised at the moment",
+            "The database that remembers who is signed in does not answer. Nothing is lost: when it is back, you are \
+             still signed in."
                 .to_owned(),
             true,
         ),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use leptos::config::LeptosOptions;
 
-use crate::session::{PendingSignIns, Registry, SignInLimiter};
+use crate::session::{Registry, SignInLimiter};
 
 /// What every page has at hand.
 #[derive(Clone)]
@@ -10,7 +10,8 @@ pub struct PageState {
     pub assets: Assets,
     pub registry: Arc<Registry>,
     pub limiter: Arc<SignInLimiter>,
-    pub pending: Arc<PendingSignIns>,
+    /// Whether browsers come over HTTPS.
+    pub https: bool,
     /// Accounts of the demo, shown on its sign-in page; empty otherwise.
     pub demo_accounts: Arc<[DemoAccount]>,
 }

@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 use tower_http::request_id::RequestId;
+use tower_sessions::Session;
 
 use crate::pages::{PageError, PageState, User, render_error};
 
@@ -17,7 +18,15 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
     let response = next.run(Request::from_parts(parts.clone(), body)).await;
     let error = match response.extensions().get::<PageError>() {
         // A page that could not know where it was asked from.
-        Some(PageError::SignIn { .. }) => PageError::SignIn { next: place_after_sign_in(&method, &parts.uri) },
+        Some(PageError::SignIn { .. }) => {
+            // The hub may have refused the tokens of somebody whom the session still knows.
+            if let Some(session) = parts.extensions.get::<Session>()
+                && let Err(error) = state.registry.expire(session).await
+            {
+                tracing::error!(%error, "a session could not be ended");
+            }
+            PageError::SignIn { next: place_after_sign_in(&method, &parts.uri) }
+        }
         Some(error) => error.clone(),
         None if is_page(&response) => return response,
         None => match response.status() {
@@ -41,6 +50,17 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
     };
     let request_id = parts.extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("–");
     render_error(&state, error, user, &parts.uri, request_id).await
+}
+
+/// The layer of sessions stands around all pages: when it cannot store one at the end of a request, it answers with
+/// nothing at all.
+pub async fn for_lost_sessions(State(state): State<PageState>, request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
+    let response = next.run(request).await;
+    if !response.status().is_server_error() || is_page(&response) {
+        return response;
+    }
+    render_error(&state, PageError::SessionsUnavailable, None, &uri, "").await
 }
 
 /// Where somebody goes on who had to sign in first: to the page, or to the one with the form that was sent.

@@ -22,9 +22,9 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::upstream::Upstream;
+use super::upstream::{Connection, Upstream};
 use crate::{
-    pages::{PageError, TaskState, User, load_state, task_live_html},
+    pages::{Freshness, PageError, TaskState, User, load_state, task_live_html},
     protocol::{client::ClientError, event::Event},
     session::SignedIn,
 };
@@ -104,8 +104,14 @@ impl Follower {
         }
     }
 
-    async fn send_state(&mut self, state: &TaskState) -> Sent {
-        let message = Message::default().data(task_live_html(self.id, state.clone()));
+    /// How fresh a state is that was just read.
+    fn freshness(&self, connection: &Connection) -> Freshness {
+        let hears = connection.is_connected() && self.signed_in.permissions.hears_collaborations();
+        if hears { Freshness::Live } else { Freshness::Asked }
+    }
+
+    async fn send_state(&mut self, state: &TaskState, freshness: Freshness) -> Sent {
+        let message = Message::default().data(task_live_html(self.id, state.clone(), freshness));
         if !state.finished {
             return self.send(message).await;
         }
@@ -125,16 +131,21 @@ async fn follow(mut stream: Follower) {
     let connection = stream.live.upstream.of(&stream.signed_in);
     let mut events = connection.subscribe();
     let mut last: Option<TaskState> = None;
+    let mut shown = Freshness::Loaded;
     let mut recheck: Option<usize> = None;
     loop {
         match load_state(&stream.signed_in, stream.id).await {
             Ok(state) => {
                 recheck = if is_behind(&state) { Some(recheck.map_or(0, |step| step + 1)) } else { None };
-                if last.as_ref().is_none_or(|last| differs(last, &state))
-                    && let Sent::Ended = stream.send_state(&state).await
+                let freshness = stream.freshness(&connection);
+                // What is asked for now and then also tells that it was.
+                let tells = freshness != shown || freshness == Freshness::Asked;
+                if (tells || last.as_ref().is_none_or(|last| differs(last, &state)))
+                    && let Sent::Ended = stream.send_state(&state, freshness).await
                 {
                     return;
                 }
+                shown = freshness;
                 last = Some(state);
             }
             Err(ClientError::SignedOut) => return stream.end_with("signed-out").await,
@@ -144,6 +155,14 @@ async fn follow(mut stream: Follower) {
             Err(error) => {
                 tracing::debug!(%error, id = stream.id, "the state of a task could not be read");
                 recheck = Some(recheck.map_or(0, |step| step + 1).min(RECHECKS.len() - 1));
+                if shown != Freshness::Away
+                    && let Some(state) = &last
+                {
+                    if let Sent::Ended = stream.send_state(state, Freshness::Away).await {
+                        return;
+                    }
+                    shown = Freshness::Away;
+                }
             }
         }
         // What happened meanwhile may be in what was read, or not: one more look answers all of it.
@@ -177,7 +196,7 @@ async fn follow(mut stream: Follower) {
                 () = sleep_until(recheck_due.unwrap_or(stream.end)) => break,
                 () = sleep_until(log_due.unwrap_or(stream.end)) => {
                     log_due = None;
-                    if let Some(state) = &last && let Sent::Ended = stream.send_state(state).await {
+                    if let Some(state) = &last && let Sent::Ended = stream.send_state(state, shown).await {
                         return;
                     }
                 }

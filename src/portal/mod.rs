@@ -13,3 +13,4 @@ mod upstream;
 
 pub use assets::AssetsError;
 pub use server::{Portal, PortalError, PortalOptions};
+pub use sessions::SessionsAt;

@@ -32,7 +32,9 @@ use super::{
     client_address::{self, Addresses},
     error_pages, events,
     events::Live,
-    headers, sessions, static_files,
+    headers,
+    sessions::{Sessions, SessionsAt},
+    static_files,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
@@ -53,8 +55,8 @@ pub struct PortalOptions {
     pub hub: Url,
     /// The address under which the hub is known outside, if it answers beside this portal.
     pub public_hub: Option<Url>,
-    /// The SQLite file of the sessions.
-    pub sessions: PathBuf,
+    /// Where sessions are stored.
+    pub sessions: SessionsAt,
     /// The built site.
     pub site: PathBuf,
     /// Whether browsers reach this server over HTTPS.
@@ -98,7 +100,7 @@ impl Portal {
             assets: assets::find(&options.site)?,
             registry: Arc::new(Registry::new(transport)),
             limiter: Arc::new(SignInLimiter::default()),
-            pending: Arc::default(),
+            https: options.https,
             demo_accounts: options.demo_accounts.into(),
         };
         let addresses = Addresses {
@@ -106,7 +108,8 @@ impl Portal {
             users: state.limiter.clone(),
             nodes: Arc::default(),
         };
-        let store = sessions::open(&options.sessions, &options.stop).await?;
+        let store = Sessions::open(&options.sessions).await?;
+        store.keep_tidy(state.registry.clone(), options.stop.clone());
         let sessions = SessionManagerLayer::new(store)
             // The prefix binds the cookie to this host and to HTTPS; browsers refuse it without.
             .with_name(if options.https { "__Host-atoll" } else { "atoll" })
@@ -124,6 +127,7 @@ impl Portal {
             .layer(DefaultBodyLimit::max(FORM_LIMIT))
             .layer(
                 ServiceBuilder::new()
+                    .layer(from_fn_with_state(state.clone(), error_pages::for_lost_sessions))
                     .layer(sessions)
                     .layer(from_fn_with_state(state.clone(), error_pages::show))
                     .layer(CsrfLayer::new())

@@ -1,105 +1,216 @@
-//! Where sessions are stored.
+//! Where sessions are stored: a SQLite file, or PostgreSQL that several replicas share.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use moka::sync::Cache;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower_sessions::{
     ExpiredDeletion, SessionStore,
     session::{Id, Record},
     session_store,
 };
-use tower_sessions_sqlx_store::SqliteStore;
+use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
+
+use crate::session::Registry;
 
 /// Ended sessions are deleted at this interval.
 const SWEEP: Duration = Duration::from_secs(10 * 60);
-/// Longer than any request takes.
-const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+/// How long a request waits for a connection to the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pauses before the tables of PostgreSQL are asked for again: replicas that start together get into each other's way.
+const MIGRATION_PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+/// The channel of PostgreSQL on which replicas tell each other which sessions have ended.
+const ENDED: &str = "atoll_session_ended";
 
-/// A store in which what was deleted stays deleted: a request that was under way when its session ended stores the
-/// session at its end, and would bring it back.
+/// Where a portal keeps its sessions.
 #[derive(Debug, Clone)]
-pub struct Sessions<Store> {
-    store: Store,
-    deleted: Cache<Id, ()>,
+pub enum SessionsAt {
+    /// A SQLite file, for a single portal.
+    File(PathBuf),
+    /// A database of PostgreSQL by its address (`postgres://user:password@host/database`), for several.
+    Postgres(SecretString),
 }
 
-impl<Store: SessionStore> Sessions<Store> {
-    fn new(store: Store) -> Self {
-        Sessions { store, deleted: Cache::builder().max_capacity(100_000).time_to_live(REMEMBERED).build() }
-    }
+/// A store in which a session that has ended stays ended: a request that was under way stores its session at its end,
+/// and would bring it back. So only [`SessionStore::create`] makes one, always under a new id, and
+/// [`SessionStore::save`] changes what is there.
+#[derive(Debug, Clone)]
+pub enum Sessions {
+    Sqlite(SqliteStore, SqlitePool),
+    Postgres(PostgresStore, PgPool),
+}
+
+fn encoded(record: &Record) -> session_store::Result<Vec<u8>> {
+    rmp_serde::to_vec(record).map_err(|error| session_store::Error::Encode(error.to_string()))
+}
+
+fn failed(error: sqlx::Error) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
 }
 
 #[async_trait]
-impl<Store: SessionStore> SessionStore for Sessions<Store> {
+impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         // A session that goes on after its end, with a farewell, brings its old id along.
-        if self.deleted.contains_key(&record.id) {
-            record.id = Id::default();
+        record.id = Id::default();
+        match self {
+            Sessions::Sqlite(store, _) => store.create(record).await,
+            Sessions::Postgres(store, _) => store.create(record).await,
         }
-        self.store.create(record).await
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        if self.deleted.contains_key(&record.id) {
-            return Ok(());
+        let (data, end, id) = (encoded(record)?, record.expiry_date, record.id.to_string());
+        match self {
+            Sessions::Sqlite(_, pool) => {
+                let update = sqlx::query("UPDATE tower_sessions SET data = ?, expiry_date = ? WHERE id = ?");
+                update.bind(data).bind(end).bind(id).execute(pool).await.map(drop)
+            }
+            Sessions::Postgres(_, pool) => {
+                let update = sqlx::query("UPDATE tower_sessions.session SET data = $1, expiry_date = $2 WHERE id = $3");
+                update.bind(data).bind(end).bind(id).execute(pool).await.map(drop)
+            }
         }
-        self.store.save(record).await?;
-        // It may have been deleted between.
-        if self.deleted.contains_key(&record.id) {
-            self.store.delete(&record.id).await?;
-        }
-        Ok(())
+        .map_err(failed)
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        self.store.load(id).await
+        match self {
+            Sessions::Sqlite(store, _) => store.load(id).await,
+            Sessions::Postgres(store, _) => store.load(id).await,
+        }
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        self.deleted.insert(*id, ());
-        self.store.delete(id).await
+        match self {
+            Sessions::Sqlite(store, _) => store.delete(id).await,
+            Sessions::Postgres(store, pool) => {
+                store.delete(id).await?;
+                let told = sqlx::query("SELECT pg_notify($1, $2)").bind(ENDED).bind(id.to_string()).execute(pool);
+                told.await.map(drop).map_err(failed)
+            }
+        }
     }
 }
 
-/// Opens the SQLite file of the sessions and deletes what has ended, until `stop`.
-pub async fn open(path: &Path, stop: &CancellationToken) -> Result<Sessions<SqliteStore>, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(10));
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-    let store = SqliteStore::new(pool);
-    store.migrate().await?;
-    let (sweeper, stop) = (store.clone(), stop.clone());
-    tokio::spawn(async move {
-        tokio::select! {
-            result = sweeper.continuously_delete_expired(SWEEP) => {
-                if let Err(error) = result {
-                    tracing::error!(%error, "ended sessions are no longer deleted");
+impl Sessions {
+    /// Opens the store and makes its tables where they are missing.
+    pub async fn open(place: &SessionsAt) -> Result<Sessions, sqlx::Error> {
+        match place {
+            SessionsAt::File(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Normal)
+                    .busy_timeout(Duration::from_secs(10));
+                let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+                let store = SqliteStore::new(pool.clone());
+                store.migrate().await?;
+                Ok(Sessions::Sqlite(store, pool))
+            }
+            SessionsAt::Postgres(url) => {
+                let options: PgConnectOptions = url.expose_secret().parse()?;
+                let options = options.application_name("atoll");
+                let pool =
+                    PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options).await?;
+                let store = PostgresStore::new(pool.clone());
+                migrate(&store, &pool).await?;
+                Ok(Sessions::Postgres(store, pool))
+            }
+        }
+    }
+
+    /// Deletes what has ended, until `stop`. With several replicas, also ends here what has ended at another one.
+    pub fn keep_tidy(&self, registry: Arc<Registry>, stop: CancellationToken) {
+        if let Sessions::Postgres(_, pool) = self {
+            tokio::spawn(hear_of_ends(pool.clone(), registry, stop.clone()));
+        }
+        let sessions = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let deleted = match &sessions {
+                    Sessions::Sqlite(store, _) => store.delete_expired().await,
+                    Sessions::Postgres(store, _) => store.delete_expired().await,
+                };
+                if let Err(error) = deleted {
+                    tracing::error!(%error, "ended sessions could not be deleted");
+                }
+                tokio::select! {
+                    () = sleep(SWEEP) => {}
+                    () = stop.cancelled() => return,
                 }
             }
-            () = stop.cancelled() => {}
+        });
+    }
+}
+
+/// Makes the tables. Of replicas that start together one makes them, and the others find them a little later.
+async fn migrate(store: &PostgresStore, pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut pauses = MIGRATION_PAUSES.iter();
+    loop {
+        // It can be over without tables, when another replica was making them.
+        let made = match store.migrate().await {
+            Ok(()) => sqlx::query("SELECT 1 FROM tower_sessions.session LIMIT 1").execute(pool).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match (made, pauses.next()) {
+            (Err(sqlx::Error::Database(_)), Some(pause)) => sleep(*pause).await,
+            (made, _) => return made,
         }
-    });
-    Ok(Sessions::new(store))
+    }
+}
+
+/// Ends the sessions that other replicas have ended: streams that are open here end with them.
+async fn hear_of_ends(pool: PgPool, registry: Arc<Registry>, stop: CancellationToken) {
+    let hear = async || -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(ENDED).await?;
+        loop {
+            registry.forget(listener.recv().await?.payload()).await;
+        }
+    };
+    loop {
+        tokio::select! {
+            ended = hear() => {
+                if let Err(error) = ended {
+                    tracing::warn!(%error, "it is not heard which sessions end at other replicas; trying again");
+                }
+            }
+            () = stop.cancelled() => return,
+        }
+        tokio::select! {
+            () = sleep(PATIENCE) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tower_sessions::{MemoryStore, cookie::time::OffsetDateTime};
+    use tower_sessions::cookie::time::OffsetDateTime;
+
+    async fn sessions() -> (Sessions, Record, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(&SessionsAt::File(folder.path().join("sessions.sqlite"))).await.unwrap();
+        let expiry_date = (OffsetDateTime::now_utc() + Duration::from_secs(60)).replace_nanosecond(0).unwrap();
+        let mut record = Record { id: Id::default(), data: Default::default(), expiry_date };
+        sessions.create(&mut record).await.unwrap();
+        (sessions, record, folder)
+    }
 
     #[tokio::test]
     async fn a_session_that_ended_is_not_brought_back_by_a_request_under_way() {
-        let sessions = Sessions::new(MemoryStore::default());
-        let expiry_date = OffsetDateTime::now_utc() + Duration::from_secs(60);
-        let mut record = Record { id: Id::default(), data: Default::default(), expiry_date };
-        sessions.create(&mut record).await.unwrap();
+        let (sessions, record, _folder) = sessions().await;
         let under_way = sessions.load(&record.id).await.unwrap().unwrap();
         sessions.delete(&record.id).await.unwrap();
         sessions.save(&under_way).await.unwrap();
@@ -108,10 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_begins_after_an_end_has_an_id_of_its_own_and_can_be_saved() {
-        let sessions = Sessions::new(MemoryStore::default());
-        let expiry_date = OffsetDateTime::now_utc() + Duration::from_secs(60);
-        let mut record = Record { id: Id::default(), data: Default::default(), expiry_date };
-        sessions.create(&mut record).await.unwrap();
+        let (sessions, mut record, _folder) = sessions().await;
         let ended = record.id;
         sessions.delete(&ended).await.unwrap();
         sessions.create(&mut record).await.unwrap();

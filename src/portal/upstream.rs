@@ -6,17 +6,27 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::broadcast, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
 use crate::{
-    protocol::{client::HubClient, event::Event, socket::Socket},
+    protocol::{
+        client::HubClient,
+        event::Event,
+        socket::{Socket, SocketError},
+    },
     session::SignedIn,
 };
 
 /// Events that a slow page may be behind before it is told to look anew.
 const BACKLOG: usize = 256;
-/// Pauses between attempts to connect, in seconds; after each, pages are told to look by themselves.
-const PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
+/// Pauses between attempts to connect, in seconds. A page is right soon after the hub is back, …
+const ATTEMPT_PAUSES: [u64; 3] = [1, 2, 4];
+/// … but while no events can be had at all, pages look by themselves less and less often.
+const LOOK_PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// The connections of all sessions of this process.
 #[derive(Default)]
@@ -27,6 +37,7 @@ pub struct Upstream {
 /// The connection of one session; it ends when nobody holds it any more.
 pub struct Connection {
     sender: broadcast::Sender<Event>,
+    connected: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
@@ -41,6 +52,11 @@ impl Connection {
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.sender.subscribe()
     }
+
+    /// Whether events arrive at the moment.
+    pub fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
 }
 
 impl Upstream {
@@ -52,42 +68,90 @@ impl Upstream {
         }
         connections.retain(|_, connection| connection.strong_count() > 0);
         let (sender, _) = broadcast::channel(BACKLOG);
-        let task = tokio::spawn(keep_connected(signed_in.hub.clone(), sender.clone()));
-        let connection = Arc::new(Connection { sender, task });
+        let (connecting, connected) = watch::channel(false);
+        let task = tokio::spawn(keep_connected(signed_in.hub.clone(), sender.clone(), connecting));
+        let connection = Arc::new(Connection { sender, connected, task });
         connections.insert(signed_in.session_id.clone(), Arc::downgrade(&connection));
         connection
     }
 }
 
-async fn keep_connected(hub: HubClient, sender: broadcast::Sender<Event>) {
-    let mut failures = 0;
+/// Why there are no events.
+enum Silence {
+    /// There was a connection; it has ended.
+    Ended,
+    /// The hub does not answer.
+    Away(String),
+    /// The hub answers, but not with events: a proxy between may not let them through.
+    Blocked(String),
+}
+
+async fn keep_connected(hub: HubClient, sender: broadcast::Sender<Event>, connected: watch::Sender<bool>) {
+    let mut attempts = 0;
+    let mut looks = 0;
+    let mut next_look = Instant::now();
+    let mut was_away = false;
     loop {
-        // Without receivers nobody needs to know; sending fails then, which is fine.
-        match follow(&hub, &sender).await {
-            Ok(()) => failures = 0,
-            Err(reason) => tracing::debug!(reason, "no events from the hub"),
+        let silence = follow(&hub, &sender, &connected).await;
+        connected.send_replace(false);
+        let is_away = match silence {
+            Silence::Ended => {
+                (attempts, looks, next_look) = (0, 0, Instant::now());
+                false
+            }
+            Silence::Away(reason) => {
+                tracing::debug!(reason, "the hub does not answer");
+                true
+            }
+            Silence::Blocked(reason) => {
+                tracing::debug!(reason, "no events from the hub");
+                if was_away {
+                    // It is back: time to look at once.
+                    (looks, next_look) = (0, Instant::now());
+                }
+                false
+            }
+        };
+        was_away = is_away;
+        if next_look <= Instant::now() {
+            // Without receivers nobody needs to know; sending fails then, which is fine.
+            let _ = sender.send(Event::Disconnected);
+            next_look = Instant::now() + Duration::from_secs(LOOK_PAUSES[looks.min(LOOK_PAUSES.len() - 1)]);
+            looks += 1;
         }
-        let _ = sender.send(Event::Disconnected);
-        sleep(Duration::from_secs(PAUSES[failures.min(PAUSES.len() - 1)])).await;
-        failures += 1;
+        sleep(Duration::from_secs(ATTEMPT_PAUSES[attempts.min(ATTEMPT_PAUSES.len() - 1)])).await;
+        attempts += 1;
     }
 }
 
-/// Passes events on until the connection breaks (`Ok`) or if there is none (`Err`).
-async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>) -> Result<(), String> {
+/// Passes events on until the connection breaks.
+async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>, connected: &watch::Sender<bool>) -> Silence {
     let tokens = hub.tokens();
-    if tokens.is_expiring() {
-        hub.refresh(&tokens).await.map_err(|error| error.to_string())?;
+    if tokens.is_expiring()
+        && let Err(error) = hub.refresh(&tokens).await
+    {
+        return if error.is_temporary() {
+            Silence::Away(error.to_string())
+        } else {
+            Silence::Blocked(error.to_string())
+        };
     }
     let tokens = hub.tokens();
-    let mut socket =
-        Socket::connect(hub.transport().base(), &tokens.access).await.map_err(|error| error.to_string())?;
+    let mut socket = match Socket::connect(hub.transport().base(), &tokens.access).await {
+        Ok(socket) => socket,
+        Err(error @ (SocketError::Connection(_) | SocketError::Timeout)) => return Silence::Away(error.to_string()),
+        Err(error) => return Silence::Blocked(error.to_string()),
+    };
+    connected.send_replace(true);
     let _ = sender.send(Event::Connected);
     while let Ok((name, payload)) = socket.next().await {
         match Event::from_v4(&name, payload) {
             Some(Event::TokenRefused) => {
-                hub.refresh(&hub.tokens()).await.map_err(|error| error.to_string())?;
-                return Ok(());
+                // Without it there are no rooms and so no events, however long the connection stands.
+                return match hub.refresh(&hub.tokens()).await {
+                    Ok(()) => Silence::Ended,
+                    Err(error) => Silence::Blocked(error.to_string()),
+                };
             }
             Some(event) => {
                 let _ = sender.send(event);
@@ -97,8 +161,8 @@ async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>) -> Result<()
         // A server looks at the token only when a connection is made.
         if !hub.tokens().is_same(&tokens) {
             socket.close().await;
-            return Ok(());
+            return Silence::Ended;
         }
     }
-    Ok(())
+    Silence::Ended
 }

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod domain;
 pub mod event;
+pub mod image;
 pub mod payload;
 pub mod pickle;
 pub mod socket;

@@ -14,7 +14,7 @@ pub use draft::{Draft, FunctionChoice, Unsent};
 pub use flash::{Flash, FlashKind, put_flash, take_flash};
 pub use limiter::{ClientAddress, SignInLimiter};
 pub use names::Names;
-pub use pending::{PendingSignIn, PendingSignIns};
+pub use pending::{PENDING_SECONDS, PendingSignIn};
 pub use permissions::Permissions;
 pub use record::{SessionError, delete_draft, load_draft, save_draft};
 pub use registry::{Registry, SignedIn};

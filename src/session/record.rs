@@ -11,13 +11,18 @@ use crate::protocol::client::TokenPair;
 
 const SIGN_IN: &str = "sign_in";
 const DRAFTS: &str = "drafts";
+const LEFT_DRAFTS: &str = "left_drafts";
 /// The most task drafts that are kept; the oldest go.
 const DRAFT_LIMIT: usize = 12;
 
 /// Why a session could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the session store failed")]
-pub struct SessionError(#[from] tower_sessions::session::Error);
+pub enum SessionError {
+    #[error("the session store failed")]
+    Store(#[from] tower_sessions::session::Error),
+    #[error("what the session is to keep could not be encrypted")]
+    Encryption,
+}
 
 /// The tokens of a signed-in user as they are stored.
 #[derive(Serialize, Deserialize)]
@@ -57,6 +62,34 @@ pub(super) async fn save_sign_in(
     Ok(session.insert(SIGN_IN, record).await?)
 }
 
+/// What somebody leaves behind whose session ended against their will.
+#[derive(Serialize, Deserialize)]
+struct LeftDrafts {
+    user_id: i64,
+    drafts: Vec<Draft>,
+}
+
+/// The drafts of a session that is about to end.
+pub(super) async fn all_drafts(session: &Session) -> Result<Vec<Draft>, SessionError> {
+    Ok(session.get(DRAFTS).await?.unwrap_or_default())
+}
+
+/// Keeps drafts for when the same user signs in again in this browser.
+pub(super) async fn leave_drafts(session: &Session, user_id: i64, drafts: Vec<Draft>) -> Result<(), SessionError> {
+    Ok(session.insert(LEFT_DRAFTS, LeftDrafts { user_id, drafts }).await?)
+}
+
+/// What was left in this browser by the user who signs in now; what somebody else left is gone.
+pub(super) async fn take_left_drafts(session: &Session, user_id: Option<i64>) -> Result<Vec<Draft>, SessionError> {
+    let left: Option<LeftDrafts> = session.remove(LEFT_DRAFTS).await?;
+    Ok(left.filter(|left| Some(left.user_id) == user_id).map(|left| left.drafts).unwrap_or_default())
+}
+
+/// Begins with these drafts.
+pub(super) async fn save_drafts(session: &Session, drafts: Vec<Draft>) -> Result<(), SessionError> {
+    Ok(session.insert(DRAFTS, drafts).await?)
+}
+
 /// A task draft of this session.
 pub async fn load_draft(session: &Session, id: &str) -> Result<Option<Draft>, SessionError> {
     let drafts: Vec<Draft> = session.get(DRAFTS).await?.unwrap_or_default();
@@ -78,4 +111,21 @@ pub async fn delete_draft(session: &Session, id: &str) -> Result<(), SessionErro
     let mut drafts: Vec<Draft> = session.get(DRAFTS).await?.unwrap_or_default();
     drafts.retain(|other| other.id != id);
     Ok(session.insert(DRAFTS, drafts).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tower_sessions::MemoryStore;
+
+    #[tokio::test]
+    async fn drafts_that_were_left_are_for_the_same_user_only() {
+        for (user_id, found) in [(Some(7), 1), (Some(8), 0), (None, 0)] {
+            let session = Session::new(None, Arc::new(MemoryStore::default()), None);
+            leave_drafts(&session, 7, vec![Draft::new()]).await.unwrap();
+            assert_eq!(take_left_drafts(&session, user_id).await.unwrap().len(), found);
+            assert!(take_left_drafts(&session, Some(7)).await.unwrap().is_empty(), "they are gone either way");
+        }
+    }
 }

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
 
 use super::{
-    Names, Permissions, SessionError,
+    FlashKind, Names, Permissions, SessionError,
+    flash::put_flash,
     kept::Kept,
-    record::{load_sign_in, save_sign_in},
+    record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
 };
 use crate::protocol::{
     client::{ClientError, HubClient, TokenPair, Transport},
@@ -83,21 +84,44 @@ impl Registry {
 
     /// Begins a signed-in session under a new id, so that an id known before is worth nothing.
     pub async fn sign_in(&self, session: &Session, tokens: TokenPair) -> Result<(), SessionError> {
+        let drafts = take_left_drafts(session, tokens.subject).await?;
         session.clear().await;
         save_sign_in(session, &tokens, None).await?;
+        if !drafts.is_empty() {
+            save_drafts(session, drafts).await?;
+        }
         if session.id().is_some() {
             session.cycle_id().await?;
         }
-        Ok(())
+        // Now, and not at the end of the request: who cannot be remembered has to be told so.
+        Ok(session.save().await?)
+    }
+
+    /// Forgets what requests of a session share, and ends its streams: it has ended.
+    pub async fn forget(&self, session_id: &str) {
+        if let Some(shared) = self.shared.remove(session_id).await {
+            shared.ended.cancel();
+        }
+    }
+
+    /// Ends a session whose user is no longer accepted by the hub, if somebody was signed in, and leaves a message
+    /// that says so. Drafts stay in the browser's session for when the same user comes back.
+    pub async fn expire(&self, session: &Session) -> Result<(), SessionError> {
+        let Some(record) = load_sign_in(session).await? else { return Ok(()) };
+        let drafts = all_drafts(session).await?;
+        self.sign_out(session).await?;
+        if let Some(user_id) = record.tokens().subject
+            && !drafts.is_empty()
+        {
+            leave_drafts(session, user_id, drafts).await?;
+        }
+        put_flash(session, FlashKind::Error, "Your sign-in has ended. Sign in again to go on where you were.").await
     }
 
     /// Ends a session: its record is deleted.
     pub async fn sign_out(&self, session: &Session) -> Result<(), SessionError> {
         if let Some(id) = session.id() {
-            let id = id.to_string();
-            if let Some(shared) = self.shared.remove(&id).await {
-                shared.ended.cancel();
-            }
+            self.forget(&id.to_string()).await;
         }
         if session.id().is_some() {
             session.flush().await?;
@@ -112,7 +136,7 @@ impl Registry {
         let id = id.to_string();
         let now = Timestamp::now().as_second();
         if now - record.since > ABSOLUTE_LIFETIME_SECONDS {
-            self.sign_out(session).await?;
+            self.expire(session).await?;
             return Ok(None);
         }
         let transport = self.transport.clone();
@@ -122,7 +146,12 @@ impl Registry {
             Shared { hub, identity: Arc::default(), names: Arc::default(), ended: CancellationToken::new() }
         };
         let shared = self.shared.get_with(id.clone(), first).await;
-        let present = shared.hub.tokens();
+        let mut present = shared.hub.tokens();
+        // Another replica has renewed them.
+        if stored.expires > present.expires {
+            shared.hub.set_tokens(stored.clone());
+            present = stored.clone();
+        }
         // Storing it also puts off its end, which counts from the last time that it was stored.
         if may_store && (!present.is_same(&stored) || now - record.noted > NOTED_SECONDS) {
             save_sign_in(session, &present, Some(record.since)).await?;
@@ -158,7 +187,7 @@ impl Registry {
             }))),
             // Tokens that are no longer accepted, or a user who is no longer there.
             Err(ClientError::SignedOut | ClientError::NotFound(_)) => {
-                self.sign_out(session).await?;
+                self.expire(session).await?;
                 Ok(Ok(None))
             }
             Err(error) => Ok(Err(error)),

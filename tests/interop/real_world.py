@@ -66,6 +66,8 @@ def start(options, folder, stack):
         "root": {"username": "root", "password": "root"},
         **filled,
         "store": linked,
+        # Each is the leader of a process group of its own.
+        "processes": {"server": server.child.pid, "store": store.child.pid if store else None},
         "folder": folder,
     }
 

@@ -1,6 +1,11 @@
 //! A hub with the demo world on a free port, and what tests ask of it.
 #![allow(dead_code)]
 
+pub mod browser;
+pub mod postgres;
+pub mod process;
+pub mod second_factor;
+
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use atoll::{
@@ -15,6 +20,7 @@ use atoll::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,18 +40,15 @@ pub struct World {
 
 impl World {
     pub async fn new() -> World {
+        World::with(false).await
+    }
+
+    /// With or without a second factor for everybody.
+    pub async fn with(two_factor: bool) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let data = TempDir::new().unwrap();
-        let hub = Hub::open(HubOptions {
-            database: data.path().join("hub.sqlite"),
-            public_url: format!("http://{address}"),
-            algorithms: algorithms::describe_all(),
-            two_factor: false,
-            mail: None,
-        })
-        .await
-        .unwrap();
+        let hub = open_hub(&data, address, two_factor).await;
         demo::create(&hub, data.path(), address.port()).await.unwrap();
         let server = Some(serve(&hub, listener));
         World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), address, server }
@@ -61,6 +64,18 @@ impl World {
     /// The hub answers again at the same address.
     pub async fn start_again(&mut self) {
         self.server = Some(serve(&self.hub, TcpListener::bind(self.address).await.unwrap()));
+    }
+
+    /// The hub starts anew and accepts no token of before, as after the loss of its signing secret.
+    pub async fn forget_tokens(&mut self) {
+        self.stop().await;
+        let options = SqliteConnectOptions::new().filename(self.data.path().join("hub.sqlite"));
+        let mut database = options.connect().await.unwrap();
+        let forget = sqlx::query("UPDATE setting SET value = randomblob(64) WHERE name = 'signing_secret'");
+        assert_eq!(forget.execute(&mut database).await.unwrap().rows_affected(), 1);
+        database.close().await.unwrap();
+        self.hub = open_hub(&self.data, self.address, false).await;
+        self.start_again().await;
     }
 
     /// A token of this user.
@@ -168,6 +183,18 @@ impl Drop for World {
             server.abort();
         }
     }
+}
+
+async fn open_hub(data: &TempDir, address: SocketAddr, two_factor: bool) -> Hub {
+    Hub::open(HubOptions {
+        database: data.path().join("hub.sqlite"),
+        public_url: format!("http://{address}"),
+        algorithms: algorithms::describe_all(),
+        two_factor,
+        mail: None,
+    })
+    .await
+    .unwrap()
 }
 
 fn serve(hub: &Hub, listener: TcpListener) -> (CancellationToken, JoinHandle<()>) {

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::frame::Frame;
+use super::{code_cookie, frame::Frame};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{ClientError, SignIn, sign_in_user},
@@ -98,8 +98,8 @@ pub async fn submit(
                 };
                 let Attempt { username, next, .. } = attempt;
                 let pending = PendingSignIn { username, password: form.password, next, set_up };
-                state.pending.keep(&session, pending).await?;
-                return Ok(Redirect::to("/login/code").into_response());
+                let key = pending.keep(&session).await?;
+                return Ok((code_cookie::set(Some(&key), state.https), Redirect::to("/login/code")).into_response());
             }
             Err(error) if error.is_temporary() => {
                 tracing::warn!(%error, "nobody can sign in: the hub does not answer");

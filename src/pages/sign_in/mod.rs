@@ -1,3 +1,4 @@
+mod code_cookie;
 mod form;
 mod frame;
 mod lost_password;

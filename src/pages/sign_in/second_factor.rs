@@ -1,16 +1,14 @@
-use std::sync::Arc;
-
 use axum::{
     Extension, Form,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::prelude::*;
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{frame::Frame, outcome, qr_code::SetUp};
+use super::{code_cookie, frame::Frame, outcome, qr_code::SetUp};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{ClientError, SignIn, sign_in_user},
@@ -26,8 +24,8 @@ async fn begin_again(session: &Session) -> Result<Response, PageError> {
 }
 
 /// `GET /login/code`
-pub async fn show(State(state): State<PageState>, session: Session) -> Result<Response, PageError> {
-    match state.pending.of(&session).await? {
+pub async fn show(State(state): State<PageState>, session: Session, headers: HeaderMap) -> Result<Response, PageError> {
+    match PendingSignIn::of(&session, &code_cookie::key_of(&headers, state.https)).await? {
         Some(pending) => Ok(render(&state, pending, StatusCode::OK, None).await),
         None => begin_again(&session).await,
     }
@@ -44,9 +42,11 @@ pub async fn submit(
     State(state): State<PageState>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     session: Session,
+    headers: HeaderMap,
     Form(form): Form<Code>,
 ) -> Result<Response, PageError> {
-    let Some(pending) = state.pending.of(&session).await? else { return begin_again(&session).await };
+    let key = code_cookie::key_of(&headers, state.https);
+    let Some(pending) = PendingSignIn::of(&session, &key).await? else { return begin_again(&session).await };
     let code: String = form.code.chars().filter(|character| !character.is_whitespace()).collect();
     let (status, error) = if code.len() != 6 || !code.chars().all(|character| character.is_ascii_digit()) {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter the six digits that your authenticator app shows.".to_owned())
@@ -57,10 +57,10 @@ pub async fn submit(
         let transport = state.registry.transport();
         match sign_in_user(transport, &pending.username, &pending.password, Some(&code), &counted).await {
             Ok(SignIn::Done(tokens)) => {
-                state.pending.forget(&session).await?;
+                // With it goes what was pending.
                 state.registry.sign_in(&session, tokens).await?;
                 tracing::info!(username = pending.username, "signed in with a second factor");
-                return Ok(Redirect::to(&pending.next).into_response());
+                return Ok((code_cookie::set(None, state.https), Redirect::to(&pending.next)).into_response());
             }
             Ok(_) | Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. }) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -74,7 +74,7 @@ pub async fn submit(
     Ok(render(&state, pending, status, Some(error)).await)
 }
 
-async fn render(state: &PageState, pending: Arc<PendingSignIn>, status: StatusCode, error: Option<String>) -> Response {
+async fn render(state: &PageState, pending: PendingSignIn, status: StatusCode, error: Option<String>) -> Response {
     let view = move || {
         let (pending, error) = (pending.clone(), error.clone());
         let lead = match pending.set_up {

@@ -6,13 +6,17 @@ use leptos::prelude::*;
 use super::{results_table::ResultsTable, run_table::RunTable, state::TaskState};
 use crate::pages::components::StatusBadge;
 
-/// Where a state is shown.
+/// How fresh a state is that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Freshness {
+pub enum Freshness {
     /// In the page as it was loaded.
     Loaded,
-    /// From the event stream.
+    /// The hub tells at once when something changes.
     Live,
+    /// The hub tells nothing; it is asked now and then.
+    Asked,
+    /// The hub does not answer.
+    Away,
 }
 
 /// Status, results and runs of a task, kept up to date by the island `LiveUpdates`.
@@ -27,10 +31,9 @@ pub fn TaskLive(id: i64, state: TaskState) -> impl IntoView {
 }
 
 /// The same as HTML, for the event stream.
-pub fn task_live_html(id: i64, state: TaskState) -> String {
+pub fn task_live_html(id: i64, state: TaskState, freshness: Freshness) -> String {
     let as_of = state.as_of.clone();
-    Owner::new()
-        .with(|| view! { <div id="live" data-as-of=as_of><Parts id state freshness=Freshness::Live/></div> }.to_html())
+    Owner::new().with(|| view! { <div id="live" data-as-of=as_of><Parts id state freshness/></div> }.to_html())
 }
 
 #[component]
@@ -40,6 +43,8 @@ fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
         (true, _) => ("freshness final", format!("final, as of {as_of} UTC")),
         (false, Freshness::Live) => ("freshness live", "live".to_owned()),
         (false, Freshness::Loaded) => ("freshness", format!("as of {as_of} UTC")),
+        (false, Freshness::Asked) => ("freshness", format!("as of {as_of} UTC, looked at again every few seconds")),
+        (false, Freshness::Away) => ("freshness away", format!("the hub does not answer, as of {as_of} UTC")),
     };
     view! {
         <div class="task-status">

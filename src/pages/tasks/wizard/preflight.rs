@@ -2,7 +2,10 @@
 
 use super::data::{ChosenFunction, WizardData};
 use crate::{
-    protocol::domain::{Node, User},
+    protocol::{
+        domain::{Node, User},
+        image,
+    },
     session::Draft,
 };
 
@@ -53,14 +56,12 @@ fn acceptance(node: &Node, function: &ChosenFunction, user: &User) -> Acceptance
     if !node.shares_config {
         return Acceptance::Unknown("its node does not tell");
     }
-    if let Some(allowed) = &node.allowed_algorithms
-        && !allowed.contains(&function.image)
-    {
-        // Entries can be regular expressions: only the node can tell whether one matches.
-        if allowed.iter().any(|entry| entry.contains(['*', '\\', '^', '$', '[', '(', '|', '+', '?'])) {
-            return Acceptance::Unknown("its node allows images by a pattern");
+    match node.allowed_algorithms.as_ref().map(|entries| image::allowed(entries, &function.image)) {
+        None | Some(Some(true)) => {}
+        Some(Some(false)) => return Acceptance::No("its node does not allow this image".to_owned()),
+        Some(None) => {
+            return Acceptance::Unknown("its node allows another version by name; it compares them when it runs");
         }
-        return Acceptance::No("its node does not allow this image".to_owned());
     }
     let (users, organizations) = (&node.allowed_users, &node.allowed_organizations);
     let yes = match function.is_other {

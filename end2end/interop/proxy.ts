@@ -1,0 +1,101 @@
+// A reverse proxy before the real server, as hospitals have one: it can speak TLS, refuse WebSockets, be away, and
+// answer in the server's place.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A certificate for localhost of an authority that nobody knows. */
+export class Authority {
+  private constructor(private readonly folder: string) {}
+  static make(): Authority {
+    const folder = mkdtempSync(join(tmpdir(), 'atoll-authority-'))
+    const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
+    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=Private authority', '-addext', 'basicConstraints=critical,CA:TRUE', '-keyout', 'authority.key', '-out', 'authority.pem')
+    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=localhost', '-keyout', 'server.key', '-out', 'server.csr')
+    writeFileSync(join(folder, 'extensions'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
+    openssl('x509', '-req', '-in', 'server.csr', '-CA', 'authority.pem', '-CAkey', 'authority.key', '-CAcreateserial', '-days', '2',
+      '-extfile', 'extensions', '-out', 'server.pem')
+    return new Authority(folder)
+  }
+  get file(): string { return join(this.folder, 'authority.pem') }
+  get server() { return { key: readFileSync(join(this.folder, 'server.key')), cert: readFileSync(join(this.folder, 'server.pem')) } }
+  remove(): void { rmSync(this.folder, { recursive: true, force: true }) }
+}
+
+export class Proxy {
+  /** WebSockets are refused, as by proxies that do not know them. */
+  refusesSockets = false
+  /** What is answered once instead of passing a request on whose path begins so. */
+  private once: { path: string, status: number, body: object } | null = null
+  /** Whether the answer in the server's place was given. */
+  get answered(): boolean { return this.once === null }
+  private readonly connections = new Set<Socket>()
+  private port = 0
+
+  private constructor(private readonly server: Server, private readonly scheme: string) {}
+
+  static async start(target: string, authority?: Authority): Promise<Proxy> {
+    const { hostname, port } = new URL(target)
+    const server = authority ? createTlsServer(authority.server) : createServer()
+    const proxy = new Proxy(server as Server, authority ? 'https' : 'http')
+    server.on('request', (asked: IncomingMessage, answer: ServerResponse) => proxy.pass(asked, answer, hostname, Number(port)))
+    server.on('upgrade', (asked: IncomingMessage, socket: Socket, head: Buffer) => proxy.upgrade(asked, socket, head, hostname, Number(port)))
+    server.on('connection', (socket: Socket) => proxy.connections.add(socket.on('close', () => proxy.connections.delete(socket))))
+    await proxy.restore()
+    return proxy
+  }
+
+  get origin(): string { return `${this.scheme}://localhost:${this.port}` }
+
+  answerOnce(path: string, status: number, body: object): void { this.once = { path, status, body } }
+
+  private pass(asked: IncomingMessage, answer: ServerResponse, host: string, port: number): void {
+    if (this.once && asked.url?.startsWith(this.once.path)) {
+      const { status, body } = this.once
+      this.once = null
+      answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+      asked.resume()
+      return
+    }
+    const onward = request({ host, port, path: asked.url, method: asked.method, headers: asked.headers }, (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers)
+      reply.pipe(answer)
+    })
+    onward.on('error', () => { if (!answer.headersSent) answer.writeHead(502); answer.end() })
+    asked.pipe(onward)
+  }
+
+  private upgrade(asked: IncomingMessage, socket: Socket, head: Buffer, host: string, port: number): void {
+    if (this.refusesSockets) {
+      socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
+      return
+    }
+    const onward = connect(port, host, () => {
+      const headers = asked.rawHeaders.reduce((text, part, index) => text + (index % 2 ? `: ${part}\r\n` : part), '')
+      onward.write(`${asked.method} ${asked.url} HTTP/1.1\r\n${headers}\r\n`)
+      onward.write(head)
+      onward.pipe(socket).pipe(onward)
+    })
+    for (const [one, other] of [[onward, socket], [socket, onward]]) one.on('error', () => other.destroy()).on('close', () => other.destroy())
+  }
+
+  /** Ends all connections and takes no more, as when the network is gone. */
+  async cut(): Promise<void> {
+    const closed = new Promise((done) => this.server.close(done))
+    for (const socket of this.connections) socket.destroy()
+    await closed
+  }
+
+  /** Listens again at the same address. */
+  async restore(): Promise<void> {
+    await new Promise<void>((done) => this.server.listen(this.port, '127.0.0.1', done))
+    this.port = (this.server.address() as AddressInfo).port
+  }
+
+  async stop(): Promise<void> { if (this.server.listening) await this.cut() }
+}

@@ -1,0 +1,50 @@
+//! `atoll serve` as a process.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// `atoll serve` on a free port; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+}
+
+impl Server {
+    pub fn start(data: &Path, arguments: &[&str]) -> Server {
+        Server::start_with(data, arguments, &[])
+    }
+
+    /// As [`Server::start`], with variables of the environment.
+    pub fn start_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
+        let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_atoll"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .arg("--data")
+            .arg(data)
+            .arg("--site")
+            .arg(site)
+            .args(arguments)
+            .env("ATOLL_ROOT_PASSWORD", "Root-pass-1")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .find_map(|line| line.unwrap().strip_prefix("Atoll is at ").map(str::to_owned))
+            .expect("the address is printed; if not, is the site built? (make build)");
+        Server { child, url: url.trim_end_matches('/').to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGKILL
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -171,6 +171,32 @@ async fn a_kill_stops_the_run_and_its_subtask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kill_of_all_tasks_of_a_node_ends_its_runs_and_no_others() {
+    let world = World::new().await;
+    let _node = world.start_node("example_org1").await;
+    let client = world.client("researcher").await;
+    // Both wait for organization 3, which is off.
+    let spec = average("central_average", &[2], json!({"column_name": "age", "organizations_to_include": [4]}));
+    let tasks = [client.create_task(&spec).await.unwrap(), client.create_task(&spec).await.unwrap()];
+    for task in &tasks {
+        eventually(async || client.runs(task.id).await.unwrap()[0].log.contains("Created subtask")).await;
+    }
+    let root = world.token("root").await;
+    let node = client.nodes().await.unwrap().into_iter().find(|node| node.organization_id == Some(2)).unwrap();
+    let (status, answer) =
+        world.call(Method::POST, "kill/node/tasks", Some(&root), Some(&json!({"id": node.id}))).await;
+    assert_eq!(status, 200, "{answer}");
+    for task in &tasks {
+        let (status, logs, _) = outcome(&client, task.id).await;
+        assert_eq!(status, Status::Killed);
+        assert!(logs[0].contains("Created subtask") && logs[0].ends_with("Stopped by a user\n"), "{logs:?}");
+        // What it was waiting for is not its own to end.
+        let subtask = &client.subtasks(task.id).await.unwrap()[0];
+        assert_eq!(subtask.status, Status::Pending);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_refuses_with_a_reason() {
     let world = World::new().await;
     // Not shared, so that the hub lets it through and the node decides.

@@ -11,7 +11,7 @@ say() { printf '\n[interop] %s\n' "$*"; }
 # A component a line: the environment's name, then what pip installs.
 environments="
 client-3.11.1 vantage6-client==3.11.1 pytest==9.2.0
-client-4.15.2 vantage6-client==4.15.2 pytest==9.2.0
+client-4.15.2 vantage6-client==4.15.2 pytest==9.2.0 python-socketio==5.18.1 websocket-client==1.9.0
 server-4.15.2 vantage6-server==4.15.2 vantage6-backend-common==4.15.2 uwsgi==2.0.31
 store-4.15.2 vantage6-algorithm-store==4.15.2 vantage6-backend-common==4.15.2 uwsgi==2.0.31
 node-4.15.2 vantage6-node==4.15.2 flask==3.1.3 flask-socketio==5.7.0 gevent==25.4.2

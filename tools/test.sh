@@ -25,7 +25,41 @@ install_chromium() {
   fi
 }
 
+# For the sessions of several portals. As root the server is installed without a cluster of its own: the tests make
+# theirs.
+install_postgresql() {
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing postgresql"
+    mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+      echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+  else
+    say "PostgreSQL's server is missing. As root: apt-get install postgresql"
+    return 1
+  fi
+}
+
+# Only the program, into the cache: an installed nginx would be started.
+find_nginx() {
+  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/atoll/nginx
+  NGINX=$(command -v nginx || ls /usr/sbin/nginx "$folder/usr/sbin/nginx" 2>/dev/null | head -1)
+  export NGINX
+  [ -n "$NGINX" ] && return
+  if command -v apt-get >/dev/null && command -v dpkg >/dev/null; then
+    say "fetching nginx, once"
+    [ "$(id -u)" != 0 ] || apt-get update -qq
+    rm -rf "$folder" && mkdir -p "$folder" && (cd "$folder" && apt-get download -qq nginx 2>/dev/null && dpkg -x nginx_*.deb .)
+    NGINX=$folder/usr/sbin/nginx
+    [ -x "$NGINX" ] && return
+  fi
+  say "nginx is missing. As root: apt-get install nginx"
+  return 1
+}
+
 rust_tests() {
+  install_postgresql || failed=$((failed + 1))
   local report
   report=$(mktemp)
   "${CARGO:-cargo}" test --release --features ssr --no-fail-fast 2>&1 | tee "$report"
@@ -40,7 +74,7 @@ rust_tests() {
 }
 
 browser_tests() {
-  if ! install_chromium; then
+  if ! install_chromium || ! find_nginx; then
     failed=$((failed + 1))
     return
   fi

@@ -1,35 +1,15 @@
 // A reverse proxy before the real server, as hospitals have one: it can speak TLS, refuse WebSockets, be away, and
 // answer in the server's place.
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { connect, type AddressInfo, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-
-/** A certificate for localhost of an authority that nobody knows. */
-export class Authority {
-  private constructor(private readonly folder: string) {}
-  static make(): Authority {
-    const folder = mkdtempSync(join(tmpdir(), 'atoll-authority-'))
-    const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
-    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-      '-subj', '/CN=Private authority', '-addext', 'basicConstraints=critical,CA:TRUE', '-keyout', 'authority.key', '-out', 'authority.pem')
-    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=localhost', '-keyout', 'server.key', '-out', 'server.csr')
-    writeFileSync(join(folder, 'extensions'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
-    openssl('x509', '-req', '-in', 'server.csr', '-CA', 'authority.pem', '-CAkey', 'authority.key', '-CAcreateserial', '-days', '2',
-      '-extfile', 'extensions', '-out', 'server.pem')
-    return new Authority(folder)
-  }
-  get file(): string { return join(this.folder, 'authority.pem') }
-  get server() { return { key: readFileSync(join(this.folder, 'server.key')), cert: readFileSync(join(this.folder, 'server.pem')) } }
-  remove(): void { rmSync(this.folder, { recursive: true, force: true }) }
-}
+import type { Authority } from '../tests/authority'
 
 export class Proxy {
   /** WebSockets are refused, as by proxies that do not know them. */
   refusesSockets = false
+  /** Connections are taken and nothing is answered. */
+  hangs = false
   /** What is answered once instead of passing a request on whose path begins so. */
   private once: { path: string, status: number, body: object } | null = null
   /** Whether the answer in the server's place was given. */
@@ -39,22 +19,25 @@ export class Proxy {
 
   private constructor(private readonly server: Server, private readonly scheme: string) {}
 
-  static async start(target: string, authority?: Authority): Promise<Proxy> {
+  static async start(target: string, authority?: Authority, listenAt = 0): Promise<Proxy> {
     const { hostname, port } = new URL(target)
     const server = authority ? createTlsServer(authority.server) : createServer()
     const proxy = new Proxy(server as Server, authority ? 'https' : 'http')
     server.on('request', (asked: IncomingMessage, answer: ServerResponse) => proxy.pass(asked, answer, hostname, Number(port)))
     server.on('upgrade', (asked: IncomingMessage, socket: Socket, head: Buffer) => proxy.upgrade(asked, socket, head, hostname, Number(port)))
     server.on('connection', (socket: Socket) => proxy.connections.add(socket.on('close', () => proxy.connections.delete(socket))))
+    proxy.port = listenAt
     await proxy.restore()
     return proxy
   }
 
+  get isUp(): boolean { return this.server.listening }
   get origin(): string { return `${this.scheme}://localhost:${this.port}` }
 
   answerOnce(path: string, status: number, body: object): void { this.once = { path, status, body } }
 
   private pass(asked: IncomingMessage, answer: ServerResponse, host: string, port: number): void {
+    if (this.hangs) return
     if (this.once && asked.url?.startsWith(this.once.path)) {
       const { status, body } = this.once
       this.once = null
@@ -97,5 +80,5 @@ export class Proxy {
     this.port = (this.server.address() as AddressInfo).port
   }
 
-  async stop(): Promise<void> { if (this.server.listening) await this.cut() }
+  async stop(): Promise<void> { if (this.isUp) await this.cut() }
 }

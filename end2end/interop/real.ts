@@ -1,14 +1,17 @@
 // The portal and two nodes of Atoll on the real vantage6 server with a real algorithm store.
 import type { Page } from '@playwright/test'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { expect, Program, test as strict } from '../tests/atoll'
+import { expect, Program, signIn, test as strict } from '../tests/atoll'
 
 export { expect }
 const root = resolve(import.meta.dirname, '../..')
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'atoll/python')
+
+/** That of the official client's environment. */
+const python = join(cache, 'client-4.15.2/bin/python')
 
 /** What tests/interop/real_world.py says of the servers that it has started and filled. */
 export type WorldDescription = {
@@ -29,7 +32,6 @@ export type WorldDescription = {
 export class RealWorld {
   private constructor(private readonly child: ChildProcess, readonly description: WorldDescription) {}
   static async start(...args: string[]): Promise<RealWorld> {
-    const python = join(cache, 'client-4.15.2/bin/python')
     const child = spawn(python, [join(root, 'tests/interop/real_world.py'), ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
     let output = ''
     let errors = ''
@@ -65,21 +67,23 @@ export class Portal {
   }
 }
 
-/** `atoll node` of a demo organization on a real server. */
-export async function startNode(world: WorldDescription, organization: string): Promise<Program> {
+/** `atoll node` of a demo organization on a real server, reached at its own address or that of a proxy. */
+export async function startNode(
+  world: WorldDescription, organization: string, origin = world.origin, environment: Record<string, string> = {},
+): Promise<Program> {
   const folder = join(world.folder, `${organization} ${Math.random().toString(36).slice(2)}`)
   mkdirSync(folder, { recursive: true })
   for (const file of ['default.csv', 'my_other_database.csv']) {
     copyFileSync(join(root, 'demo/data', organization, file), join(folder, file))
   }
-  const server = new URL(world.url)
+  const server = new URL(origin)
   const config = join(folder, 'node.yaml')
   writeFileSync(config, [
     `api_key: ${world.api_keys[organization]}`, `server_url: ${server.protocol}//${server.hostname}`,
-    `port: ${server.port}`, `api_path: ${server.pathname}`, 'databases:',
+    `port: ${server.port}`, `api_path: ${new URL(world.url).pathname}`, 'databases:',
     ...['default', 'my_other_database'].map((label) => `  - {label: ${label}, type: csv, uri: ${label}.csv}`), '',
   ].join('\n'), { mode: 0o600 })
-  const program = Program.start('node', '--config', config)
+  const program = Program.with(environment, 'node', '--config', config)
   await program.says(/the node is ready/)
   return program
 }
@@ -105,6 +109,8 @@ export const test = strict.extend<Fixtures, { installation: Installation }>({
     await world.stop()
   }, { scope: 'worker', timeout: 240_000 }],
   baseURL: async ({ installation }, use) => use(installation.portal.url),
+  // The real server has made its own root.
+  signIn: async ({ page }, use) => use((username) => signIn(page, username, username === 'root' ? 'root' : undefined)),
 })
 
 /** Calls the real server's API as one of its users. */
@@ -131,6 +137,15 @@ export async function createTask(world: WorldDescription, organization: string, 
     databases: [{ label: 'default' }], organizations: [{ id: world.organizations[organization], input }],
   })
   return id
+}
+
+/** The official Python client creates a central task; its id. */
+export function createWithOfficialClient(world: WorldDescription, organization: string, included: string[]): number {
+  const ids = [organization, ...included].map((name) => String(world.organizations[name]))
+  const script = join(root, 'tests/interop/create_task.py')
+  const { pathname } = new URL(world.url)
+  const output = execFileSync(python, [script, world.origin, pathname, 'researcher', world.password, String(world.collaboration.id), ...ids])
+  return Number(output.toString().trim().split('\n').at(-1))
 }
 
 export type { Page }

@@ -2,7 +2,7 @@
 import AxeBuilder from '@axe-core/playwright'
 import { test as base, expect, type Page } from '@playwright/test'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -46,8 +46,13 @@ export class Demo {
   static async start(...args: string[]): Promise<Demo> {
     const data = mkdtempSync(join(tmpdir(), 'atoll-'))
     const process = Program.start('serve', '--demo', '--listen', '127.0.0.1:0', '--data', data, '--site', site, ...args)
-    const [, url] = await process.says(/Atoll is at (http:\S+?)\/?\n/)
+    const [, url] = await process.says(/Atoll is at (https?:\S+?)\/?\n/)
     return new Demo(url, data, process)
+  }
+  /** Its own address, also behind a proxy: that of its nodes. */
+  get listensAt(): string {
+    const config = readFileSync(this.nodeConfig('example_org1'), 'utf8')
+    return `http://127.0.0.1:${config.match(/port: (\d+)/)?.[1]}`
   }
   nodeConfig(organization: string): string { return join(this.data, 'demo', organization, 'node.yaml') }
   get log(): string { return this.program.log }
@@ -85,10 +90,10 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
   signIn: async ({ page }, use) => use((username) => signIn(page, username)),
 })
 
-export async function signIn(page: Page, username: string): Promise<void> {
+export async function signIn(page: Page, username: string, secret = password): Promise<void> {
   await page.goto('/login')
   await page.getByLabel('Username').fill(username)
-  await page.getByLabel('Password').fill(password)
+  await page.getByLabel('Password').fill(secret)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Welcome')
 }

@@ -141,9 +141,9 @@ impl Socket {
         }
     }
 
-    /// Sends an event.
+    /// Sends an event; one whose payload is null has no argument.
     pub async fn emit(&mut self, name: &str, payload: &Value) -> Result<(), SocketError> {
-        self.send(format!("42{NAMESPACE},{}", json!([name, payload]))).await
+        self.send(format!("42{NAMESPACE},{}", event(name, payload))).await
     }
 
     /// Sends an event; `taken` is told when the server has dealt with it, as far as it does so while [`Socket::next`]
@@ -159,7 +159,7 @@ impl Socket {
         let number = self.next_number;
         self.next_number += 1;
         self.unacknowledged.insert(number, taken);
-        self.send(format!("42{NAMESPACE},{number}{}", json!([name, payload]))).await
+        self.send(format!("42{NAMESPACE},{number}{}", event(name, payload))).await
     }
 
     /// Says goodbye, so that the server knows at once.
@@ -190,6 +190,12 @@ impl Socket {
     }
 }
 
+/// Name and argument as they are sent. Handlers of an official server that expect no argument fail when there is one,
+/// also if it is null.
+fn event(name: &str, payload: &Value) -> Value {
+    if payload.is_null() { json!([name]) } else { json!([name, payload]) }
+}
+
 /// Reads `42/tasks,["name",payload]`, with or without an acknowledgement id.
 fn parse_event(packet: &str) -> Option<(String, Value)> {
     let rest = packet.strip_prefix("42")?.strip_prefix(NAMESPACE)?.strip_prefix(',')?;
@@ -212,6 +218,12 @@ fn parse_acknowledgement(packet: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_without_payload_has_no_argument() {
+        assert_eq!(event("ping", &Value::Null).to_string(), r#"["ping"]"#);
+        assert_eq!(event("x", &json!({"id": 1})).to_string(), r#"["x",{"id":1}]"#);
+    }
 
     #[test]
     fn acknowledgements_are_read() {

@@ -38,8 +38,8 @@ impl Permissions {
         }
     }
 
-    /// Whether this task may be stopped.
-    pub fn may_cancel(&self, task: &Task, user: &User) -> bool {
-        self.widest("event", Operation::Send) >= Some(Scope::Collaboration) || self.may_delete(task, user)
+    /// Whether tasks of the collaborations may be stopped.
+    pub fn may_stop_tasks(&self) -> bool {
+        self.widest("event", Operation::Send) >= Some(Scope::Collaboration)
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::protocol::{
     client::{ClientError, HubClient, TokenPair, Transport},
-    domain::User,
+    domain::{Task, User},
 };
 
 /// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
@@ -62,6 +62,15 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
+    /// Whether this task may be stopped.
+    pub async fn may_cancel(&self, task: &Task) -> bool {
+        let by_deleting = || async {
+            self.permissions.may_delete(task, &self.user)
+                && self.hub.transport().server().await.is_ok_and(|server| server.deleting_permits_stopping)
+        };
+        self.permissions.may_stop_tasks() || by_deleting().await
+    }
+
     /// Names for the ids that the hub's answers hold.
     pub async fn names(&self) -> Result<Arc<Names>, ClientError> {
         self.names.get(NAMES_LIFETIME, Names::load(&self.hub)).await

@@ -24,7 +24,8 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let (collaboration, nodes, tasks, names) =
         futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id), me.hub.tasks(&recent), me.names())?;
     let title = collaboration.name.clone();
-    let may_create = me.permissions.may_create_tasks();
+    let takes_part = collaboration.organizations.iter().any(|own| Some(own.id) == me.user.organization_id);
+    let may_create = me.permissions.may_create_tasks() && takes_part && !collaboration.encrypted;
     let view = move || {
         let (collaboration, nodes, tasks, names) = (collaboration.clone(), nodes.clone(), tasks.clone(), names.clone());
         view! {

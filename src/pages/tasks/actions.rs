@@ -52,7 +52,7 @@ async fn confirm(state: PageState, user: User, id: &str, question: Question) -> 
     let me = user.signed_in;
     let task = me.hub.task(id).await?;
     let may = match question.path {
-        "cancel" => me.permissions.may_cancel(&task, &me.user),
+        "cancel" => me.may_cancel(&task).await,
         _ => me.permissions.may_delete(&task, &me.user),
     };
     if !may {
@@ -128,7 +128,7 @@ pub async fn delete(user: User, Path(id): Path<String>) -> Result<Response, Page
 pub async fn repeat(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id = number(&id)?;
     let view = load_view(&user.signed_in, id).await?;
-    let draft = wizard::draft_of(&user.signed_in.hub, &view).await?;
+    let draft = wizard::draft_of(&user.signed_in, &view).await?;
     save_draft(&user.session, &draft).await?;
     Ok(Redirect::to(&wizard::address(&draft.id, wizard::Step::Overview)).into_response())
 }

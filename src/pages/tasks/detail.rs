@@ -31,7 +31,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let title = format!("Task {id}: {}", name_of(&task_view));
     let finished = task_view.state.finished;
     let actions = Actions {
-        cancel: !finished && me.permissions.may_cancel(&task_view.task, &me.user),
+        cancel: !finished && me.may_cancel(&task_view.task).await,
         delete: me.permissions.may_delete(&task_view.task, &me.user),
         repeat: me.permissions.may_create_tasks() && task_view.task.parent_id.is_none(),
     };

@@ -36,7 +36,14 @@ impl HubClient {
         path: &str,
         query: Vec<(String, String)>,
     ) -> Result<Listed<T>, ClientError> {
-        let (page, total): (Page<W>, _) = self.get_counted(path, &query).await?;
+        let answer = self.get_counted(path, &query).await;
+        let (page, total): (Page<W>, _) = answer.map_err(|error| match error {
+            // So servers of the 4.x line answer a filter by something that is not there (any more).
+            ClientError::Rejected { status: 400, message, .. } if message.contains("does not exist") => {
+                ClientError::NotFound(message)
+            }
+            error => error,
+        })?;
         let items: Vec<T> = page.data.into_iter().map(T::from).collect();
         Ok(Listed { total: total.unwrap_or(items.len()), items, is_partial: false })
     }

@@ -20,6 +20,9 @@ pub struct ServerInfo {
     /// Whether lists of tasks can be filtered by status, sorted, and searched for `%` and `_`. vantage6 4.x fails at
     /// the first, ignores the second and takes the third for wildcards.
     pub filters_tasks: bool,
+    /// Whether who may delete a task may also stop it. In vantage6 4.x that is another permission, which researchers
+    /// do not have.
+    pub deleting_permits_stopping: bool,
 }
 
 impl ServerInfo {
@@ -51,7 +54,7 @@ impl Transport {
     pub async fn ask_server(&self) -> Result<ServerInfo, ClientError> {
         let answer = self.send(Method::GET, "version", &[], None::<&()>, None, &[]).await?;
         let Version { version, atoll } = parse(&answer)?;
-        let info = ServerInfo { version, filters_tasks: atoll.is_some() };
+        let info = ServerInfo { version, filters_tasks: atoll.is_some(), deleting_permits_stopping: atoll.is_some() };
         *self.known_server().lock().await = Some((Instant::now(), info.clone()));
         Ok(info)
     }

@@ -1,6 +1,9 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use moka::future::Cache;
+use moka::{Expiry, future::Cache};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -20,16 +23,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it is believed what a store has: it asks the server about the token at each request, and needs about a
 /// second for some dozens of algorithms.
 const LIFETIME: Duration = Duration::from_secs(30);
+/// How long it is believed that a store is away: one that hangs must not hold up each page of the wizard.
+const FAILURE_LIFETIME: Duration = Duration::from_secs(10);
 /// The most algorithms that are read of a store.
 const LIMIT: usize = 1000;
 const PER_PAGE: usize = 100;
 
 /// What stores have, by their address, for one signed-in user.
-pub(super) type Algorithms = Cache<String, Arc<Vec<Algorithm>>>;
+pub(super) type Algorithms = Cache<String, Answered>;
+type Answered = Result<Arc<Vec<Algorithm>>, ClientError>;
 
 /// An empty one.
 pub(super) fn no_algorithms() -> Algorithms {
-    Cache::builder().max_capacity(20).time_to_live(LIFETIME).build()
+    Cache::builder().max_capacity(20).expire_after(ByOutcome).build()
+}
+
+struct ByOutcome;
+
+impl Expiry<String, Answered> for ByOutcome {
+    fn expire_after_create(&self, _: &String, answered: &Answered, _: Instant) -> Option<Duration> {
+        Some(if answered.is_ok() { LIFETIME } else { FAILURE_LIFETIME })
+    }
 }
 
 /// An algorithm store that is linked to a server, asked with the server's token.
@@ -52,9 +66,8 @@ impl StoreClient {
             let algorithms = timeout(PATIENCE, self.read()).await.map_err(|_| ClientError::Timeout)??;
             Ok(Arc::new(algorithms))
         };
-        // Of several who ask at once one reads. A failure is not kept.
-        let known = self.hub.algorithms().try_get_with(self.url.clone(), read).await;
-        known.map_err(|error: Arc<ClientError>| (*error).clone())
+        // Of several who ask at once one reads.
+        self.hub.algorithms().get_with(self.url.clone(), read).await
     }
 
     async fn read(&self) -> Result<Vec<Algorithm>, ClientError> {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use crate::{
     pages::error::PageError,
     protocol::{
-        client::HubClient,
         domain::{
             Algorithm, Argument, ArgumentType, Collaboration, Function, FunctionDatabase, Node, Organization,
             Partitioning,
         },
     },
-    session::{Draft, FunctionChoice},
+    session::{Draft, FunctionChoice, SignedIn},
 };
 
 /// Everything that the wizard's steps show.
@@ -24,6 +23,8 @@ pub struct WizardData {
     pub stores: Vec<Store>,
     /// The organizations of the draft's study, if it has one.
     pub study: Option<Vec<i64>>,
+    /// The organization of who asks.
+    pub own_organization: Option<i64>,
 }
 
 /// A store that is linked to the chosen collaboration.
@@ -65,10 +66,12 @@ pub struct Label {
 
 impl WizardData {
     /// Asks for everything that a draft needs, in one concurrent round.
-    pub async fn load(hub: &HubClient, draft: &Draft) -> Result<WizardData, PageError> {
+    pub async fn load(me: &SignedIn, draft: &Draft) -> Result<WizardData, PageError> {
+        let (hub, own_organization) = (&me.hub, me.user.organization_id);
         let Some(collaboration_id) = draft.collaboration_id else {
             let collaborations = hub.collaborations().await?;
-            return Ok(WizardData { collaborations, nodes: Vec::new(), stores: Vec::new(), study: None });
+            let nothing = WizardData { nodes: Vec::new(), stores: Vec::new(), study: None, collaborations, own_organization };
+            return Ok(nothing);
         };
         let stores = async {
             let clients = hub.stores_of(collaboration_id).await?;
@@ -88,7 +91,16 @@ impl WizardData {
         };
         let (collaborations, nodes, stores, study) =
             futures::try_join!(hub.collaborations(), hub.nodes_of(collaboration_id), stores, study)?;
-        Ok(WizardData { collaborations, nodes, stores, study })
+        Ok(WizardData { collaborations, nodes, stores, study, own_organization })
+    }
+
+    /// Why no task can be sent to this collaboration.
+    pub fn closed(&self, collaboration: &Collaboration) -> Option<&'static str> {
+        if collaboration.encrypted {
+            return Some("Encrypted collaborations are not supported yet. Nothing is sent to them unencrypted.");
+        }
+        let takes_part = collaboration.organizations.iter().any(|own| Some(own.id) == self.own_organization);
+        (!takes_part).then_some("Your organization does not take part in it, so it accepts no tasks of yours.")
     }
 
     /// The chosen collaboration.
@@ -278,6 +290,7 @@ mod tests {
 
     fn data() -> WizardData {
         WizardData {
+            own_organization: Some(2),
             collaborations: vec![Collaboration {
                 id: 1,
                 name: "c".to_owned(),

@@ -13,6 +13,9 @@ pub type Errors = BTreeMap<String, String>;
 /// Fields and values as they were sent; a field can come several times.
 pub struct Form(pub Vec<(String, String)>);
 
+/// The fields of arguments that the form showed: boxes of which none is ticked send nothing.
+pub const SHOWN: &str = "shown";
+
 /// The longest field that is taken, in bytes.
 const FIELD_LIMIT: usize = 100_000;
 
@@ -82,9 +85,12 @@ pub fn apply(draft: &mut Draft, step: Step, form: &Form, data: &WizardData) {
                 return;
             }
             for argument in function.asked_arguments() {
-                let values = form.all(&arguments::field(&argument.name));
-                let values = values.into_iter().map(str::to_owned).collect();
-                draft.arguments.insert(argument.name.clone(), values);
+                let field = arguments::field(&argument.name);
+                let values: Vec<String> = form.all(&field).into_iter().map(str::to_owned).collect();
+                // What was not asked for yet keeps its default for when it is.
+                if !values.is_empty() || form.all(SHOWN).contains(&field.as_str()) {
+                    draft.arguments.insert(argument.name.clone(), values);
+                }
             }
         }
         Step::Name => {
@@ -138,11 +144,11 @@ pub fn check(draft: &Draft, step: Step, data: &WizardData) -> Errors {
     match step {
         Step::Collaboration => match data.collaboration(draft) {
             None => wrong("collaboration", "Choose a collaboration."),
-            Some(collaboration) if collaboration.encrypted => wrong(
-                "collaboration",
-                "This collaboration is encrypted, which is not supported yet. Nothing is sent to it unencrypted.",
-            ),
-            Some(_) => {}
+            Some(collaboration) => {
+                if let Some(reason) = data.closed(collaboration) {
+                    wrong("collaboration", reason);
+                }
+            }
         },
         Step::Function => match (&draft.function, data.function(draft)) {
             (None, _) => wrong("function", "Choose a function."),

@@ -68,7 +68,7 @@ pub async fn show(
     }
     let wanted = Step::from_key(&place.step);
     let mut draft = draft;
-    let mut data = WizardData::load(&user.signed_in.hub, &draft).await?;
+    let mut data = WizardData::load(&user.signed_in, &draft).await?;
     if let Some(unsent) = draft.unsent.take() {
         take_over(&mut draft, &mut data, &user, Step::from_key(&unsent.step), &Form(unsent.fields)).await?;
         save_draft(&user.session, &draft).await?;
@@ -132,7 +132,7 @@ pub async fn submit(
     };
     let named = is_draft_id(&place.draft).then(|| Draft { id: place.draft.clone(), ..Default::default() });
     let mut draft = known.or(named).unwrap_or_else(Draft::new);
-    let mut data = match WizardData::load(&user.signed_in.hub, &draft).await {
+    let mut data = match WizardData::load(&user.signed_in, &draft).await {
         // What was typed waits in the draft; the page to which this leads says that the hub is away.
         Err(PageError::HubUnavailable(_)) if !form.is_too_large() && form.action() != "update" => {
             draft.unsent = Some(Unsent { step: step.key().to_owned(), fields: form.0 });
@@ -181,7 +181,7 @@ async fn take_over(
     apply(draft, step, form, data);
     if draft.collaboration_id != before {
         draft.study_id = None;
-        *data = WizardData::load(&user.signed_in.hub, draft).await?;
+        *data = WizardData::load(&user.signed_in, draft).await?;
     }
     if step == Step::Collaboration {
         prune(draft, data);

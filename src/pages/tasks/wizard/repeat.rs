@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{
     pages::{error::PageError, tasks::load::TaskView},
-    protocol::{client::HubClient, domain::FunctionCall},
-    session::{Draft, FunctionChoice},
+    protocol::domain::FunctionCall,
+    session::{Draft, FunctionChoice, SignedIn},
 };
 
 /// The draft that would create this task again.
-pub async fn draft_of(hub: &HubClient, view: &TaskView) -> Result<Draft, PageError> {
+pub async fn draft_of(me: &SignedIn, view: &TaskView) -> Result<Draft, PageError> {
     let task = &view.task;
     let call = match view.runs.first().map(|run| &run.call) {
         Some(Ok(call)) => call.clone(),
@@ -25,7 +25,7 @@ pub async fn draft_of(hub: &HubClient, view: &TaskView) -> Result<Draft, PageErr
         databases: task.databases.clone(),
         ..Draft::new()
     };
-    let data = WizardData::load(hub, &draft).await?;
+    let data = WizardData::load(me, &draft).await?;
     let organizations: Vec<i64> = view.runs.iter().filter_map(|run| run.organization_id).collect();
     draft.organizations = organizations.clone();
     // A central function at several organizations cannot be asked for in the wizard's own words.

@@ -4,7 +4,10 @@ use super::StepPage;
 use crate::{
     pages::{
         components::{FieldError, TextArea},
-        tasks::wizard::arguments::{applies, field, is_list, typed},
+        tasks::wizard::{
+            arguments::{applies, field, is_list, typed},
+            form::SHOWN,
+        },
     },
     protocol::domain::{Argument, ArgumentType},
 };
@@ -36,7 +39,10 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
         let block = format!("block-{name}");
         let error = page.error(&name);
         let content = applies.then(|| {
-            view! { <ArgumentField argument=argument.clone() name values=typed(&page.draft, argument) options error/> }
+            view! {
+                <input type="hidden" name=SHOWN value=name.clone()/>
+                <ArgumentField argument=argument.clone() name values=typed(&page.draft, argument) options error/>
+            }
         });
         // Only what depends on another answer is replaced in place; the rest keeps focus and cursor.
         view! { <div id=block data-dependent=argument.condition.is_some().then_some("")>{content}</div> }

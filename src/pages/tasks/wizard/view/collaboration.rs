@@ -18,15 +18,16 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
             <FieldError id="collaboration-error".to_owned() error/>
             {collaborations.into_iter().map(|collaboration| {
                 let id = collaboration.id;
+                let closed = page.data.closed(&collaboration);
                 let members: Vec<String> = collaboration.organizations.into_iter().map(|organization| organization.name).collect();
                 view! {
                     <div class="choice">
                         <input type="radio" name="collaboration" id=format!("collaboration-{id}") value=id checked=chosen == Some(id)
-                            disabled=collaboration.encrypted/>
+                            disabled=closed.is_some()/>
                         <div>
                             <label for=format!("collaboration-{id}")>{collaboration.name}</label>
                             <p class="muted">{members.join(", ")}</p>
-                            {collaboration.encrypted.then(|| view! { <p class="reason">"Encrypted collaborations are not supported yet."</p> })}
+                            {closed.map(|reason| view! { <p class="reason">{reason}</p> })}
                         </div>
                     </div>
                 }

@@ -3,6 +3,7 @@
 mod event;
 mod listing;
 mod permission;
+mod second_factor;
 mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;

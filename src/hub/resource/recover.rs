@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     hash_api_key, hash_password, message, node,
-    password::{check_credentials, check_new_password, forget_failures},
+    password::{check_credentials, check_new_password, uncount_failure},
 };
 use crate::{
     hub::{
@@ -157,8 +157,8 @@ async fn reset_password(
     let id = user_of_token(&hub, &reset.reset_token, Purpose::PasswordReset).await?;
     let hash = hash_password(reset.password).await?;
     sqlx::query(
-        "UPDATE user SET password_hash = ?, failed_sign_ins = 0, last_failed_sign_in = NULL, tokens_from = ?
-         WHERE id = ?",
+        "UPDATE user SET password_hash = ?, failed_sign_ins = 0, last_failed_sign_in = NULL, tokens_from = ?,
+         password_by_mail = 1 WHERE id = ?",
     )
     .bind(hash)
     .bind(Timestamp::now().as_second())
@@ -187,7 +187,18 @@ async fn lost_second_factor(
     Body(lost): Body<LostSecondFactor>,
 ) -> Result<Json<Value>, HubError> {
     let id = check_credentials(&hub, &lost.username, lost.password).await?;
-    forget_failures(&hub, id).await?;
+    // No more than that: whoever knows the password only must not get new tries at the code by this.
+    uncount_failure(&hub, id).await?;
+    let by_mail: bool = sqlx::query_scalar("SELECT password_by_mail FROM user WHERE id = ?")
+        .bind(id)
+        .fetch_one(hub.store.writer())
+        .await?;
+    if by_mail {
+        return Err(HubError::bad(
+            "Your password was replaced by mail, so your second factor cannot be replaced by mail as well. Sign in \
+             with it once, or ask your administrator.",
+        ));
+    }
     if hub.mailer.is_none() {
         return Err(HubError::bad(
             "No mailserver settings found in server configuration - cannot send you an email to reset your 2FA! \

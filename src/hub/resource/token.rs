@@ -65,7 +65,7 @@ async fn sign_in_user(
         return Ok(Json(more));
     }
     forget_failures(&hub, id).await?;
-    sqlx::query("UPDATE user SET last_seen = ? WHERE id = ?")
+    sqlx::query("UPDATE user SET last_seen = ?, password_by_mail = 0 WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
         .execute(hub.store.writer())

@@ -13,7 +13,7 @@ use atoll::{
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions, SessionsAt},
 };
-use axum::Router;
+use axum::{Router, http::HeaderValue};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -83,6 +83,10 @@ struct Serve {
     /// said by the variable, since others see a command line
     #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true)]
     smtp: Option<SecretString>,
+    /// Another web interface whose pages may use the API of the embedded hub, such as https://ui.example. Can be given
+    /// several times
+    #[arg(long, env = "ATOLL_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    allow_origin: Vec<HeaderValue>,
     /// Sender of mail
     #[arg(
         long,
@@ -104,6 +108,16 @@ struct Serve {
 fn network(text: &str) -> Result<IpNet, String> {
     let single = text.parse::<IpAddr>().map(IpNet::from);
     single.or_else(|_| text.parse()).map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
+}
+
+/// Scheme, host and port, as browsers send it.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let origin =
+        url.map(|url| url.origin().ascii_serialization()).filter(|origin| origin == text.trim_end_matches('/'));
+    origin
+        .and_then(|origin| origin.parse().ok())
+        .ok_or_else(|| "not an origin such as https://ui.example: scheme, host and port only".to_owned())
 }
 
 #[derive(Args)]
@@ -171,6 +185,7 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),
                 algorithms: algorithms::describe_all(),
                 two_factor: options.two_factor,
+                allowed_origins: options.allow_origin,
                 mail: options.smtp.map(|server| MailOptions { server, from: options.mail_from.clone() }),
             })
             .await?;

@@ -50,6 +50,13 @@ where
             }
         })?;
         reader.end().map_err(|error| HubError::bad(format!("The request body is not JSON: {error}")))?;
+        Body::checked(value)
+    }
+}
+
+impl<T: Validate<Context = ()>> Body<T> {
+    /// A body that was made here.
+    pub fn checked(value: T) -> Result<Self, HubError> {
         value.validate().map_err(|report| {
             let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for (path, error) in report.iter() {

@@ -1,9 +1,15 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method},
+    middleware,
+};
 use socketioxide::SocketIo;
 use tokio::sync::Semaphore;
 use tower::Layer;
+use tower_http::cors::CorsLayer;
 
 use super::{
     HubError,
@@ -29,6 +35,8 @@ pub struct HubOptions {
     pub two_factor: bool,
     /// How mail is sent; without, nobody can recover an account.
     pub mail: Option<MailOptions>,
+    /// Other web interfaces whose pages may use the API, such as `https://ui.example`.
+    pub allowed_origins: Vec<HeaderValue>,
 }
 
 /// An open hub. Clones are the same hub.
@@ -37,6 +45,7 @@ pub struct Hub {
     pub(super) state: Arc<HubState>,
     io: SocketIo,
     events: Router,
+    allowed_origins: Vec<HeaderValue>,
 }
 
 /// What every request handler has at hand.
@@ -63,8 +72,8 @@ impl Hub {
         let store = Store::open(&options.database).await?;
         let tokens = Tokens::new(&store.signing_secret().await?);
         let (events_service, io) = SocketIo::builder()
-            .ping_interval(std::time::Duration::from_secs(25))
-            .ping_timeout(std::time::Duration::from_secs(60))
+            .ping_interval(Duration::from_secs(25))
+            .ping_timeout(Duration::from_secs(60))
             .max_payload(4 * 1024 * 1024)
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
@@ -81,7 +90,7 @@ impl Hub {
         events::serve(&io, state.clone());
         // One service for all methods: a session that GET opened is known to POST.
         let events = Router::new().route_service("/socket.io/", events_service);
-        Ok(Hub { state, io, events })
+        Ok(Hub { state, io, events, allowed_origins: options.allowed_origins })
     }
 
     /// The web server: `/api`, `/store/api` and `/socket.io`.
@@ -90,7 +99,24 @@ impl Hub {
         // Around the whole router, since it changes paths.
         let api = middleware::from_fn_with_state(self.state.clone(), version3::adapt).layer(api);
         let store = resource::store_routes().with_state(self.state.clone());
-        Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store).merge(self.events.clone())
+        let rest = Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store);
+        if self.allowed_origins.is_empty() {
+            return rest.merge(self.events.clone());
+        }
+        let others = self.for_other_origins();
+        // Clients of Socket.IO in browsers ask for credentials, though the hub looks at no cookies.
+        rest.layer(others.clone()).merge(self.events.clone().layer(others.allow_credentials(true)))
+    }
+
+    /// Lets pages of the allowed origins use the API: they bring their tokens along.
+    fn for_other_origins(&self) -> CorsLayer {
+        let headers = ["authorization", "content-type", "server-url", "server_url", "store_url"];
+        CorsLayer::new()
+            .allow_origin(self.allowed_origins.clone())
+            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+            .allow_headers(headers.map(HeaderName::from_static))
+            .expose_headers([HeaderName::from_static("total-count")])
+            .max_age(Duration::from_secs(600))
     }
 
     /// Ends all event connections, so that the web server can stop.

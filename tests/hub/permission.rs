@@ -1,11 +1,12 @@
 //! Who may do what at which endpoint.
 
-use reqwest::Method;
+use atoll::protocol::payload::{Dialect, encode};
+use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 use crate::{
     DELETE, GET, PATCH, POST,
-    support::{AVERAGE, World},
+    support::{ALLOWED_ORIGIN, AVERAGE, World},
     task_body,
 };
 
@@ -40,6 +41,8 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
     ];
     let user = json!({"username": "someone", "password": "Abcdefg-1", "email": "x@example.org", "organization_id": 3});
     let study = json!({"name": "study", "collaboration_id": 1, "organization_ids": [2, 3]});
+    let input = encode(&json!({"method": "column_headers"}), Dialect::Json);
+    let column = json!({"collaboration_id": 1, "db_label": "default", "organizations": [{"id": 3, "input": input}]});
     // Columns as in CALLERS. Only calls that change nothing when they succeed, or that nobody below root may do.
     let others_collaboration = format!("collaboration/{others}");
     let others_organization = format!("organization/{outsider}");
@@ -87,6 +90,7 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
         (GET, "task/1/status", None, [401, 200, 200, 200, 200, 200, 200]),
         (GET, "task?include=runs,results", None, [401, 200, 200, 200, 200, 200, 200]),
         (POST, "task", Some(task_body(&[3])), [401, 401, 201, 401, 401, 401, 201]),
+        (POST, "column", Some(column), [401, 401, 201, 401, 401, 401, 401]),
         (DELETE, "task/1", None, [401, 401, 999, 401, 999, 401, 401]),
         (GET, "run", None, [401, 200, 200, 200, 200, 200, 200]),
         (GET, "run/1", None, [401, 200, 200, 200, 200, 200, 200]),
@@ -147,4 +151,22 @@ async fn nobody_hands_on_rights_that_they_do_not_have() {
     let viewer = json!({"username": "newcomer", "password": "Abcdefg-1", "email": "n@example.org", "roles": [4]});
     let (status, answer) = world.call(POST, "user", Some(&admin), Some(&viewer)).await;
     assert_eq!(status, 201, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_may_use_the_api_only_if_they_were_named() {
+    let world = World::new().await;
+    let allowed = async |origin: &str| {
+        let asked = world
+            .http
+            .request(Method::OPTIONS, format!("{}/task", world.url))
+            .header(header::ORIGIN, origin)
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
+            .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,content-type");
+        let answer = asked.send().await.unwrap();
+        assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS), "never with cookies");
+        answer.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(allowed(ALLOWED_ORIGIN).await.as_deref(), Some(ALLOWED_ORIGIN));
+    assert_eq!(allowed("https://evil.example").await, None);
 }

@@ -26,6 +26,8 @@ use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub const PASSWORD: &str = "Atoll-demo-1";
+/// Whose pages may use the API.
+pub const ALLOWED_ORIGIN: &str = "https://ui.example";
 pub const AVERAGE: &str = "harbor2.vantage6.ai/demo/average";
 
 /// A hub with the demo's organizations, users and nodes; no node runs yet.
@@ -192,6 +194,7 @@ async fn open_hub(data: &TempDir, address: SocketAddr, two_factor: bool) -> Hub 
         algorithms: algorithms::describe_all(),
         two_factor,
         mail: None,
+        allowed_origins: vec![ALLOWED_ORIGIN.parse().unwrap()],
     })
     .await
     .unwrap()

@@ -2,6 +2,7 @@
 
 mod algorithm_store;
 mod collaboration;
+mod column;
 mod id;
 mod kill;
 mod members;
@@ -47,6 +48,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .merge(rule::routes())
         .merge(organization::routes())
         .merge(collaboration::routes())
+        .merge(column::routes())
         .merge(study::routes())
         .merge(node::routes())
         .merge(task::routes())

@@ -46,6 +46,7 @@ class Scenario:
             self.runs_as_node()
             self.results()
             self.subtasks()
+            self.columns()
             self.kill()
             self.other_roles()
             self.malformed()
@@ -596,6 +597,20 @@ class Scenario:
             researcher.task.list(user_created=False)
         with self.step("tasks of a parent"):
             researcher.task.list(parent=self.task_id)
+
+    def columns(self):
+        researcher, (a, *_) = self.clients["researcher"], self.organization_ids
+        asked = {"db_label": "default", "organizations": [{"id": a, "input": encode({"method": "column_headers"})}]}
+        for what, body in {
+            "that no node tells": {**asked, "collaboration_id": self.collaboration_id},
+            "of a collaboration that is not there": {**asked, "collaboration_id": 9999},
+            "of no organization": {**asked, "collaboration_id": self.collaboration_id, "organizations": []},
+            "of no database": {"collaboration_id": self.collaboration_id, "organizations": asked["organizations"]},
+        }.items():
+            with self.step(f"columns {what}"):
+                self.raw("POST", "/column", researcher, json=body)
+        with self.step("columns as somebody who may not create tasks"):
+            self.raw("POST", "/column", self.clients["admin"], json={**asked, "collaboration_id": self.collaboration_id})
 
     def kill(self):
         researcher, root = self.clients["researcher"], self.root

@@ -5,11 +5,8 @@ use std::sync::Arc;
 
 use crate::{
     pages::error::PageError,
-    protocol::{
-        domain::{
-            Algorithm, Argument, ArgumentType, Collaboration, Function, FunctionDatabase, Node, Organization,
-            Partitioning,
-        },
+    protocol::domain::{
+        Algorithm, Argument, ArgumentType, Collaboration, Function, FunctionDatabase, Node, Organization, Partitioning,
     },
     session::{Draft, FunctionChoice, SignedIn},
 };
@@ -70,7 +67,8 @@ impl WizardData {
         let (hub, own_organization) = (&me.hub, me.user.organization_id);
         let Some(collaboration_id) = draft.collaboration_id else {
             let collaborations = hub.collaborations().await?;
-            let nothing = WizardData { nodes: Vec::new(), stores: Vec::new(), study: None, collaborations, own_organization };
+            let nothing =
+                WizardData { nodes: Vec::new(), stores: Vec::new(), study: None, collaborations, own_organization };
             return Ok(nothing);
         };
         let stores = async {

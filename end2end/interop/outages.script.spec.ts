@@ -72,6 +72,37 @@ test('a token that the server no longer takes is renewed once, and nobody notice
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tasks')
 })
 
+test('a session whose token cannot be renewed ends with a message, and one goes on where one was', async ({ page, signIn, proxied }) => {
+  await signIn('researcher')
+  proxied.proxy.answerOnce('/api/task', 401, { msg: 'Token has expired' })
+  proxied.proxy.answerOnce('/api/token/refresh', 401, { msg: 'Token has expired' })
+  await page.goto('/tasks?status=failed&sort=name')
+  await expect(page.getByText('Your sign-in has ended. Sign in again to go on where you were.')).toBeVisible()
+  expect(proxied.proxy.answered).toBe(true)
+  await enter(page, 'researcher', proxied.world.password)
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tasks')
+  expect(new URL(page.url()).search).toBe('?status=failed&sort=name')
+})
+
+test('all pages of a session share one connection for events', async ({ page, signIn, proxied, context }) => {
+  const ids = [await createTask(proxied.world, 'example_org3', 'First page'), await createTask(proxied.world, 'example_org3', 'Second page')]
+  await signIn('researcher')
+  const other = await context.newPage()
+  await page.goto(`/tasks/${ids[0]}`)
+  await other.goto(`/tasks/${ids[1]}`)
+  for (const one of [page, other]) await expect(one.locator('#freshness')).toHaveText('live')
+  expect(proxied.proxy.sockets).toBe(1)
+})
+
+test('a server of another version is named and warned of', async ({ installation }) => {
+  const proxy = await Proxy.start(installation.world.origin)
+  proxy.answerOnce('/api/version', 200, { version: '4.99.0' })
+  const portal = await Portal.start(`${proxy.origin}/api`)
+  await portal.says(/Atoll was not tested with this version.*4\.99\.0/)
+  await portal.stop()
+  await proxy.stop()
+})
+
 test('a missing permission is not taken for an expired sign-in', async ({ page, signIn, proxied }) => {
   await signIn('researcher')
   proxied.proxy.answerOnce('/api/task', 401, { msg: 'You lack the permission to do that!' })
@@ -108,7 +139,7 @@ test.describe('a portal that starts before its server', () => {
   })
 })
 
-test('behind a path, over TLS with a private authority, everything works and without that authority nothing', async ({ page }) => {
+test('behind a path, over TLS with a private authority, everything works; without that authority nothing', async ({ page }) => {
   const authority = Authority.make()
   const world = await RealWorld.start('--without-store', '--api-path', '/some/path/api')
   const { description } = world

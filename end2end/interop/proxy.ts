@@ -10,10 +10,12 @@ export class Proxy {
   refusesSockets = false
   /** Connections are taken and nothing is answered. */
   hangs = false
-  /** What is answered once instead of passing a request on whose path begins so. */
-  private once: { path: string, status: number, body: object } | null = null
-  /** Whether the answer in the server's place was given. */
-  get answered(): boolean { return this.once === null }
+  /** What is answered, each once, instead of passing a request on whose path begins so. */
+  private instead: { path: string, status: number, body: object }[] = []
+  /** Whether all answers in the server's place were given. */
+  get answered(): boolean { return this.instead.length === 0 }
+  /** WebSockets that were opened. */
+  sockets = 0
   private readonly connections = new Set<Socket>()
   private port = 0
 
@@ -34,13 +36,13 @@ export class Proxy {
   get isUp(): boolean { return this.server.listening }
   get origin(): string { return `${this.scheme}://localhost:${this.port}` }
 
-  answerOnce(path: string, status: number, body: object): void { this.once = { path, status, body } }
+  answerOnce(path: string, status: number, body: object): void { this.instead.push({ path, status, body }) }
 
   private pass(asked: IncomingMessage, answer: ServerResponse, host: string, port: number): void {
     if (this.hangs) return
-    if (this.once && asked.url?.startsWith(this.once.path)) {
-      const { status, body } = this.once
-      this.once = null
+    const index = this.instead.findIndex(({ path }) => asked.url?.startsWith(path))
+    if (index >= 0) {
+      const [{ status, body }] = this.instead.splice(index, 1)
       answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
       asked.resume()
       return
@@ -58,6 +60,7 @@ export class Proxy {
       socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
       return
     }
+    this.sockets += 1
     const onward = connect(port, host, () => {
       const headers = asked.rawHeaders.reduce((text, part, index) => text + (index % 2 ? `: ${part}\r\n` : part), '')
       onward.write(`${asked.method} ${asked.url} HTTP/1.1\r\n${headers}\r\n`)

@@ -70,6 +70,7 @@ export class Portal {
 /** `atoll node` of a demo organization on a real server, reached at its own address or that of a proxy. */
 export async function startNode(
   world: WorldDescription, organization: string, origin = world.origin, environment: Record<string, string> = {},
+  more: string[] = [],
 ): Promise<Program> {
   const folder = join(world.folder, `${organization} ${Math.random().toString(36).slice(2)}`)
   mkdirSync(folder, { recursive: true })
@@ -81,7 +82,7 @@ export async function startNode(
   writeFileSync(config, [
     `api_key: ${world.api_keys[organization]}`, `server_url: ${server.protocol}//${server.hostname}`,
     `port: ${server.port}`, `api_path: ${new URL(world.url).pathname}`, 'databases:',
-    ...['default', 'my_other_database'].map((label) => `  - {label: ${label}, type: csv, uri: ${label}.csv}`), '',
+    ...['default', 'my_other_database'].map((label) => `  - {label: ${label}, type: csv, uri: ${label}.csv}`), ...more, '',
   ].join('\n'), { mode: 0o600 })
   const program = Program.with(environment, 'node', '--config', config)
   await program.says(/the node is ready/)

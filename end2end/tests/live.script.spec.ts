@@ -67,6 +67,18 @@ played('an opened log stays open and focused while lines arrive, and the results
   await expect(page.getByRole('link', { name: 'Cancel task' })).toBeHidden()
 })
 
+played('a result that is stored after the event that tells of it appears in place', async ({ page, task }) => {
+  await task.report({ status: 'active', started_at: '2026-11-22T17:00:02.000001' })
+  await task.open(page)
+  // As nodes of vantage6 do: the status first, and the end with the result a little later.
+  await task.report({ status: 'completed' })
+  await expect(page.locator('.status-line')).toContainText('completed')
+  await expect(page.getByText('The results appear here as soon as they are there.')).toBeVisible()
+  await task.report({ finished_at: '2026-11-22T17:00:05.000001', result: Buffer.from('{"answer": 42}').toString('base64') })
+  await expect(page.getByRole('region', { name: 'Results table' })).toContainText('42')
+  await expect(page.locator('#freshness')).toContainText('final')
+})
+
 played('a page whose task is deleted says so and asks no more', async ({ page, task, request }) => {
   await task.open(page)
   const streams: string[] = []

@@ -18,7 +18,7 @@ use axum::{Router, routing::get};
 
 pub use error::{PageError, render_error};
 pub use state::{Assets, DemoAccount, PageState};
-pub use tasks::{Freshness, TaskState, load_state, task_live_html};
+pub use tasks::{Freshness, RunState, TaskState, load_state, task_live_html};
 pub use user::User;
 
 /// Every page, with its POST handlers.

@@ -22,7 +22,10 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::upstream::{Connection, Upstream};
+use super::{
+    told::Told,
+    upstream::{Connection, Upstream},
+};
 use crate::{
     pages::{Freshness, PageError, TaskState, User, load_state, task_live_html},
     protocol::{client::ClientError, event::Event},
@@ -31,7 +34,7 @@ use crate::{
 
 /// A stream ends after this time; the browser comes back and its session is checked again.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// When to look again after a final status whose result is not stored yet: servers of the 4.x line tell first.
+/// When to look again after something was told that is not stored yet: servers of the 4.x line tell first.
 const RECHECKS: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(8)];
 
@@ -133,14 +136,20 @@ async fn follow(mut stream: Follower) {
     let mut last: Option<TaskState> = None;
     let mut shown = Freshness::Loaded;
     let mut recheck: Option<usize> = None;
+    let mut told = Told::default();
     loop {
         match load_state(&stream.signed_in, stream.id).await {
             Ok(state) => {
-                recheck = if is_behind(&state) { Some(recheck.map_or(0, |step| step + 1)) } else { None };
+                let is_new = last.as_ref().is_none_or(|last| differs(last, &state));
+                let is_behind = is_behind(&state) | told.is_ahead_of(&state, is_new);
+                recheck = if is_behind { Some(recheck.map_or(0, |step| step + 1)) } else { None };
+                if recheck.is_some_and(|step| step >= RECHECKS.len()) {
+                    told.give_up();
+                }
                 let freshness = stream.freshness(&connection);
                 // What is asked for now and then also tells that it was.
                 let tells = freshness != shown || freshness == Freshness::Asked;
-                if (tells || last.as_ref().is_none_or(|last| differs(last, &state)))
+                if (tells || is_new)
                     && let Sent::Ended = stream.send_state(&state, freshness).await
                 {
                     return;
@@ -170,7 +179,12 @@ async fn follow(mut stream: Follower) {
         loop {
             match events.try_recv() {
                 Ok(Event::Log(_)) => logged = true,
-                Ok(event) => changed |= concerns(&event, stream.id, last.as_ref()),
+                Ok(event) => {
+                    if concerns(&event, stream.id, last.as_ref()) {
+                        changed = true;
+                        told.note(&event);
+                    }
+                }
                 Err(TryRecvError::Lagged(_)) => changed = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
@@ -208,7 +222,10 @@ async fn follow(mut stream: Follower) {
                             log_due.get_or_insert_with(|| Instant::now() + LOG_PAUSE);
                         }
                     }
-                    Ok(event) if concerns(&event, stream.id, last.as_ref()) => break,
+                    Ok(event) if concerns(&event, stream.id, last.as_ref()) => {
+                        told.note(&event);
+                        break;
+                    }
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,

@@ -9,6 +9,7 @@ mod headers;
 mod server;
 mod sessions;
 mod static_files;
+mod told;
 mod upstream;
 
 pub use assets::AssetsError;

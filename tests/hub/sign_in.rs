@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use atoll::protocol::client::{HubClient, Transport};
+use atoll::protocol::client::{HubClient, TokenPair, Transport};
 use serde_json::json;
 
 use crate::{
@@ -42,6 +42,21 @@ async fn sign_in_answers_the_same_for_unknown_wrong_and_locked() {
     assert_eq!(locked, unknown, "the right password for a locked account");
     let (other, _) = attempt("admin3", PASSWORD).await;
     assert_eq!(other.0, 200, "other accounts are not locked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_renews_its_token_before_it_ends() {
+    let world = World::new().await;
+    let client = world.client("researcher").await;
+    let fresh = client.tokens();
+    client.whoami().await.unwrap();
+    assert!(client.tokens().is_same(&fresh), "not before it is time");
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(30);
+    client.set_tokens(TokenPair { expires: Some(soon), ..fresh.clone() });
+    client.whoami().await.unwrap();
+    let renewed = client.tokens();
+    assert!(!renewed.is_expiring());
+    assert!(renewed.expires >= fresh.expires);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,12 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
     // Results may have been read before the last report came in, and the rest after it.
     let completed = runs.iter().filter(|run| run.status == Status::Completed).count();
     let last_end = runs.iter().filter_map(|run| run.finished_at).max();
-    let settled = last_end.is_none_or(|end| Timestamp::now().duration_since(end) > RESULT_DELAY);
+    let settled = match (completed, last_end) {
+        (0, _) => true,
+        // The status was told first; the end comes with the result.
+        (_, None) => false,
+        (_, Some(end)) => Timestamp::now().duration_since(end) > RESULT_DELAY,
+    };
     let finished = task.status.is_final()
         && (settled || named.len() >= completed)
         && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());

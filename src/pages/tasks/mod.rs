@@ -23,7 +23,7 @@ use super::state::PageState;
 
 pub use live::{Freshness, task_live_html};
 pub use load::load_state;
-pub use state::TaskState;
+pub use state::{RunState, TaskState};
 
 pub fn routes() -> Router<PageState> {
     Router::new()

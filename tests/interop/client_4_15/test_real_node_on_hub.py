@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import requests
 from support.containers import IMAGE, ContainerEngine
 from support.processes import Atoll, wait_until
 from support.real_node import RealNode
@@ -175,6 +176,35 @@ def test_a_run_completes_and_its_log_is_streamed(client, node):
     wait_until_gone(node, run_id)
 
 
+def test_the_portal_shows_the_node_and_follows_a_run_to_its_result(hub, client, node):
+    """Such a node tells that a run has ended before it reports the result."""
+    browser = requests.Session()
+    form = {"username": "researcher", "password": "Atoll-demo-1"}
+    assert browser.post(f"{hub.url}/login", data=form).url == f"{hub.url}/"
+    page = browser.get(f"{hub.url}/collaborations/1").text
+    assert "my_other_database" in page and all(column in page for column in COLUMNS)
+    task_id, _ = create(client, "count_rows", wait_for="go-on")
+    states, message, kind = [], "", None
+    with browser.get(f"{hub.url}/tasks/{task_id}/events", stream=True, timeout=120) as stream:
+        for line in stream.iter_lines(decode_unicode=True):
+            if line.startswith("data:"):
+                message += line.removeprefix("data:")
+            if "waiting for go-on" in line:
+                (node.data / "go-on").touch()
+            if line.startswith("event:"):
+                kind = line.removeprefix("event:").strip()
+            # An empty line ends a message; only the last one has a name.
+            if not line and message:
+                states.append(message)
+                message = ""
+                if kind:
+                    break
+    assert kind == "final"
+    rows = rows_of(node.data / "default.csv")
+    assert any("active" in state for state in states[:-1])
+    assert "completed" in states[-1] and f">{rows}<" in states[-1] and f"counted {rows} rows" in states[-1]
+
+
 def test_an_algorithm_makes_a_subtask_through_the_proxy_of_the_node(client, node):
     task_id, run_id = create(client, "total_rows", organization=ORGANIZATION_ID)
     run = finished(client, run_id)
@@ -259,7 +289,7 @@ def test_in_an_encrypted_collaboration_the_hub_reads_nothing(hub, start_node, tm
 
 
 def test_the_node_goes_offline_and_the_next_one_does_what_was_left(client, node, start_node, engine):
-    left, left_run = create(client, "count_rows", wait_for="go on")
+    left, left_run = create(client, "count_rows", wait_for="go-on")
     wait_for_log(client, left_run, "waiting for go on")
     node.stop()
     wait_for_status(client, "offline")

@@ -14,7 +14,7 @@ use atoll::{
     portal::{Portal, PortalOptions, SessionsAt},
 };
 use axum::{Router, http::HeaderValue};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -61,7 +61,7 @@ struct Serve {
     data: PathBuf,
     /// API of a vantage6 server to use instead of the embedded hub, such as https://vantage6.example/api
     #[arg(long, env = "ATOLL_HUB", value_name = "URL", conflicts_with = "demo")]
-    hub: Option<Url>,
+    hub: Option<String>,
     /// Fill the hub with the demo world and run its three nodes in this process; listens on loopback only
     #[arg(long, env = "ATOLL_DEMO")]
     demo: bool,
@@ -77,15 +77,22 @@ struct Serve {
     #[arg(long, env = "ATOLL_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',', value_parser = network)]
     trusted_proxy: Vec<IpNet>,
     /// Ask every user of the embedded hub for a code of an authenticator app when signing in
-    #[arg(long, env = "ATOLL_TWO_FACTOR")]
+    #[arg(long, env = "ATOLL_TWO_FACTOR", conflicts_with = "hub")]
     two_factor: bool,
     /// Mail server of the embedded hub, for forgotten passwords: smtp://user:password@host:587?tls=required. Better
     /// said by the variable, since others see a command line
-    #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true)]
+    #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true, conflicts_with = "hub")]
     smtp: Option<SecretString>,
     /// Another web interface whose pages may use the API of the embedded hub, such as https://ui.example. Can be given
     /// several times
-    #[arg(long, env = "ATOLL_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    #[arg(
+        long,
+        env = "ATOLL_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = origin,
+        conflicts_with = "hub"
+    )]
     allow_origin: Vec<HeaderValue>,
     /// Sender of mail
     #[arg(
@@ -110,6 +117,41 @@ fn network(text: &str) -> Result<IpNet, String> {
     single.or_else(|_| text.parse()).map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
 }
 
+/// Files of variables often have lines without a value: they count as not given.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg });
+    let names: Vec<String> = command.get_subcommands().map(|role| role.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty_variables))
+}
+
+/// The address of a hub's API. What it says beside that would never reach the server, or would stand in the log; so
+/// it is not repeated here either.
+fn hub_url(text: &str) -> anyhow::Result<Url> {
+    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.context("--hub (ATOLL_HUB) is no address such as https://vantage6.example/api")?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !is_plain || url.fragment().is_some() {
+        bail!("--hub (ATOLL_HUB) has more than scheme, host, port and path, such as https://vantage6.example/api");
+    }
+    Ok(url)
+}
+
+/// Makes a file that only its owner may read, or makes it so: databases hold secrets.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(path)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    options.open(path)?;
+    Ok(())
+}
+
 /// Scheme, host and port, as browsers send it.
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -129,7 +171,8 @@ struct Node {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let command = Command::parse();
+    let matches = without_empty_variables(Command::command()).get_matches();
+    let command = Command::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tower_http=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if command.log_json {
@@ -167,6 +210,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 }
 
 async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
+    let other_hub = options.hub.as_deref().map(hub_url).transpose()?;
     if options.demo && !options.listen.ip().is_loopback() {
         bail!("the demo has passwords that everybody knows: it listens on loopback only (--listen 127.0.0.1:PORT)");
     }
@@ -177,11 +221,13 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     let local = local_url(address);
     let public_url = options.public_url.clone().unwrap_or_else(|| local.clone());
     let mut router = Router::new();
-    let hub = match options.hub {
+    let hub = match other_hub {
         Some(_) => None,
         None => {
+            let database = options.data.join("hub.sqlite");
+            keep_private(&database).with_context(|| format!("writing {}", database.display()))?;
             let hub = Hub::open(HubOptions {
-                database: options.data.join("hub.sqlite"),
+                database,
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),
                 algorithms: algorithms::describe_all(),
                 two_factor: options.two_factor,
@@ -205,8 +251,8 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
         }
     }
     let portal = Portal::new(PortalOptions {
-        hub: options.hub.clone().map_or_else(|| local.join("api"), Ok)?,
-        public_hub: options.hub.is_none().then(|| public_url.clone()),
+        hub: other_hub.clone().map_or_else(|| local.join("api"), Ok)?,
+        public_hub: other_hub.is_none().then(|| public_url.clone()),
         sessions: sessions_at(options.sessions, &options.data)?,
         site: find_site(options.site),
         https: public_url.scheme() == "https",
@@ -248,7 +294,11 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
 
 /// Where sessions are stored. What is wrong with an address is not repeated: it may hold a password.
 fn sessions_at(url: Option<SecretString>, data: &Path) -> anyhow::Result<SessionsAt> {
-    let Some(url) = url else { return Ok(SessionsAt::File(data.join("sessions.sqlite"))) };
+    let Some(url) = url else {
+        let file = data.join("sessions.sqlite");
+        keep_private(&file).with_context(|| format!("writing {}", file.display()))?;
+        return Ok(SessionsAt::File(file));
+    };
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme)) {
         bail!("ATOLL_SESSIONS is no address such as postgres://user:password@host/database");
     }

@@ -135,6 +135,7 @@ async fn while_the_database_is_away_a_page_says_so_and_afterwards_one_is_still_s
     let (status, page) = browser.clone().get(&format!("{}/tasks", one.url)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.contains("Nobody can be recognised at the moment") && page.contains("Try again"), "{page}");
+    assert_eq!(Browser::new().get(&format!("{}/healthz", one.url)).await.0, StatusCode::SERVICE_UNAVAILABLE);
     let credentials = [("username", "researcher"), ("password", PASSWORD)];
     let (status, _, page) = Browser::new().post(&format!("{}/login", one.url), &credentials).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);

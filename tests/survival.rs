@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
 };
@@ -155,4 +156,41 @@ fn a_demo_and_a_real_hub_are_never_mistaken_for_one_another() {
     drop(Server::start(real.path(), &[]));
     assert!(refused(demo.path(), &[]).contains("whose passwords everybody knows"));
     assert!(refused(real.path(), &["--demo"]).contains("no demo"));
+}
+
+#[test]
+fn options_that_cannot_be_meant_are_refused_and_their_secrets_not_repeated() {
+    let data = tempfile::TempDir::new().unwrap();
+    for (arguments, told) in [
+        (&["--hub", "nonsense"][..], "--hub (ATOLL_HUB) is no address"),
+        (&["--hub", "ftp://host/api"], "--hub (ATOLL_HUB) is no address"),
+        (&["--hub", "http://somebody:secret-word@127.0.0.1:9/api"], "more than scheme, host, port and path"),
+        (&["--hub", "http://127.0.0.1:9/api?x=1"], "more than scheme, host, port and path"),
+        (&["--hub", "http://127.0.0.1:9/api", "--two-factor"], "cannot be used with"),
+        (&["--hub", "http://127.0.0.1:9/api", "--allow-origin", "https://ui.example"], "cannot be used with"),
+        (&["--allow-origin", "https://ui.example/path"], "not an origin"),
+        (&["--sessions", "postgres://u:secret-word@127.0.0.1:1/x"], "ATOLL_SESSIONS"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_atoll"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path())
+            .args(arguments)
+            .env("ATOLL_ROOT_PASSWORD", "Root-pass-1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(text.contains(told) && !text.contains("secret-word"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn variables_without_a_value_count_as_not_given_and_databases_are_private() {
+    let data = tempfile::TempDir::new().unwrap();
+    let empty = [("ATOLL_HUB", ""), ("ATOLL_ALLOW_ORIGIN", ""), ("ATOLL_PUBLIC_URL", ""), ("ATOLL_SESSIONS", "")];
+    drop(Server::start_with(data.path(), &[], &empty));
+    for file in ["hub.sqlite", "sessions.sqlite"] {
+        let mode = std::fs::metadata(data.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }

@@ -121,6 +121,18 @@ test('while the server is away pages say so, and they are back by themselves', a
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tasks')
 })
 
+test('a server that takes connections and does not answer is away, too, and holds nobody up for long', async ({ page, signIn, proxied }) => {
+  await signIn('researcher')
+  proxied.proxy.hangs = true
+  const begin = Date.now()
+  expect((await page.goto('/tasks'))?.status()).toBe(503)
+  expect(Date.now() - begin).toBeLessThan(25_000)
+  await expect(page.getByText('The hub cannot be reached')).toBeVisible()
+  proxied.proxy.hangs = false
+  await page.getByRole('link', { name: 'Try again' }).click()
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tasks')
+})
+
 test.describe('a portal that starts before its server', () => {
   test('serves the sign-in page and lets people in as soon as the server is there', async ({ page, installation }) => {
     const port = await freePort()
@@ -142,22 +154,26 @@ test.describe('a portal that starts before its server', () => {
 test('behind a path, over TLS with a private authority, everything works; without that authority nothing', async ({ page }) => {
   const authority = Authority.make()
   const world = await RealWorld.start('--without-store', '--api-path', '/some/path/api')
-  const { description } = world
-  const proxy = await Proxy.start(description.origin, authority)
-  const portal = await Portal.start(`${proxy.origin}/some/path/api/`, [], { SSL_CERT_FILE: authority.file })
-  await portal.says(/the hub answers.*4\.15\.2/)
-  const node = await startNode(description, 'example_org1', proxy.origin, { SSL_CERT_FILE: authority.file })
-  const id = await createTask(description, 'example_org1', 'Over TLS')
-  await page.goto(`${portal.url}/login?next=/tasks/${id}`)
-  await enter(page, 'researcher', description.password)
-  await expect(page.locator('.status-line')).toContainText('completed')
-  const other = await createTask(description, 'example_org2', 'Waiting over TLS')
-  await page.goto(`${portal.url}/tasks/${other}`)
-  await expect(page.locator('#freshness')).toHaveText('live')
-  const stranger = await Portal.start(`${proxy.origin}/some/path/api/`)
-  await stranger.says(/the hub does not answer yet/)
-  for (const ending of [portal, stranger, node]) await ending.stop()
-  await proxy.stop()
-  await world.stop()
-  authority.remove()
+  const ending: { stop(): Promise<void> }[] = [world]
+  // The last one that was started ends first.
+  const started = <T extends { stop(): Promise<void> }>(process: T): T => { ending.unshift(process); return process }
+  try {
+    const { description } = world
+    const proxy = started(await Proxy.start(description.origin, authority))
+    const portal = started(await Portal.start(`${proxy.origin}/some/path/api/`, [], { SSL_CERT_FILE: authority.file }))
+    await portal.says(/the hub answers.*4\.15\.2/)
+    started(await startNode(description, 'example_org1', proxy.origin, { SSL_CERT_FILE: authority.file }))
+    const id = await createTask(description, 'example_org1', 'Over TLS')
+    await page.goto(`${portal.url}/login?next=/tasks/${id}`)
+    await enter(page, 'researcher', description.password)
+    await expect(page.locator('.status-line')).toContainText('completed')
+    const other = await createTask(description, 'example_org2', 'Waiting over TLS')
+    await page.goto(`${portal.url}/tasks/${other}`)
+    await expect(page.locator('#freshness')).toHaveText('live')
+    const stranger = started(await Portal.start(`${proxy.origin}/some/path/api/`))
+    await stranger.says(/the hub does not answer yet/)
+  } finally {
+    for (const process of ending) await process.stop()
+    authority.remove()
+  }
 })

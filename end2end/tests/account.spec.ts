@@ -45,7 +45,7 @@ separate('the second factor is set up with the first sign-in and asked for after
 
 separate('nobody gets to the code without a password', async ({ page }) => {
   await page.goto('/login/code')
-  await expect(page.getByText('That took too long. Sign in again.')).toBeVisible()
+  await expect(page.getByText('Sign in with your password first.')).toBeVisible()
 })
 
 test('the password is changed after the present one was given', async ({ page, scripted, signIn }) => {

@@ -131,7 +131,9 @@ async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped:
     for attempt in 0.. {
         match shared.hub.report_run(run_id, patch).await {
             Ok(()) => return Reported::Taken,
-            Err(ClientError::NotFound(message)) => return Reported::Refused(message),
+            Err(ClientError::NotFound(message) | ClientError::NotAllowed(message)) => {
+                return Reported::Refused(message);
+            }
             Err(error @ ClientError::Rejected { .. }) if !error.is_temporary() => {
                 return Reported::Refused(error.to_string());
             }

@@ -1,11 +1,14 @@
 //! Errors have pages too: what handlers and layers refuse becomes a page, where request and session are known.
 
+use std::time::Duration;
+
 use axum::{
     extract::{OptionalFromRequestParts, Request, State},
     http::{Method, StatusCode, Uri},
     middleware::Next,
     response::Response,
 };
+use tokio::time::timeout;
 use tower_http::request_id::RequestId;
 use tower_sessions::Session;
 
@@ -36,6 +39,8 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
                 "The request came from another site, so it was not carried out. Open the page here and try again."
                     .to_owned(),
             ),
+            // A page that took too long: only the hub can take so long.
+            StatusCode::SERVICE_UNAVAILABLE => PageError::HubUnavailable("no answer in time".to_owned()),
             StatusCode::PAYLOAD_TOO_LARGE => PageError::Refused(response.status(), "What was sent is too large."),
             status if status.is_client_error() => {
                 PageError::Refused(status, "The browser sent something that this page does not understand.")
@@ -44,9 +49,14 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
             _ => return response,
         },
     };
-    let user = match <User as OptionalFromRequestParts<PageState>>::from_request_parts(&mut parts, &state).await {
-        Ok(user) => user.map(|user| user.signed_in),
-        Err(_) => None,
+    let user = match error {
+        PageError::SessionsUnavailable => None,
+        // Nobody waits once more for a hub that is away, only to see their name on the page that says so.
+        _ => {
+            let asked = <User as OptionalFromRequestParts<PageState>>::from_request_parts(&mut parts, &state);
+            let user = timeout(Duration::from_secs(1), asked).await;
+            user.ok().and_then(Result::ok).flatten().map(|user| user.signed_in)
+        }
     };
     let request_id = parts.extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("–");
     render_error(&state, error, user, &parts.uri, request_id).await

@@ -138,6 +138,16 @@ async fn follow(mut stream: Follower) {
     let mut recheck: Option<usize> = None;
     let mut told = Told::default();
     loop {
+        // It may take long to find out how things are; what is known is not live any more.
+        if shown == Freshness::Live
+            && !connection.is_connected()
+            && let Some(state) = &last
+        {
+            if let Sent::Ended = stream.send_state(state, Freshness::Asked).await {
+                return;
+            }
+            shown = Freshness::Asked;
+        }
         match load_state(&stream.signed_in, stream.id).await {
             Ok(state) => {
                 let is_new = last.as_ref().is_none_or(|last| differs(last, &state));

@@ -73,7 +73,7 @@ pub struct PortalOptions {
 pub enum PortalError {
     #[error(transparent)]
     Assets(#[from] AssetsError),
-    #[error("the session store cannot be opened: {0}")]
+    #[error("the session store (--sessions, ATOLL_SESSIONS) cannot be opened: {0}")]
     Sessions(#[from] sqlx::Error),
     #[error("the hub's address is of no use: {0}")]
     Hub(#[from] ClientError),
@@ -110,7 +110,7 @@ impl Portal {
         };
         let store = Sessions::open(&options.sessions).await?;
         store.keep_tidy(state.registry.clone(), options.stop.clone());
-        let sessions = SessionManagerLayer::new(store)
+        let sessions = SessionManagerLayer::new(store.clone())
             // The prefix binds the cookie to this host and to HTTPS; browsers refuse it without.
             .with_name(if options.https { "__Host-atoll" } else { "atoll" })
             .with_secure(options.https)
@@ -138,7 +138,7 @@ impl Portal {
         // Streams and files that are compressed already go as they are.
         let compressible = SizeAbove::new(512).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
         let router = Router::new()
-            .route("/healthz", get(health))
+            .route("/healthz", get(health).layer(Extension(store)))
             .with_state(state)
             .merge(static_files::routes(&options.site))
             .merge(pages)
@@ -186,9 +186,12 @@ async fn tell_version(hub: Transport, stop: CancellationToken) {
     }
 }
 
-/// `GET /healthz`: whether this process serves, and whether it reaches the hub.
-async fn health(State(state): State<PageState>) -> Response {
-    let version = state.registry.transport().ask_server().await.ok().map(|server| server.version);
-    let body = json!({"portal": true, "hub": version.is_some(), "hub_version": version});
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+/// `GET /healthz`: whether this process serves, and whether it reaches its sessions and the hub. 503 without sessions:
+/// another portal may do better. Without the hub none does, and this one says so.
+async fn health(State(state): State<PageState>, Extension(sessions): Extension<Sessions>) -> Response {
+    let (server, sessions) = tokio::join!(state.registry.transport().ask_server(), sessions.is_up());
+    let version = server.ok().map(|server| server.version);
+    let body = json!({"portal": true, "sessions": sessions, "hub": version.is_some(), "hub_version": version});
+    let status = if sessions { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    PgPool, SqlitePool,
+    ConnectOptions, Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_sessions::{
     ExpiredDeletion, SessionStore,
@@ -56,6 +56,11 @@ fn failed(error: sqlx::Error) -> session_store::Error {
     session_store::Error::Backend(error.to_string())
 }
 
+/// What a statement gives; one that takes longer than [`PATIENCE`] has failed.
+async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> session_store::Result<T> {
+    timeout(PATIENCE, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(failed)
+}
+
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
@@ -72,36 +77,44 @@ impl SessionStore for Sessions {
         match self {
             Sessions::Sqlite(_, pool) => {
                 let update = sqlx::query("UPDATE tower_sessions SET data = ?, expiry_date = ? WHERE id = ?");
-                update.bind(data).bind(end).bind(id).execute(pool).await.map(drop)
+                bounded(update.bind(data).bind(end).bind(id).execute(pool)).await.map(drop)
             }
             Sessions::Postgres(_, pool) => {
                 let update = sqlx::query("UPDATE tower_sessions.session SET data = $1, expiry_date = $2 WHERE id = $3");
-                update.bind(data).bind(end).bind(id).execute(pool).await.map(drop)
+                bounded(update.bind(data).bind(end).bind(id).execute(pool)).await.map(drop)
             }
         }
-        .map_err(failed)
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         match self {
             Sessions::Sqlite(store, _) => store.load(id).await,
-            Sessions::Postgres(store, _) => store.load(id).await,
+            Sessions::Postgres(store, _) => {
+                timeout(PATIENCE, store.load(id)).await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))
+            }
         }
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         match self {
             Sessions::Sqlite(store, _) => store.delete(id).await,
-            Sessions::Postgres(store, pool) => {
-                store.delete(id).await?;
-                let told = sqlx::query("SELECT pg_notify($1, $2)").bind(ENDED).bind(id.to_string()).execute(pool);
-                told.await.map(drop).map_err(failed)
+            Sessions::Postgres(_, pool) => {
+                // In one statement: what is gone is told.
+                let delete = sqlx::query(
+                    "WITH gone AS (DELETE FROM tower_sessions.session WHERE id = $1) SELECT pg_notify($2, $1)",
+                );
+                bounded(delete.bind(id.to_string()).bind(ENDED).execute(pool)).await.map(drop)
             }
         }
     }
 }
 
 impl Sessions {
+    /// Whether the store answers.
+    pub async fn is_up(&self) -> bool {
+        self.load(&Id::default()).await.is_ok()
+    }
+
     /// Opens the store and makes its tables where they are missing.
     pub async fn open(place: &SessionsAt) -> Result<Sessions, sqlx::Error> {
         match place {
@@ -120,6 +133,8 @@ impl Sessions {
             SessionsAt::Postgres(url) => {
                 let options: PgConnectOptions = url.expose_secret().parse()?;
                 let options = options.application_name("atoll");
+                // First without a pool, which would only say that it took too long.
+                timeout(PATIENCE, options.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
                 let pool =
                     PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options).await?;
                 let store = PostgresStore::new(pool.clone());
@@ -175,7 +190,11 @@ async fn hear_of_ends(pool: PgPool, registry: Arc<Registry>, stop: CancellationT
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(ENDED).await?;
         loop {
-            registry.forget(listener.recv().await?.payload()).await;
+            match listener.try_recv().await? {
+                Some(ended) => registry.forget(ended.payload()).await,
+                // The connection was lost and is there again; nobody knows what was told meanwhile.
+                None => registry.forget_all().await,
+            }
         }
     };
     loop {

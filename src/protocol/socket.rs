@@ -25,6 +25,9 @@ use super::event::NAMESPACE;
 
 /// The largest message that is accepted, in bytes.
 const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+/// How long a ping of the server may be late. The server's own word for it is a minute; whoever shows what is "live"
+/// cannot wait so long.
+const SILENCE_PATIENCE: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
@@ -107,7 +110,8 @@ impl Socket {
         let opening = timeout(CONNECT_TIMEOUT, socket.packet()).await.map_err(|_| SocketError::Timeout)??;
         let opening: Opening =
             opening.strip_prefix('0').and_then(|text| serde_json::from_str(text).ok()).ok_or(SocketError::Protocol)?;
-        socket.silence_limit = Duration::from_millis(opening.ping_interval + opening.ping_timeout);
+        let patience = Duration::from_millis(opening.ping_timeout).min(SILENCE_PATIENCE);
+        socket.silence_limit = Duration::from_millis(opening.ping_interval) + patience;
         socket.send(format!("40{NAMESPACE},")).await?;
         loop {
             let packet = timeout(CONNECT_TIMEOUT, socket.packet()).await.map_err(|_| SocketError::Timeout)??;

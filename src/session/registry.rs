@@ -113,6 +113,13 @@ impl Registry {
         }
     }
 
+    /// Forgets what requests share, and ends all streams: browsers open them again, and their sessions are looked at.
+    pub async fn forget_all(&self) {
+        for (id, _) in &self.shared {
+            self.forget(&id).await;
+        }
+    }
+
     /// Ends a session whose user is no longer accepted by the hub, if somebody was signed in, and leaves a message
     /// that says so. Drafts stay in the browser's session for when the same user comes back.
     pub async fn expire(&self, session: &Session) -> Result<(), SessionError> {

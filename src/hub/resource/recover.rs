@@ -195,8 +195,8 @@ async fn lost_second_factor(
         .await?;
     if by_mail {
         return Err(HubError::bad(
-            "Your password was replaced by mail, so your second factor cannot be replaced by mail as well. Sign in \
-             with it once, or ask your administrator.",
+            "Your password was replaced by mail, so your second factor cannot be replaced by mail as well: sign in \
+             with it once. If it is lost, too, your administrator has to make a new account for you.",
         ));
     }
     if hub.mailer.is_none() {

@@ -17,9 +17,14 @@ use crate::{
 
 const TITLE: &str = "Second factor";
 
-/// Nobody has given a password, or too long ago.
+/// Nobody has given a password in this browser, or too long ago.
 async fn begin_again(session: &Session) -> Result<Response, PageError> {
-    put_flash(session, FlashKind::Error, "That took too long. Sign in again.").await?;
+    put_flash(
+        session,
+        FlashKind::Error,
+        "Sign in with your password first. If you did, it was more than ten minutes ago.",
+    )
+    .await?;
     Ok(Redirect::to("/login").into_response())
 }
 

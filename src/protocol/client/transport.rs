@@ -7,7 +7,7 @@ use futures::StreamExt;
 use reqwest::{Method, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 use url::Url;
 
 use super::{ClientError, ServerInfo};
@@ -15,6 +15,9 @@ use crate::protocol::wire::v4::ErrorBody;
 
 /// The largest answer that is read, in bytes, if nothing else is said.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// How long a server may take until it begins to answer; one that hangs must not hold up a page. Reports of nodes,
+/// which can be large, have the whole time of a request.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses before a safe call is tried again.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
@@ -113,9 +116,11 @@ impl Transport {
             if let Some(body) = body {
                 request = request.json(body);
             }
-            let outcome = match request.send().await {
-                Ok(response) => read(response, self.answer_limit).await,
-                Err(error) => Err(ClientError::from(error)),
+            let patience = if method == Method::PATCH { Duration::MAX } else { PATIENCE };
+            let outcome = match timeout(patience, request.send()).await {
+                Ok(Ok(response)) => read(response, self.answer_limit).await,
+                Ok(Err(error)) => Err(ClientError::from(error)),
+                Err(_) => Err(ClientError::Timeout),
             };
             match (outcome, pauses.get(attempt)) {
                 (Err(ClientError::Unreachable(_) | ClientError::ServerFailed { status: 502..=504 }), Some(pause)) => {

@@ -120,7 +120,7 @@ fn ArgumentField(
         }
         None if is_list(argument.kind) || argument.kind == ArgumentType::Json => {
             let hint = if argument.kind == ArgumentType::Json { "JSON" } else { "One a line" };
-            let help = if help.is_empty() { hint.to_owned() } else { format!("{help} {hint}.") };
+            let help = if help.is_empty() { hint.to_owned() } else { format!("{}. {hint}.", help.trim_end_matches('.')) };
             view! { <TextArea name label value=values.join("\n") help code=true error/> }.into_any()
         }
         None => {

@@ -183,14 +183,14 @@ def test_the_portal_shows_the_node_and_follows_a_run_to_its_result(hub, client, 
     assert browser.post(f"{hub.url}/login", data=form).url == f"{hub.url}/"
     page = browser.get(f"{hub.url}/collaborations/1").text
     assert "my_other_database" in page and all(column in page for column in COLUMNS)
-    task_id, _ = create(client, "count_rows", wait_for="go-on")
+    task_id, _ = create(client, "count_rows", wait_for="portal")
     states, message, kind = [], "", None
     with browser.get(f"{hub.url}/tasks/{task_id}/events", stream=True, timeout=120) as stream:
         for line in stream.iter_lines(decode_unicode=True):
             if line.startswith("data:"):
                 message += line.removeprefix("data:")
-            if "waiting for go-on" in line:
-                (node.data / "go-on").touch()
+            if "waiting for portal" in line:
+                (node.data / "portal").touch()
             if line.startswith("event:"):
                 kind = line.removeprefix("event:").strip()
             # An empty line ends a message; only the last one has a name.
@@ -289,7 +289,7 @@ def test_in_an_encrypted_collaboration_the_hub_reads_nothing(hub, start_node, tm
 
 
 def test_the_node_goes_offline_and_the_next_one_does_what_was_left(client, node, start_node, engine):
-    left, left_run = create(client, "count_rows", wait_for="go-on")
+    left, left_run = create(client, "count_rows", wait_for="go on")
     wait_for_log(client, left_run, "waiting for go on")
     node.stop()
     wait_for_status(client, "offline")

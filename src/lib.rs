@@ -7,6 +7,8 @@ pub mod islands;
 #[cfg(feature = "ssr")]
 pub mod algorithms;
 #[cfg(feature = "ssr")]
+pub mod audit;
+#[cfg(feature = "ssr")]
 pub mod demo;
 #[cfg(feature = "ssr")]
 pub mod hub;

@@ -1,4 +1,6 @@
-//! The command line: `atoll serve` and `atoll node`. Nothing but wiring.
+//! The command line. Nothing but wiring.
+
+mod command;
 
 use std::{
     io::Write,
@@ -45,10 +47,11 @@ enum Role {
     Serve(Box<Serve>),
     /// Run a data station: take the runs of one organization and compute them beside its data
     ///
-    /// The file is the YAML of a vantage6 4.x node. Of its keys api_key, server_url, port, api_path, databases
-    /// (label, type, uri), policies (allowed_algorithms, allowed_users, allowed_organizations), share_config and
-    /// share_algorithm_logs have a meaning here.
-    Node(Node),
+    /// The file is the YAML of a vantage6 4.x node; docs/node.md says which of its keys have a meaning here, and which
+    /// are Atoll's own.
+    Node(command::node::Node),
+    /// Check or write the audit log of the hub, or of a node
+    Audit(command::audit::Audit),
 }
 
 #[derive(Args)]
@@ -162,13 +165,6 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         .ok_or_else(|| "not an origin such as https://ui.example: scheme, host and port only".to_owned())
 }
 
-#[derive(Args)]
-struct Node {
-    /// The node's configuration
-    #[arg(long, env = "ATOLL_CONFIG", value_name = "FILE")]
-    config: PathBuf,
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let matches = without_empty_variables(Command::command()).get_matches();
@@ -183,10 +179,8 @@ async fn main() -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     match command.role {
         Role::Serve(options) => serve(*options, stop).await,
-        Role::Node(options) => {
-            let config = NodeConfig::read(&options.config)?;
-            Ok(Station::new(config).run(stop).await?)
-        }
+        Role::Node(options) => command::node::run(options, stop).await,
+        Role::Audit(options) => command::audit::run(options).await,
     }
 }
 

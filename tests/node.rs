@@ -77,11 +77,6 @@ async fn failures_are_clear_and_hold_no_values_of_the_data() {
         ),
         (other_image, Status::NoDockerImage, "this node has no image"),
         (
-            average("central_average", &[2], json!({"column_name": "age", "organizations_to_include": [3]})),
-            Status::Crashed,
-            "there is nothing to average",
-        ),
-        (
             average("central_average", &[2], json!({"column_name": "sex", "organizations_to_include": [2]})),
             Status::Crashed,
             "the subtask failed at example_org1: crashed",

@@ -2,18 +2,20 @@
 
 use std::{fs, path::Path};
 
-const ROOMS: [&str; 9] = ["protocol", "session", "pages", "islands", "portal", "hub", "node", "algorithms", "demo"];
+const ROOMS: [&str; 10] =
+    ["protocol", "audit", "session", "pages", "islands", "portal", "hub", "node", "algorithms", "demo"];
 
 /// Rooms with those that they may use.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("protocol", &[]),
+    ("audit", &["protocol"]),
     ("algorithms", &["protocol"]),
     ("islands", &[]),
     ("session", &["protocol"]),
     ("pages", &["session", "islands", "protocol"]),
     ("portal", &["pages", "session", "protocol"]),
-    ("hub", &["protocol"]),
-    ("node", &["algorithms", "protocol"]),
+    ("hub", &["audit", "protocol"]),
+    ("node", &["algorithms", "audit", "protocol"]),
     ("demo", &["hub", "pages"]),
 ];
 

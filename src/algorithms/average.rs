@@ -1,15 +1,29 @@
 //! The average of a column over several organizations: each gives its sum and its count, nothing else leaves it.
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    AlgorithmError, CentralFunction, Table,
+    AlgorithmError, CentralFunction, PartialFunction, Table,
     column::{self, Number},
+};
+use crate::protocol::{domain::MissingValue, policy::Limits};
+
+/// Sum and count of a column at one organization.
+pub const PARTIAL: PartialFunction = PartialFunction {
+    columns: |arguments| Ok(vec![column_name(arguments)?.to_owned()]),
+    compute: partial,
+    discloses: "The sum and the number of the values in the column: two numbers.",
 };
 
 /// The central function: the average over the organizations of its subtask.
-pub const CENTRAL: CentralFunction = CentralFunction { partial: "partial_average", partial_arguments, aggregate };
+pub const CENTRAL: CentralFunction = CentralFunction {
+    partial: "partial_average",
+    partial_arguments,
+    aggregate,
+    goes_on_without_some: true,
+    discloses: "The average over all organizations that take part: one number. Their sums and counts come to this \
+                organization's node.",
+};
 
 /// The argument that names the column.
 pub const COLUMN_ARGUMENT: &str = "column_name";
@@ -23,23 +37,34 @@ fn column_name(arguments: &Map<String, Value>) -> Result<&str, AlgorithmError> {
 }
 
 /// Sum and count of a column's values: `{"sum", "count"}`. Missing values (null and NaN) are not counted. The sum is
-/// an integer if all values are and it fits.
-pub fn partial(
+/// an integer if all values are and it fits. Where the limits do not allow them, both are [`MissingValue`]s.
+fn partial(
     arguments: &Map<String, Value>,
     table: Table,
+    limits: &Limits,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Value, AlgorithmError> {
     let name = column_name(arguments)?;
     let index = column::find(&table.schema, name)?;
     column::require_numeric(&table, index)?;
     let mut sum = Sum::default();
+    let mut rows = 0;
     for batch in (table.read)(&[index])? {
         if stopped() {
             return Err(AlgorithmError::Stopped);
         }
-        column::for_each_number(name, batch?.column(0), |number| sum.add(number))?;
+        let batch = batch?;
+        rows += batch.num_rows() as u64;
+        column::for_each_number(name, batch.column(0), |number| sum.add(number))?;
     }
-    Ok(json!({"sum": sum.total(), "count": sum.count}))
+    // The sum of a single value would be the value.
+    match limits.suppression(rows, sum.count, 1) {
+        Some(reason) => {
+            let suppressed = MissingValue::Suppressed(reason).to_json();
+            Ok(json!({"sum": suppressed, "count": suppressed}))
+        }
+        None => Ok(json!({"sum": sum.total(), "count": sum.count})),
+    }
 }
 
 /// A sum that loses no digits: integers exactly, floats with Neumaier's compensation (a plain sum of ten million
@@ -84,23 +109,31 @@ fn partial_arguments(arguments: &Map<String, Value>) -> Result<Map<String, Value
     Ok(Map::from_iter([(COLUMN_ARGUMENT.to_owned(), json!(column_name(arguments)?))]))
 }
 
+/// `{"average"}`, and `organizations_left_out` if some suppressed their part.
 fn aggregate(partials: &[Value]) -> Result<Value, AlgorithmError> {
-    #[derive(Deserialize)]
-    struct Partial {
-        sum: f64,
-        count: u64,
-    }
-    let (mut sum, mut count) = (0.0, 0);
+    let unexpected = || AlgorithmError::UnexpectedPartialResult("sum and count are expected".to_owned());
+    let (mut sum, mut count, mut left_out) = (0.0, 0, 0_usize);
     for partial in partials {
-        let partial: Partial = serde_json::from_value(partial.clone())
-            .map_err(|_| AlgorithmError::UnexpectedPartialResult("sum and count are expected".to_owned()))?;
-        sum += partial.sum;
-        count += partial.count;
+        let part = |key: &str| partial.get(key).ok_or_else(unexpected);
+        let (partial_sum, partial_count) = (part("sum")?, part("count")?);
+        if MissingValue::read(partial_sum).is_some() && MissingValue::read(partial_count).is_some() {
+            left_out += 1;
+            continue;
+        }
+        sum += partial_sum.as_f64().ok_or_else(unexpected)?;
+        count += partial_count.as_u64().ok_or_else(unexpected)?;
     }
-    match count {
-        0 => Err(AlgorithmError::NothingToAverage),
-        count => Ok(json!({"average": sum / count as f64})),
-    }
+    let average = match count {
+        0 if left_out == 0 => {
+            MissingValue::NotEstablished("no organization has a value in this column".to_owned()).to_json()
+        }
+        0 => MissingValue::NotEstablished("no organization may tell its part".to_owned()).to_json(),
+        count => json!(sum / count as f64),
+    };
+    Ok(match left_out {
+        0 => json!({"average": average}),
+        left_out => json!({"average": average, "organizations_left_out": left_out}),
+    })
 }
 
 #[cfg(test)]
@@ -119,7 +152,11 @@ mod tests {
     }
 
     fn call(column: &str, table: Table) -> Result<Value, AlgorithmError> {
-        partial(&Map::from_iter([("column_name".to_owned(), json!(column))]), table, &|| false)
+        call_within(column, table, Limits::default())
+    }
+
+    fn call_within(column: &str, table: Table, limits: Limits) -> Result<Value, AlgorithmError> {
+        partial(&Map::from_iter([("column_name".to_owned(), json!(column))]), table, &limits, &|| false)
     }
 
     #[test]
@@ -146,7 +183,7 @@ mod tests {
         assert_eq!(error.to_string(), "there is no column \"age\"; the columns are: name");
         let error = call("name", table(vec![("name", name.clone())])).unwrap_err();
         assert_eq!(error.to_string(), "the column \"name\" is not numeric: it holds text");
-        let error = partial(&Map::new(), table(vec![("name", name)]), &|| false).unwrap_err();
+        let error = partial(&Map::new(), table(vec![("name", name)]), &Limits::default(), &|| false).unwrap_err();
         assert_eq!(error, AlgorithmError::MissingArgument("column_name"));
     }
 
@@ -154,7 +191,8 @@ mod tests {
     fn it_stops_when_told_to() {
         let age: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let arguments = Map::from_iter([("column_name".to_owned(), json!("age"))]);
-        assert_eq!(partial(&arguments, table(vec![("age", age)]), &|| true), Err(AlgorithmError::Stopped));
+        let table = table(vec![("age", age)]);
+        assert_eq!(partial(&arguments, table, &Limits::default(), &|| true), Err(AlgorithmError::Stopped));
     }
 
     #[test]
@@ -166,8 +204,35 @@ mod tests {
     }
 
     #[test]
-    fn without_any_value_there_is_nothing_to_average() {
-        assert_eq!(aggregate(&[json!({"sum": 0, "count": 0})]), Err(AlgorithmError::NothingToAverage));
+    fn suppressed_zero_and_not_established_are_three_results() {
+        let limits = Limits { minimum_rows: Some(3), smallest_cell: Some(2), ..Default::default() };
+        let of = |ages: Vec<Option<i64>>| {
+            let ages: ArrayRef = Arc::new(Int64Array::from(ages));
+            call_within("age", table(vec![("age", ages)]), limits).unwrap()
+        };
+        assert_eq!(of(vec![None, None, None]), json!({"sum": 0, "count": 0}));
+        assert_eq!(of(vec![Some(1), Some(2), None]), json!({"sum": 3, "count": 2}));
+        for few in [vec![Some(7), None, None], vec![Some(7), Some(8)]] {
+            let suppressed = of(few);
+            for key in ["sum", "count"] {
+                assert!(matches!(MissingValue::read(&suppressed[key]), Some(MissingValue::Suppressed(_))));
+            }
+            assert!(!suppressed.to_string().contains('7'), "{suppressed}");
+        }
+    }
+
+    #[test]
+    fn without_any_value_the_average_cannot_be_established() {
+        let of = |partials: &[Value]| aggregate(partials).unwrap();
+        let nothing = of(&[json!({"sum": 0, "count": 0})]);
+        assert!(matches!(MissingValue::read(&nothing["average"]), Some(MissingValue::NotEstablished(_))));
+        let suppressed = MissingValue::Suppressed("few".to_owned()).to_json();
+        let suppressed = json!({"sum": suppressed, "count": suppressed});
+        let only_suppressed = of(std::slice::from_ref(&suppressed));
+        assert!(matches!(MissingValue::read(&only_suppressed["average"]), Some(MissingValue::NotEstablished(_))));
+        assert_ne!(only_suppressed["average"], nothing["average"]);
+        let some = of(&[suppressed, json!({"sum": 10, "count": 4})]);
+        assert_eq!(some, json!({"average": 2.5, "organizations_left_out": 1}));
         assert!(matches!(aggregate(&[json!(7)]), Err(AlgorithmError::UnexpectedPartialResult(_))));
     }
 }

@@ -11,8 +11,6 @@ pub enum AlgorithmError {
     NoSuchColumn { column: String, columns: String },
     #[error("the column \"{column}\" is not numeric: {kind}")]
     NotNumeric { column: String, kind: String },
-    #[error("there is nothing to average: no organization has a value in this column")]
-    NothingToAverage,
     #[error("a partial result is not what it should be: {0}")]
     UnexpectedPartialResult(String),
     #[error("the database cannot be read: {0}")]

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 pub use description::describe_all;
 pub use error::AlgorithmError;
 
+use crate::protocol::policy::Limits;
+
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";
 
@@ -33,8 +35,18 @@ pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, AlgorithmError>> 
 /// Arguments by name.
 pub type Arguments = Map<String, Value>;
 
-/// A function that runs beside the data: arguments and one table to a JSON result.
-pub type PartialFunction = fn(&Arguments, Table, &dyn Fn() -> bool) -> Result<Value, AlgorithmError>;
+/// Arguments and one table to a JSON result that keeps within the limits; the last argument says whether to stop.
+pub type Compute = fn(&Arguments, Table, &Limits, &dyn Fn() -> bool) -> Result<Value, AlgorithmError>;
+
+/// A function that runs beside the data.
+#[derive(Clone, Copy)]
+pub struct PartialFunction {
+    /// The columns that a call names.
+    pub columns: fn(&Arguments) -> Result<Vec<String>, AlgorithmError>,
+    pub compute: Compute,
+    /// What leaves the organization, for those who review a call.
+    pub discloses: &'static str,
+}
 
 /// A function that aggregates: it is asked what to run at which organizations, then given their results.
 #[derive(Clone, Copy)]
@@ -45,6 +57,10 @@ pub struct CentralFunction {
     pub partial_arguments: fn(&Arguments) -> Result<Arguments, AlgorithmError>,
     /// Puts the partial results together.
     pub aggregate: fn(&[Value]) -> Result<Value, AlgorithmError>,
+    /// Whether the result still means something without the organizations that do not take part.
+    pub goes_on_without_some: bool,
+    /// What leaves the organization that aggregates, for those who review a call.
+    pub discloses: &'static str,
 }
 
 /// A built-in function.
@@ -56,8 +72,8 @@ pub enum BuiltIn {
 
 /// Images and names with their functions. The seed document's names stand beside the present ones.
 const FUNCTIONS: [(&str, &str, BuiltIn); 4] = [
-    (AVERAGE_IMAGE, "partial_average", BuiltIn::Partial(average::partial)),
-    (AVERAGE_IMAGE, "average_partial", BuiltIn::Partial(average::partial)),
+    (AVERAGE_IMAGE, "partial_average", BuiltIn::Partial(average::PARTIAL)),
+    (AVERAGE_IMAGE, "average_partial", BuiltIn::Partial(average::PARTIAL)),
     (AVERAGE_IMAGE, "central_average", BuiltIn::Central(average::CENTRAL)),
     (AVERAGE_IMAGE, "master", BuiltIn::Central(average::CENTRAL)),
 ];
@@ -70,6 +86,13 @@ pub fn is_built_in(image: &str) -> bool {
 
 fn without_digest(image: &str) -> &str {
     image.split_once("@sha256:").map_or(image, |(name, _)| name)
+}
+
+/// What a function does, in the words of its description.
+pub fn description(image: &str, name: &str) -> Option<String> {
+    let algorithms = describe_all();
+    let algorithm = algorithms.into_iter().find(|algorithm| algorithm.image == without_digest(image))?;
+    algorithm.functions.into_iter().find(|function| function.name == name)?.description
 }
 
 /// The function of this name in this image.

@@ -25,6 +25,9 @@ pub enum HubError {
     WrongClient(&'static str),
     #[error("{0}")]
     NotFound(String),
+    /// It was right when it was asked for, but something else came first.
+    #[error("{0}")]
+    Conflict(String),
     #[error("The request body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("the database failed")]
@@ -66,6 +69,7 @@ impl HubError {
         match self {
             HubError::BadRequest { .. } => StatusCode::BAD_REQUEST,
             HubError::Unauthenticated(_) | HubError::NotAllowed | HubError::WrongClient(_) => StatusCode::UNAUTHORIZED,
+            HubError::Conflict(_) => StatusCode::CONFLICT,
             HubError::NotFound(_) => StatusCode::NOT_FOUND,
             HubError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => {

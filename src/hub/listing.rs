@@ -244,6 +244,13 @@ impl Listing {
 }
 
 impl<R> Rows<R> {
+    /// As [`Rows::answer`], for rows that may be unreadable.
+    pub fn try_answer<W: Serialize>(self, to_wire: impl FnMut(R) -> Result<W, HubError>) -> Result<Response, HubError> {
+        let Rows { rows, total, query } = self;
+        let rows = rows.into_iter().map(to_wire).collect::<Result<Vec<W>, HubError>>()?;
+        Ok(Rows { rows, total, query }.answer(|row| row))
+    }
+
     /// The answer: each row in its wire form, links to the other pages, the total in a header.
     pub fn answer<W: Serialize>(self, to_wire: impl FnMut(R) -> W) -> Response {
         let (page, last) = (self.query.page, self.total.div_ceil(self.query.per_page).max(1));

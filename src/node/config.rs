@@ -1,10 +1,15 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
 use super::NodeError;
+use crate::protocol::policy::Policies;
 
 /// A node's configuration: the keys of vantage6 4.x node files that have a meaning here. Unknown keys are ignored,
 /// since such files also configure Docker, VPN and proxies.
@@ -27,6 +32,13 @@ pub struct NodeConfig {
     /// Whether log lines are sent while a run goes on.
     #[serde(default = "yes")]
     pub share_algorithm_logs: bool,
+    /// The file in which the node remembers reviews, held results, started runs and its audit log; beside the
+    /// configuration if it is not said. A relative path counts from the folder of the configuration file.
+    #[serde(default)]
+    pub state_file: Option<PathBuf>,
+    /// Address and port of the node's own page for reviews, on loopback only; without, there is no page.
+    #[serde(default)]
+    pub review_page: Option<SocketAddr>,
 }
 
 fn default_api_path() -> String {
@@ -56,44 +68,6 @@ pub struct DatabaseConfig {
     pub uri: String,
 }
 
-/// What the node allows. Missing means everything.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Policies {
-    /// Image names, exact or as regular expressions.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub allowed_algorithms: Option<Vec<String>>,
-    /// User ids.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub allowed_users: Option<Vec<String>>,
-    /// Organization ids or names.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub allowed_organizations: Option<Vec<String>>,
-}
-
-/// A list of texts and numbers, or a single one. Numbers become their text.
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Item {
-        Number(i64),
-        Text(String),
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Items {
-        Many(Vec<Item>),
-        One(Item),
-    }
-    let text = |item| match item {
-        Item::Number(number) => number.to_string(),
-        Item::Text(text) => text,
-    };
-    Ok(Option::<Items>::deserialize(deserializer)?.map(|items| match items {
-        Items::Many(items) => items.into_iter().map(text).collect(),
-        Items::One(item) => vec![text(item)],
-    }))
-}
-
 impl NodeConfig {
     /// Reads a YAML file.
     pub fn read(path: &Path) -> Result<Self, NodeError> {
@@ -107,7 +81,16 @@ impl NodeConfig {
             database.uri = folder.join(&database.uri).display().to_string();
         }
         config.databases = Databases::List(list);
+        config.state_file = Some(match &config.state_file {
+            Some(given) => folder.join(given),
+            None => path.with_extension("sqlite"),
+        });
         Ok(config)
+    }
+
+    /// The file in which the node remembers what it has to.
+    pub fn state_file(&self) -> PathBuf {
+        self.state_file.clone().unwrap_or_else(|| PathBuf::from("node.sqlite"))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -115,6 +98,12 @@ impl NodeConfig {
         let config: NodeConfig =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         config.hub_url()?;
+        if let Some(mistake) = config.policies.mistake() {
+            return Err(format!("policies: {mistake}"));
+        }
+        if config.review_page.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err("review_page has to be on loopback, such as 127.0.0.1:7000".to_owned());
+        }
         let mut labels: Vec<String> = config.database_list().into_iter().map(|database| database.label).collect();
         labels.sort();
         if let Some(pair) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -181,6 +170,30 @@ mod tests {
         let list = NodeConfig::parse(text).unwrap().database_list();
         assert_eq!((list[0].label.as_str(), list[0].kind.as_str()), ("b", "parquet"));
         assert_eq!((list[1].label.as_str(), list[1].kind.as_str()), ("default", "csv"));
+    }
+
+    #[test]
+    fn policies_with_a_mistake_are_refused_and_say_where() {
+        let of = |policies: &str| {
+            NodeConfig::parse(&format!(
+                "api_key: top-secret\nserver_url: http://h\ndatabases: {{a: /x.csv}}\npolicies:\n{policies}"
+            ))
+        };
+        for (policies, message) in [
+            ("  review: [{mode: maybe}]\n", "maybe"),
+            ("  minumum_rows: 5\n", "minumum_rows"),
+            ("  largest_parameter_share: 1.5\n", "above 0 and at most 1"),
+            ("  review: sometimes\n", "expected one of never, first_time, always"),
+            ("  allowed_databases: [{database: a, colums: [b]}]\n", "colums"),
+            ("  allowed_algorithm_stores: ['(']\n", "no regular expression"),
+        ] {
+            let error = of(policies).unwrap_err();
+            assert!(error.contains(message) && !error.contains("top-secret"), "{policies}: {error}");
+        }
+        let rules =
+            "  review:\n    - {function: f, users: rosa, mode: first_time}\n    - mode: always\n  release: review\n";
+        assert!(of(rules).is_ok());
+        assert!(of("  require_algorithm_pull: true\n  allow_basics_algorithm: false\n").is_ok());
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::store::StoreError;
 use crate::protocol::status::Status;
 use crate::{algorithms::AlgorithmError, protocol::client::ClientError};
 
@@ -8,6 +9,8 @@ pub enum NodeError {
     Config { path: String, reason: String },
     #[error("the hub: {0}")]
     Hub(#[from] ClientError),
+    #[error("{0} (state_file in the configuration says where it is)")]
+    Store(#[from] StoreError),
 }
 
 /// Why a run gives no result. The text goes into the run's log: it never contains values of the data.
@@ -36,6 +39,8 @@ pub enum RunError {
     Stopped,
     #[error("internal error: {0}")]
     Internal(String),
+    #[error("{0}")]
+    Store(#[from] StoreError),
 }
 
 impl RunError {
@@ -52,7 +57,9 @@ impl RunError {
             RunError::Input(_) | RunError::NoSuchDatabase { .. } | RunError::DatabaseType(_) => Status::StartFailed,
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
             RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
-            RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) => Status::Failed,
+            RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) | RunError::Store(_) => {
+                Status::Failed
+            }
         }
     }
 }

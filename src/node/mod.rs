@@ -5,12 +5,15 @@ mod config;
 mod database;
 mod error;
 mod log;
-mod policy;
+mod request;
+mod review;
 mod run;
 mod runtime;
 mod share;
 mod station;
+mod store;
 
 pub use config::NodeConfig;
 pub use error::NodeError;
+pub use review::{CommandError, Decide, decide, end_of_day, list, show};
 pub use station::Station;

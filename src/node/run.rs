@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::RunError,
     log::{Outgoing, RunLog},
-    policy::{self, Request},
+    request::RunRequest,
+    review::{self, Released},
     runtime::built_in,
     station::Shared,
+    store::{Start, Started},
 };
 use crate::protocol::{client::ClientError, event::StatusChange, payload, status::Status, timestamp, wire::v4};
 
@@ -29,7 +31,7 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         return report_stop(shared, &run, &task, &log).await;
     }
     let (status, result) = match outcome {
-        Ok(result) => (Status::Completed, Some(result)),
+        Ok(released) => (Status::Completed, Some(released)),
         Err(RunError::ServerAway(error)) => {
             tracing::warn!(run_id = run.id, %error, "a run is given back: it is taken again when the server answers");
             return;
@@ -40,6 +42,7 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         }
     };
     tracing::info!(run_id = run.id, task_id = task.id, %status, "a run has ended");
+    let (result, review_id) = result.map(|released| (released.result, released.review_id)).unzip();
     log.settle().await;
     let patch = v4::RunPatch {
         started_at: None,
@@ -49,7 +52,14 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         result,
     };
     match report_end(shared, run.id, &patch, &stopped).await {
-        Reported::Taken => tell(shared, &run, &task, status),
+        Reported::Taken => {
+            tell(shared, &run, &task, status);
+            if let Some(id) = review_id.flatten()
+                && let Err(error) = shared.store.forget_result(id).await
+            {
+                tracing::error!(run_id = run.id, %error, "a result that was sent is still held here");
+            }
+        }
         Reported::Refused(reason) => {
             tracing::warn!(run_id = run.id, reason, "the server does not take the end of a run");
         }
@@ -81,9 +91,16 @@ async fn attempt(
     task: &v4::Task,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<String, RunError> {
+) -> Result<Released, RunError> {
     let (call, dialect) = payload::decode_call(run.input.as_deref().unwrap_or_default())?;
-    check_policy(shared, task).await?;
+    let request = RunRequest::of(shared, task, &call).await?;
+    request.check(&shared.policies)?;
+    built_in::check(shared, task, &call)?;
+    // Computed before this node was started again.
+    if let Some(held) = review::held(shared, run.id, &request).await? {
+        return review::wait_for_release(shared, held, log, stopped).await;
+    }
+    permit(shared, run.id, &request, log, stopped).await?;
     let patch = v4::RunPatch {
         started_at: Some(timestamp::now()),
         status: Some(Status::Active),
@@ -93,28 +110,41 @@ async fn attempt(
     shared.hub.report_run(run.id, &patch).await.map_err(RunError::of_call)?;
     tell(shared, run, task, Status::Active);
     log.line(format!("Started function \"{}\" of {}", call.function, task.image));
-    let result = built_in::run(shared, task, call, log, stopped).await?;
+    let result = built_in::run(shared, task, call, &request.requester, log, stopped).await?;
     // In the dialect of the input.
-    Ok(payload::encode(&result, dialect))
+    let encoded = payload::encode(&result, dialect);
+    review::release(shared, run.id, &request, encoded, &result, log, stopped).await
 }
 
-async fn check_policy(shared: &Shared, task: &v4::Task) -> Result<(), RunError> {
-    let organization_id = task.init_org.as_ref().map(|link| link.id);
-    let needs_name = shared.policies.allowed_organizations.is_some();
-    let organization_name = match organization_id {
-        Some(id) if needs_name => {
-            let organization = shared.hub.organization(id).await;
-            organization.map_err(RunError::of_call)?.name
+/// Waits until the run may start, and notes that it does.
+async fn permit(
+    shared: &Shared,
+    run_id: i64,
+    request: &RunRequest,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<(), RunError> {
+    let (asked, per_day) = (&request.review.asked, shared.policies.runs_per_user_per_day);
+    let hash = asked.hash();
+    let too_many = || {
+        RunError::NotAllowed(format!(
+            "it runs at most {} runs of one user a day; send it again tomorrow (UTC)",
+            per_day.unwrap_or_default()
+        ))
+    };
+    if !shared.store.has_started(run_id, &hash).await? && shared.store.has_too_many(run_id, asked, per_day).await? {
+        return Err(too_many());
+    }
+    loop {
+        let approval = review::obtain(shared, run_id, request, log, stopped).await?;
+        let start = Start { run_id, asked, hash: &hash, per_day, approval };
+        match shared.store.start_run(&start).await? {
+            Started::Yes => return Ok(()),
+            Started::TooMany => return Err(too_many()),
+            // Withdrawn in this moment.
+            Started::NoApproval => {}
         }
-        _ => String::new(),
-    };
-    let request = Request {
-        image: &task.image,
-        user_id: task.init_user.as_ref().map(|link| link.id),
-        organization_id,
-        organization_name: &organization_name,
-    };
-    policy::refusal(&shared.policies, &request).map_or(Ok(()), |reason| Err(RunError::NotAllowed(reason)))
+    }
 }
 
 /// What became of a report.

@@ -12,24 +12,24 @@ pub fn details(config: &NodeConfig) -> Value {
     let policies = &config.policies;
     let mut details = Map::new();
     details.insert("encryption".into(), json!(false));
-    details.insert(
-        "allowed_algorithms".into(),
-        policies.allowed_algorithms.as_ref().map_or(json!("all"), |images| json!(images)),
-    );
-    for (key, allowed) in
-        [("allowed_users", &policies.allowed_users), ("allowed_orgs", &policies.allowed_organizations)]
-    {
-        if let Some(allowed) = allowed {
-            details.insert(key.into(), json!(allowed));
-        }
+    for (key, values) in policies.facts() {
+        match <[String; 1]>::try_from(values) {
+            Ok([value]) => details.insert(key.into(), json!(value)),
+            Err(values) => details.insert(key.into(), json!(values)),
+        };
     }
-    let databases = config.database_list();
+    // Neither databases nor columns that nobody may use.
+    let allowed = |label: &str| {
+        policies.allowed_databases.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.database == label))
+    };
+    let databases: Vec<_> = config.database_list().into_iter().filter(|database| allowed(&database.label)).collect();
     let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
     details.insert("database_labels".into(), json!(labels));
     for database in &databases {
         details.insert(format!("db_type_{}", database.label), json!(database.kind));
         match database::columns(database) {
             Ok(mut columns) => {
+                columns.retain(|column| policies.anybody_may_use(&database.label, column));
                 columns.truncate(COLUMN_LIMIT);
                 details.insert(format!("columns_{}", database.label), json!(columns));
             }

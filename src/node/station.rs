@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -16,14 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     NodeConfig, NodeError,
-    config::{DatabaseConfig, Policies},
+    config::DatabaseConfig,
     log::Outgoing,
-    run, share,
+    review, run, share,
+    store::{NodeStore, StoreError},
 };
-use crate::protocol::{
-    client::{ClientError, HubClient, Transport, sign_in_node},
-    event::{Event, Kill},
-    socket::Socket,
+use crate::{
+    audit,
+    protocol::{
+        client::{ClientError, HubClient, Transport, sign_in_node},
+        event::{Event, Kill},
+        policy::Policies,
+        socket::Socket,
+    },
 };
 
 /// How often a node says that it is there.
@@ -51,6 +56,10 @@ pub struct Shared {
     pub databases: Vec<DatabaseConfig>,
     pub policies: Policies,
     pub share_logs: bool,
+    /// What the node remembers.
+    pub store: NodeStore,
+    /// Whether the server knows of reviews, as far as is known.
+    pub hub_has_reviews: AtomicBool,
     /// Events to the server.
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Events from the server.
@@ -80,6 +89,13 @@ impl Station {
     }
 
     async fn work(&self, stop: &CancellationToken) -> Result<(), NodeError> {
+        let state_file = self.config.state_file();
+        let store = NodeStore::open(&state_file).await?;
+        match audit::verify(store.pool(), None).await.map_err(StoreError::from)? {
+            Ok(_) => {}
+            Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
+        }
+        store.note_policies(&self.config.policies.summary()).await?;
         let url = self.config.hub_url().map_err(|reason| NodeError::Config { path: "node".to_owned(), reason })?;
         let transport = Transport::new(&url)?;
         let hub = self.sign_in(&transport).await?;
@@ -94,9 +110,25 @@ impl Station {
             databases: self.config.database_list(),
             policies: self.config.policies.clone(),
             share_logs: self.config.share_algorithm_logs,
+            store,
+            hub_has_reviews: AtomicBool::new(true),
             outgoing,
             events: broadcast::channel(256).0,
             processors: Semaphore::new(processors),
+        });
+        // Ends with this function.
+        let mut aside = JoinSet::new();
+        aside.spawn({
+            let shared = shared.clone();
+            async move { review::keep_hub_informed(&shared).await }
+        });
+        aside.spawn({
+            let shared = shared.clone();
+            async move {
+                if let Err(error) = shared.store.follow_others(&state_file).await {
+                    tracing::error!(%error, "decisions of the command line are not noticed any more");
+                }
+            }
         });
         let running = Running::default();
         let mut runs = JoinSet::new();
@@ -268,6 +300,7 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
             return;
         }
     };
+    let open_ids: Vec<i64> = open.iter().map(|run| run.id).collect();
     {
         let running = running.lock().unwrap_or_else(PoisonError::into_inner);
         for id in under_way.iter().filter(|id| !open.iter().any(|run| run.id == **id)) {
@@ -275,6 +308,9 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
                 token.cancel();
             }
         }
+    }
+    if let Err(error) = review::end_those_that_are_gone(shared, &open_ids).await {
+        tracing::error!(%error, "reviews of runs that are gone were not ended");
     }
     if open.iter().all(|run| under_way.contains(&run.id)) {
         return;

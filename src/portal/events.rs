@@ -263,6 +263,7 @@ fn concerns(event: &Event, id: i64, state: Option<&TaskState>) -> bool {
         task_id == id || state.is_some_and(|state| state.subtasks.iter().any(|subtask| subtask.id == task_id))
     };
     match event {
+        Event::ReviewChange(change) => known(change.task_id),
         Event::StatusChange(change) => known(change.task_id) || change.parent_id == Some(id),
         Event::NewTask(task) => task.parent_id == Some(id),
         Event::RunChanged { run_id } => state.is_none_or(|state| state.run(*run_id).is_some()),

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::status::Status;
+use super::{review::ReviewChange, status::Status};
 
 /// The Socket.IO namespace in which servers and nodes talk.
 pub const NAMESPACE: &str = "/tasks";
@@ -88,6 +88,8 @@ pub enum Event {
     },
     Log(LogLines),
     Kill(Kill),
+    /// A review began, was decided, or ended (our hub only).
+    ReviewChange(ReviewChange),
     NodeOnline(NodePresence),
     NodeOffline(NodePresence),
 }
@@ -109,6 +111,7 @@ impl Event {
             "status_update" => read::<RunId>(payload).map(|run| Event::RunChanged { run_id: run.run_id }),
             "algorithm_log" => read(payload).map(Event::Log),
             "kill_containers" => read(payload).map(Event::Kill),
+            "review_change" => read(payload).map(Event::ReviewChange),
             "node-online" => read(payload).map(Event::NodeOnline),
             "node-offline" => read(payload).map(Event::NodeOffline),
             "expired_token" | "invalid_token" => Some(Event::TokenRefused),

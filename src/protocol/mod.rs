@@ -7,6 +7,8 @@ pub mod event;
 pub mod image;
 pub mod payload;
 pub mod pickle;
+pub mod policy;
+pub mod review;
 pub mod socket;
 pub mod status;
 pub mod timestamp;

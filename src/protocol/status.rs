@@ -77,9 +77,13 @@ impl Status {
     }
 
     /// The status of a task whose runs have these statuses (`server/model/task.py`): one failure hides running
-    /// siblings, and a task without runs is completed.
+    /// siblings, and a task without runs is completed. Unlike there, a run that its node does not allow hides none: the
+    /// others go on.
     pub fn of_task<'a>(runs: impl IntoIterator<Item = &'a Status>) -> Status {
-        let runs: Vec<&Status> = runs.into_iter().collect();
+        let mut runs: Vec<&Status> = runs.into_iter().collect();
+        if runs.iter().any(|status| !status.is_final()) {
+            runs.retain(|status| **status != Status::NotAllowed);
+        }
         let mut failures = runs.iter().filter(|status| status.is_failure());
         if let Some(first) = failures.next() {
             return if failures.all(|other| other == first) { (*first).clone() } else { Status::Failed };
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn a_task_has_the_status_of_its_runs() {
         use Status::*;
-        let cases: [(&[Status], Status); 8] = [
+        let cases: [(&[Status], Status); 10] = [
             (&[], Completed),
             (&[Completed, Completed], Completed),
             (&[Completed, Pending], Pending),
@@ -154,6 +158,8 @@ mod tests {
             (&[Active, Initializing], Active),
             (&[Crashed, Active], Crashed),
             (&[Crashed, Killed], Failed),
+            (&[NotAllowed, Active], Active),
+            (&[NotAllowed, Completed], NotAllowed),
             (&[Unknown("x".into()), Completed], Unknown("x".into())),
         ];
         for (runs, expected) in cases {

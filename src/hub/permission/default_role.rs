@@ -11,8 +11,8 @@ pub struct DefaultRole {
     pub rules: fn() -> Vec<Permission>,
 }
 
-/// The default roles, in the order of their ids there (from 1).
-pub const DEFAULT_ROLES: [DefaultRole; 7] = [
+/// The default roles, in the order of their ids there (from 1), and one of our own.
+pub const DEFAULT_ROLES: [DefaultRole; 8] = [
     DefaultRole { name: "Root", description: "Super role", rules: || RULES.to_vec() },
     DefaultRole { name: "container", description: "container role", rules: rules_of_container },
     DefaultRole { name: "node", description: "node role", rules: rules_of_node },
@@ -36,6 +36,11 @@ pub const DEFAULT_ROLES: [DefaultRole; 7] = [
         description: "Can manage a collaboration including its organization and users. Also has permissions of an \
                       organization admin and researcher.",
         rules: collaboration_admin,
+    },
+    DefaultRole {
+        name: "Auditor",
+        description: "Can read the audit log and all reviews, and changes nothing but their own account",
+        rules: auditor,
     },
 ];
 
@@ -105,9 +110,16 @@ fn organization_admin() -> Vec<Permission> {
             (Resource::Node, Create),
             (Resource::Node, Edit),
             (Resource::Event, Send),
+            (Resource::Review, View),
+            (Resource::Review, Edit),
+            (Resource::Audit, View),
         ],
     );
     viewer().into_iter().chain(administration).collect()
+}
+
+fn auditor() -> Vec<Permission> {
+    viewer().into_iter().chain(within(Global, &[(Resource::Review, View), (Resource::Audit, View)])).collect()
 }
 
 fn collaboration_admin() -> Vec<Permission> {
@@ -144,10 +156,12 @@ mod tests {
 
     #[test]
     fn default_roles_have_as_many_rules_as_the_original_and_only_rules_that_exist() {
-        let counts = [86, 8, 10, 15, 17, 25, 41];
+        // Without those of our own.
+        let counts = [86, 8, 10, 15, 17, 25, 41, 15];
         for (role, count) in DEFAULT_ROLES.iter().zip(counts) {
             let rules: HashSet<Permission> = (role.rules)().into_iter().collect();
-            assert_eq!(rules.len(), count, "{}", role.name);
+            let own = |rule: &&Permission| matches!(rule.0, Resource::Review | Resource::Audit);
+            assert_eq!(rules.len() - rules.iter().filter(own).count(), count, "{}", role.name);
             assert!(rules.iter().all(|rule| RULES.contains(rule)), "{}", role.name);
         }
     }

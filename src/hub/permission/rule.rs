@@ -19,6 +19,10 @@ pub enum Resource {
     Port,
     Event,
     Study,
+    /// Of our hub only.
+    Review,
+    /// Of our hub only.
+    Audit,
 }
 
 impl fmt::Display for Resource {
@@ -41,6 +45,8 @@ impl Resource {
             Resource::Port => "port",
             Resource::Event => "event",
             Resource::Study => "study",
+            Resource::Review => "review",
+            Resource::Audit => "audit",
         }
     }
 }
@@ -48,9 +54,10 @@ impl Resource {
 /// One permission: an operation on a kind of thing, within a scope.
 pub type Permission = (Resource, Scope, Operation);
 
-/// Every rule of vantage6 4.15, in the order of its ids there (from 1).
+/// Every rule of vantage6 4.15, in the order of its ids there (from 1), and behind them those of our own. Nobody may
+/// decide reviews of another organization than the own one, so there is no wider rule for it.
 #[rustfmt::skip]
-pub const RULES: [Permission; 86] = [
+pub const RULES: [Permission; 91] = [
     (Resource::Node, Global, View), (Resource::Node, Collaboration, View), (Resource::Node, Organization, View),
     (Resource::Node, Global, Edit), (Resource::Node, Collaboration, Edit), (Resource::Node, Organization, Edit),
     (Resource::Node, Global, Create), (Resource::Node, Collaboration, Create), (Resource::Node, Organization, Create),
@@ -89,6 +96,8 @@ pub const RULES: [Permission; 86] = [
     (Resource::Study, Global, Edit), (Resource::Study, Collaboration, Edit), (Resource::Study, Organization, Edit),
     (Resource::Study, Global, Create), (Resource::Study, Collaboration, Create),
     (Resource::Study, Global, Delete), (Resource::Study, Collaboration, Delete), (Resource::Study, Organization, Delete),
+    (Resource::Review, Global, View), (Resource::Review, Organization, View), (Resource::Review, Organization, Edit),
+    (Resource::Audit, Global, View), (Resource::Audit, Organization, View),
 ];
 
 #[cfg(test)]

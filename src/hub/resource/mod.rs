@@ -12,6 +12,7 @@ mod organization;
 mod password;
 mod recover;
 mod result;
+mod review;
 mod role;
 mod rule;
 mod run;
@@ -54,6 +55,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .merge(task::routes())
         .merge(run::routes())
         .merge(result::routes())
+        .merge(review::routes())
         .merge(kill::routes())
         .merge(algorithm_store::link_routes())
         .fallback(unknown_path)
@@ -101,6 +103,13 @@ fn check_optional_text(text: &Option<String>, _: &()) -> garde::Result {
         Some(text) if text.chars().count() > 1024 => Err(garde::Error::new("Longer than 1024 characters")),
         _ => Ok(()),
     }
+}
+
+/// The name of a user.
+async fn username(connection: &mut sqlx::SqliteConnection, id: i64) -> Result<String, HubError> {
+    let name: Option<String> =
+        sqlx::query_scalar("SELECT username FROM user WHERE id = ?").bind(id).fetch_optional(connection).await?;
+    name.ok_or_else(|| HubError::not_found("user", id))
 }
 
 /// Whether a statement failed because a value that has to be unique is taken.

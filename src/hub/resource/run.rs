@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Id, task};
+use super::{Id, review, task};
 use crate::{
     hub::{
         HubError,
@@ -19,6 +19,7 @@ use crate::{
     protocol::{
         domain::Operation,
         payload::{self, Dialect, PayloadError},
+        review::{ReviewState, RunReview, Subject},
         status::Status,
         timestamp,
         wire::v4::{Included, Link, Run, RunNode, RunTask, Task},
@@ -45,13 +46,18 @@ pub struct Row {
     pub node_name: Option<String>,
     pub node_ip: Option<String>,
     pub node_online: Option<bool>,
+    pub review_subject: Option<String>,
+    pub review_state: Option<String>,
+    pub review_since: Option<String>,
 }
 
 const FROM: &str = "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
-    node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id";
+    node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id
+    LEFT JOIN review ON review.id = (SELECT max(id) FROM review WHERE run_id = run.id)";
 const COLUMNS: &str = "run.id, run.task_id, run.organization_id, run.status, input, assigned_at, started_at,
     run.finished_at, log, node.id AS node_id, node.name AS node_name, node.ip AS node_ip,
-    node.online AS node_online";
+    node.online AS node_online, review.subject AS review_subject, review.state AS review_state,
+    review.since AS review_since";
 
 impl Row {
     /// The wire form; with its task nested if that was asked for.
@@ -63,6 +69,12 @@ impl Row {
                 ip: self.node_ip,
                 status: Some(if self.node_online == Some(true) { "online" } else { "offline" }.to_owned()),
             }),
+            _ => None,
+        };
+        let review = match (self.review_subject, self.review_state, self.review_since) {
+            (Some(subject), Some(state), Some(since)) => Subject::from_name(&subject)
+                .zip(ReviewState::from_name(&state))
+                .map(|(subject, state)| RunReview { subject, state, since }),
             _ => None,
         };
         let all = &["GET", "PATCH", "DELETE"];
@@ -84,6 +96,7 @@ impl Row {
             log: self.log,
             cleanup_at: None,
             blob_storage_used: false,
+            review,
         }
     }
 }
@@ -287,7 +300,9 @@ async fn report(
     .bind(id)
     .execute(&mut *transaction)
     .await?;
-    if let Some(status) = report.status.as_ref().filter(|status| status.is_failure()) {
+    // What one organization does not allow, others may: their runs go on.
+    let ends_others = |status: &&Status| status.is_failure() && **status != Status::NotAllowed;
+    if let Some(status) = report.status.as_ref().filter(ends_others) {
         sqlx::query(
             "UPDATE run SET status = ?, finished_at = ?, log = coalesce(nullif(log, ''), ?)
              WHERE task_id = ? AND started_at IS NULL AND finished_at IS NULL AND id <> ?",
@@ -301,6 +316,7 @@ async fn report(
         .await?;
     }
     task::update_status(&mut transaction, task_id).await?;
+    review::end_those_without_run(&mut transaction).await?;
     transaction.commit().await?;
     // After the change is stored, unlike the original: whoever asks now sees it.
     hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": id})).await;

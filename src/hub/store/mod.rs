@@ -49,6 +49,7 @@ impl Store {
             .busy_timeout(std::time::Duration::from_secs(10));
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
+        crate::audit::prepare(&mut *writer.acquire().await?).await?;
         let reader = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(4)

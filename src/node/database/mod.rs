@@ -3,10 +3,13 @@
 mod csv;
 mod parquet;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{config::DatabaseConfig, error::RunError};
-use crate::algorithms::{AlgorithmError, Table};
+use crate::{
+    algorithms::{AlgorithmError, Table},
+    protocol::policy::Columns,
+};
 
 /// Rows read at once. A batch of one column is then at most some megabytes.
 const BATCH_ROWS: usize = 65_536;
@@ -19,6 +22,24 @@ pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
         "parquet" => Ok(parquet::open(path)?),
         kind => Err(RunError::DatabaseType(kind.to_owned())),
     }
+}
+
+/// A table with the columns that may be used, and no others.
+pub fn only(table: Table, columns: &Columns) -> Result<Table, AlgorithmError> {
+    let allowed = |name: &String| match columns {
+        Columns::All => true,
+        Columns::These(names) => names.contains(name),
+        Columns::None => false,
+    };
+    let fields = table.schema.fields().iter().enumerate();
+    let places: Vec<usize> = fields.filter(|(_, field)| allowed(field.name())).map(|(place, _)| place).collect();
+    let schema = table.schema.project(&places).map_err(|error| AlgorithmError::Unreadable(error.to_string()))?;
+    let read = table.read;
+    let read = Box::new(move |columns: &[usize]| {
+        let columns: Option<Vec<usize>> = columns.iter().map(|column| places.get(*column).copied()).collect();
+        read(&columns.ok_or_else(|| AlgorithmError::Unreadable("it has no such column".to_owned()))?)
+    });
+    Ok(Table { schema: Arc::new(schema), untyped: table.untyped, read })
 }
 
 /// The names of the columns, if the database can tell.

@@ -12,8 +12,9 @@ use crate::{
     node::{config::DatabaseConfig, database, error::RunError, log::RunLog, station::Shared},
     protocol::{
         client::HubClient,
-        domain::{FunctionCall, TaskSpec},
+        domain::{FunctionCall, Run, TaskSpec},
         event::Event,
+        policy::{Columns, Requester},
         status::Status,
         wire::v4,
     },
@@ -24,19 +25,67 @@ const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
 /// How often the subtask is looked at without any event: events can be missed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Runs a function; the result as JSON.
-pub async fn run(
-    shared: &Shared,
-    task: &v4::Task,
-    call: FunctionCall,
-    log: &RunLog,
-    stopped: &CancellationToken,
-) -> Result<Value, RunError> {
+/// What is known of a call before it runs.
+pub struct About {
+    pub reads_data: bool,
+    /// The columns that it names, if its arguments can be read.
+    pub columns: Option<Vec<String>>,
+    /// What the function does, in words.
+    pub does: String,
+    /// What leaves the organization, in words.
+    pub discloses: String,
+}
+
+/// What is known of a call; `None` if there is no such function here.
+pub fn about(image: &str, call: &FunctionCall) -> Option<About> {
+    let function = algorithms::find(image, &call.function).ok()?;
+    let does = algorithms::description(image, &call.function).unwrap_or_default();
+    Some(match function {
+        BuiltIn::Partial(function) => About {
+            reads_data: true,
+            columns: (function.columns)(&call.kwargs).ok(),
+            does,
+            discloses: function.discloses.to_owned(),
+        },
+        BuiltIn::Central(function) => {
+            About { reads_data: false, columns: Some(Vec::new()), does, discloses: function.discloses.to_owned() }
+        }
+    })
+}
+
+/// The label of the database that a partial function reads.
+pub fn label(task: &v4::Task) -> &str {
+    task.databases.first().map_or("default", |database| database.label.as_str())
+}
+
+/// An error if the call cannot run here at all: nobody has to review it then.
+pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<(), RunError> {
     if !algorithms::is_built_in(&task.image) {
         return Err(RunError::NoSuchImage(task.image.clone()));
     }
     match algorithms::find(&task.image, &call.function)? {
-        BuiltIn::Partial(function) => partial(shared, task, function, call.kwargs, log, stopped).await,
+        BuiltIn::Partial(function) => {
+            (function.columns)(&call.kwargs)?;
+            find_database(&shared.databases, label(task)).map(drop)
+        }
+        BuiltIn::Central(function) => Ok((function.partial_arguments)(&call.kwargs).map(drop)?),
+    }
+}
+
+/// Runs a function for somebody; the result as JSON.
+pub async fn run(
+    shared: &Shared,
+    task: &v4::Task,
+    call: FunctionCall,
+    requester: &Requester,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Value, RunError> {
+    match algorithms::find(&task.image, &call.function)? {
+        BuiltIn::Partial(function) => {
+            let columns = shared.policies.columns_of(label(task), requester);
+            partial(shared, task, function, call.kwargs, columns, log, stopped).await
+        }
         BuiltIn::Central(function) => central(shared, task, function, &call.kwargs, log, stopped).await,
     }
 }
@@ -46,10 +95,11 @@ async fn partial(
     task: &v4::Task,
     function: PartialFunction,
     arguments: Map<String, Value>,
+    columns: Columns,
     log: &RunLog,
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
-    let label = task.databases.first().map_or("default", |database| database.label.as_str());
+    let label = label(task);
     let database = find_database(&shared.databases, label)?.clone();
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
     let _permit = tokio::select! {
@@ -57,10 +107,11 @@ async fn partial(
         () = stopped.cancelled() => return Err(RunError::Stopped),
     };
     log.line(format!("Reading database \"{label}\" ({})", database.kind));
-    let stop = stopped.clone();
+    let (stop, limits) = (stopped.clone(), shared.policies.limits());
     let result = spawn_blocking(move || {
-        let table = database::open(&database)?;
-        Ok::<Value, RunError>(function(&arguments, table, &|| stop.is_cancelled())?)
+        // What the policies do not allow is not there for the function.
+        let table = database::only(database::open(&database)?, &columns)?;
+        Ok::<Value, RunError>((function.compute)(&arguments, table, &limits, &|| stop.is_cancelled())?)
     })
     .await
     .map_err(|_| RunError::Internal("the function panicked".to_owned()))??;
@@ -133,17 +184,25 @@ async fn central(
     };
     wait_for(&hub, subtask.id, &mut events, stopped).await?;
     let runs = hub.runs(subtask.id).await.map_err(RunError::of_call)?;
+    let may_be_left_out = |run: &Run| function.goes_on_without_some && run.status == Status::NotAllowed;
+    let (left_out, taking_part): (Vec<_>, Vec<_>) = runs.iter().partition(|run| may_be_left_out(run));
     // The run that failed by itself says more than those that were given up because of it.
-    let failed = runs.iter().filter(|run| run.status.is_failure());
-    if let Some(run) = failed.min_by_key(|run| run.status == Status::Failed) {
+    let failed = taking_part.iter().filter(|run| run.status.is_failure());
+    let failed = failed.min_by_key(|run| run.status == Status::Failed).copied();
+    if let Some(run) = failed.or_else(|| left_out.first().copied().filter(|_| taking_part.is_empty())) {
         return Err(RunError::PartialFailed {
             organization: name(run.organization_id.unwrap_or_default()),
             status: run.status.clone(),
         });
     }
+    for run in &left_out {
+        log.line(format!("Left out: {} does not allow it", name(run.organization_id.unwrap_or_default())));
+    }
     let mut values = Vec::new();
     for result in hub.results(subtask.id).await.map_err(RunError::of_call)? {
-        values.push(result.value.ok_or_else(|| RunError::Internal("a partial result is missing".to_owned()))??);
+        if taking_part.iter().any(|run| run.id == result.run_id) {
+            values.push(result.value.ok_or_else(|| RunError::Internal("a partial result is missing".to_owned()))??);
+        }
     }
     log.line(format!("Aggregating {} partial results", values.len()));
     Ok((function.aggregate)(&values)?)
@@ -198,8 +257,9 @@ async fn wait_for(
     stopped: &CancellationToken,
 ) -> Result<(), RunError> {
     loop {
-        match hub.task_status(task_id).await {
-            Ok(status) if status.is_final() => return Ok(()),
+        // A task that one organization does not allow is over only when the others have ended.
+        match hub.runs(task_id).await {
+            Ok(runs) if runs.iter().all(|run| run.status.is_final()) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.is_temporary() => {}
             Err(error) => return Err(RunError::Subtask(error)),

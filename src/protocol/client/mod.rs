@@ -4,6 +4,7 @@ mod account;
 mod calls;
 mod error;
 mod hub;
+mod reviews;
 mod server;
 mod store;
 mod tasks;
@@ -14,6 +15,7 @@ pub use account::{lost_password, lost_second_factor, refusal, reset_password, re
 pub use calls::Listed;
 pub use error::ClientError;
 pub use hub::{HubClient, SecondFactor, SignIn, sign_in_node, sign_in_user};
+pub use reviews::{NewDecision, ReviewQuery};
 pub use server::ServerInfo;
 pub use store::StoreClient;
 pub use tasks::TaskQuery;

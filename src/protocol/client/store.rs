@@ -52,7 +52,8 @@ pub struct StoreClient {
     /// The server's id of the link.
     pub id: i64,
     pub name: String,
-    url: String,
+    /// The address of its API.
+    pub url: String,
 }
 
 impl StoreClient {

@@ -3,6 +3,7 @@
 
 mod collaboration;
 mod function;
+mod missing_value;
 mod node;
 mod organization;
 mod run;
@@ -11,6 +12,7 @@ mod user;
 
 pub use collaboration::Collaboration;
 pub use function::{Algorithm, Argument, ArgumentType, Condition, Function, FunctionDatabase, Partitioning};
+pub use missing_value::MissingValue;
 pub use node::{Node, NodeDatabase};
 pub use organization::Organization;
 pub use run::{FunctionCall, Run, RunNode, RunResult};

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::id_of;
-use crate::protocol::{timestamp, wire::v4};
+use crate::protocol::{policy::Policies, timestamp, wire::v4};
 
 /// A data station of one organization in one collaboration, with what it tells of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,12 +16,8 @@ pub struct Node {
     pub databases: Vec<NodeDatabase>,
     /// Whether the node tells what it allows at all.
     pub shares_config: bool,
-    /// `None`: every image.
-    pub allowed_algorithms: Option<Vec<String>>,
-    /// `None`: every user. Ids or names, as the node's configuration has them.
-    pub allowed_users: Option<Vec<String>>,
-    /// `None`: every organization. Ids or names, as the node's configuration has them.
-    pub allowed_organizations: Option<Vec<String>>,
+    /// What it allows, as far as it tells.
+    pub policies: Policies,
 }
 
 /// A database of a node.
@@ -57,19 +53,13 @@ impl From<v4::Node> for Node {
                 }
             })
             .collect();
-        let allowed = |key: &str| {
-            let values = values(key);
-            (!values.is_empty() && values != ["all"]).then_some(values)
-        };
         Node {
             id: wire.id,
             online: wire.status.as_deref() == Some("online"),
             last_seen: wire.last_seen.as_deref().and_then(timestamp::parse),
             databases,
             shares_config: !wire.config.is_empty(),
-            allowed_algorithms: allowed("allowed_algorithms"),
-            allowed_users: allowed("allowed_users"),
-            allowed_organizations: allowed("allowed_orgs"),
+            policies: Policies::from_facts(values),
             organization_id: id_of(wire.organization.clone()),
             collaboration_id: id_of(wire.collaboration.clone()),
             name: wire.name,
@@ -98,8 +88,8 @@ mod tests {
         .unwrap();
         let node = Node::from(wire);
         assert!(node.online);
-        assert_eq!(node.allowed_algorithms, None);
-        assert_eq!(node.allowed_users, Some(vec!["2".to_owned()]));
+        assert_eq!(node.policies.allowed_algorithms, None);
+        assert_eq!(node.policies.allowed_users, Some(vec!["2".to_owned()]));
         assert_eq!(node.database("default").unwrap().columns, Some(vec!["age".to_owned(), "sex".to_owned()]));
         assert_eq!(node.database("omop").unwrap().kind, "other");
         assert_eq!(node.database("omop").unwrap().columns, None);

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use super::id_of;
 use crate::protocol::{
     payload::{self, PayloadError},
+    review::RunReview,
     status::Status,
     timestamp,
     wire::v4,
@@ -31,6 +32,8 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub log: String,
+    /// Its newest review; our hub only.
+    pub review: Option<RunReview>,
     /// What is to be run, or why that cannot be read here.
     pub call: Result<FunctionCall, PayloadError>,
 }
@@ -60,6 +63,7 @@ impl From<v4::Run> for Run {
             started_at: time(wire.started_at),
             finished_at: time(wire.finished_at),
             log: wire.log.unwrap_or_default(),
+            review: wire.review,
             call: payload::decode_call(wire.input.as_deref().unwrap_or_default()).map(|(call, _)| call),
         }
     }

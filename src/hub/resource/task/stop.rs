@@ -12,7 +12,7 @@ use crate::{
     hub::{
         HubError,
         permission::{Caller, Resource},
-        resource::{Id, message},
+        resource::{Id, message, review},
         server::HubState,
     },
     protocol::{
@@ -99,6 +99,7 @@ pub async fn delete_runs_of(connection: &mut SqliteConnection, organization_id: 
         }
         update_status(&mut *connection, task_id).await?;
     }
+    review::end_those_without_run(connection).await?;
     Ok(stopped)
 }
 
@@ -118,6 +119,7 @@ async fn kill_runs(connection: &mut SqliteConnection, task_id: i64) -> Result<Ve
     for task_id in killed.iter().map(|(task_id, ..)| *task_id).collect::<BTreeSet<_>>() {
         update_status(connection, task_id).await?;
     }
+    review::end_those_without_run(connection).await?;
     let items = killed.into_iter();
     Ok(items.map(|(task_id, run_id, organization_id)| KillItem { task_id, run_id, organization_id }).collect())
 }

@@ -29,6 +29,8 @@ pub struct WizardData {
 pub struct Store {
     pub id: i64,
     pub name: String,
+    /// The address of its API.
+    pub url: String,
     /// Or why they are not known at the moment.
     pub algorithms: Result<Arc<Vec<Algorithm>>, String>,
 }
@@ -77,7 +79,7 @@ impl WizardData {
                 futures::future::join_all(clients.into_iter().map(|client| async move {
                     // One store that is away must not block the others.
                     let algorithms = client.algorithms().await.map_err(|error| error.to_string());
-                    Store { id: client.id, name: client.name, algorithms }
+                    Store { id: client.id, name: client.name, url: client.url, algorithms }
                 }))
                 .await,
             )
@@ -280,9 +282,7 @@ mod tests {
                 })
                 .collect(),
             shares_config: true,
-            allowed_algorithms: None,
-            allowed_users: None,
-            allowed_organizations: None,
+            policies: Default::default(),
         }
     }
 

@@ -1,10 +1,10 @@
-//! Whether the nodes of a task would take it, as far as they tell.
+//! Whether the nodes of a task would take it, as far as they tell: by the same functions with which they decide.
 
 use super::data::{ChosenFunction, WizardData};
 use crate::{
     protocol::{
-        domain::{Node, User},
-        image,
+        domain::{ArgumentType, Node, User},
+        policy::{Answer, Policies, ReleaseMode, Request, Requester, ReviewMode, Store},
     },
     session::Draft,
 };
@@ -17,6 +17,8 @@ pub struct Preflight {
     pub role: &'static str,
     pub online: bool,
     pub accepts: Acceptance,
+    /// What happens there besides: reviews, limits.
+    pub notes: Vec<String>,
 }
 
 /// Whether a node would accept.
@@ -24,7 +26,18 @@ pub struct Preflight {
 pub enum Acceptance {
     Yes,
     No(String),
-    Unknown(&'static str),
+    Unknown(String),
+}
+
+/// What all nodes of a task are asked for.
+struct Asking<'a> {
+    function: &'a ChosenFunction,
+    user: Requester,
+    /// Who asks those that give data to a central function: the same user, for the organization that aggregates.
+    aggregator: Requester,
+    store: Store,
+    databases: &'a [String],
+    columns: Option<Vec<String>>,
 }
 
 /// Looks at every organization that takes part in the draft's task.
@@ -33,53 +46,117 @@ pub fn look(draft: &Draft, data: &WizardData, user: &User) -> Vec<Preflight> {
     let giving = data.data_organizations(draft);
     let running: Vec<i64> =
         if function.central { draft.aggregate_at.into_iter().collect() } else { draft.organizations.clone() };
+    let of_organization = |id: Option<i64>| Requester {
+        user_id: Some(user.id),
+        username: Some(user.username.clone()),
+        organization_id: id,
+        organization: id.map(|id| data.organization_name(draft, id)),
+    };
+    let store = function.store_id.and_then(|id| data.stores.iter().find(|store| store.id == id));
+    let asking = Asking {
+        user: of_organization(user.organization_id),
+        aggregator: of_organization(draft.aggregate_at),
+        store: store.map_or(Store::None, |store| Store::At(store.url.clone())),
+        databases: &draft.databases,
+        columns: columns(draft, &function),
+        function: &function,
+    };
     data.organizations(draft)
         .into_iter()
         .filter(|(organization, _)| giving.contains(&organization.id) || running.contains(&organization.id))
-        .map(|(organization, node)| Preflight {
-            organization: organization.name.clone(),
-            role: match (giving.contains(&organization.id), function.central && running.contains(&organization.id)) {
-                (true, true) => "aggregates and gives data",
-                (false, true) => "aggregates",
-                _ => "gives data",
-            },
-            online: node.is_some_and(|node| node.online),
-            accepts: node.map_or(Acceptance::No("it has no node".to_owned()), |node| acceptance(node, &function, user)),
+        .map(|(organization, node)| {
+            let (gives, aggregates) =
+                (giving.contains(&organization.id), function.central && running.contains(&organization.id));
+            let policies = node.map(|node| &node.policies);
+            Preflight {
+                organization: organization.name.clone(),
+                role: match (gives, aggregates) {
+                    (true, true) => "aggregates and gives data",
+                    (false, true) => "aggregates",
+                    _ => "gives data",
+                },
+                online: node.is_some_and(|node| node.online),
+                accepts: node.map_or(Acceptance::No("it has no node".to_owned()), |node| {
+                    acceptance(node, &asking, gives, aggregates)
+                }),
+                notes: policies.map(|policies| notes(policies, &asking, gives, aggregates)).unwrap_or_default(),
+            }
         })
         .collect()
 }
 
-fn acceptance(node: &Node, function: &ChosenFunction, user: &User) -> Acceptance {
+/// The columns that the draft names; `None` if the function does not tell which of its arguments are columns.
+fn columns(draft: &Draft, function: &ChosenFunction) -> Option<Vec<String>> {
+    let of_columns = |kind| matches!(kind, ArgumentType::Column | ArgumentType::ColumnList);
+    let arguments = function.arguments.iter().filter(|argument| of_columns(argument.kind));
+    let names: Vec<&str> = arguments.map(|argument| argument.name.as_str()).collect();
+    let typed = names.iter().filter_map(|name| draft.arguments.get(*name)).flatten();
+    (!names.is_empty()).then(|| typed.filter(|column| !column.is_empty()).cloned().collect())
+}
+
+impl Asking<'_> {
+    /// What an organization is asked for, by its part.
+    fn requests(&self, gives: bool, aggregates: bool) -> Vec<Request<'_>> {
+        let central = self.function.central;
+        let of = |function, requester, databases, columns| Request {
+            image: &self.function.image,
+            function,
+            requester,
+            store: &self.store,
+            databases,
+            columns,
+        };
+        let aggregating = aggregates.then(|| of(Some(self.function.name.as_str()), &self.user, &[][..], Some(&[][..])));
+        let columns = self.columns.as_deref();
+        let giving = gives.then(|| match central {
+            true => of(None, &self.aggregator, self.databases, columns),
+            false => of(Some(self.function.name.as_str()), &self.user, self.databases, columns),
+        });
+        aggregating.into_iter().chain(giving).collect()
+    }
+}
+
+fn acceptance(node: &Node, asking: &Asking<'_>, gives: bool, aggregates: bool) -> Acceptance {
     if !node.online {
-        return Acceptance::Unknown("known when its node is online");
+        return Acceptance::Unknown("known when its node is online".to_owned());
     }
     if !node.shares_config {
-        return Acceptance::Unknown("its node does not tell");
+        return Acceptance::Unknown("its node does not tell".to_owned());
     }
-    match node.allowed_algorithms.as_ref().map(|entries| image::allowed(entries, &function.image)) {
-        None | Some(Some(true)) => {}
-        Some(Some(false)) => return Acceptance::No("its node does not allow this image".to_owned()),
-        Some(None) => {
-            return Acceptance::Unknown("its node allows another version by name; it compares them when it runs");
+    let mut doubt = None;
+    for request in asking.requests(gives, aggregates) {
+        match node.policies.answer(&request) {
+            Answer::Refused(reason) => return Acceptance::No(reason),
+            Answer::Unknown(reason) => doubt = doubt.or(Some(reason)),
+            Answer::Allowed => {}
         }
     }
-    let (users, organizations) = (&node.allowed_users, &node.allowed_organizations);
-    let yes = match function.is_other {
-        true => Acceptance::Unknown("its policy allows it; whether it can get the image shows when it runs"),
-        false => Acceptance::Yes,
-    };
-    if users.is_none() && organizations.is_none() {
-        return yes;
+    match doubt {
+        Some(reason) => Acceptance::Unknown(reason),
+        None if asking.function.is_other => {
+            Acceptance::Unknown("its policy allows it; whether it can get the image shows when it runs".to_owned())
+        }
+        None => Acceptance::Yes,
     }
-    let user_allowed =
-        users.as_ref().is_some_and(|list| list.contains(&user.id.to_string()) || list.contains(&user.username));
-    let organization_id = user.organization_id.map(|id| id.to_string());
-    let organization_allowed =
-        organizations.as_ref().is_some_and(|list| list.iter().any(|entry| Some(entry) == organization_id.as_ref()));
-    let by_name = organizations.iter().flatten().any(|entry| entry.parse::<i64>().is_err());
-    match (user_allowed || organization_allowed, by_name) {
-        (true, _) => yes,
-        (false, true) => Acceptance::Unknown("its node allows organizations by name"),
-        (false, false) => Acceptance::No("its node does not allow you or your organization".to_owned()),
+}
+
+fn notes(policies: &Policies, asking: &Asking<'_>, gives: bool, aggregates: bool) -> Vec<String> {
+    let requests = asking.requests(gives, aggregates);
+    let mut notes = Vec::new();
+    let modes: Vec<ReviewMode> = requests.iter().map(|request| policies.review_mode(request)).collect();
+    if modes.contains(&ReviewMode::Always) {
+        notes.push("An admin reviews it before it starts.".to_owned());
+    } else if modes.contains(&ReviewMode::FirstTime) {
+        notes.push("An admin reviews it, unless exactly this was approved before.".to_owned());
     }
+    if requests.iter().any(|request| policies.release_mode(request) == ReleaseMode::Review) {
+        notes.push("An admin looks at the result before it leaves.".to_owned());
+    }
+    notes.extend(policies.runs_per_user_per_day.map(|runs| format!("At most {runs} runs of one user a day.")));
+    let limits: Vec<String> =
+        policies.limits().named().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+    if gives && !limits.is_empty() {
+        notes.push(format!("Results about too few people are suppressed: {}.", limits.join(", ")));
+    }
+    notes
 }

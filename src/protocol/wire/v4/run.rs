@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Link, Task};
-use crate::protocol::status::Status;
+use crate::protocol::{review::RunReview, status::Status};
 
 /// The part of a task that one organization runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Run {
     pub node: Option<RunNode>,
     #[serde(default)]
     pub ports: Vec<serde_json::Value>,
+    /// Of our hub only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<RunReview>,
 }
 
 /// The task of a run: a link, or the task itself with `include=task`.

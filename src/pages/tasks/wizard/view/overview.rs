@@ -93,11 +93,14 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
                                 <th scope="row">{preflight.organization}</th>
                                 <td data-label="Part">{preflight.role}</td>
                                 <td data-label="Node"><span class=class>{word}</span></td>
-                                <td data-label="Would accept">{match preflight.accepts {
-                                    Acceptance::Yes => "yes".to_owned(),
-                                    Acceptance::No(reason) => format!("no: {reason}"),
-                                    Acceptance::Unknown(reason) => format!("unknown: {reason}"),
-                                }}</td>
+                                <td data-label="Would accept">
+                                    {match preflight.accepts {
+                                        Acceptance::Yes => "yes".to_owned(),
+                                        Acceptance::No(reason) => format!("no: {reason}"),
+                                        Acceptance::Unknown(reason) => format!("unknown: {reason}"),
+                                    }}
+                                    {preflight.notes.into_iter().map(|note| view! { <p class="note">{note}</p> }).collect_view()}
+                                </td>
                             </tr>
                         }
                     }).collect_view()}

@@ -1,0 +1,70 @@
+use std::{fmt, str::FromStr};
+
+use futures::TryStreamExt;
+use sqlx::SqlitePool;
+
+use super::{Recorded, log::COLUMNS};
+
+/// The end of a chain: with it somebody can show later that nothing before was changed or taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The id of the last entry; 0 without any.
+    pub id: i64,
+    /// Its hash; empty without any.
+    pub hash: String,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.id, self.hash)
+    }
+}
+
+impl FromStr for Head {
+    type Err = &'static str;
+
+    /// Reads what [`Head`] is displayed as.
+    fn from_str(text: &str) -> Result<Head, &'static str> {
+        let (id, hash) = text.trim().split_once(':').ok_or("no end of a chain such as 12:1f3a…")?;
+        let id = id.parse().map_err(|_| "no end of a chain such as 12:1f3a…")?;
+        Ok(Head { id, hash: hash.to_owned() })
+    }
+}
+
+/// Where a chain does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error("entry {0} is missing")]
+    Missing(i64),
+    #[error("entry {0} was changed, or one before it was")]
+    Changed(i64),
+    #[error("entry {0} is not the one that was the end before: the log was written anew")]
+    OtherHistory(i64),
+}
+
+/// Reads the whole chain; its end, or where it breaks. `known`: an end from before, which has to be in it.
+pub async fn verify(pool: &SqlitePool, known: Option<&Head>) -> Result<Result<Head, Broken>, sqlx::Error> {
+    let query = format!("SELECT {COLUMNS} FROM audit ORDER BY id");
+    let mut entries = sqlx::query_as::<_, Recorded>(&query).fetch(pool);
+    let mut head = Head { id: 0, hash: String::new() };
+    while let Some(entry) = entries.try_next().await? {
+        if entry.id != head.id + 1 {
+            return Ok(Err(Broken::Missing(head.id + 1)));
+        }
+        if entry.hash_after(&head.hash) != entry.hash {
+            return Ok(Err(Broken::Changed(entry.id)));
+        }
+        if known.is_some_and(|known| known.id == entry.id && known.hash != entry.hash) {
+            return Ok(Err(Broken::OtherHistory(entry.id)));
+        }
+        head = Head { id: entry.id, hash: entry.hash };
+    }
+    // The last entries may be gone: how many there were is written beside the table.
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
+    let last = last.max(known.map(|known| known.id));
+    match last {
+        Some(last) if last > head.id => Ok(Err(Broken::Missing(head.id + 1))),
+        _ => Ok(Ok(head)),
+    }
+}

@@ -1,0 +1,221 @@
+use std::path::Path;
+
+use futures::{Stream, TryStreamExt};
+use sqlx::{
+    QueryBuilder, Sqlite, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+
+use super::{Entry, Head, Recorded, entry::plain};
+use crate::protocol::timestamp;
+
+pub(super) const COLUMNS: &str = "id, at, actor, action, subject, outcome, details, organization_id, hash";
+
+/// Makes the table if it is missing. Triggers refuse changes: whoever wants to make one has to go around this program,
+/// and the hashes show it.
+pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for statement in [
+        "CREATE TABLE IF NOT EXISTS audit (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
+             at TEXT NOT NULL,
+             actor TEXT NOT NULL,
+             action TEXT NOT NULL,
+             subject TEXT NOT NULL,
+             outcome TEXT NOT NULL,
+             details TEXT NOT NULL,
+             organization_id INTEGER,
+             hash TEXT NOT NULL
+         ) STRICT",
+        "CREATE INDEX IF NOT EXISTS audit_of_organization ON audit (organization_id)",
+        "CREATE TRIGGER IF NOT EXISTS audit_keeps_entries BEFORE DELETE ON audit
+         BEGIN SELECT RAISE(ABORT, 'audit entries are not deleted'); END",
+        "CREATE TRIGGER IF NOT EXISTS audit_keeps_words BEFORE UPDATE ON audit
+         BEGIN SELECT RAISE(ABORT, 'audit entries are not changed'); END",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The end of the chain.
+pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
+    let last: Option<(i64, String)> =
+        sqlx::query_as("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(connection).await?;
+    let (id, hash) = last.unwrap_or_default();
+    Ok(Head { id, hash })
+}
+
+/// Adds an entry. In the transaction of what it tells of, so that neither is there without the other; the transaction
+/// has to have written before, or begun as one that writes, since two must not read the same end.
+pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<(), sqlx::Error> {
+    let head = head(&mut *connection).await?;
+    let mut recorded = Recorded {
+        id: head.id + 1,
+        at: timestamp::now(),
+        actor: plain(&entry.actor),
+        action: entry.action.to_owned(),
+        subject: plain(&entry.subject),
+        outcome: entry.outcome.to_owned(),
+        details: plain(&entry.details),
+        organization_id: entry.organization_id,
+        hash: String::new(),
+    };
+    recorded.hash = recorded.hash_after(&head.hash);
+    sqlx::query(&format!("INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))
+        .bind(recorded.id)
+        .bind(recorded.at)
+        .bind(recorded.actor)
+        .bind(recorded.action)
+        .bind(recorded.subject)
+        .bind(recorded.outcome)
+        .bind(recorded.details)
+        .bind(recorded.organization_id)
+        .bind(recorded.hash)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Which entries to read. What is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub organization_id: Option<i64>,
+    /// Part of the actor's name.
+    pub actor: Option<String>,
+    /// The beginning of the action: `review` finds `review.approve`.
+    pub action: Option<String>,
+    /// The whole subject.
+    pub subject: Option<String>,
+    pub outcome: Option<String>,
+    /// From this time on (UTC).
+    pub from: Option<String>,
+    /// Before this time (UTC).
+    pub until: Option<String>,
+}
+
+impl Filter {
+    fn push(&self, query: &mut QueryBuilder<'_, Sqlite>) {
+        query.push(" WHERE 1");
+        if let Some(id) = self.organization_id {
+            query.push(" AND organization_id = ").push_bind(id);
+        }
+        let texts = [
+            (" AND instr(lower(actor), lower(", &self.actor, ")) > 0"),
+            (" AND instr(action, ", &self.action, ") = 1"),
+            (" AND subject = ", &self.subject, ""),
+            (" AND outcome = ", &self.outcome, ""),
+            (" AND at >= ", &self.from, ""),
+            (" AND at < ", &self.until, ""),
+        ];
+        for (before, text, after) in texts {
+            if let Some(text) = text {
+                query.push(before).push_bind(text.clone()).push(after);
+            }
+        }
+    }
+}
+
+/// One page of entries, the newest first, and how many there are in all.
+pub async fn page(
+    pool: &SqlitePool,
+    filter: &Filter,
+    offset: u32,
+    limit: u32,
+) -> Result<(Vec<Recorded>, i64), sqlx::Error> {
+    let mut count = QueryBuilder::new("SELECT COUNT(*) FROM audit");
+    filter.push(&mut count);
+    let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
+    let mut rows = QueryBuilder::new(format!("SELECT {COLUMNS} FROM audit"));
+    filter.push(&mut rows);
+    rows.push(" ORDER BY id DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+    Ok((rows.build_query_as().fetch_all(pool).await?, total))
+}
+
+/// Opens a log for reading, in a file that may be in use.
+pub async fn open(file: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    SqlitePoolOptions::new().max_connections(1).connect_with(options).await
+}
+
+/// All entries from the first to the last, as a stream.
+pub fn read_all(pool: &SqlitePool) -> impl Stream<Item = Result<Recorded, sqlx::Error>> {
+    let query = "SELECT id, at, actor, action, subject, outcome, details, organization_id, hash FROM audit ORDER BY id";
+    sqlx::query_as::<_, Recorded>(query).fetch(pool).into_stream()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Broken, verify};
+
+    async fn three_entries() -> SqlitePool {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        let mut connection = pool.acquire().await.unwrap();
+        prepare(&mut connection).await.unwrap();
+        for action in ["sign_in", "task.create", "review.approve"] {
+            let entry = Entry::done("user 2 (admin\n1)", action, "run 7").of(3).details("line\r\nbreak");
+            append(&mut connection, &entry).await.unwrap();
+        }
+        drop(connection);
+        pool
+    }
+
+    /// Somebody goes around the triggers.
+    async fn tamper(statement: &str) -> Result<Head, Broken> {
+        let pool = three_entries().await;
+        for trigger in ["audit_keeps_entries", "audit_keeps_words"] {
+            sqlx::query(&format!("DROP TRIGGER {trigger}")).execute(&pool).await.unwrap();
+        }
+        sqlx::query(statement).execute(&pool).await.unwrap();
+        verify(&pool, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_nobody_touched_holds() {
+        let head = verify(&three_entries().await, None).await.unwrap().unwrap();
+        assert_eq!((head.id, head.hash.len()), (3, 64));
+    }
+
+    #[tokio::test]
+    async fn whatever_is_changed_or_taken_away_shows() {
+        assert_eq!(tamper("UPDATE audit SET actor = 'root' WHERE id = 2").await, Err(Broken::Changed(2)));
+        assert_eq!(tamper("UPDATE audit SET organization_id = NULL WHERE id = 1").await, Err(Broken::Changed(1)));
+        assert_eq!(tamper("DELETE FROM audit WHERE id = 2").await, Err(Broken::Missing(2)));
+        assert_eq!(tamper("DELETE FROM audit WHERE id = 3").await, Err(Broken::Missing(3)));
+        assert_eq!(tamper("DELETE FROM audit").await, Err(Broken::Missing(1)));
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_written_anew_does_not_hold_the_end_of_before() {
+        let pool = three_entries().await;
+        let head = verify(&pool, None).await.unwrap().unwrap();
+        let known: Head = head.to_string().parse().unwrap();
+        assert_eq!(verify(&pool, Some(&known)).await.unwrap(), Ok(head.clone()));
+        let other = Head { hash: "0".repeat(64), ..head.clone() };
+        assert_eq!(verify(&pool, Some(&other)).await.unwrap(), Err(Broken::OtherHistory(3)));
+        let later = Head { id: 4, ..head };
+        assert_eq!(verify(&pool, Some(&later)).await.unwrap(), Err(Broken::Missing(4)));
+    }
+
+    #[tokio::test]
+    async fn entries_are_neither_changed_nor_deleted_and_stay_on_one_line() {
+        let pool = three_entries().await;
+        assert!(sqlx::query("UPDATE audit SET actor = 'x'").execute(&pool).await.is_err());
+        assert!(sqlx::query("DELETE FROM audit").execute(&pool).await.is_err());
+        let (entries, total) = page(&pool, &Filter::default(), 0, 2).await.unwrap();
+        assert_eq!((entries.len(), total), (2, 3));
+        assert_eq!((entries[0].actor.as_str(), entries[0].details.as_str()), ("user 2 (admin 1)", "line  break"));
+    }
+
+    #[tokio::test]
+    async fn filters_find_by_action_actor_and_organization() {
+        let pool = three_entries().await;
+        let count = async |filter: Filter| page(&pool, &filter, 0, 10).await.unwrap().1;
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(count(Filter { action: text("review"), ..Default::default() }).await, 1);
+        assert_eq!(count(Filter { actor: text("ADMIN"), ..Default::default() }).await, 3);
+        assert_eq!(count(Filter { actor: text("%"), ..Default::default() }).await, 0);
+        assert_eq!(count(Filter { organization_id: Some(4), ..Default::default() }).await, 0);
+        assert_eq!(count(Filter { from: text("2000"), until: text("2001"), ..Default::default() }).await, 0);
+    }
+}

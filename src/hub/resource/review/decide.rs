@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use garde::Validate;
+use serde::Deserialize;
+
+use super::{load, require_view, tell};
+use crate::{
+    audit::{self, Entry},
+    hub::{
+        HubError,
+        body::Body,
+        permission::{Caller, Resource},
+        resource::{Id, username},
+        server::HubState,
+    },
+    protocol::{
+        client::NewDecision,
+        domain::Operation,
+        review::{Review, ReviewState, Subject, Verdict},
+        timestamp,
+    },
+};
+
+#[derive(Deserialize, Validate)]
+#[serde(transparent)]
+pub struct DecisionBody {
+    #[garde(skip)]
+    decision: NewDecision,
+}
+
+/// `POST /review/{id}/decision`: an admin of the organization whose data are asked for decides; nobody else, not even
+/// Root. Of two at once one wins, and the other gets 409 with who did.
+pub async fn decide(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(DecisionBody { decision: new }): Body<DecisionBody>,
+) -> Result<Json<Review>, HubError> {
+    let user_id = caller.require_user()?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let row = load(&mut transaction, id).await?;
+    require_view(&caller, &row)?;
+    caller.require(Resource::Review, Operation::Edit)?;
+    if row.organization_id != caller.authority.organization_id {
+        return Err(HubError::NotAllowed);
+    }
+    let by = username(&mut transaction, user_id).await?;
+    let review = Review::try_from(row)?;
+    if review.only_at_node {
+        return Err(HubError::Conflict("This node takes only decisions that are taken at itself.".to_owned()));
+    }
+    if review.hash != new.hash {
+        return Err(HubError::Conflict("What is asked for has changed since you looked at it.".to_owned()));
+    }
+    if new.reason.chars().count() > 1024 {
+        return Err(HubError::field("reason", "Longer than 1024 characters"));
+    }
+    let mut approval = new.approval.unwrap_or_default();
+    let (state, action) = match (new.verdict, review.state) {
+        (Verdict::Approve, ReviewState::Waiting) => {
+            approval.check(review.subject, review.mode).map_err(|message| HubError::field("approval", message))?;
+            let normal = approval.until.as_deref().and_then(timestamp::parse).map(timestamp::format);
+            approval.until = normal;
+            (ReviewState::Approved, if review.subject == Subject::Run { "review.approve" } else { "release.approve" })
+        }
+        (Verdict::Reject, ReviewState::Waiting) if new.reason.trim().is_empty() => {
+            return Err(HubError::field("reason", "A rejection needs a reason, which the researcher reads."));
+        }
+        (Verdict::Reject, ReviewState::Waiting) => {
+            (ReviewState::Rejected, if review.subject == Subject::Run { "review.reject" } else { "release.withhold" })
+        }
+        // An approval that was not used yet waits again.
+        (Verdict::Withdraw, ReviewState::Approved) if review.subject == Subject::Run => match review.used {
+            0 => (ReviewState::Waiting, "review.withdraw"),
+            _ => (ReviewState::Withdrawn, "review.withdraw"),
+        },
+        (_, state) => {
+            let by = review.decision.as_ref().map_or_else(String::new, |decision| format!(" by {}", decision.by));
+            return Err(HubError::Conflict(format!("It is {} already{by}.", state.as_str())));
+        }
+    };
+    let is_decided = state != ReviewState::Waiting;
+    sqlx::query(
+        "UPDATE review SET state = ?, decided_by = ?, decided_at = ?, at_node = 0, reason = ?,
+         this_run_only = ?, until = ?, runs = ? WHERE id = ?",
+    )
+    .bind(state.as_str())
+    .bind(is_decided.then_some(&by))
+    .bind(is_decided.then(timestamp::now))
+    .bind(new.reason.trim())
+    .bind(approval.this_run_only)
+    .bind(&approval.until)
+    .bind(approval.runs)
+    .bind(id)
+    .execute(&mut *transaction)
+    .await?;
+    let entry = Entry::done(format!("user {user_id} ({by})"), action, format!("run {}", review.run_id))
+        .details(format!("hash {}; {}", review.hash, new.reason.trim()))
+        .of(review.organization_id);
+    audit::append(&mut transaction, &entry).await?;
+    let row = load(&mut transaction, id).await?;
+    transaction.commit().await?;
+    tell(&hub, &row, state).await;
+    Ok(Json(row.try_into()?))
+}

@@ -1,0 +1,146 @@
+//! Reviews, which vantage6 has not: nodes ask for them (`request.rs`), admins of the node's organization decide
+//! (`decide.rs`), who may see them reads them (`read.rs`). The node enforces them; here is where they are taken.
+
+mod decide;
+mod read;
+mod request;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::{
+    hub::{
+        HubError,
+        permission::{Caller, CallerKind, Reach, Resource},
+        server::HubState,
+    },
+    protocol::{
+        domain::Operation,
+        review::{Approval, Decision, Review, ReviewChange, ReviewState, Subject},
+    },
+};
+
+pub fn routes() -> Router<Arc<HubState>> {
+    Router::new()
+        .route("/review", get(read::list).post(request::request))
+        .route("/review/{id}", get(read::show).patch(request::report))
+        .route("/review/{id}/decision", post(decide::decide))
+        .route("/review/{id}/use", post(request::use_approval))
+}
+
+const COLUMNS: &str = "review.*, (SELECT COUNT(*) FROM review_use WHERE review_id = review.id) AS used";
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    run_id: i64,
+    task_id: i64,
+    organization_id: i64,
+    collaboration_id: i64,
+    subject: String,
+    state: String,
+    since: String,
+    expires_at: String,
+    hash: String,
+    mode: String,
+    request: String,
+    only_at_node: bool,
+    report: Option<String>,
+    decided_by: Option<String>,
+    decided_at: Option<String>,
+    at_node: bool,
+    reason: String,
+    this_run_only: bool,
+    until: Option<String>,
+    runs: Option<u32>,
+    used: u32,
+}
+
+impl TryFrom<Row> for Review {
+    type Error = HubError;
+
+    fn try_from(row: Row) -> Result<Review, HubError> {
+        let unreadable = || HubError::Internal(format!("review {} cannot be read", row.id));
+        let json = |_| unreadable();
+        let state = ReviewState::from_name(&row.state).ok_or_else(unreadable)?;
+        Ok(Review {
+            subject: Subject::from_name(&row.subject).ok_or_else(unreadable)?,
+            mode: serde_json::from_str(&row.mode).map_err(json)?,
+            request: serde_json::from_str(&row.request).map_err(json)?,
+            report: row.report.as_deref().map(serde_json::from_str).transpose().map_err(json)?,
+            decision: match (row.decided_by, row.decided_at) {
+                (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),
+                _ => None,
+            },
+            approval: matches!(state, ReviewState::Approved | ReviewState::Withdrawn).then_some(Approval {
+                this_run_only: row.this_run_only,
+                until: row.until,
+                runs: row.runs,
+            }),
+            state,
+            id: row.id,
+            run_id: row.run_id,
+            organization_id: row.organization_id,
+            collaboration_id: row.collaboration_id,
+            since: row.since,
+            expires_at: row.expires_at,
+            hash: row.hash,
+            only_at_node: row.only_at_node,
+            used: row.used,
+        })
+    }
+}
+
+/// A review, if there is one.
+async fn load(connection: &mut SqliteConnection, id: i64) -> Result<Row, HubError> {
+    let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM review WHERE id = ?"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    row.ok_or_else(|| HubError::not_found("review", id))
+}
+
+/// An error unless the caller may see this review. Whoever may not learns nothing of it: the answer is the same as if
+/// there were none.
+fn require_view(caller: &Caller, row: &Row) -> Result<(), HubError> {
+    let own = row.organization_id == caller.authority.organization_id;
+    let may = match caller.kind {
+        CallerKind::Node { .. } => own && caller.is_in_collaboration(row.collaboration_id),
+        CallerKind::User { .. } => match caller.reach(Resource::Review, Operation::View) {
+            Some(Reach::Everything) => true,
+            Some(_) => own,
+            None => false,
+        },
+        CallerKind::Container(_) => false,
+    };
+    if may { Ok(()) } else { Err(HubError::not_found("review", row.id)) }
+}
+
+/// Reviews that have nothing to decide about any more, since their runs have ended or are gone, are void from now on.
+/// To be called when runs ended, in the same transaction.
+pub async fn end_those_without_run(connection: &mut SqliteConnection) -> Result<(), HubError> {
+    sqlx::query(
+        "UPDATE review SET state = 'void' WHERE state = 'waiting'
+         AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = review.run_id AND finished_at IS NULL)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Tells everybody in the collaboration that a review has changed; after the change is stored.
+async fn tell(hub: &HubState, row: &Row, state: ReviewState) {
+    let change = ReviewChange {
+        review_id: row.id,
+        run_id: row.run_id,
+        task_id: row.task_id,
+        organization_id: row.organization_id,
+        state,
+    };
+    hub.events.to_collaboration(row.collaboration_id, "review_change", &change).await;
+}

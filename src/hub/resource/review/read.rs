@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use axum::{Json, extract::State, response::Response};
+
+use super::{COLUMNS, Row, load, require_view};
+use crate::{
+    hub::{
+        HubError,
+        listing::{Filters, ListQuery, Listing},
+        permission::{Caller, Reach, Resource},
+        resource::Id,
+        server::HubState,
+    },
+    protocol::{
+        domain::Operation,
+        review::{Review, ReviewState, Subject},
+    },
+};
+
+const LISTING: Listing = Listing {
+    from: "review",
+    columns: COLUMNS,
+    // Those that wait first, the oldest of them on top; then the others, the newest on top.
+    sortable: &[
+        ("attention", "state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN review.id ELSE -review.id END"),
+        ("id", "review.id"),
+    ],
+    newest_first: false,
+};
+
+/// `GET /review`
+pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
+    caller.require_user()?;
+    let mut filters = Filters::default();
+    if caller.require(Resource::Review, Operation::View)? != Reach::Everything {
+        filters.integer("organization_id = ?", Some(caller.authority.organization_id));
+    }
+    for (sql, name) in
+        [("organization_id = ?", "organization_id"), ("run_id = ?", "run_id"), ("task_id = ?", "task_id")]
+    {
+        filters.integer(sql, query.integer(name)?);
+    }
+    if let Some(name) = query.text("state") {
+        let state = ReviewState::from_name(name).ok_or_else(|| HubError::field("state", "There is no such state."))?;
+        filters.text("state = ?", Some(state.as_str()));
+    }
+    if let Some(name) = query.text("subject") {
+        let subject = Subject::from_name(name).ok_or_else(|| HubError::field("subject", "run or result."))?;
+        filters.text("subject = ?", Some(subject.as_str()));
+    }
+    filters.text("hash = ?", query.text("hash"));
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    rows.try_answer(Review::try_from)
+}
+
+/// `GET /review/{id}`
+pub async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Review>, HubError> {
+    caller.refuse_containers()?;
+    // What was just written is read.
+    let row = load(&mut *hub.store.writer().acquire().await?, id).await?;
+    require_view(&caller, &row)?;
+    Ok(Json(row.try_into()?))
+}

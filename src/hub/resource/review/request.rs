@@ -1,0 +1,199 @@
+//! What nodes send.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use garde::Validate;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::SqliteConnection;
+
+use super::{Row, load, tell};
+use crate::{
+    audit::{self, Entry},
+    hub::{
+        HubError,
+        body::Body,
+        permission::Caller,
+        resource::{Id, message},
+        server::HubState,
+    },
+    protocol::{
+        review::{NewReview, Review, ReviewOutcome, ReviewState},
+        timestamp,
+    },
+};
+
+/// The longest content of a review, in bytes.
+const REQUEST_LIMIT: usize = 256 * 1024;
+
+#[derive(Deserialize, Validate)]
+#[serde(transparent)]
+pub struct NewReviewBody {
+    #[garde(skip)]
+    review: NewReview,
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, HubError> {
+    let text = serde_json::to_string(value).map_err(|error| HubError::Internal(error.to_string()))?;
+    if text.len() > REQUEST_LIMIT { Err(HubError::TooLarge(REQUEST_LIMIT)) } else { Ok(text) }
+}
+
+/// `POST /review`: a node asks for the review of one of its runs, or asks again. Another hash voids the earlier one.
+pub async fn request(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(NewReviewBody { review: new }): Body<NewReviewBody>,
+) -> Result<(StatusCode, Json<Review>), HubError> {
+    let node_id = caller.require_node()?;
+    if new.request.asked.hash() != new.hash && new.report.is_none() {
+        return Err(HubError::field("hash", "It is not the hash of what is asked."));
+    }
+    let expires_at = timestamp::parse(&new.expires_at)
+        .map(timestamp::format)
+        .ok_or_else(|| HubError::field("expires_at", "Not a valid datetime."))?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let run: Option<(i64, i64, Option<String>)> = sqlx::query_as(
+        "SELECT task_id, collaboration_id, run.finished_at FROM run JOIN task ON task.id = task_id
+         WHERE run.id = ? AND run.organization_id = ?",
+    )
+    .bind(new.run_id)
+    .bind(caller.authority.organization_id)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let (task_id, collaboration_id) = match run {
+        Some((task_id, collaboration_id, None)) if caller.is_in_collaboration(collaboration_id) => {
+            (task_id, collaboration_id)
+        }
+        Some((.., Some(_))) => return Err(HubError::bad("The run has ended already.")),
+        _ => return Err(HubError::not_found("run", new.run_id)),
+    };
+    let known: Option<i64> = sqlx::query_scalar(
+        "SELECT id FROM review WHERE run_id = ? AND subject = ? AND hash = ? AND state <> 'void' ORDER BY id DESC",
+    )
+    .bind(new.run_id)
+    .bind(new.subject.as_str())
+    .bind(&new.hash)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if let Some(id) = known {
+        return Ok((StatusCode::OK, Json(load(&mut transaction, id).await?.try_into()?)));
+    }
+    sqlx::query(
+        "UPDATE review SET state = 'void' WHERE run_id = ? AND subject = ? AND state IN ('waiting', 'approved')",
+    )
+    .bind(new.run_id)
+    .bind(new.subject.as_str())
+    .execute(&mut *transaction)
+    .await?;
+    let id = sqlx::query(
+        "INSERT INTO review (run_id, task_id, organization_id, collaboration_id, subject, state, since, expires_at,
+         hash, mode, request, only_at_node, report) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.run_id)
+    .bind(task_id)
+    .bind(caller.authority.organization_id)
+    .bind(collaboration_id)
+    .bind(new.subject.as_str())
+    .bind(timestamp::now())
+    .bind(expires_at)
+    .bind(&new.hash)
+    .bind(json(&new.mode)?)
+    .bind(json(&new.request)?)
+    .bind(new.only_at_node)
+    .bind(new.report.as_ref().map(json).transpose()?)
+    .execute(&mut *transaction)
+    .await?
+    .last_insert_rowid();
+    let entry = Entry::done(format!("node {node_id}"), "review.request", format!("run {}", new.run_id))
+        .details(format!("{}; hash {}", new.subject.as_str(), new.hash))
+        .of(caller.authority.organization_id);
+    audit::append(&mut transaction, &entry).await?;
+    let row = load(&mut transaction, id).await?;
+    transaction.commit().await?;
+    tell(&hub, &row, ReviewState::Waiting).await;
+    Ok((StatusCode::CREATED, Json(row.try_into()?)))
+}
+
+/// A review of the node that asks.
+async fn own(connection: &mut SqliteConnection, caller: &Caller, id: i64) -> Result<(i64, Row), HubError> {
+    let node_id = caller.require_node()?;
+    let row = load(connection, id).await?;
+    super::require_view(caller, &row)?;
+    Ok((node_id, row))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(transparent)]
+pub struct OutcomeBody {
+    #[garde(skip)]
+    outcome: ReviewOutcome,
+}
+
+/// `PATCH /review/{id}`: a node tells how a review stands. What the node says counts: it enforces it.
+pub async fn report(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(OutcomeBody { outcome }): Body<OutcomeBody>,
+) -> Result<Json<Review>, HubError> {
+    let mut transaction = hub.store.writer().begin().await?;
+    let (node_id, row) = own(&mut transaction, &caller, id).await?;
+    let (decision, approval) = (outcome.decision, outcome.approval.unwrap_or_default());
+    let length = |text: &str| text.chars().count() > 1024;
+    if decision.as_ref().is_some_and(|decision| length(&decision.by) || length(&decision.reason)) {
+        return Err(HubError::field("decision", "Longer than 1024 characters"));
+    }
+    sqlx::query(
+        "UPDATE review SET state = ?, decided_by = ?, decided_at = ?, at_node = ?, reason = ?,
+         this_run_only = ?, until = ?, runs = ? WHERE id = ?",
+    )
+    .bind(outcome.state.as_str())
+    .bind(decision.as_ref().map(|decision| &decision.by))
+    .bind(decision.as_ref().map(|decision| &decision.at))
+    .bind(decision.is_some())
+    .bind(decision.as_ref().map_or("", |decision| &decision.reason))
+    .bind(approval.this_run_only)
+    .bind(&approval.until)
+    .bind(approval.runs)
+    .bind(id)
+    .execute(&mut *transaction)
+    .await?;
+    let by = decision.map_or_else(String::new, |decision| format!(" by {} at the node", decision.by));
+    let entry = Entry::done(format!("node {node_id}"), "review.report", format!("run {}", row.run_id))
+        .details(format!("{}{by}; hash {}", outcome.state.as_str(), row.hash))
+        .of(row.organization_id);
+    audit::append(&mut transaction, &entry).await?;
+    let row = load(&mut transaction, id).await?;
+    transaction.commit().await?;
+    tell(&hub, &row, outcome.state).await;
+    Ok(Json(row.try_into()?))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Use {
+    #[garde(range(min = 1))]
+    run_id: i64,
+}
+
+/// `POST /review/{id}/use`: a node is about to start a run by this approval. The same run can be said twice.
+pub async fn use_approval(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    Body(Use { run_id }): Body<Use>,
+) -> Result<Json<Value>, HubError> {
+    let mut transaction = hub.store.writer().begin().await?;
+    let (_, row) = own(&mut transaction, &caller, id).await?;
+    if row.state != ReviewState::Approved.as_str() {
+        return Err(HubError::Conflict(format!("The review is {}.", row.state)));
+    }
+    sqlx::query("INSERT OR IGNORE INTO review_use (review_id, run_id) VALUES (?, ?)")
+        .bind(id)
+        .bind(run_id)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(message("The approval holds."))
+}

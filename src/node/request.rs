@@ -1,0 +1,154 @@
+//! What a run asks for, as this node understands it.
+
+use serde_json::{Value, json};
+
+use super::{error::RunError, runtime::built_in, station::Shared};
+use crate::protocol::{
+    client::ClientError,
+    domain::FunctionCall,
+    policy::{Answer, Policies, Request, Requester, Store},
+    review::{Asked, ReviewRequest, ReviewedDatabase},
+    wire::v4,
+};
+
+/// A run's request with everything that decisions about it need.
+pub struct RunRequest {
+    pub review: ReviewRequest,
+    pub requester: Requester,
+    store: Store,
+    /// Labels of the databases that the function reads.
+    reads: Vec<String>,
+}
+
+impl RunRequest {
+    /// Gathers what the run, the server and the function tell.
+    pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
+        let requester = requester(shared, task).await?;
+        let store = store(shared, task).await?;
+        let about = built_in::about(&task.image, call);
+        let databases: Vec<ReviewedDatabase> = task.databases.iter().map(database).collect();
+        let reads = match &about {
+            Some(about) if about.reads_data => vec![built_in::label(task).to_owned()],
+            Some(_) => Vec::new(),
+            None => databases.iter().map(|database| database.label.clone()).collect(),
+        };
+        let digest = match &about {
+            Some(_) => format!("built into Atoll {}", env!("CARGO_PKG_VERSION")),
+            None => task.image.split_once('@').map_or(String::new(), |(_, digest)| digest.to_owned()),
+        };
+        let asked = Asked {
+            image: task.image.clone(),
+            digest,
+            function: call.function.clone(),
+            args: call.args.clone(),
+            kwargs: call.kwargs.clone(),
+            databases,
+            columns: about.as_ref().and_then(|about| about.columns.clone()),
+            organization_id: shared.organization_id,
+            collaboration_id: shared.collaboration_id,
+            user_id: requester.user_id,
+            requester_organization_id: requester.organization_id,
+        };
+        let (does, discloses) = about.map(|about| (about.does, about.discloses)).unwrap_or_default();
+        let mut review = ReviewRequest {
+            asked,
+            does,
+            discloses,
+            task_id: task.id,
+            task_name: task.name.clone(),
+            purpose: task.description.clone().unwrap_or_default(),
+            parent_id: task.parent.as_ref().map(|link| link.id),
+            username: requester.username.clone(),
+            requester_organization: requester.organization.clone(),
+            unusual: Vec::new(),
+        };
+        review.unusual = shared.store.unusual(&review).await?;
+        Ok(RunRequest { review, requester, store, reads })
+    }
+
+    /// The request in the form in which policies look at it.
+    pub fn for_policies(&self) -> Request<'_> {
+        let asked = &self.review.asked;
+        Request {
+            image: &asked.image,
+            function: Some(&asked.function),
+            requester: &self.requester,
+            store: &self.store,
+            databases: &self.reads,
+            columns: asked.columns.as_deref(),
+        }
+    }
+
+    /// An error unless the policies surely allow it.
+    pub fn check(&self, policies: &Policies) -> Result<(), RunError> {
+        match policies.answer(&self.for_policies()) {
+            Answer::Allowed => Ok(()),
+            // What cannot be told is not allowed.
+            Answer::Refused(reason) | Answer::Unknown(reason) => Err(RunError::NotAllowed(reason)),
+        }
+    }
+}
+
+fn database(database: &v4::TaskDatabase) -> ReviewedDatabase {
+    let parameters = database.parameters.as_deref().unwrap_or("{}");
+    let parameters = serde_json::from_str(parameters).unwrap_or_else(|_| Value::String(parameters.to_owned()));
+    // Absent and empty are the same.
+    let parameters = if parameters.is_null() { json!({}) } else { parameters };
+    ReviewedDatabase { label: database.label.clone(), parameters }
+}
+
+/// Who asks, with names as far as the server tells them: servers of the 4.x line tell nodes no usernames.
+async fn requester(shared: &Shared, task: &v4::Task) -> Result<Requester, RunError> {
+    let user_id = task.init_user.as_ref().map(|link| link.id);
+    let organization_id = task.init_org.as_ref().map(|link| link.id);
+    let username = async {
+        match user_id {
+            Some(id) => told(shared.hub.user(id).await.map(|user| user.username)),
+            None => Ok(None),
+        }
+    };
+    let organization = async {
+        match organization_id {
+            Some(id) => told(shared.hub.organization(id).await.map(|organization| organization.name)),
+            None => Ok(None),
+        }
+    };
+    let (username, organization) = futures::try_join!(username, organization)?;
+    Ok(Requester { user_id, username, organization_id, organization })
+}
+
+/// A name, if the server tells it; an error only if it may tell it later.
+fn told(name: Result<String, ClientError>) -> Result<Option<String>, RunError> {
+    match name {
+        Ok(name) => Ok(Some(name)),
+        Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The store of a task, if policies ask for it: the node itself looks whether the store has the image, since the server
+/// could say anything.
+async fn store(shared: &Shared, task: &v4::Task) -> Result<Store, RunError> {
+    if shared.policies.allowed_algorithm_stores.is_none() {
+        return Ok(Store::Unknown);
+    }
+    let Some(id) = task.algorithm_store.as_ref().map(|link| link.id) else { return Ok(Store::None) };
+    let stores = match shared.hub.stores_of(shared.collaboration_id).await {
+        Ok(stores) => stores,
+        Err(error) if error.is_temporary() => return Err(RunError::ServerAway(error)),
+        Err(_) => return Ok(Store::Unknown),
+    };
+    let Some(store) = stores.into_iter().find(|store| store.id == id) else { return Ok(Store::None) };
+    match store.algorithms().await {
+        Ok(algorithms) => {
+            let has = algorithms.iter().any(|algorithm| {
+                algorithm.image == task.image || algorithm.image.split('@').next() == Some(task.image.as_str())
+            });
+            Ok(if has { Store::At(store.url) } else { Store::None })
+        }
+        Err(error) => {
+            tracing::warn!(store = store.name, %error, "it is not known what an algorithm store has");
+            Ok(Store::Unknown)
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What the hub is told of reviews, and what it says. A plain vantage6 server knows nothing of them; then decisions are
+//! taken at the node only.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::{Duration, sleep, timeout};
+
+use crate::{
+    node::{
+        error::RunError,
+        station::Shared,
+        store::{DecideError, StoreError, StoredReview},
+    },
+    protocol::{
+        client::ClientError,
+        review::{Approval, Decision, NewReview, Review, ReviewOutcome, ReviewState, Subject, Verdict},
+        timestamp,
+    },
+};
+
+/// How often it is tried again to tell the hub.
+const TELL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Looks at the hub how a waiting review stands, and takes over what was decided there.
+pub(super) async fn look(shared: &Shared, review: StoredReview) -> Result<StoredReview, RunError> {
+    let at_hub = match ask(shared, &review).await {
+        Ok(Some(at_hub)) => at_hub,
+        Ok(None) => return Ok(review),
+        // Events and ticks look again.
+        Err(error) if error.is_temporary() => return Ok(review),
+        Err(error) => {
+            tracing::warn!(run_id = review.run_id, %error, "the hub does not take a review; it can be decided here");
+            return Ok(review);
+        }
+    };
+    let verdict = match at_hub.state {
+        ReviewState::Approved => Verdict::Approve,
+        ReviewState::Rejected => Verdict::Reject,
+        _ => return Ok(review),
+    };
+    if !shared.policies.decisions_from_hub {
+        return Ok(review);
+    }
+    let decision = at_hub.decision.unwrap_or_else(|| Decision {
+        by: "an admin".to_owned(),
+        at_node: false,
+        at: timestamp::now(),
+        reason: String::new(),
+    });
+    let decision = Decision { at_node: false, ..decision };
+    let approval = at_hub.approval.unwrap_or(Approval { this_run_only: true, ..Default::default() });
+    match shared.store.decide(review.id, &at_hub.hash, verdict, &decision, &approval).await {
+        Ok(decided) => Ok(decided),
+        // It was decided here at the same time: that counts, and the hub is told.
+        Err(DecideError::Already(decided)) => Ok(*decided),
+        Err(DecideError::Store(error)) => Err(error.into()),
+        Err(error) => {
+            // What was decided about there is not what would run here: the review there is void.
+            tracing::error!(run_id = review.run_id, %error, "a decision of the hub does not count");
+            let outcome = ReviewOutcome { state: ReviewState::Void, decision: None, approval: None };
+            if let Err(error) = shared.hub.report_review(at_hub.id, &outcome).await {
+                tracing::warn!(%error, "the hub does not take that a review is void");
+            }
+            Ok(review)
+        }
+    }
+}
+
+/// The review at the hub, begun there if it is not known; `None` if the server knows nothing of reviews.
+async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, ClientError> {
+    if !shared.hub_has_reviews.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    if let Some(id) = review.hub_id {
+        match shared.hub.review(id).await {
+            // A hub that lost it, as one that was set back, is asked anew.
+            Err(ClientError::NotFound(_)) => {}
+            // Void there for a reason that does not hold here: asked anew.
+            Ok(at_hub) if at_hub.state == ReviewState::Void || at_hub.hash != review.hash => {}
+            answer => return answer.map(Some),
+        }
+    }
+    let new = NewReview {
+        run_id: review.run_id,
+        subject: review.subject,
+        hash: review.hash.clone(),
+        mode: review.mode,
+        expires_at: review.expires_at.clone(),
+        request: review.request.clone(),
+        only_at_node: !shared.policies.decisions_from_hub,
+        report: review.report.clone(),
+    };
+    match shared.hub.request_review(&new).await {
+        Ok(at_hub) => {
+            if let Err(error) = shared.store.set_hub_id(review.id, at_hub.id).await {
+                tracing::error!(%error, "the id of a review at the hub was not stored");
+            }
+            Ok(Some(at_hub))
+        }
+        Err(ClientError::NotFound(_)) => {
+            shared.hub_has_reviews.store(false, Ordering::Relaxed);
+            tracing::info!("the server knows nothing of reviews; they are decided at this node");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an approval holds that was given at the hub: it may have been withdrawn there. What was approved here does.
+pub(super) async fn still_approves(shared: &Shared, approval: &StoredReview, run_id: i64) -> Result<bool, RunError> {
+    let at_node = approval.decision.as_ref().is_some_and(|decision| decision.at_node);
+    let Some(hub_id) = approval.hub_id.filter(|_| !at_node) else { return Ok(at_node) };
+    match shared.hub.use_review(hub_id, run_id).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
+        Err(error) => {
+            tracing::info!(run_id, %error, "an approval does not hold any more");
+            let decision =
+                Decision { by: "the hub".to_owned(), at_node: false, at: timestamp::now(), reason: error.to_string() };
+            let approval_of = &approval.approval;
+            match shared.store.decide(approval.id, &approval.hash, Verdict::Withdraw, &decision, approval_of).await {
+                Ok(_) | Err(DecideError::Already(_)) => Ok(false),
+                Err(DecideError::Store(error)) => Err(error.into()),
+                Err(error) => Err(RunError::Internal(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Tells the hub what was decided here, for as long as it is polled.
+pub async fn keep_hub_informed(shared: &Shared) {
+    let mut changes = shared.store.changes();
+    loop {
+        changes.mark_unchanged();
+        if shared.hub_has_reviews.load(Ordering::Relaxed)
+            && let Err(error) = tell(shared).await
+        {
+            tracing::warn!(error, "the hub is not told yet what was decided at this node");
+            sleep(Duration::from_secs(1)).await;
+        }
+        let _ = timeout(TELL_INTERVAL, changes.changed()).await;
+    }
+}
+
+async fn tell(shared: &Shared) -> Result<(), String> {
+    for review in shared.store.untold().await.map_err(|error| error.to_string())? {
+        let Some(hub_id) = review.hub_id else { continue };
+        let outcome = ReviewOutcome {
+            state: review.state,
+            decision: review.decision.clone(),
+            approval: (review.state == ReviewState::Approved).then(|| review.approval.clone()),
+        };
+        match shared.hub.report_review(hub_id, &outcome).await {
+            Ok(()) | Err(ClientError::NotFound(_) | ClientError::Rejected { status: 409, .. }) => {
+                shared.store.set_told(review.id, review.state).await.map_err(|error| error.to_string())?;
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// Ends the reviews of runs that are not open any more: somebody stopped or deleted them while this node was away.
+pub async fn end_those_that_are_gone(shared: &Shared, open: &[i64]) -> Result<(), StoreError> {
+    for review in shared.store.waiting().await? {
+        if !open.contains(&review.run_id) {
+            let ended = match review.subject {
+                Subject::Run => "the run was stopped or deleted",
+                Subject::Result => "the run was stopped or deleted; its result is deleted here",
+            };
+            shared.store.end_review(review.id, ReviewState::Void, ended).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Reviews at the node: a run that needs one waits here until an admin has decided, at the hub or at the node itself.
+//! Nothing that another client or the server does starts it.
+
+mod command;
+mod hub;
+mod release;
+mod wait;
+
+pub use command::{CommandError, Decide, decide, end_of_day, list, show};
+pub use hub::{end_those_that_are_gone, keep_hub_informed};
+pub use release::{Released, held, release, wait_for_release};
+pub use wait::obtain;

@@ -1,0 +1,97 @@
+//! Results that are held until somebody has looked at them.
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::wait::{decided, rejection, say};
+use crate::{
+    node::{
+        error::RunError,
+        log::RunLog,
+        request::RunRequest,
+        station::Shared,
+        store::{About, StoredReview},
+    },
+    protocol::{
+        policy::{ReleaseMode, ReviewMode},
+        review::{AWAITING_RELEASE, Report, ReviewState, Subject},
+        status::Status,
+    },
+};
+
+/// A result that may leave.
+pub struct Released {
+    /// In the form in which it is sent.
+    pub result: String,
+    /// The review that released it, if it was held; its copy is to be forgotten when it was sent.
+    pub review_id: Option<i64>,
+}
+
+/// The hash to which a release is bound: that of the request and of the result.
+fn hash_of(request_hash: &str, result: &str) -> String {
+    format!("{:x}", Sha256::new().chain_update(request_hash).chain_update(result).finalize())
+}
+
+/// A result of this run that was computed before and is held here, or was released and not sent yet.
+pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<Option<StoredReview>, RunError> {
+    let Some(review) = shared.store.held_result(run_id).await? else { return Ok(None) };
+    let is_of_this = |result: &String| review.hash == hash_of(&request.review.asked.hash(), result);
+    let is_held = match (&review.result, review.state) {
+        (Some(result), ReviewState::Waiting | ReviewState::Approved) => is_of_this(result),
+        // Withheld or too late: it is not computed again.
+        (None, ReviewState::Rejected | ReviewState::Expired) => review.request.asked == request.review.asked,
+        _ => false,
+    };
+    Ok(is_held.then_some(review))
+}
+
+/// Holds a result, if the policies say so, until it may leave.
+pub async fn release(
+    shared: &Shared,
+    run_id: i64,
+    request: &RunRequest,
+    encoded: String,
+    value: &serde_json::Value,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Released, RunError> {
+    if shared.policies.release_mode(&request.for_policies()) == ReleaseMode::Never {
+        return Ok(Released { result: encoded, review_id: None });
+    }
+    let report = Report::of(value, shared.policies.smallest_cell);
+    let hash = hash_of(&request.review.asked.hash(), &encoded);
+    let about = About {
+        run_id,
+        subject: Subject::Result,
+        hash: &hash,
+        mode: ReviewMode::Always,
+        request: &request.review,
+        held: Some((&report, &encoded)),
+    };
+    let review = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?;
+    wait_for_release(shared, review, log, stopped).await
+}
+
+/// Waits until a held result may leave.
+pub async fn wait_for_release(
+    shared: &Shared,
+    review: StoredReview,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Released, RunError> {
+    if review.state == ReviewState::Waiting {
+        let since = review.since.get(..16).unwrap_or(&review.since).replace('T', " ");
+        let line = format!("{AWAITING_RELEASE} of the result by an admin of this organization since {since} UTC");
+        say(shared, review.run_id, log, Status::Active, &line).await?;
+    }
+    let review = decided(shared, review.id, stopped).await?;
+    match (review.state, &review.result) {
+        (ReviewState::Approved, Some(result)) => Ok(Released { result: result.clone(), review_id: Some(review.id) }),
+        (ReviewState::Rejected, _) => Err(RunError::NotAllowed(rejection(&review, "the result is withheld"))),
+        (ReviewState::Expired, _) => Err(RunError::NotAllowed(format!(
+            "nobody released the result within {} days",
+            shared.policies.review_expires_after_days
+        ))),
+        _ => Err(RunError::Internal("a held result is gone".to_owned())),
+    }
+}

@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::{sync::broadcast, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::hub;
+use crate::{
+    node::{
+        error::RunError,
+        log::RunLog,
+        request::RunRequest,
+        station::Shared,
+        store::{About, StoredReview},
+    },
+    protocol::{
+        event::Event,
+        policy::ReviewMode,
+        review::{AWAITING_REVIEW, ReviewState, Subject},
+        status::Status,
+        timestamp,
+        wire::v4,
+    },
+};
+
+/// How often the hub is asked without any event: events can be missed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Waits until a run may start: at once if it needs no review; else until there is an approval, whose id this is.
+pub async fn obtain(
+    shared: &Shared,
+    run_id: i64,
+    request: &RunRequest,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<Option<i64>, RunError> {
+    let hash = request.review.asked.hash();
+    let mode = shared.policies.review_mode(&request.for_policies());
+    if mode == ReviewMode::Never {
+        // The policies may have said otherwise when it came.
+        if let Some(review) = shared.store.review_of_run(run_id).await?
+            && review.subject == Subject::Run
+        {
+            shared.store.end_review(review.id, ReviewState::Void, "the node asks for no review any more").await?;
+        }
+        return Ok(None);
+    }
+    if shared.store.has_started(run_id, &hash).await? {
+        return Ok(None);
+    }
+    let mut told = false;
+    loop {
+        while let Some(approval) = shared.store.usable_approval(run_id, &hash).await? {
+            if hub::still_approves(shared, &approval, run_id).await? {
+                log.line(format!("Approved by {}", decided_by(&approval)));
+                return Ok(Some(approval.id));
+            }
+        }
+        let about = About { run_id, subject: Subject::Run, hash: &hash, mode, request: &request.review, held: None };
+        let review = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?;
+        if !told {
+            told = true;
+            let since = review.since.get(..16).unwrap_or(&review.since).replace('T', " ");
+            say(
+                shared,
+                run_id,
+                log,
+                Status::Pending,
+                &format!("{AWAITING_REVIEW} by an admin of this organization since {since} UTC"),
+            )
+            .await?;
+        }
+        let review = decided(shared, review.id, stopped).await?;
+        match review.state {
+            // The approval is used above.
+            ReviewState::Approved | ReviewState::Waiting | ReviewState::Void | ReviewState::Withdrawn => {}
+            ReviewState::Rejected => return Err(RunError::NotAllowed(rejection(&review, "the review rejected it"))),
+            ReviewState::Expired => {
+                return Err(RunError::NotAllowed(format!(
+                    "nobody decided about it within {} days",
+                    shared.policies.review_expires_after_days
+                )));
+            }
+        }
+    }
+}
+
+/// Tells those who know nothing of reviews what a run waits for: its log says so. Failures do not matter, it is told
+/// again at the end.
+pub(super) async fn say(
+    shared: &Shared,
+    run_id: i64,
+    log: &RunLog,
+    status: Status,
+    line: &str,
+) -> Result<(), RunError> {
+    log.last_line(line);
+    let patch = v4::RunPatch { status: Some(status), log: Some(log.text()), ..Default::default() };
+    match shared.hub.report_run(run_id, &patch).await {
+        Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
+        Err(error) => {
+            tracing::warn!(run_id, %error, "the server does not take that a run waits");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+pub(super) fn rejection(review: &StoredReview, what: &str) -> String {
+    let reason = review.decision.as_ref().map_or("", |decision| decision.reason.as_str());
+    format!("{what}: {reason} ({})", decided_by(review))
+}
+
+fn decided_by(review: &StoredReview) -> String {
+    review.decision.as_ref().map_or_else(
+        || "nobody".to_owned(),
+        |decision| format!("{}{}", decision.by, if decision.at_node { " at the node" } else { "" }),
+    )
+}
+
+/// Waits until a review waits no more, whoever ends it.
+pub(super) async fn decided(shared: &Shared, id: i64, stopped: &CancellationToken) -> Result<StoredReview, RunError> {
+    // Before the first look, so that nothing between is missed.
+    let mut changes = shared.store.changes();
+    let mut events = shared.events.subscribe();
+    loop {
+        changes.mark_unchanged();
+        let mut review = shared.store.review(id).await?;
+        if review.state == ReviewState::Waiting {
+            review = hub::look(shared, review).await?;
+        }
+        if review.state != ReviewState::Waiting {
+            return Ok(review);
+        }
+        let left = timestamp::parse(&review.expires_at).unwrap_or_default().duration_since(Timestamp::now());
+        let Ok(left) = Duration::try_from(left) else {
+            return Ok(shared.store.end_review(id, ReviewState::Expired, "nobody decided in time").await?);
+        };
+        let hub_id = review.hub_id;
+        tokio::select! {
+            _ = timeout(left.min(CHECK_INTERVAL), heard(&mut events, hub_id)) => {}
+            _ = changes.changed() => {}
+            () = stopped.cancelled() => {
+                shared.store.end_review(id, ReviewState::Void, "the run was stopped").await?;
+                return Err(RunError::Stopped);
+            }
+        }
+    }
+}
+
+/// Waits for an event after which the hub may know more of a review.
+async fn heard(events: &mut broadcast::Receiver<Event>, hub_id: Option<i64>) {
+    loop {
+        match events.recv().await {
+            Ok(Event::ReviewChange(change)) if Some(change.review_id) == hub_id => return,
+            Ok(Event::Connected) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The node's own SQLite file: what it has to remember when it or the server was away. It is the authority for
+//! everything that is decided about this node's runs; what the hub knows is told to it from here.
+
+mod review;
+mod started;
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    Connection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::{sync::watch, time::sleep};
+
+use crate::audit::{self, Entry};
+
+pub use review::{About, DecideError, StoredReview};
+pub use started::{Start, Started};
+
+/// How often it is looked whether another process, the command line, has written to the file.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why the node's file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the node's state file: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the node's state file cannot be prepared: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the node's state file cannot be written: {0}")]
+    File(#[from] std::io::Error),
+    #[error("the node's state file holds what cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// The open file. Clones share it.
+#[derive(Clone)]
+pub struct NodeStore {
+    pool: SqlitePool,
+    changes: watch::Sender<u64>,
+}
+
+impl NodeStore {
+    /// Opens the file, makes it if it is missing, readable for its owner only, and brings it to the present schema.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        keep_private(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        // One connection: what is read before a write in one transaction is still so when it is written.
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
+        let mut connection = pool.acquire().await?;
+        audit::prepare(&mut connection).await?;
+        drop(connection);
+        Ok(NodeStore { pool, changes: watch::Sender::new(0) })
+    }
+
+    /// For reading the audit log.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Changes with each write, by this process or another.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Notes under which policies the node works from now on, if they are others than before.
+    pub async fn note_policies(&self, policies: &str) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let before: Option<String> =
+            sqlx::query_scalar("SELECT details FROM audit WHERE action = 'policy.change' ORDER BY id DESC LIMIT 1")
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let entry = Entry::done("system", "policy.change", "node").details(policies);
+        if before.as_deref() != Some(entry.recorded_details().as_str()) {
+            audit::append(&mut transaction, &entry).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Looks for writes of other processes, for as long as it is polled.
+    pub async fn follow_others(&self, path: &Path) -> Result<(), StoreError> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+        let mut last: i64 = 0;
+        loop {
+            let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
+            if version != last {
+                last = version;
+                self.tell();
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+}
+
+/// Makes a file that only its owner may read, or makes it so.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(path)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    options.open(path)?;
+    Ok(())
+}

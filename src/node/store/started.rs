@@ -1,0 +1,174 @@
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::{NodeStore, StoreError, review::use_approval};
+use crate::{
+    audit::{self, Entry},
+    protocol::review::{Asked, ReviewRequest},
+};
+
+/// A run that is about to start.
+pub struct Start<'a> {
+    pub run_id: i64,
+    pub asked: &'a Asked,
+    pub hash: &'a str,
+    /// The most runs that a user may start on one day.
+    pub per_day: Option<u32>,
+    /// The review by whose approval it starts; `None` if it needs none.
+    pub approval: Option<i64>,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    Yes,
+    /// The user has started as many runs today as the policies allow.
+    TooMany,
+    /// The approval does not hold any more.
+    NoApproval,
+}
+
+fn labels(asked: &Asked) -> String {
+    let labels: Vec<&str> = asked.databases.iter().map(|database| database.label.as_str()).collect();
+    serde_json::json!(labels).to_string()
+}
+
+fn columns(asked: &Asked) -> String {
+    serde_json::json!(asked.columns).to_string()
+}
+
+impl NodeStore {
+    /// Whether this run was started before with the same hash: then it goes on after a restart.
+    pub async fn has_started(&self, run_id: i64, hash: &str) -> Result<bool, StoreError> {
+        has_started(&mut *self.pool.acquire().await?, run_id, hash).await
+    }
+
+    /// Whether the user has started, or waits to start, as many runs today (UTC) as the policies allow.
+    pub async fn has_too_many(&self, run_id: i64, asked: &Asked, per_day: Option<u32>) -> Result<bool, StoreError> {
+        let Some(limit) = per_day else { return Ok(false) };
+        let mut connection = self.pool.acquire().await?;
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM review WHERE state = 'waiting' AND subject = 'run' AND run_id <> ?
+             AND json_extract(request, '$.asked.user_id') IS ?",
+        )
+        .bind(run_id)
+        .bind(asked.user_id)
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(started_today(&mut connection, run_id, asked).await? + waiting >= i64::from(limit))
+    }
+
+    /// Notes that a run starts, if it may: by an approval that still holds, where one is needed, and unless its user has
+    /// started too many today. A run that goes on after a restart counts once.
+    pub async fn start_run(&self, start: &Start<'_>) -> Result<Started, StoreError> {
+        let (run_id, asked) = (start.run_id, start.asked);
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        if has_started(&mut transaction, run_id, start.hash).await? {
+            return Ok(Started::Yes);
+        }
+        if let Some(limit) = start.per_day
+            && started_today(&mut transaction, run_id, asked).await? >= i64::from(limit)
+        {
+            return Ok(Started::TooMany);
+        }
+        if let Some(approval) = start.approval
+            && !use_approval(&mut transaction, approval, run_id, start.hash).await?
+        {
+            return Ok(Started::NoApproval);
+        }
+        sqlx::query(
+            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(run_id)
+        .bind(start.hash)
+        .bind(asked.user_id)
+        .bind(today())
+        .bind(&asked.image)
+        .bind(&asked.function)
+        .bind(labels(asked))
+        .bind(columns(asked))
+        .execute(&mut *transaction)
+        .await?;
+        let entry = Entry::done(actor(asked), "run.start", format!("run {run_id}"));
+        let entry = entry.details(format!("{} of {}; hash {}", asked.function, asked.image, start.hash));
+        audit::append(&mut transaction, &entry).await?;
+        transaction.commit().await?;
+        self.tell();
+        Ok(Started::Yes)
+    }
+
+    /// What a reviewer should know about a request, from what this node has seen before.
+    pub async fn unusual(&self, request: &ReviewRequest) -> Result<Vec<String>, StoreError> {
+        let asked = &request.asked;
+        let mut connection = self.pool.acquire().await?;
+        let mut unusual = Vec::new();
+        let of_user = count(&mut connection, asked, "user_id IS ?1").await?;
+        if of_user == 0 {
+            unusual.push("No run of this user has started here before.".to_owned());
+        }
+        if count(&mut connection, asked, "?1 IS ?1 AND image = ?2 AND function = ?3").await? == 0 {
+            unusual.push("This function has not run here before.".to_owned());
+        } else if of_user > 0
+            && count(&mut connection, asked, "user_id IS ?1 AND image = ?2 AND function = ?3").await? == 0
+        {
+            unusual.push("This user has not run this function here before.".to_owned());
+        }
+        if of_user > 0 && count(&mut connection, asked, "user_id IS ?1 AND databases = ?4").await? == 0 {
+            unusual.push("This user has not used this database here before.".to_owned());
+        } else if of_user > 0
+            && count(&mut connection, asked, "user_id IS ?1 AND databases = ?4 AND columns = ?5").await? == 0
+        {
+            unusual.push("This user has not used these columns here before.".to_owned());
+        }
+        let rejected: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM review WHERE hash = ? AND state = 'rejected'")
+            .bind(asked.hash())
+            .fetch_one(&mut *connection)
+            .await?;
+        if rejected > 0 {
+            unusual.push("Exactly this was rejected before.".to_owned());
+        }
+        Ok(unusual)
+    }
+}
+
+fn today() -> String {
+    Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
+
+async fn has_started(connection: &mut SqliteConnection, run_id: i64, hash: &str) -> Result<bool, StoreError> {
+    let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM started_run WHERE run_id = ? AND hash = ?")
+        .bind(run_id)
+        .bind(hash)
+        .fetch_one(connection)
+        .await?;
+    Ok(found > 0)
+}
+
+/// Other runs that the user has started today.
+async fn started_today(connection: &mut SqliteConnection, run_id: i64, asked: &Asked) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM started_run WHERE user_id IS ? AND day = ? AND run_id <> ?")
+        .bind(asked.user_id)
+        .bind(today())
+        .bind(run_id)
+        .fetch_one(connection)
+        .await?)
+}
+
+async fn count(connection: &mut SqliteConnection, asked: &Asked, condition: &str) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(&format!(
+        "SELECT COUNT(*) FROM started_run WHERE {condition} AND ?2 = ?2 AND ?3 = ?3 AND ?4 = ?4 AND ?5 = ?5"
+    ))
+    .bind(asked.user_id)
+    .bind(&asked.image)
+    .bind(&asked.function)
+    .bind(labels(asked))
+    .bind(columns(asked))
+    .fetch_one(connection)
+    .await?)
+}
+
+/// The requester as the audit log names it.
+pub(super) fn actor(asked: &Asked) -> String {
+    asked.user_id.map_or_else(|| "a deleted user".to_owned(), |id| format!("user {id}"))
+}

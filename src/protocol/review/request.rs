@@ -1,0 +1,106 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::digest::sha256;
+
+/// What somebody asks a node to do, as the node understood it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewRequest {
+    /// What a decision is bound to.
+    pub asked: Asked,
+    /// What the function does, in the words of whoever wrote it; empty if the node does not know.
+    pub does: String,
+    /// What leaves the organization; empty if the node does not know.
+    pub discloses: String,
+    pub task_id: i64,
+    pub task_name: String,
+    /// The description of the task.
+    pub purpose: String,
+    /// The task whose central function asks; `None`: a user does.
+    pub parent_id: Option<i64>,
+    /// The requester's names, where the server tells them.
+    pub username: Option<String>,
+    pub requester_organization: Option<String>,
+    /// What a reviewer should know: that somebody asks for the first time, for a database not asked for before, …
+    pub unusual: Vec<String>,
+}
+
+/// What a decision is bound to: change any of it, and it is another request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub image: String,
+    /// Which code the image stands for: its digest, or the version of a function that is built in.
+    pub digest: String,
+    pub function: String,
+    pub args: Vec<Value>,
+    pub kwargs: Map<String, Value>,
+    pub databases: Vec<ReviewedDatabase>,
+    /// The columns that it reads; `None`: not known.
+    pub columns: Option<Vec<String>>,
+    /// The organization whose data are used.
+    pub organization_id: i64,
+    pub collaboration_id: i64,
+    /// Who asks, and for which organization. For a subtask that is the organization that aggregates.
+    pub user_id: Option<i64>,
+    pub requester_organization_id: Option<i64>,
+}
+
+/// A database by its label, with query, sheet and preprocessing if there are any.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewedDatabase {
+    pub label: String,
+    pub parameters: Value,
+}
+
+impl Asked {
+    /// The hash to which decisions are bound: SHA-256 in hexadecimal over every field.
+    pub fn hash(&self) -> String {
+        // A version of its own, so that a later set of fields can never have the hash of an earlier one.
+        sha256(&json!({"atoll_review": 1, "asked": self}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_change_makes_another_hash() {
+        let asked = Asked {
+            image: "demo/average@sha256:0123".into(),
+            digest: "sha256:0123".into(),
+            function: "partial_average".into(),
+            args: Vec::new(),
+            kwargs: Map::from_iter([("column_name".to_owned(), json!("age"))]),
+            databases: vec![ReviewedDatabase { label: "default".into(), parameters: json!({}) }],
+            columns: Some(vec!["age".into()]),
+            organization_id: 2,
+            collaboration_id: 1,
+            user_id: Some(5),
+            requester_organization_id: Some(3),
+        };
+        let changes: [fn(&mut Asked); 11] = [
+            |asked| asked.image.push('4'),
+            |asked| asked.digest.push('4'),
+            |asked| asked.function = "central_average".into(),
+            |asked| asked.args.push(json!(1)),
+            |asked| asked.kwargs["column_name"] = json!("height"),
+            |asked| asked.databases[0].label = "other".into(),
+            |asked| asked.databases[0].parameters = json!({"query": "SELECT 1"}),
+            |asked| asked.organization_id = 3,
+            |asked| asked.collaboration_id = 2,
+            |asked| asked.user_id = None,
+            |asked| asked.requester_organization_id = Some(4),
+        ];
+        let mut hashes = vec![asked.hash()];
+        for change in changes {
+            let mut other = asked.clone();
+            change(&mut other);
+            hashes.push(other.hash());
+        }
+        let different: std::collections::HashSet<&String> = hashes.iter().collect();
+        assert_eq!(different.len(), hashes.len());
+        let read_back: Asked = serde_json::from_str(&serde_json::to_string(&asked).unwrap()).unwrap();
+        assert_eq!(read_back.hash(), asked.hash());
+    }
+}

@@ -1,0 +1,209 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Report, ReviewRequest};
+use crate::protocol::{policy::ReviewMode, timestamp};
+
+/// What is decided about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Whether a run may start.
+    Run,
+    /// Whether the result of a run may leave.
+    Result,
+}
+
+/// How far a review is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewState {
+    Waiting,
+    Approved,
+    Rejected,
+    /// An approval that was taken back.
+    Withdrawn,
+    /// Nobody decided in time.
+    Expired,
+    /// There is nothing to decide any more: the run was stopped or deleted, or what it asks for has changed.
+    Void,
+}
+
+impl Subject {
+    /// The name on the wire and in databases.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Subject::Run => "run",
+            Subject::Result => "result",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Subject> {
+        [Subject::Run, Subject::Result].into_iter().find(|subject| subject.as_str() == name)
+    }
+}
+
+impl ReviewState {
+    const ALL: [ReviewState; 6] = [
+        ReviewState::Waiting,
+        ReviewState::Approved,
+        ReviewState::Rejected,
+        ReviewState::Withdrawn,
+        ReviewState::Expired,
+        ReviewState::Void,
+    ];
+
+    /// The name on the wire, in databases and on screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReviewState::Waiting => "waiting",
+            ReviewState::Approved => "approved",
+            ReviewState::Rejected => "rejected",
+            ReviewState::Withdrawn => "withdrawn",
+            ReviewState::Expired => "expired",
+            ReviewState::Void => "void",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<ReviewState> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// How far an approval reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// For the run that was reviewed and no other.
+    pub this_run_only: bool,
+    /// Until this time (UTC); `None`: without an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// For this many runs; `None`: for any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u32>,
+}
+
+impl Approval {
+    /// Why an approval reaches too far; nothing is approved then.
+    pub fn check(&self, subject: Subject, mode: ReviewMode) -> Result<(), &'static str> {
+        let is_bounded = self.until.is_some() || self.runs.is_some();
+        match subject {
+            _ if self.this_run_only && is_bounded => Err("an approval of one run has no date and no number of runs"),
+            _ if self.this_run_only => Ok(()),
+            Subject::Result => Err("a result is released by itself"),
+            _ if self.runs == Some(0) => Err("an approval is for at least one run"),
+            _ if self.until.as_deref().is_some_and(|until| timestamp::parse(until).is_none()) => {
+                Err("the date of an approval is no date")
+            }
+            Subject::Run if mode == ReviewMode::Always && !is_bounded => {
+                Err("where every run is reviewed, an approval of more than one needs a date or a number of runs")
+            }
+            Subject::Run => Ok(()),
+        }
+    }
+}
+
+/// Who decided what, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The name of who decided.
+    pub by: String,
+    /// Whether it was decided at the node itself and not at the hub.
+    pub at_node: bool,
+    /// UTC.
+    pub at: String,
+    /// The reason of a rejection, or a comment to an approval.
+    pub reason: String,
+}
+
+/// A review as the hub knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Review {
+    pub id: i64,
+    pub run_id: i64,
+    pub organization_id: i64,
+    pub collaboration_id: i64,
+    pub subject: Subject,
+    pub state: ReviewState,
+    /// Since when it waits (UTC).
+    pub since: String,
+    /// When it ends if nobody decides (UTC).
+    pub expires_at: String,
+    pub hash: String,
+    pub mode: ReviewMode,
+    pub request: ReviewRequest,
+    /// Whether the node takes only decisions that are taken at itself.
+    #[serde(default)]
+    pub only_at_node: bool,
+    /// Of a result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// Of an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// How many runs have started by it.
+    #[serde(default)]
+    pub used: u32,
+}
+
+/// What a node asks the hub to have reviewed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewReview {
+    pub run_id: i64,
+    pub subject: Subject,
+    pub hash: String,
+    pub mode: ReviewMode,
+    /// UTC.
+    pub expires_at: String,
+    pub request: ReviewRequest,
+    /// Whether the node takes only decisions that are taken at itself.
+    #[serde(default)]
+    pub only_at_node: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+}
+
+/// What somebody decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Approve,
+    Reject,
+    /// Takes an approval back before it was used, or for the runs that are still to come.
+    Withdraw,
+}
+
+/// What a node says of a review that did not end by a decision at the hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewOutcome {
+    pub state: ReviewState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+/// The last review of a run, as those see it who may see the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReview {
+    pub subject: Subject,
+    pub state: ReviewState,
+    /// Since when it waits or waited (UTC).
+    pub since: String,
+}
+
+/// `review_change`, an event of our hub: a review began, or was decided, or ended otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewChange {
+    pub review_id: i64,
+    pub run_id: i64,
+    pub task_id: i64,
+    pub organization_id: i64,
+    pub state: ReviewState,
+}
+
+/// How a line of a run's log begins while the run waits for a review, for servers that know nothing of reviews.
+pub const AWAITING_REVIEW: &str = "Awaiting review";
+/// How a line of a run's log begins while its result waits for its release.
+pub const AWAITING_RELEASE: &str = "Awaiting release";

@@ -1,0 +1,543 @@
+//! Reviews and releases: what waits at a node, who decides, and that nothing starts or leaves without.
+
+mod support;
+
+use atoll::protocol::{
+    client::{ClientError, HubClient, NewDecision, ReviewQuery},
+    policy::ReviewMode,
+    review::{Approval, Review, ReviewState, Subject, Verdict},
+    status::Status,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use support::{RunningNode, World, average, eventually, outcome};
+
+const ALWAYS: &str = "policies:\n  review: always\n";
+
+async fn node(world: &World, organization: &str, policies: &str) -> RunningNode {
+    let node = world
+        .start_node_with(organization, |text| {
+            if !text.contains(policies) {
+                text.push_str(policies);
+            }
+        })
+        .await;
+    let id = 1 + organization.trim_start_matches("example_org").parse::<i64>().unwrap();
+    world.wait_for_node(id, true).await;
+    node
+}
+
+/// The reviews that wait, once there are as many.
+async fn waiting(admin: &HubClient, count: usize) -> Vec<Review> {
+    let query = ReviewQuery { state: Some(ReviewState::Waiting), per_page: 100, ..Default::default() };
+    let mut found = Vec::new();
+    eventually(async || {
+        found = admin.reviews(&query).await.unwrap().items;
+        found.len() == count
+    })
+    .await;
+    found
+}
+
+fn decision(review: &Review, verdict: Verdict, reason: &str) -> NewDecision {
+    NewDecision { verdict, hash: review.hash.clone(), reason: reason.to_owned(), approval: None }
+}
+
+fn once(review: &Review) -> NewDecision {
+    let approval = Some(Approval { this_run_only: true, ..Default::default() });
+    NewDecision { approval, ..decision(review, Verdict::Approve, "") }
+}
+
+fn ages(organizations: &[i64]) -> atoll::protocol::domain::TaskSpec {
+    average("partial_average", organizations, json!({"column_name": "age"}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_until_an_admin_of_its_organization_approves() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let mut spec = ages(&[2]);
+    spec.description = "Ages for the yearly report".to_owned();
+    let task = researcher.create_task(&spec).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let asked = &review.request.asked;
+    assert_eq!((asked.function.as_str(), asked.columns.as_deref()), ("partial_average", Some(&["age".to_owned()][..])));
+    assert_eq!(asked.hash(), review.hash);
+    assert_eq!(review.request.username.as_deref(), Some("researcher"));
+    assert_eq!(review.request.requester_organization.as_deref(), Some("example_org1"));
+    assert_eq!(review.request.purpose, "Ages for the yearly report");
+    assert!(review.request.discloses.contains("two numbers") && review.request.does.contains("sum and the count"));
+    assert!(review.request.unusual.iter().any(|text| text.contains("has not run here before")), "{review:?}");
+    let run = researcher.runs(task.id).await.unwrap().remove(0);
+    assert_eq!(run.status, Status::Pending);
+    assert_eq!(run.review.as_ref().unwrap().state, ReviewState::Waiting);
+    assert!(run.log.contains("Awaiting review by an admin"), "{}", run.log);
+
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!({"sum": 253, "count": 4})]), "{logs:?}");
+    assert!(logs[0].contains("Approved by admin1"), "{logs:?}");
+    let decided = admin.review(review.id).await.unwrap();
+    assert_eq!((decided.state, decided.used), (ReviewState::Approved, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_decides_or_reads_a_review() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    for name in ["researcher", "viewer", "admin2", "root"] {
+        let other = world.client(name).await;
+        let refused = other.decide_review(review.id, &once(&review)).await.unwrap_err();
+        assert!(matches!(refused, ClientError::NotAllowed(_) | ClientError::NotFound(_)), "{name}: {refused}");
+        let read = other.review(review.id).await;
+        // Root may read everything; it decides for its own organization only.
+        assert_eq!(read.is_ok(), name == "root", "{name}");
+        let listed = other.reviews(&ReviewQuery { per_page: 10, ..Default::default() }).await;
+        assert_eq!(listed.map(|page| page.items.len()).unwrap_or(0), usize::from(name == "root"), "{name}");
+    }
+    let (status, _) = world.call(Method::GET, &format!("review/{}", review.id), None, None).await;
+    assert_eq!(status, 401);
+    let other_node = world.node_token("example_org2").await;
+    for (method, path, body) in [
+        (Method::GET, format!("review/{}", review.id), None),
+        (Method::PATCH, format!("review/{}", review.id), Some(json!({"state": "approved"}))),
+        (Method::POST, format!("review/{}/use", review.id), Some(json!({"run_id": review.run_id}))),
+    ] {
+        let (status, answer) = world.call(method, &path, Some(&other_node), body.as_ref()).await;
+        assert_eq!(status, 404, "{path} {answer}");
+    }
+    // A node cannot decide by the way of admins either, nor an admin by the way of nodes.
+    let own_node = world.node_token("example_org1").await;
+    let body = serde_json::to_value(once(&review)).unwrap();
+    let path = format!("review/{}/decision", review.id);
+    assert_eq!(world.call(Method::POST, &path, Some(&own_node), Some(&body)).await.0, 401);
+    let token = world.token("admin1").await;
+    let path = format!("review/{}", review.id);
+    assert_eq!(world.call(Method::PATCH, &path, Some(&token), Some(&json!({"state": "approved"}))).await.0, 401);
+    assert_eq!(admin.review(review.id).await.unwrap().state, ReviewState::Waiting);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_is_read_by_the_researcher_and_the_others_go_on() {
+    let world = World::new().await;
+    let _nodes = (node(&world, "example_org1", ALWAYS).await, node(&world, "example_org2", ALWAYS).await);
+    let (researcher, admin1, admin2) =
+        (world.client("researcher").await, world.client("admin1").await, world.client("admin2").await);
+    let task = researcher.create_task(&ages(&[2, 3])).await.unwrap();
+    let (first, second) = (waiting(&admin1, 1).await.remove(0), waiting(&admin2, 1).await.remove(0));
+    let without_reason = admin2.decide_review(second.id, &decision(&second, Verdict::Reject, " ")).await.unwrap_err();
+    assert!(without_reason.to_string().contains("needs a reason"), "{without_reason}");
+    admin2.decide_review(second.id, &decision(&second, Verdict::Reject, "no ethics approval yet")).await.unwrap();
+    eventually(async || researcher.runs(task.id).await.unwrap()[1].status == Status::NotAllowed).await;
+    let runs = researcher.runs(task.id).await.unwrap();
+    assert_eq!(runs[0].status, Status::Pending, "the other organization still decides");
+    assert!(runs[1].log.contains("no ethics approval yet (admin2)"), "{}", runs[1].log);
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
+    admin1.decide_review(first.id, &once(&first)).await.unwrap();
+    let (_, _, results) = outcome(&researcher, task.id).await;
+    assert_eq!(results, [json!({"sum": 253, "count": 4})]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_central_function_goes_on_without_those_who_reject() {
+    let world = World::new().await;
+    let _nodes = (
+        node(&world, "example_org1", "").await,
+        node(&world, "example_org2", ALWAYS).await,
+        node(&world, "example_org3", "").await,
+    );
+    let (researcher, admin2) = (world.client("researcher").await, world.client("admin2").await);
+    let kwargs = json!({"column_name": "age", "organizations_to_include": [2, 3]});
+    let task = researcher.create_task(&average("central_average", &[4], kwargs)).await.unwrap();
+    let review = waiting(&admin2, 1).await.remove(0);
+    // Asked by the central function's organization, for the same user, and shown as a subtask.
+    assert_eq!(review.request.asked.requester_organization_id, Some(4));
+    assert_eq!(review.request.parent_id, Some(task.id));
+    admin2.decide_review(review.id, &decision(&review, Verdict::Reject, "not these data")).await.unwrap();
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!({"average": 63.25})]), "{logs:?}");
+    assert!(logs[0].contains("Left out: example_org2 does not allow it"), "{logs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_admins_at_once_one_wins_and_the_other_is_told() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let (approve, reject) = (once(&review), decision(&review, Verdict::Reject, "no"));
+    let (one, other) = tokio::join!(admin.decide_review(review.id, &approve), admin.decide_review(review.id, &reject));
+    let lost = match (one, other) {
+        (Ok(_), Err(lost)) | (Err(lost), Ok(_)) => lost,
+        both => panic!("{both:?}"),
+    };
+    assert!(matches!(&lost, ClientError::Rejected { status: 409, .. }), "{lost}");
+    assert!(lost.to_string().contains("already by admin1"), "{lost}");
+    outcome(&researcher, task.id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_for_two_runs_is_for_two_of_exactly_the_same() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let unlimited = NewDecision { approval: Some(Approval::default()), ..once(&review) };
+    let refused = admin.decide_review(review.id, &unlimited).await.unwrap_err();
+    assert!(refused.to_string().contains("needs a date or a number"), "{refused}");
+    let two = NewDecision { approval: Some(Approval { runs: Some(2), ..Default::default() }), ..once(&review) };
+    admin.decide_review(review.id, &two).await.unwrap();
+    outcome(&researcher, first.id).await;
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    let (status, ..) = outcome(&researcher, second.id).await;
+    assert_eq!(status, Status::Completed);
+    // Another column, another user and a third time wait.
+    let other = average("partial_average", &[2], json!({"column_name": "height"}));
+    researcher.create_task(&other).await.unwrap();
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    waiting(&admin, 2).await;
+    assert_eq!(admin.review(review.id).await.unwrap().used, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_the_first_time_starts_by_itself_until_it_is_withdrawn() {
+    let world = World::new().await;
+    let rules = "policies:\n  review:\n    - function: partial_average\n      users: [researcher]\n      mode: first_time\n    - mode: always\n";
+    let _node = node(&world, "example_org1", rules).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    assert_eq!(review.mode, ReviewMode::FirstTime);
+    let lasting = NewDecision { approval: Some(Approval::default()), ..once(&review) };
+    admin.decide_review(review.id, &lasting).await.unwrap();
+    outcome(&researcher, first.id).await;
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    let withdrawn = admin.decide_review(review.id, &decision(&review, Verdict::Withdraw, "over")).await.unwrap();
+    assert_eq!(withdrawn.state, ReviewState::Withdrawn);
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_ne!(waiting(&admin, 1).await[0].id, review.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_is_withdrawn_before_the_start_starts_nothing() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let again = admin.decide_review(review.id, &decision(&review, Verdict::Withdraw, "")).await.unwrap();
+    assert_eq!((again.state, again.decision), (ReviewState::Waiting, None));
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_eq!(waiting(&admin, 1).await[0].id, review.id, "the same review goes on");
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "changed my mind")).await.unwrap();
+    assert_eq!(outcome(&researcher, task.id).await.0, Status::NotAllowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_while_the_node_was_away_holds_when_it_is_back() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requester_who_cancels_ends_the_review() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    researcher.kill_task(first.id).await.unwrap();
+    waiting(&admin, 0).await;
+    let late = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
+    assert!(late.to_string().contains("It is void already"), "{late}");
+    // Also while the node is away, and when the task is deleted.
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    waiting(&admin, 1).await;
+    station.stop().await;
+    researcher.delete_task(second.id).await.unwrap();
+    waiting(&admin, 0).await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let third = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    assert_eq!(outcome(&researcher, third.id).await.0, Status::Completed);
+}
+
+/// Changes something behind the hub's back.
+async fn in_hub_database(world: &World, statement: &str) {
+    let options = SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
+    let mut database = options.connect().await.unwrap();
+    assert!(sqlx::query(statement).execute(&mut database).await.unwrap().rows_affected() > 0);
+    database.close().await.unwrap();
+}
+
+/// GHSA-47w6-gwp4-w6vc: what runs was swapped after somebody had looked at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ghsa_47w6_gwp4_w6vc_what_is_swapped_after_the_review_does_not_run() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    // The hub itself is bad: it swaps the arguments after the approval, while the node is away.
+    station.stop().await;
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let other =
+        atoll::protocol::payload::encode_call(&average("partial_average", &[2], json!({"column_name": "height"})).call);
+    in_hub_database(&world, &format!("UPDATE run SET input = '{other}' WHERE task_id = {}", task.id)).await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let second = waiting(&admin, 1).await.remove(0);
+    assert_ne!(second.hash, review.hash);
+    assert_eq!(second.request.asked.kwargs["column_name"], "height");
+    assert_eq!(admin.review(review.id).await.unwrap().state, ReviewState::Void);
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
+    // It shows one thing and says that another was approved.
+    station.stop().await;
+    in_hub_database(
+        &world,
+        &format!("UPDATE review SET hash = '{}', state = 'approved' WHERE id = {}", review.hash, second.id),
+    )
+    .await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let third = waiting(&admin, 1).await.remove(0);
+    assert_eq!((third.id != second.id, &third.hash), (true, &second.hash));
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
+    // A decision about what is not shown any more.
+    let stale = NewDecision { hash: review.hash.clone(), ..once(&third) };
+    let refused = admin.decide_review(third.id, &stale).await.unwrap_err();
+    assert!(refused.to_string().contains("has changed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_held_at_the_node_until_it_is_released() {
+    let world = World::new().await;
+    let release = "policies:\n  release: review\n  smallest_cell: 3\n";
+    let station = node(&world, "example_org1", release).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    assert_eq!(review.subject, Subject::Result);
+    let report = review.report.clone().unwrap();
+    assert_eq!((report.values, report.smallest_cell, report.small_cells.count), (2, 3, 0));
+    let run = researcher.runs(task.id).await.unwrap().remove(0);
+    assert_eq!((run.status, run.review.unwrap().subject), (Status::Active, Subject::Result));
+    assert!(run.log.contains("Awaiting release"), "{}", run.log);
+    // Neither results nor reviews of the hub hold a value of it.
+    assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);
+    assert!(!serde_json::to_string(&review).unwrap().contains("253"));
+    // It is not computed again after a restart: the data have changed, the result has not.
+    station.stop().await;
+    std::fs::write(world.node_folder("example_org1").join("default.csv"), "patient,age\nx,1\ny,2\nz,3\n").unwrap();
+    let _station = node(&world, "example_org1", release).await;
+    let lasting = NewDecision { approval: Some(Approval::default()), ..once(&review) };
+    assert!(admin.decide_review(review.id, &lasting).await.is_err(), "a release is for one result");
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!({"sum": 253, "count": 4})]), "{logs:?}");
+
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "too few patients")).await.unwrap();
+    let (status, logs, results) = outcome(&researcher, second.id).await;
+    assert_eq!((status, results), (Status::NotAllowed, Vec::<Value>::new()));
+    assert!(logs[0].contains("the result is withheld: too few patients (admin1)"), "{logs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_trusts_no_hub_takes_no_decision_from_it() {
+    let world = World::new().await;
+    let own = "policies:\n  review: always\n  decisions_from_hub: false\n";
+    let station = node(&world, "example_org1", own).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    assert!(review.only_at_node);
+    let refused = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
+    assert!(refused.to_string().contains("only decisions that are taken at itself"), "{refused}");
+    station.stop().await;
+    in_hub_database(&world, &format!("UPDATE review SET state = 'approved' WHERE id = {}", review.id)).await;
+    let _station = node(&world, "example_org1", own).await;
+    eventually(async || researcher.runs(task.id).await.unwrap()[0].log.matches("Awaiting review").count() == 1).await;
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_refuse_functions_columns_users_and_too_many_runs_with_reasons() {
+    let world = World::new().await;
+    let policies = "policies:\n  allowed_users: [researcher]\n  allowed_functions:\n    - functions: [partial_average, average_partial]\n  \
+                    allowed_databases:\n    - {database: default, columns: [age]}\n    - {database: my_other_database, \
+                    organizations: [example_org3]}\n  runs_per_user_per_day: 2\n";
+    let _node = node(&world, "example_org1", policies).await;
+    let researcher = world.client("researcher").await;
+    let refused = async |spec: atoll::protocol::domain::TaskSpec| {
+        let task = researcher.create_task(&spec).await.unwrap();
+        let (status, logs, _) = outcome(&researcher, task.id).await;
+        assert_eq!(status, Status::NotAllowed, "{logs:?}");
+        logs[0].clone()
+    };
+    let log = refused(average("central_average", &[2], json!({"column_name": "age"}))).await;
+    assert!(
+        log.contains("does not allow the function \"central_average\"; of this image it allows partial_average"),
+        "{log}"
+    );
+    let log = refused(average("partial_average", &[2], json!({"column_name": "height"}))).await;
+    assert!(log.contains("does not allow the column \"height\" to who asks; it allows age"), "{log}");
+    let mut other = ages(&[2]);
+    other.databases = vec!["my_other_database".to_owned()];
+    let log = refused(other).await;
+    assert!(log.contains("neither to the user nor to the organization that asks"), "{log}");
+    for _ in 0..2 {
+        let task = researcher.create_task(&ages(&[2])).await.unwrap();
+        assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
+    }
+    let log = refused(ages(&[2])).await;
+    assert!(log.contains("at most 2 runs of one user a day"), "{log}");
+    // What nobody may use is not shown either.
+    let nodes = researcher.nodes_of(1).await.unwrap();
+    let shared = nodes.iter().find(|node| node.organization_id == Some(2)).unwrap();
+    assert_eq!(shared.database("default").unwrap().columns.as_deref(), Some(&["age".to_owned()][..]));
+    assert_eq!(shared.policies.runs_per_user_per_day, Some(2));
+    assert!(!shared.policies.is_unclear);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_suppressed_is_neither_zero_nor_a_failure() {
+    let world = World::new().await;
+    let _nodes = (
+        node(&world, "example_org1", "policies:\n  minimum_rows: 5\n").await,
+        node(&world, "example_org2", "").await,
+        node(&world, "example_org3", "").await,
+    );
+    let researcher = world.client("researcher").await;
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let (status, _, results) = outcome(&researcher, task.id).await;
+    let suppressed = json!({"suppressed": "the table has fewer than 5 rows (minimum_rows)"});
+    assert_eq!((status, results), (Status::Completed, vec![json!({"sum": suppressed, "count": suppressed})]));
+    let kwargs = json!({"column_name": "age", "organizations_to_include": [2, 3]});
+    let task = researcher.create_task(&average("central_average", &[4], kwargs)).await.unwrap();
+    let (_, _, results) = outcome(&researcher, task.id).await;
+    assert_eq!(results, [json!({"average": 43.25, "organizations_left_out": 1})]);
+}
+
+/// `atoll node reviews …` of an organization's node.
+async fn reviews(world: &World, organization: &str, arguments: &[&str]) -> (bool, String) {
+    let config = atoll::demo::node_config(world.data.path(), organization);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+    command.args(["node", "reviews"]).args(arguments).arg("--config").arg(config).env("USER", "dana");
+    let output = command.output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_decides_and_the_hub_is_told() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    assert!(reviews(&world, "example_org1", &["list"]).await.1.contains("No run of this node"));
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let id = review.run_id.to_string();
+    let (_, list) = reviews(&world, "example_org1", &["list"]).await;
+    assert!(list.contains("waiting") && list.contains("researcher (user 1) of example_org1"), "{list}");
+    let (_, shown) = reviews(&world, "example_org1", &["show", &id]).await;
+    for text in ["column_name = \"age\"", "Columns       age", "two numbers", &review.hash] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", "00000000"]).await;
+    assert!(!done && answer.contains("is not what you name"), "{answer}");
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--comment", "seen", "--runs", "2"]).await;
+    assert!(done, "{answer}");
+    assert_eq!(outcome(&researcher, first.id).await.0, Status::Completed);
+    let (done, answer) = reviews(&world, "example_org1", &["reject", &id, "--reason", "no"]).await;
+    assert!(!done && answer.contains("approved already, by dana"), "{answer}");
+    eventually(async || admin.review(review.id).await.unwrap().state == ReviewState::Approved).await;
+    let decision = admin.review(review.id).await.unwrap().decision.unwrap();
+    assert_eq!((decision.by.as_str(), decision.at_node, decision.reason.as_str()), ("dana", true, "seen"));
+    // The second run starts by itself, the third is rejected here.
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    let third = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let id = review.run_id.to_string();
+    let (done, _) = reviews(&world, "example_org1", &["reject", &id]).await;
+    assert!(!done, "a rejection needs a reason");
+    reviews(&world, "example_org1", &["reject", &id, "--reason", "enough for today"]).await;
+    let (status, logs, _) = outcome(&researcher, third.id).await;
+    assert_eq!(status, Status::NotAllowed);
+    assert!(logs[0].contains("enough for today (dana at the node)"), "{logs:?}");
+    eventually(async || admin.review(review.id).await.unwrap().state == ReviewState::Rejected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_result_is_seen_at_the_node_only() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", "policies:\n  release: review\n").await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let id = waiting(&admin, 1).await[0].run_id.to_string();
+    let (_, shown) = reviews(&world, "example_org1", &["show", &id]).await;
+    assert!(
+        shown.contains("{\"sum\":253,\"count\":4}") && shown.contains("Small cells   below 5: 1 (count)"),
+        "{shown}"
+    );
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id]).await;
+    assert!(done && answer.contains("is released"), "{answer}");
+    assert_eq!(outcome(&researcher, task.id).await.2, [json!({"sum": 253, "count": 4})]);
+    // It does not stay here.
+    eventually(async || !reviews(&world, "example_org1", &["show", &id]).await.1.contains("253")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_logs_of_hub_and_node_are_checked_and_written_by_command() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "=cmd|' /C calc'!A0")).await.unwrap();
+    outcome(&researcher, task.id).await;
+    let config = atoll::demo::node_config(world.data.path(), "example_org1");
+    let audit = async |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+        command.arg("audit").args(arguments).env("ATOLL_DATA", world.data.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success(), text)
+    };
+    let (holds, text) = audit(&["verify"]).await;
+    assert!(holds && text.contains("The chain holds"), "{text}");
+    let (holds, text) = audit(&["verify", "--node", config.to_str().unwrap()]).await;
+    assert!(holds, "{text}");
+    let (_, exported) = audit(&["export", "--node", config.to_str().unwrap()]).await;
+    let actions: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<&str> = actions.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["policy.change", "review.wait", "review.reject"]);
+    let (_, exported) = audit(&["export", "--format", "csv"]).await;
+    assert!(exported.starts_with("id,at,actor,action,subject,outcome,details,organization_id,hash\n"), "{exported}");
+    assert!(exported.contains("admin1") && !exported.contains(",=cmd"), "{exported}");
+    let end = text.trim().rsplit(' ').next().unwrap().to_owned();
+    for statement in ["DROP TRIGGER audit_keeps_entries", "DELETE FROM audit"] {
+        let options = SqliteConnectOptions::new().filename(config.with_extension("sqlite"));
+        sqlx::query(statement).execute(&mut options.connect().await.unwrap()).await.unwrap();
+    }
+    let (holds, text) = audit(&["verify", "--node", config.to_str().unwrap(), "--head", &end]).await;
+    assert!(!holds && text.contains("entry 1 is missing"), "{text}");
+}

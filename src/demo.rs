@@ -76,8 +76,11 @@ pub fn organizations() -> impl Iterator<Item = &'static str> {
 }
 
 /// Writes organizations, collaboration and users into an empty hub, and for each node files and a configuration with
-/// a new API key.
-pub async fn create(hub: &Hub, data: &Path, port: u16) -> anyhow::Result<()> {
+/// a new API key. The nodes of some organizations review every run.
+pub async fn create(hub: &Hub, data: &Path, port: u16, review_at: &[String]) -> anyhow::Result<()> {
+    if let Some(other) = review_at.iter().find(|name| !organizations().any(|known| known == name.as_str())) {
+        anyhow::bail!("the demo has no organization {other} with a node");
+    }
     if hub.is_new().await? {
         let mut seed = hub.seed().await?;
         seed.add_organization("root", "").await?;
@@ -102,7 +105,8 @@ pub async fn create(hub: &Hub, data: &Path, port: u16) -> anyhow::Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         fs::write(folder.join("default.csv"), member.default)?;
         fs::write(folder.join("my_other_database.csv"), member.other)?;
-        write_secret(&path, &yaml(&api_key, port))?;
+        let review = review_at.iter().any(|name| name == member.name);
+        write_secret(&path, &yaml(&api_key, port, review))?;
         hub.add_node(NewNode {
             name: &format!("{} node", member.name),
             api_key: &api_key,
@@ -114,7 +118,8 @@ pub async fn create(hub: &Hub, data: &Path, port: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn yaml(api_key: &SecretString, port: u16) -> String {
+fn yaml(api_key: &SecretString, port: u16, review: bool) -> String {
+    let policies = if review { "policies:\n  review: always\n" } else { "" };
     format!(
         "# Written anew at each start of the demo.\n\
          api_key: {}\n\
@@ -127,7 +132,8 @@ fn yaml(api_key: &SecretString, port: u16) -> String {
          \x20   uri: default.csv\n\
          \x20 - label: my_other_database\n\
          \x20   type: csv\n\
-         \x20   uri: my_other_database.csv\n",
+         \x20   uri: my_other_database.csv\n\
+         {policies}",
         api_key.expose_secret()
     )
 }

@@ -71,6 +71,9 @@ struct Serve {
     /// Leave the demo node of this organization to be started by `atoll node`; can be given several times
     #[arg(long, env = "ATOLL_WITHOUT_NODE", value_name = "ORGANIZATION", requires = "demo", value_delimiter = ',')]
     without_node: Vec<String>,
+    /// Let the demo node of this organization wait for an admin's review before each run; can be given several times
+    #[arg(long, env = "ATOLL_REVIEW_AT", value_name = "ORGANIZATION", requires = "demo", value_delimiter = ',')]
+    review_at: Vec<String>,
     /// Address under which browsers and nodes reach this server, if it is behind a proxy, such as
     /// https://atoll.example
     #[arg(long, env = "ATOLL_PUBLIC_URL", value_name = "URL")]
@@ -235,7 +238,7 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     };
     if let Some(hub) = &hub {
         match options.demo {
-            true => demo::create(hub, &options.data, address.port()).await?,
+            true => demo::create(hub, &options.data, address.port(), &options.review_at).await?,
             false if hub.is_demo().await? => bail!(
                 "{} holds the demo, whose passwords everybody knows; name another folder with --data, or start it with \
                  --demo",

@@ -9,6 +9,7 @@ mod error;
 mod home;
 mod organizations;
 mod render;
+mod reviews;
 mod sign_in;
 mod state;
 mod tasks;
@@ -17,6 +18,7 @@ mod user;
 use axum::{Router, routing::get};
 
 pub use error::{PageError, render_error};
+pub use reviews::{load_waiting, waiting_live_html};
 pub use state::{Assets, DemoAccount, PageState};
 pub use tasks::{Freshness, RunState, TaskState, load_state, task_live_html};
 pub use user::User;
@@ -32,4 +34,5 @@ pub fn routes() -> Router<PageState> {
         .route("/organizations", get(organizations::list::show))
         .route("/organizations/{id}", get(organizations::detail::show))
         .merge(tasks::routes())
+        .merge(reviews::routes())
 }

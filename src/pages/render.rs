@@ -22,7 +22,9 @@ pub struct Page {
     status: StatusCode,
     flash: Option<Flash>,
     islands: bool,
-    refresh: bool,
+    /// Seconds after which the page loads itself again without scripts.
+    refresh: Option<u32>,
+    waiting_reviews: Option<usize>,
 }
 
 impl Page {
@@ -35,7 +37,8 @@ impl Page {
             status: StatusCode::OK,
             flash: None,
             islands: false,
-            refresh: false,
+            refresh: None,
+            waiting_reviews: None,
         }
     }
 
@@ -65,16 +68,24 @@ impl Page {
 
     /// Without scripts the page loads itself again every few seconds.
     pub fn refreshing(self) -> Self {
-        Page { refresh: true, ..self }
+        Page { refresh: Some(5), ..self }
+    }
+
+    /// As [`Page::refreshing`], at an interval that leaves time to fill in a form.
+    pub fn refreshing_slowly(self) -> Self {
+        Page { refresh: Some(60), ..self }
     }
 
     /// Renders the page around this view.
-    pub async fn render<V, IV>(self, state: &PageState, view: V) -> Response<Body>
+    pub async fn render<V, IV>(mut self, state: &PageState, view: V) -> Response<Body>
     where
         V: Fn() -> IV + Clone + Send + Sync + 'static,
         IV: IntoView + 'static,
     {
         let assets = state.assets.clone();
+        if let Some(user) = &self.user {
+            self.waiting_reviews = user.waiting_reviews().await;
+        }
         let mut response = if self.islands { self.with_scripts(assets, view).await } else { self.plain(assets, view) };
         // Pages hold what only this user may see.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -131,7 +142,9 @@ fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
     // As text of its own: with the marker that leptos puts after texts, the marker would be shown in the tab.
     let title = format!("{} · Atoll", page.title).replace('&', "&amp;").replace('<', "&lt;");
     let scripts = page.islands.then(|| view! { <HydrationScripts options=assets.leptos islands=true/> });
-    let refresh = page.refresh.then(|| view! { <noscript><meta http-equiv="refresh" content="5"/></noscript> });
+    let refresh = page
+        .refresh
+        .map(|seconds| view! { <noscript><meta http-equiv="refresh" content=seconds.to_string()/></noscript> });
     let user = page.user.clone();
     view! {
         <!DOCTYPE html>
@@ -157,7 +170,8 @@ fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
                         "Atoll"
                     </a>
                     {user.map(|user| view! {
-                        <Navigation section=page.section may_create=user.permissions.may_create_tasks()/>
+                        <Navigation section=page.section may_create=user.permissions.may_create_tasks()
+                            may_read_reviews=user.permissions.may_read_reviews() waiting_reviews=page.waiting_reviews/>
                         <AccountMenu user/>
                     })}
                 </header>

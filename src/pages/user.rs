@@ -30,6 +30,10 @@ impl OptionalFromRequestParts<PageState> for User {
     async fn from_request_parts(parts: &mut Parts, state: &PageState) -> Result<Option<Self>, PageError> {
         let session = parts.extensions.get::<Session>().cloned().ok_or(PageError::Internal)?;
         let signed_in = state.registry.current(&session, &parts.method).await??;
+        if let Some(signed_in) = signed_in.clone().filter(|signed_in| signed_in.permissions.may_decide_reviews()) {
+            // For the navigation, beside what the page itself asks for.
+            tokio::spawn(async move { signed_in.waiting_reviews().await });
+        }
         Ok(signed_in.map(|signed_in| User { signed_in, session }))
     }
 }

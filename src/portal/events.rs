@@ -1,39 +1,27 @@
 //! `GET /tasks/{id}/events`: the states of a task as server-sent events.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Extension,
     extract::Path,
-    response::{
-        IntoResponse, Response, Sse,
-        sse::{Event as Message, KeepAlive},
-    },
+    response::{Response, sse::Event as Message},
 };
-use futures::Stream;
 use jiff::Timestamp;
 use tokio::{
-    sync::{
-        broadcast::error::{RecvError, TryRecvError},
-        mpsc,
-    },
+    sync::broadcast::error::{RecvError, TryRecvError},
     time::{Instant, sleep_until},
 };
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 
 use super::{
+    stream::{Follower, Live, Sent, open},
     told::Told,
-    upstream::{Connection, Upstream},
 };
 use crate::{
     pages::{Freshness, PageError, TaskState, User, load_state, task_live_html},
     protocol::{client::ClientError, event::Event},
-    session::SignedIn,
 };
 
-/// A stream ends after this time; the browser comes back and its session is checked again.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// When to look again after something was told that is not stored yet: servers of the 4.x line tell first.
 const RECHECKS: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2), Duration::from_secs(8)];
@@ -43,13 +31,6 @@ const UNHEARD_PAUSE: Duration = Duration::from_secs(30);
 /// Log lines are gathered for this long, so that a talkative algorithm does not flood the page.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
-/// What streams share.
-#[derive(Clone)]
-pub struct Live {
-    pub upstream: Arc<Upstream>,
-    pub stop: CancellationToken,
-}
-
 /// The handler of the stream.
 pub async fn stream(
     Extension(live): Extension<Live>,
@@ -57,79 +38,20 @@ pub async fn stream(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
-    let (sender, receiver) = mpsc::channel(4);
-    match user {
-        Some(user) => {
-            let end = Instant::now() + LIFETIME;
-            tokio::spawn(follow(Follower { live, signed_in: user.signed_in, id, sender, number: 0, end }));
-        }
-        // As a message, since a script cannot see the status of a stream that is refused.
-        None => {
-            let _ = sender.try_send(Message::default().event("signed-out").data("signed-out"));
-        }
-    }
-    let stream: ReceiverStream<Message> = ReceiverStream::new(receiver);
-    let sse = Sse::new(endless(stream)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
-    Ok(([("x-accel-buffering", "no"), ("cache-control", "no-store")], sse).into_response())
+    Ok(open(live, user, move |stream| follow(stream, id)))
 }
 
-fn endless(stream: ReceiverStream<Message>) -> impl Stream<Item = Result<Message, Infallible>> {
-    use futures::StreamExt;
-    stream.map(Ok)
-}
-
-/// What becomes of a stream after a message.
-enum Sent {
-    GoOn,
-    Ended,
-}
-
-/// The way to one browser.
-struct Follower {
-    live: Live,
-    signed_in: SignedIn,
-    id: i64,
-    sender: mpsc::Sender<Message>,
-    number: u64,
-    end: Instant,
-}
-
-impl Follower {
-    /// Sends a message. A browser that does not read holds up its own stream only, and not for ever.
-    async fn send(&mut self, message: Message) -> Sent {
-        self.number += 1;
-        let message = message.id(self.number.to_string());
-        tokio::select! {
-            sent = self.sender.send(message) => if sent.is_ok() { Sent::GoOn } else { Sent::Ended },
-            () = self.live.stop.cancelled() => Sent::Ended,
-            () = self.signed_in.ended.cancelled() => Sent::Ended,
-            () = sleep_until(self.end) => Sent::Ended,
-        }
+async fn send_state(stream: &mut Follower, id: i64, state: &TaskState, freshness: Freshness) -> Sent {
+    let message = Message::default().data(task_live_html(id, state.clone(), freshness));
+    if !state.finished {
+        return stream.send(message).await;
     }
-
-    /// How fresh a state is that was just read.
-    fn freshness(&self, connection: &Connection) -> Freshness {
-        let hears = connection.is_connected() && self.signed_in.permissions.hears_collaborations();
-        if hears { Freshness::Live } else { Freshness::Asked }
-    }
-
-    async fn send_state(&mut self, state: &TaskState, freshness: Freshness) -> Sent {
-        let message = Message::default().data(task_live_html(self.id, state.clone(), freshness));
-        if !state.finished {
-            return self.send(message).await;
-        }
-        self.send(message.event("final")).await;
-        Sent::Ended
-    }
-
-    /// Tells the browser why the stream ends, so that it does not come back.
-    async fn end_with(&mut self, name: &str) {
-        self.send(Message::default().event(name).data(name)).await;
-    }
+    stream.send(message.event("final")).await;
+    Sent::Ended
 }
 
 /// Sends the present state, and then each new one, until the page, the session or the server goes.
-async fn follow(mut stream: Follower) {
+async fn follow(mut stream: Follower, id: i64) {
     // Before the first look, so that nothing between is missed.
     let connection = stream.live.upstream.of(&stream.signed_in);
     let mut events = connection.subscribe();
@@ -143,12 +65,12 @@ async fn follow(mut stream: Follower) {
             && !connection.is_connected()
             && let Some(state) = &last
         {
-            if let Sent::Ended = stream.send_state(state, Freshness::Asked).await {
+            if let Sent::Ended = send_state(&mut stream, id, state, Freshness::Asked).await {
                 return;
             }
             shown = Freshness::Asked;
         }
-        match load_state(&stream.signed_in, stream.id).await {
+        match load_state(&stream.signed_in, id).await {
             Ok(state) => {
                 let is_new = last.as_ref().is_none_or(|last| differs(last, &state));
                 let is_behind = is_behind(&state) | told.is_ahead_of(&state, is_new);
@@ -160,7 +82,7 @@ async fn follow(mut stream: Follower) {
                 // What is asked for now and then also tells that it was.
                 let tells = freshness != shown || freshness == Freshness::Asked;
                 if (tells || is_new)
-                    && let Sent::Ended = stream.send_state(&state, freshness).await
+                    && let Sent::Ended = send_state(&mut stream, id, &state, freshness).await
                 {
                     return;
                 }
@@ -172,12 +94,12 @@ async fn follow(mut stream: Follower) {
             Err(ClientError::NotFound(_) | ClientError::NotAllowed(_)) => return stream.end_with("gone").await,
             // The next event or tick looks again.
             Err(error) => {
-                tracing::debug!(%error, id = stream.id, "the state of a task could not be read");
+                tracing::debug!(%error, id = id, "the state of a task could not be read");
                 recheck = Some(recheck.map_or(0, |step| step + 1).min(RECHECKS.len() - 1));
                 if shown != Freshness::Away
                     && let Some(state) = &last
                 {
-                    if let Sent::Ended = stream.send_state(state, Freshness::Away).await {
+                    if let Sent::Ended = send_state(&mut stream, id, state, Freshness::Away).await {
                         return;
                     }
                     shown = Freshness::Away;
@@ -190,7 +112,7 @@ async fn follow(mut stream: Follower) {
             match events.try_recv() {
                 Ok(Event::Log(_)) => logged = true,
                 Ok(event) => {
-                    if concerns(&event, stream.id, last.as_ref()) {
+                    if concerns(&event, id, last.as_ref()) {
                         changed = true;
                         told.note(&event);
                     }
@@ -210,17 +132,11 @@ async fn follow(mut stream: Follower) {
         let recheck_due = pause.map(|pause| Instant::now() + pause);
         loop {
             tokio::select! {
-                () = stream.sender.closed() => return,
-                () = stream.live.stop.cancelled() => return,
-                () = stream.signed_in.ended.cancelled() => {
-                    let _ = stream.sender.try_send(Message::default().event("signed-out").data("signed-out"));
-                    return;
-                }
-                () = sleep_until(stream.end) => return,
+                () = stream.ended() => return,
                 () = sleep_until(recheck_due.unwrap_or(stream.end)) => break,
                 () = sleep_until(log_due.unwrap_or(stream.end)) => {
                     log_due = None;
-                    if let Some(state) = &last && let Sent::Ended = stream.send_state(state, shown).await {
+                    if let Some(state) = &last && let Sent::Ended = send_state(&mut stream, id, state, shown).await {
                         return;
                     }
                 }
@@ -232,7 +148,7 @@ async fn follow(mut stream: Follower) {
                             log_due.get_or_insert_with(|| Instant::now() + LOG_PAUSE);
                         }
                     }
-                    Ok(event) if concerns(&event, stream.id, last.as_ref()) => {
+                    Ok(event) if concerns(&event, id, last.as_ref()) => {
                         told.note(&event);
                         break;
                     }

@@ -6,9 +6,11 @@ mod client_address;
 mod error_pages;
 mod events;
 mod headers;
+mod inbox;
 mod server;
 mod sessions;
 mod static_files;
+mod stream;
 mod told;
 mod upstream;
 

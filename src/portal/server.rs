@@ -30,11 +30,10 @@ use super::{
     assets::{self, AssetsError},
     carry_through,
     client_address::{self, Addresses},
-    error_pages, events,
-    events::Live,
-    headers,
+    error_pages, events, headers, inbox,
     sessions::{Sessions, SessionsAt},
     static_files,
+    stream::Live,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
@@ -122,6 +121,7 @@ impl Portal {
         let live = Live { upstream: Arc::default(), stop: options.stop };
         let pages = pages::routes()
             .route("/tasks/{id}/events", get(events::stream))
+            .route("/reviews/events", get(inbox::stream))
             .fallback(|| async { StatusCode::NOT_FOUND })
             .layer(Extension(live))
             .layer(DefaultBodyLimit::max(FORM_LIMIT))

@@ -54,6 +54,7 @@ mod tests {
             organization: String::new(),
             node: String::new(),
             status: status.clone(),
+            awaits: None,
             started: String::new(),
             duration: String::new(),
             log: Default::default(),

@@ -17,6 +17,11 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
+    /// Forgets it: the next who needs it asks.
+    pub async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
     /// What is kept, unless it is older than `lifetime`; then it is asked for again. Those who ask together wait for
     /// one answer. While the hub is away, what is old has to do.
     pub async fn get(

@@ -38,6 +38,16 @@ impl Permissions {
         }
     }
 
+    /// Whether reviews may be read, of the own organization at least.
+    pub fn may_read_reviews(&self) -> bool {
+        self.widest("review", Operation::View).is_some()
+    }
+
+    /// Whether reviews of the own organization may be decided.
+    pub fn may_decide_reviews(&self) -> bool {
+        self.widest("review", Operation::Edit).is_some()
+    }
+
     /// Whether tasks of the collaborations may be stopped.
     pub fn may_stop_tasks(&self) -> bool {
         self.widest("event", Operation::Send) >= Some(Scope::Collaboration)

@@ -13,8 +13,9 @@ use super::{
     record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
 };
 use crate::protocol::{
-    client::{ClientError, HubClient, TokenPair, Transport},
+    client::{ClientError, HubClient, ReviewQuery, TokenPair, Transport},
     domain::{Task, User},
+    review::ReviewState,
 };
 
 /// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
@@ -24,6 +25,8 @@ const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How long names are believed: every page needs them, and they change rarely.
 const NAMES_LIFETIME: Duration = Duration::from_secs(10);
+/// How long it is believed how many reviews wait, in the navigation of every page.
+const WAITING_LIFETIME: Duration = Duration::from_secs(3);
 /// A session that is only read is noted as used at this interval, in seconds.
 const NOTED_SECONDS: i64 = 10 * 60;
 
@@ -40,6 +43,7 @@ struct Shared {
     hub: HubClient,
     identity: Arc<Kept<Identity>>,
     names: Arc<Kept<Names>>,
+    waiting_reviews: Arc<Kept<usize>>,
     ended: CancellationToken,
 }
 
@@ -57,6 +61,7 @@ pub struct SignedIn {
     pub user: User,
     pub permissions: Permissions,
     names: Arc<Kept<Names>>,
+    waiting_reviews: Arc<Kept<usize>>,
     /// Cancelled when the session ends: event streams end with it.
     pub ended: CancellationToken,
 }
@@ -69,6 +74,28 @@ impl SignedIn {
                 && self.hub.transport().server().await.is_ok_and(|server| server.deleting_permits_stopping)
         };
         self.permissions.may_stop_tasks() || by_deleting().await
+    }
+
+    /// How many reviews wait for this user's decision; `None` for those who decide none, and while it is not known.
+    pub async fn waiting_reviews(&self) -> Option<usize> {
+        if !self.permissions.may_decide_reviews() {
+            return None;
+        }
+        let ask = async {
+            let query = ReviewQuery {
+                state: Some(ReviewState::Waiting),
+                organization_id: self.user.organization_id,
+                per_page: 1,
+                ..Default::default()
+            };
+            Ok(self.hub.reviews(&query).await?.total)
+        };
+        self.waiting_reviews.get(WAITING_LIFETIME, ask).await.ok().map(|count| *count)
+    }
+
+    /// To be called after a decision: the number is another now.
+    pub async fn forget_waiting_reviews(&self) {
+        self.waiting_reviews.forget().await;
     }
 
     /// Names for the ids that the hub's answers hold.
@@ -159,7 +186,13 @@ impl Registry {
         let stored = record.tokens();
         let first = async {
             let hub = HubClient::new(transport, stored.clone());
-            Shared { hub, identity: Arc::default(), names: Arc::default(), ended: CancellationToken::new() }
+            Shared {
+                hub,
+                identity: Arc::default(),
+                names: Arc::default(),
+                waiting_reviews: Arc::default(),
+                ended: CancellationToken::new(),
+            }
         };
         let shared = self.shared.get_with(id.clone(), first).await;
         let mut present = shared.hub.tokens();
@@ -183,7 +216,8 @@ impl Registry {
         session: &Session,
         method: &Method,
     ) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
-        let Some((session_id, Shared { hub, identity, names, ended })) = self.shared(session, method.is_safe()).await?
+        let Some((session_id, Shared { hub, identity, names, waiting_reviews, ended })) =
+            self.shared(session, method.is_safe()).await?
         else {
             return Ok(Ok(None));
         };
@@ -199,6 +233,7 @@ impl Registry {
                 permissions: identity.permissions.clone(),
                 hub,
                 names,
+                waiting_reviews,
                 ended,
             }))),
             // Tokens that are no longer accepted, or a user who is no longer there.

@@ -46,6 +46,7 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
     // Columns as in CALLERS. Only calls that change nothing when they succeed, or that nobody below root may do.
     let others_collaboration = format!("collaboration/{others}");
     let others_organization = format!("organization/{outsider}");
+    let decision = json!({"verdict": "approve", "hash": "x"});
     let table: Vec<(Method, &str, Option<Value>, [u16; 7])> = vec![
         (GET, "version", None, [200; 7]),
         (GET, "health", None, [200; 7]),
@@ -70,7 +71,8 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
         (POST, "node", Some(json!({"collaboration_id": 1, "organization_id": 3})), [401, 401, 401, 401, 400, 401, 401]),
         (DELETE, "node/999", None, [401, 404, 404, 404, 404, 401, 401]),
         (GET, "user", None, [401, 200, 200, 200, 200, 401, 401]),
-        (GET, "user/1", None, [401, 401, 200, 200, 200, 401, 401]),
+        // A node may know who asks it.
+        (GET, "user/1", None, [401, 401, 200, 200, 200, 200, 401]),
         (POST, "user", Some(user), [401, 401, 401, 401, 201, 401, 401]),
         (PATCH, "user/1", Some(json!({"firstname": "Rosa"})), [401, 401, 200, 200, 200, 401, 401]),
         (DELETE, "user/7", None, [401, 401, 401, 401, 200, 401, 401]),
@@ -97,6 +99,11 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
         (PATCH, "run/2", Some(json!({"log": "x"})), [401, 401, 401, 401, 401, 401, 401]),
         (GET, "result", None, [401, 200, 200, 200, 200, 200, 200]),
         (GET, "result/1", None, [401, 200, 200, 200, 200, 200, 200]),
+        (GET, "review", None, [401, 401, 401, 200, 200, 401, 401]),
+        (GET, "review/1", None, [401, 404, 404, 404, 404, 404, 401]),
+        (PATCH, "review/1", Some(json!({"state": "approved"})), [401, 401, 401, 401, 401, 404, 401]),
+        (POST, "review/1/use", Some(json!({"run_id": 1})), [401, 401, 401, 401, 401, 404, 401]),
+        (POST, "review/1/decision", Some(decision), [401, 404, 404, 404, 404, 401, 401]),
         (POST, "kill/task", Some(json!({"id": 1})), [401, 401, 999, 401, 999, 401, 401]),
         (POST, "kill/node/tasks", Some(json!({"id": 1})), [401, 401, 401, 400, 400, 401, 401]),
         (POST, "token/user/validate", None, [401, 200, 200, 200, 200, 401, 401]),

@@ -51,7 +51,7 @@ impl World {
         let address: SocketAddr = listener.local_addr().unwrap();
         let data = TempDir::new().unwrap();
         let hub = open_hub(&data, address, two_factor).await;
-        demo::create(&hub, data.path(), address.port()).await.unwrap();
+        demo::create(&hub, data.path(), address.port(), &[]).await.unwrap();
         let server = Some(serve(&hub, listener));
         World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), address, server }
     }

@@ -6,6 +6,9 @@ use super::{after, document, morph::morph, parse};
 /// Pause before a stream that was refused is opened again, in milliseconds.
 const REOPEN_PAUSE: i32 = 3000;
 
+/// The number in the navigation, which comes along where it matters.
+const COUNT: &str = "review-count";
+
 /// Follows the event stream of the element `#live`: every message is the whole element.
 pub fn follow() {
     let Some(live) = document().and_then(|document| document.get_element_by_id("live")) else { return };
@@ -18,9 +21,13 @@ fn open(address: String, live: Element) {
     let take = {
         let live = live.clone();
         move |event: &MessageEvent| {
-            let new = event.data().as_string().and_then(|html| parse(&html)?.get_element_by_id("live"));
-            if let Some(new) = new {
+            let Some(new) = event.data().as_string().and_then(|html| parse(&html)) else { return };
+            if let Some(new) = new.get_element_by_id("live") {
                 morph(&live, &new);
+            }
+            let count = document().and_then(|document| document.get_element_by_id(COUNT));
+            if let (Some(count), Some(new)) = (count, new.get_element_by_id(COUNT)) {
+                morph(&count, &new);
             }
         }
     };

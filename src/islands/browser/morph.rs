@@ -11,6 +11,7 @@ pub fn morph(old: &Element, new: &Element) {
     loop {
         match (next_old.take(), next_new.take()) {
             (Some(old_child), Some(new_child)) => {
+                let old_child = skip_what_is_gone(old, old_child, &new_child);
                 next_old = old_child.next_sibling();
                 next_new = new_child.next_sibling();
                 morph_child(old, &old_child, &new_child);
@@ -27,6 +28,25 @@ pub fn morph(old: &Element, new: &Element) {
         }
     }
     copy_state(old, new);
+}
+
+/// Where a list lost some of its rows, those are removed: the old element with the new one's id, else the first.
+fn skip_what_is_gone(parent: &Element, old: Node, new: &Node) -> Node {
+    let id_of = |node: &Node| node.dyn_ref::<Element>().map(Element::id).filter(|id| !id.is_empty());
+    let Some(id) = id_of(new) else { return old };
+    let mut gone = Vec::new();
+    let mut next = Some(old.clone());
+    while let Some(node) = next {
+        if id_of(&node).as_ref() == Some(&id) {
+            for node in gone {
+                let _ = parent.remove_child(&node);
+            }
+            return node;
+        }
+        next = node.next_sibling();
+        gone.push(node);
+    }
+    old
 }
 
 fn morph_child(parent: &Element, old: &Node, new: &Node) {
@@ -53,8 +73,10 @@ fn copy_attributes(old: &Element, new: &Element) {
         }
     }
     for name in names(old) {
-        // What the reader opened stays open; the address of events is the page's own.
-        if !new.has_attribute(&name) && name != "open" && name != "data-events" {
+        // What the reader opened stays open, and what was chosen before the page came stays chosen; the address of
+        // events is the page's own.
+        let keeps = name == "open" || name == "data-events" || name == "checked" && old.has_attribute("data-keep");
+        if !new.has_attribute(&name) && !keeps {
             let _ = old.remove_attribute(&name);
         }
     }
@@ -68,7 +90,8 @@ fn names(element: &Element) -> impl Iterator<Item = String> {
 fn copy_state(old: &Element, new: &Element) {
     let is_field = matches!(old.node_name().as_str(), "INPUT" | "SELECT" | "TEXTAREA" | "OPTION");
     let in_use = old.owner_document().and_then(|document| document.active_element()).as_ref() == Some(old);
-    if !is_field || in_use {
+    // What was chosen or typed stays where the page says so.
+    if !is_field || in_use || old.has_attribute("data-keep") {
         return;
     }
     for name in ["checked", "selected", "value"] {

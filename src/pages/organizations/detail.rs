@@ -5,7 +5,7 @@ use axum::{
 use leptos::prelude::*;
 
 use crate::pages::{
-    components::{Breadcrumbs, DatabaseList, NodeState},
+    components::{Breadcrumbs, DatabaseList, NodePolicies, NodeState},
     error::PageError,
     render::Page,
     state::PageState,
@@ -47,8 +47,9 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                         view! {
                             <li class="card">
                                 <p class="card-title"><a href=format!("/collaborations/{}", collaboration.id)>{collaboration.name}</a></p>
-                                <p><NodeState node/></p>
+                                <p><NodeState node=node.clone()/></p>
                                 {databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}
+                                {node.map(|node| view! { <h3>"Policies of its node"</h3> <NodePolicies node/> })}
                             </li>
                         }
                     }).collect_view()}

@@ -1,13 +1,54 @@
 //! What a run waits for or why it failed, who can change that, and what to do next.
 
-use super::state::Help;
-use crate::protocol::{domain::Run, status::Status};
+use super::state::{Awaits, Help};
+use crate::protocol::{
+    domain::Run,
+    review::{AWAITING_RELEASE, AWAITING_REVIEW, ReviewState, Subject},
+    status::Status,
+};
+
+/// Whether a run waits for an admin of its organization. Our hub tells; with another server the end of the log does.
+pub fn awaits(run: &Run) -> Option<Awaits> {
+    if run.status.is_final() {
+        return None;
+    }
+    if let Some(review) = &run.review {
+        return (review.state == ReviewState::Waiting).then_some(match review.subject {
+            Subject::Run => Awaits::Review,
+            Subject::Result => Awaits::Release,
+        });
+    }
+    let last = run.log.lines().last()?;
+    match run.status {
+        Status::Pending if last.contains(AWAITING_REVIEW) => Some(Awaits::Review),
+        Status::Active if last.contains(AWAITING_RELEASE) => Some(Awaits::Release),
+        _ => None,
+    }
+}
+
+/// Since when it waits, as the hub or the log tells.
+fn since(run: &Run) -> String {
+    let told = run.review.as_ref().map(|review| review.since.as_str());
+    let time = told.or_else(|| run.log.lines().last()).unwrap_or_default();
+    time.get(..16).map(|minute| format!(" since {} UTC", minute.replace('T', " "))).unwrap_or_default()
+}
 
 /// Words for a run; `None` if there is nothing to explain.
 pub fn explain(run: &Run, organization: &str) -> Option<Help> {
     let online = run.node.as_ref().is_some_and(|node| node.online);
     let admin = format!("the admin of {organization}");
+    let waits = awaits(run);
     let (what, who, next) = match &run.status {
+        _ if online && waits == Some(Awaits::Review) => (
+            format!("{organization} has not decided yet whether it may start: it waits{}.", since(run)),
+            admin,
+            "Wait, or ask them. The other organizations do not wait for it.".to_owned(),
+        ),
+        _ if online && waits == Some(Awaits::Release) => (
+            format!("The result is there; {organization} looks at it before it leaves. It waits{}.", since(run)),
+            admin,
+            "Wait, or ask them.".to_owned(),
+        ),
         Status::Pending | Status::Initializing | Status::Active if !online => (
             format!("The node of {organization} is offline. The run goes on by itself when the node is back."),
             admin,
@@ -37,9 +78,13 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
             "Check the image's name, or choose a function of an algorithm store.".to_owned(),
         ),
         Status::NotAllowed => (
-            format!("The policy of {organization} does not allow this."),
+            match reason(&run.log) {
+                Some(reason) => format!("{organization} does not allow this: {}.", unprefixed(&reason)),
+                None => format!("The policy of {organization} does not allow this."),
+            },
             admin,
-            "Ask them to allow it, or leave the organization out.".to_owned(),
+            "Change what the reason names and create the task anew, ask them, or leave the organization out."
+                .to_owned(),
         ),
         Status::Killed => (
             "Somebody stopped it.".to_owned(),
@@ -66,6 +111,11 @@ fn reason(log: &str) -> Option<String> {
     let reason = log.lines().rev().take(5).find_map(|line| Some(line.split_once("Failed: ")?.1))?;
     let short: String = reason.trim().trim_end_matches('.').chars().take(300).collect();
     (!short.is_empty()).then_some(short)
+}
+
+/// A refusal without the words that say again that it is one.
+fn unprefixed(reason: &str) -> &str {
+    reason.split_once("does not allow it: ").map_or(reason, |(_, reason)| reason)
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ use serde_json::Value;
 use super::results::{self, NamedResult};
 use crate::{
     pages::{error::PageError, user::User},
-    protocol::client::{ClientError, HubClient},
+    protocol::{
+        client::{ClientError, HubClient},
+        domain::MissingValue,
+    },
 };
 
 /// The runs of a task with the names of their organizations.
@@ -121,7 +124,7 @@ fn csv_cell(value: &Value) -> String {
         Value::String(text) => neutralise(text),
         // Numbers and other JSON begin with nothing that a spreadsheet takes for a formula, but for the minus of a
         // negative number, which is meant.
-        other => other.to_string(),
+        other => MissingValue::read(other).map_or_else(|| other.to_string(), |missing| missing.words()),
     }
 }
 

@@ -19,6 +19,18 @@ pub enum Freshness {
     Away,
 }
 
+impl Freshness {
+    /// The class and the words of how fresh something is that was read at this time.
+    pub fn words(self, as_of: &str) -> (&'static str, String) {
+        match self {
+            Freshness::Live => ("freshness live", "live".to_owned()),
+            Freshness::Loaded => ("freshness", format!("as of {as_of} UTC")),
+            Freshness::Asked => ("freshness", format!("as of {as_of} UTC, looked at again every few seconds")),
+            Freshness::Away => ("freshness away", format!("the hub does not answer, as of {as_of} UTC")),
+        }
+    }
+}
+
 /// Status, results and runs of a task, kept up to date by the island `LiveUpdates`.
 #[component]
 pub fn TaskLive(id: i64, state: TaskState) -> impl IntoView {
@@ -39,12 +51,9 @@ pub fn task_live_html(id: i64, state: TaskState, freshness: Freshness) -> String
 #[component]
 fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
     let TaskState { status, finished, as_of, progress, runs, subtasks, results } = state;
-    let (class, words) = match (finished, freshness) {
-        (true, _) => ("freshness final", format!("final, as of {as_of} UTC")),
-        (false, Freshness::Live) => ("freshness live", "live".to_owned()),
-        (false, Freshness::Loaded) => ("freshness", format!("as of {as_of} UTC")),
-        (false, Freshness::Asked) => ("freshness", format!("as of {as_of} UTC, looked at again every few seconds")),
-        (false, Freshness::Away) => ("freshness away", format!("the hub does not answer, as of {as_of} UTC")),
+    let (class, words) = match finished {
+        true => ("freshness final", format!("final, as of {as_of} UTC")),
+        false => freshness.words(&as_of),
     };
     view! {
         <div class="task-status">

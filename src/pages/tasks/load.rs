@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    explanation::explain,
+    explanation::{awaits, explain},
     log::LogTail,
     results,
     state::{RunState, SubtaskState, TaskState},
@@ -95,10 +95,16 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
 fn progress(runs: &[Run]) -> String {
     let returned = runs.iter().filter(|run| run.status == Status::Completed).count();
     let failed = runs.iter().filter(|run| run.status.is_failure()).count();
+    let awaiting = runs.iter().filter(|run| awaits(run).is_some()).count();
     let plural = if runs.len() == 1 { "" } else { "s" };
     let mut text = format!("{returned} of {} organization{plural} returned", runs.len());
     if failed > 0 {
         text.push_str(&format!(", {failed} failed"));
+    }
+    match awaiting {
+        0 => {}
+        1 => text.push_str(", 1 still has to decide"),
+        awaiting => text.push_str(&format!(", {awaiting} still have to decide")),
     }
     text
 }
@@ -109,6 +115,7 @@ fn run_state(run: &Run, organization: &str) -> RunState {
         organization: organization.to_owned(),
         node: run.node.as_ref().map_or_else(|| "–".to_owned(), |node| node.name.clone()),
         status: run.status.clone(),
+        awaits: awaits(run),
         started: run.started_at.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
         duration: match (run.started_at, run.finished_at) {
             (Some(start), Some(end)) => duration(end.duration_since(start)),

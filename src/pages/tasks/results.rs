@@ -4,7 +4,10 @@ use indexmap::IndexSet;
 use serde_json::Value;
 
 use super::state::{Cell, ResultRow, Results};
-use crate::protocol::{domain::RunResult, payload::PayloadError};
+use crate::protocol::{
+    domain::{MissingValue, RunResult},
+    payload::PayloadError,
+};
 
 /// The column for a result that is no object.
 pub const WHOLE: &str = "Result";
@@ -95,7 +98,10 @@ fn cell(value: &Value) -> Cell {
         Value::Number(number) => Cell::Number(number.to_string()),
         Value::String(text) => Cell::Text(shorten(text.clone(), CELL_LIMIT)),
         Value::Bool(_) | Value::Null => Cell::Text(value.to_string()),
-        nested => Cell::Nested(shorten(serde_json::to_string_pretty(nested).unwrap_or_default(), CELL_LIMIT)),
+        nested => match MissingValue::read(nested) {
+            Some(missing) => Cell::Absent(shorten(missing.words(), CELL_LIMIT)),
+            None => Cell::Nested(shorten(serde_json::to_string_pretty(nested).unwrap_or_default(), CELL_LIMIT)),
+        },
     }
 }
 

@@ -26,6 +26,7 @@ pub fn ResultsTable(
                             <th scope="row">{row.organization}</th>
                             {row.cells.into_iter().map(|cell| match cell {
                                 Cell::Missing => view! { <td class="muted">"–"</td> }.into_any(),
+                                Cell::Absent(words) => view! { <td class="absent">{words}</td> }.into_any(),
                                 Cell::Number(number) => view! { <td class="number">{number}</td> }.into_any(),
                                 Cell::Text(text) => view! { <td>{text}</td> }.into_any(),
                                 Cell::Nested(json) => view! { <td><pre>{json}</pre></td> }.into_any(),

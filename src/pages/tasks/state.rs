@@ -35,6 +35,8 @@ pub struct RunState {
     pub organization: String,
     pub node: String,
     pub status: Status,
+    /// What the run waits for or waited for: a review of its start or of its result.
+    pub awaits: Option<Awaits>,
     /// Time of day or date and time, in UTC; empty before the start.
     pub started: String,
     /// Empty before the start.
@@ -42,6 +44,23 @@ pub struct RunState {
     pub log: LogTail,
     /// What the run waits for, or why it failed; `None` if there is nothing to say.
     pub help: Option<Help>,
+}
+
+/// A run that waits for an admin of its organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits {
+    Review,
+    Release,
+}
+
+impl Awaits {
+    /// In words, in the place of a status.
+    pub fn words(self) -> &'static str {
+        match self {
+            Awaits::Review => "awaiting review",
+            Awaits::Release => "awaiting release",
+        }
+    }
 }
 
 /// What happened, who can change it, what to do next.
@@ -77,6 +96,8 @@ pub struct ResultRow {
 pub enum Cell {
     /// The result has no such key.
     Missing,
+    /// Suppressed, or not to be established: in words.
+    Absent(String),
     /// Aligned at the right.
     Number(String),
     Text(String),

@@ -1,0 +1,164 @@
+use leptos::prelude::*;
+
+use crate::{
+    pages::components::Time,
+    protocol::{
+        review::{Finding, Report, Review, Subject},
+        timestamp,
+    },
+};
+
+/// What a review is called.
+pub fn title(review: &Review) -> String {
+    format!("{} · run {}", review.request.asked.function, review.run_id)
+}
+
+/// Who asks, in words.
+pub fn requester(review: &Review) -> String {
+    let asked = &review.request.asked;
+    let user = match (&review.request.username, asked.user_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => format!("user {id}"),
+        (None, None) => "a user who is no longer there".to_owned(),
+    };
+    let organization = match (&review.request.requester_organization, asked.requester_organization_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => format!("organization {id}"),
+        (None, None) => return user,
+    };
+    match review.request.parent_id {
+        Some(_) => format!("{user}, through {organization}"),
+        None => format!("{user} of {organization}"),
+    }
+}
+
+/// Everything that is asked for, as the node understood it.
+#[component]
+pub fn RequestFacts(review: Review, organization: String) -> impl IntoView {
+    let who = requester(&review);
+    let request = review.request;
+    let asked = request.asked;
+    let arguments: Vec<(String, String)> = asked
+        .args
+        .iter()
+        .enumerate()
+        .map(|(index, value)| (format!("argument {}", index + 1), value.to_string()))
+        .chain(
+            asked
+                .kwargs
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))),
+        )
+        .collect();
+    let or = |text: String, missing: &str| if text.is_empty() { missing.to_owned() } else { text };
+    let no_arguments = arguments.is_empty();
+    let no_databases = asked.databases.is_empty();
+    view! {
+        <dl class="facts">
+            <div><dt>"Who asks"</dt><dd>{who}</dd></div>
+            <div><dt>"Purpose"</dt><dd class="prose">{or(request.purpose, "No purpose was given.")}</dd></div>
+            <div><dt>"Task"</dt><dd>
+                <a href=format!("/tasks/{}", request.task_id)>{format!("Task {} {}", request.task_id, request.task_name)}</a>
+                {request.parent_id.map(|parent| view! { " for the central function of " <a href=format!("/tasks/{parent}")>{format!("task {parent}")}</a> })}
+            </dd></div>
+            <div><dt>"Function"</dt><dd><code>{asked.function}</code> " of " <code>{asked.image}</code></dd></div>
+            <div><dt>"Code"</dt><dd>{or(asked.digest, "The image has no digest: its code can change.")}</dd></div>
+            <div><dt>"What it does"</dt><dd>{or(request.does, "The node does not know.")}</dd></div>
+            <div><dt>"What leaves the organization"</dt><dd>{or(request.discloses, "The node does not know.")}</dd></div>
+            <div><dt>"Arguments"</dt><dd>
+                {no_arguments.then_some("none")}
+                <ul class="plain">{arguments.into_iter().map(|(name, value)| view! { <li><code>{name}</code> " = " <code>{value}</code></li> }).collect_view()}</ul>
+            </dd></div>
+            <div><dt>"Data of"</dt><dd>{organization}</dd></div>
+            <div><dt>"Databases"</dt><dd>
+                {no_databases.then_some("none")}
+                <ul class="plain">{asked.databases.into_iter().map(|database| {
+                    let is_plain = database.parameters.as_object().is_some_and(serde_json::Map::is_empty);
+                    view! { <li><strong>{database.label}</strong> {(!is_plain).then(|| view! { " with " <code>{database.parameters.to_string()}</code> })}</li> }
+                }).collect_view()}</ul>
+            </dd></div>
+            <div><dt>"Columns"</dt><dd>{match asked.columns {
+                Some(columns) if columns.is_empty() => "It reads none.".to_owned(),
+                Some(columns) => columns.join(", "),
+                None => "not known".to_owned(),
+            }}</dd></div>
+            <div><dt>"Waiting since"</dt><dd><Time value=timestamp::parse(&review.since)/></dd></div>
+            <div><dt>"Hash"</dt><dd><code class="hash">{review.hash}</code></dd></div>
+        </dl>
+    }
+}
+
+/// What is unusual about a request; nothing if nothing is.
+#[component]
+pub fn Unusual(review: Review) -> impl IntoView {
+    let unusual = review.request.unusual;
+    (!unusual.is_empty()).then(|| {
+        view! {
+            <section class="notice" aria-labelledby="unusual">
+                <h2 id="unusual">"Unusual"</h2>
+                <ul>{unusual.into_iter().map(|text| view! { <li>{text}</li> }).collect_view()}</ul>
+            </section>
+        }
+    })
+}
+
+/// What to look at before a result leaves.
+#[component]
+pub fn ReportView(report: Report, run_id: i64) -> impl IntoView {
+    let places = |finding: Finding| {
+        match finding.count {
+        0 => view! { "none" }.into_any(),
+        count => view! {
+            <details><summary>{count}</summary><ul class="plain">{finding.places.into_iter().map(|place| view! { <li><code>{place}</code></li> }).collect_view()}</ul></details>
+        }
+        .into_any(),
+    }
+    };
+    view! {
+        <section aria-labelledby="report">
+            <h2 id="report">"The result"</h2>
+            <p>"It stays at the node until it is released, so this page shows where to look and no value of it. The node's own page shows all of it, as does its command line:"</p>
+            <div class="code-block"><pre tabindex="0"><code>{format!("atoll node reviews show {run_id} --config node.yaml")}</code></pre></div>
+            <dl class="facts">
+                <div><dt>"Values"</dt><dd>{report.values}</dd></div>
+                <div><dt>{format!("Counts below {}", report.smallest_cell)}</dt><dd>{places(report.small_cells)}</dd></div>
+                <div><dt>"Values that occur once"</dt><dd>{places(report.single_values)}</dd></div>
+                <div><dt>"Suppressed or not established"</dt><dd>{places(report.missing)}</dd></div>
+            </dl>
+        </section>
+    }
+}
+
+/// A decision in words, for tables and pages.
+pub fn decision_words(review: &Review) -> String {
+    let state = match (review.subject, review.state.as_str()) {
+        (Subject::Result, "approved") => "released",
+        (Subject::Result, "rejected") => "withheld",
+        (_, state) => state,
+    };
+    let Some(decision) = &review.decision else { return state.to_owned() };
+    let place = if decision.at_node { " at the node" } else { "" };
+    let reason = if decision.reason.is_empty() { String::new() } else { format!(": {}", decision.reason) };
+    format!("{state} by {}{place}{reason}", decision.by)
+}
+
+/// How far an approval reaches, in words.
+pub fn reach_words(review: &Review) -> Option<String> {
+    let approval = review.approval.as_ref().filter(|_| review.subject == Subject::Run)?;
+    let used = match review.used {
+        0 => "no run has started by it yet".to_owned(),
+        1 => "1 run has started by it".to_owned(),
+        used => format!("{used} runs have started by it"),
+    };
+    let reach = match (approval.this_run_only, &approval.until, approval.runs) {
+        (true, ..) => "for this run only".to_owned(),
+        (_, Some(until), _) => {
+            let day = timestamp::parse(until)
+                .map_or_else(|| until.clone(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string());
+            format!("for exactly the same until {day}")
+        }
+        (_, None, Some(runs)) => format!("for {runs} runs of exactly the same"),
+        (_, None, None) => "for exactly the same from now on".to_owned(),
+    };
+    Some(format!("{reach}; {used}"))
+}

@@ -1,0 +1,21 @@
+//! Reviews: the inbox of those who decide for their organization's data, and one review with everything about it.
+
+mod decide;
+mod detail;
+mod facts;
+mod list;
+mod live;
+mod waiting;
+
+use axum::{Router, routing::get};
+
+use super::state::PageState;
+
+pub use live::waiting_live_html;
+pub use waiting::load_waiting;
+
+pub fn routes() -> Router<PageState> {
+    Router::new()
+        .route("/reviews", get(list::show).post(decide::several))
+        .route("/reviews/{id}", get(detail::show).post(decide::one))
+}

@@ -45,7 +45,7 @@ test('a researcher asks, one admin rejects with a reason, the other approves, an
     await expect(researcher.page.getByText('An admin reviews it before it starts.')).toHaveCount(2)
     const id = await createTask(researcher.page)
     await shows(researcher.page, scripted, '2 still have to decide')
-    await shows(researcher.page, scripted, /example_org2 has not decided yet whether it may start: it waits since \d{4}-\d\d-\d\d \d\d:\d\d UTC/)
+    await shows(researcher.page, scripted, /example_org2 has not decided yet whether it may start: waiting since \d{4}-\d\d-\d\d \d\d:\d\d UTC/)
     if (scripted) await accessible(researcher.page)
 
     // Who has to decide sees it at once; who has not, sees nothing.

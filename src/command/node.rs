@@ -30,6 +30,8 @@ enum Action {
 enum Reviews {
     /// All reviews: those that wait first, the oldest of them on top
     List,
+    /// A code that opens the node's own page (review_page in the configuration) once
+    Code,
     /// Everything about the review of a run, a held result included
     Show { run_id: i64 },
     /// Let a run start, or its held result leave
@@ -98,6 +100,7 @@ pub async fn run(options: Node, stop: CancellationToken) -> anyhow::Result<()> {
     let once = || Approval { this_run_only: true, ..Default::default() };
     let text = match action {
         Reviews::List => node::list(&config).await?,
+        Reviews::Code => node::page_code(&config).await?,
         Reviews::Show { run_id } => node::show(&config, run_id).await?,
         Reviews::Approve { run_id, comment, until, runs, from_now_on, decider } => {
             let this_run_only = until.is_none() && runs.is_none() && !from_now_on;

@@ -5,6 +5,7 @@ mod config;
 mod database;
 mod error;
 mod log;
+mod page;
 mod request;
 mod review;
 mod run;
@@ -15,5 +16,5 @@ mod store;
 
 pub use config::NodeConfig;
 pub use error::NodeError;
-pub use review::{CommandError, Decide, decide, end_of_day, list, show};
+pub use review::{CommandError, Decide, decide, end_of_day, list, page_code, show};
 pub use station::Station;

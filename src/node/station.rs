@@ -18,7 +18,7 @@ use super::{
     NodeConfig, NodeError,
     config::DatabaseConfig,
     log::Outgoing,
-    review, run, share,
+    page, review, run, share,
     store::{NodeStore, StoreError},
 };
 use crate::{
@@ -130,6 +130,14 @@ impl Station {
                 }
             }
         });
+        if let Some(address) = self.config.review_page {
+            let store = shared.store.clone();
+            aside.spawn(async move {
+                if let Err(error) = page::serve(store, address).await {
+                    tracing::error!(%error, %address, "the node's page for reviews is not there");
+                }
+            });
+        }
         let running = Running::default();
         let mut runs = JoinSet::new();
         let mut attempt = 0_usize;

@@ -34,6 +34,8 @@ pub enum CommandError {
     OtherHash { run_id: i64, hash: String },
     #[error("{0}")]
     Decide(#[from] DecideError),
+    #[error("the configuration has no review_page, such as 127.0.0.1:7000")]
+    NoPage,
     #[error("--until is no date such as 2027-01-31")]
     NoDate,
 }
@@ -77,6 +79,14 @@ fn subject(review: &StoredReview) -> &'static str {
     match review.subject {
         Subject::Run => "start",
         Subject::Result => "release",
+    }
+}
+
+/// What a review decides about.
+pub fn subject_words(review: &StoredReview) -> &'static str {
+    match review.subject {
+        Subject::Run => "whether it may start",
+        Subject::Result => "whether its result may leave",
     }
 }
 
@@ -126,17 +136,12 @@ pub async fn show(config: &NodeConfig, run_id: i64) -> Result<String, CommandErr
     Ok(describe(&review, &earlier))
 }
 
-fn describe(review: &StoredReview, earlier: &[StoredReview]) -> String {
+/// Everything about a review, a held result included: names and texts.
+pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'static str, String)> {
     let (request, asked) = (&review.request, &review.request.asked);
-    let mut lines: Vec<(&str, String)> = vec![
+    let mut lines: Vec<(&'static str, String)> = vec![
         ("Run", format!("{} of task {} {}", review.run_id, request.task_id, request.task_name)),
-        (
-            "About",
-            match review.subject {
-                Subject::Run => "whether it may start".to_owned(),
-                Subject::Result => "whether its result may leave".to_owned(),
-            },
-        ),
+        ("About", subject_words(review).to_owned()),
         ("State", format!("{} since {} UTC", review.state.as_str(), minute(&review.since))),
         ("Who asks", who(review)),
     ];
@@ -192,12 +197,16 @@ fn describe(review: &StoredReview, earlier: &[StoredReview]) -> String {
         let value = payload::decode(result).map(|(value, _)| value).unwrap_or(Value::String("unreadable".to_owned()));
         lines.push(("Result", value.to_string()));
     }
-    let mut text = String::new();
-    for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+    lines.retain(|(_, value)| !value.is_empty());
+    lines
+}
+
+fn describe(review: &StoredReview, earlier: &[StoredReview]) -> String {
+    facts_of(review, earlier).into_iter().fold(String::new(), |mut text, (name, value)| {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{name:<14}{}", printable(&value));
-    }
-    text
+        text
+    })
 }
 
 fn decided(decision: &Decision) -> String {
@@ -230,6 +239,13 @@ pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, Comma
         (ReviewState::Waiting, _) => format!("The approval of run {run_id} is withdrawn; it waits again.\n"),
         _ => format!("The approval that run {run_id} started by starts no other run.\n"),
     })
+}
+
+/// A code that opens the node's page once, with where that is.
+pub async fn page_code(config: &NodeConfig) -> Result<String, CommandError> {
+    let address = config.review_page.ok_or(CommandError::NoPage)?;
+    let code = NodeStore::open(&config.state_file()).await?.new_page_code().await?;
+    Ok(format!("{code}\nIt is good once, for ten minutes, at http://{address}/ while the node runs.\n"))
 }
 
 /// The end of a day, for approvals until a date.

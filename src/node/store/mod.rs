@@ -1,6 +1,7 @@
 //! The node's own SQLite file: what it has to remember when it or the server was away. It is the authority for
 //! everything that is decided about this node's runs; what the hub knows is told to it from here.
 
+mod page_code;
 mod review;
 mod started;
 

@@ -204,6 +204,13 @@ impl NodeStore {
         load(&mut *self.pool.acquire().await?, id).await
     }
 
+    /// One review, if there is one.
+    pub async fn find_review(&self, id: i64) -> Result<Option<StoredReview>, StoreError> {
+        let row: Option<Row> =
+            sqlx::query_as("SELECT * FROM review WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
+        row.map(StoredReview::try_from).transpose()
+    }
+
     /// The newest review of a run that waits, else its newest one.
     pub async fn review_of_run(&self, run_id: i64) -> Result<Option<StoredReview>, StoreError> {
         let row: Option<Row> =

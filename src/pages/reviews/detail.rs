@@ -180,9 +180,9 @@ fn DecisionForms(review: Review, typed: Typed) -> impl IntoView {
                             <FieldError id="approval-error".to_owned() error=typed.error("approval")/>
                             {choice("run", "this run only")}
                             {choice("runs", "this many runs that ask for exactly the same")}
-                            <TextField name="runs" label="Number of runs" kind="number" inputmode="numeric" value=typed.runs.clone() error=typed.error("runs")/>
+                            <div class="of-runs"><TextField name="runs" label="Number of runs" kind="number" inputmode="numeric" value=typed.runs.clone() error=typed.error("runs")/></div>
                             {choice("until", "every run that asks for exactly the same, until the end of a day")}
-                            <TextField name="until" label="Day (UTC)" kind="date" value=typed.until.clone() error=typed.error("until")/>
+                            <div class="of-until"><TextField name="until" label="Day (UTC)" kind="date" value=typed.until.clone() error=typed.error("until")/></div>
                             {first_time.then(|| choice("always", "every run that asks for exactly the same, from now on"))}
                         </fieldset>
                     })}

@@ -40,12 +40,12 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
     let waits = awaits(run);
     let (what, who, next) = match &run.status {
         _ if online && waits == Some(Awaits::Review) => (
-            format!("{organization} has not decided yet whether it may start: it waits{}.", since(run)),
+            format!("{organization} has not decided yet whether it may start: waiting{}.", since(run)),
             admin,
             "Wait, or ask them. The other organizations do not wait for it.".to_owned(),
         ),
         _ if online && waits == Some(Awaits::Release) => (
-            format!("The result is there; {organization} looks at it before it leaves. It waits{}.", since(run)),
+            format!("The result is there; {organization} looks at it before it leaves: waiting{}.", since(run)),
             admin,
             "Wait, or ask them.".to_owned(),
         ),

@@ -1,5 +1,7 @@
 //! What a run asks for, as this node understands it.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use super::{error::RunError, runtime::built_in, station::Shared};
@@ -103,8 +105,15 @@ async fn requester(shared: &Shared, task: &v4::Task) -> Result<Requester, RunErr
     let organization_id = task.init_org.as_ref().map(|link| link.id);
     let username = async {
         match user_id {
-            Some(id) => told(shared.hub.user(id).await.map(|user| user.username)),
-            None => Ok(None),
+            Some(id) if shared.hub_tells_users.load(Ordering::Relaxed) => match shared.hub.user(id).await {
+                // So servers of the 4.x line answer a node that asks for a user; they need not be asked again.
+                Err(ClientError::ServerFailed { status: 500 }) => {
+                    shared.hub_tells_users.store(false, Ordering::Relaxed);
+                    Ok(None)
+                }
+                user => told(user.map(|user| user.username)),
+            },
+            _ => Ok(None),
         }
     };
     let organization = async {

@@ -60,6 +60,8 @@ pub struct Shared {
     pub store: NodeStore,
     /// Whether the server knows of reviews, as far as is known.
     pub hub_has_reviews: AtomicBool,
+    /// Whether the server tells nodes the names of users, as far as is known.
+    pub hub_tells_users: AtomicBool,
     /// Events to the server.
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Events from the server.
@@ -112,6 +114,7 @@ impl Station {
             share_logs: self.config.share_algorithm_logs,
             store,
             hub_has_reviews: AtomicBool::new(true),
+            hub_tells_users: AtomicBool::new(true),
             outgoing,
             events: broadcast::channel(256).0,
             processors: Semaphore::new(processors),

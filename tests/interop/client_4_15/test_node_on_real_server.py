@@ -8,12 +8,14 @@ import json
 import re
 import shutil
 import stat
+import subprocess
 import time
 
 import pytest
+import requests
 from support import world
 from support.atoll_node import AtollNode
-from support.processes import ROOT, wait_until
+from support.processes import PROGRAM, ROOT, wait_until
 from support.real_server import RealServer
 from vantage6.client import Client
 
@@ -483,3 +485,106 @@ def test_a_node_stays_online_by_its_pings(federation):
     assert trouble(node)[before:] == []
     # Neither these nor anything else that nodes have said so far made the server fail.
     assert "Traceback" not in federation.server.output()
+
+
+def reviews(node, action, *arguments, succeeds=True):
+    """What `atoll node reviews` prints on the node's machine."""
+    who = [] if action in ("list", "show") else ["--as", "dana"]
+    command = [PROGRAM, "node", "reviews", action, *map(str, arguments), *who, "--config", node.configuration]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=node.configuration.parent)
+    assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def waiting(federation, task_id, words="Awaiting review by an admin"):
+    """The run of a task, when its log tells that it waits."""
+
+    def waits():
+        run = federation.run(task_id)
+        return run if words in (run["log"] or "") else None
+
+    return wait_until(waits, f"task {task_id} waits", 60)
+
+
+def test_a_review_is_enforced_without_any_help_from_the_server(federation):
+    federation.stop(AWAY)
+    (node,) = federation.start(AWAY, policies={"review": "always"})
+    config = [(item["key"], item["value"]) for item in federation.station(AWAY)["config"]]
+    assert ("review", '"always"') in config
+    # Approved at the node.
+    task_id = federation.create("partial_average", AWAY)
+    run = waiting(federation, task_id)
+    assert (run["status"], run["started_at"], run["finished_at"]) == ("pending", None, None)
+    assert "waiting" in reviews(node, "list")
+    shown = reviews(node, "show", run["id"])
+    assert "column_name = \"age\"" in shown and "of example_org1" in shown
+    # Whoever may do most at the server cannot start it.
+    headers = {"Authorization": f"Bearer {federation.manager.token}"}
+    for method, path, body in (("PATCH", f"run/{run['id']}", {"status": "active"}), ("POST", "review", {})):
+        answer = requests.request(method, f"{federation.server.url}/{path}", headers=headers, json=body, timeout=60)
+        assert answer.status_code >= 400
+    assert federation.run(task_id)["status"] == "pending"
+    assert "approved; the node starts it" in reviews(node, "approve", run["id"], "--comment", "seen")
+    assert federation.completed(task_id) == [part(AWAY)]
+    assert "Approved by dana at the node" in federation.run(task_id)["log"]
+    # Rejected with a reason, which the researcher reads; the other organization has done its part.
+    federation.start(STEADY)
+    task_id = federation.create("partial_average", STEADY, AWAY)
+
+    def one_is_done_and_one_waits():
+        runs = federation.runs(task_id)
+        waits = "Awaiting" in (runs[AWAY]["log"] or "")
+        return runs[AWAY] if waits and runs[STEADY]["status"] == "completed" else None
+
+    run = wait_until(one_is_done_and_one_waits, "one part is done and one waits", 60)
+    assert "needs a reason" in reviews(node, "reject", run["id"], "--reason", " ", succeeds=False)
+    reviews(node, "reject", run["id"], "--reason", "no ethics approval yet")
+    run = federation.finished(task_id)[AWAY]
+    assert run["status"] == "not allowed"
+    assert "the review rejected it: no ethics approval yet (dana at the node)" in run["log"]
+    results = [result["result"] for result in federation.client.result.from_task(task_id)["data"]]
+    assert [json.loads(result) for result in results if result] == [part(STEADY)]
+    assert "rejected already, by dana" in reviews(node, "approve", run["id"], succeeds=False)
+
+
+def test_a_review_survives_a_restart_and_ends_with_its_run(federation):
+    federation.stop(AWAY)
+    (node,) = federation.start(AWAY, policies={"review": "always"})
+    task_id = federation.create("partial_average", AWAY, database="my_other_database")
+    run = waiting(federation, task_id)
+    # Decided while the node is away.
+    federation.kill(AWAY)
+    reviews(node, "approve", run["id"])
+    reviews(node, "withdraw", run["id"])
+    (node,) = federation.start(AWAY, policies={"review": "always"})
+    wait_until(lambda: "Awaiting" in (federation.run(task_id)["log"] or ""), "it waits again", 60)
+    federation.stop(AWAY)
+    reviews(node, "approve", run["id"], "--runs", 2)
+    (node,) = federation.start(AWAY, policies={"review": "always"})
+    assert federation.completed(task_id) == [part(AWAY, label="my_other_database")]
+    # The second of exactly the same starts by itself, the third waits, and its requester gives up.
+    task_id = federation.create("partial_average", AWAY, database="my_other_database")
+    assert federation.completed(task_id) == [part(AWAY, label="my_other_database")]
+    task_id = federation.create("partial_average", AWAY, database="my_other_database")
+    run = waiting(federation, task_id)
+    federation.manager.task.kill(task_id)
+    assert federation.finished(task_id)[AWAY]["status"] == "killed by user"
+    wait_until(lambda: "void" in reviews(node, "show", run["id"]), "the review is void", 60)
+    assert "void already" in reviews(node, "approve", run["id"], succeeds=False)
+
+
+def test_a_result_is_held_until_it_is_released(federation):
+    federation.stop(AWAY)
+    (node,) = federation.start(AWAY, policies={"release": "review"})
+    task_id = federation.create("partial_average", AWAY)
+    run = waiting(federation, task_id, "Awaiting release of the result")
+    assert run["status"] == "active"
+    assert [result["result"] for result in federation.client.result.from_task(task_id)["data"]] == [None]
+    assert json.dumps(part(AWAY), separators=(",", ":")) in reviews(node, "show", run["id"])
+    assert "is released" in reviews(node, "approve", run["id"])
+    assert federation.completed(task_id) == [part(AWAY)]
+    task_id = federation.create("partial_average", AWAY)
+    run = waiting(federation, task_id, "Awaiting release of the result")
+    reviews(node, "reject", run["id"], "--reason", "too few patients")
+    assert federation.failed(task_id)["status"] == "not allowed"
+    federation.stop(AWAY)

@@ -44,13 +44,14 @@ const MEMBERS: [Member; 3] = [
 ];
 
 /// Accounts: username, first and last name, organization id, role, what the sign-in page says.
-const ACCOUNTS: [(&str, &str, &str, i64, &str, &str); 6] = [
+const ACCOUNTS: [(&str, &str, &str, i64, &str, &str); 7] = [
     ("researcher", "Rosa", "Researcher", 2, "Researcher", "Researcher of example_org1: creates tasks"),
     ("admin1", "Ada", "Admin", 2, "Organization Admin", "Organization Admin of example_org1"),
     ("admin2", "Ben", "Admin", 3, "Organization Admin", "Organization Admin of example_org2"),
     ("admin3", "Cem", "Admin", 4, "Organization Admin", "Organization Admin of example_org3"),
     ("viewer", "Vera", "Viewer", 4, "Viewer", "Viewer of example_org3: looks, changes nothing"),
-    ("root", "", "", 1, "Root", "Root: may do everything"),
+    ("root", "", "", 1, "Root", "Root: may do everything, but decides for no organization's data"),
+    ("auditor", "Aldo", "Auditor", 1, "Auditor", "Auditor: reads the audit log and all reviews"),
 ];
 
 /// The accounts, for the sign-in page.

@@ -277,6 +277,17 @@ impl ListQuery {
         Rows { rows, total, query: self }.answer(|item| item)
     }
 
+    /// How many items to pass over, and how many to read.
+    pub fn window(&self) -> (u32, u32) {
+        let offset = (self.page - 1).saturating_mul(self.per_page);
+        (u32::try_from(offset).unwrap_or(u32::MAX), self.per_page as u32)
+    }
+
+    /// The answer for a page that was read by [`ListQuery::window`].
+    pub fn answer_page<W: Serialize>(self, rows: Vec<W>, total: usize) -> Response {
+        Rows { rows, total, query: self }.answer(|item| item)
+    }
+
     /// The address of another page of this list.
     fn address(&self, page: usize) -> String {
         let mut serializer = url::form_urlencoded::Serializer::new(format!("{}?", self.path));

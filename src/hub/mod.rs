@@ -1,5 +1,6 @@
 //! The embedded server: the REST API of vantage6 4.x, its Socket.IO events, and an algorithm store, over SQLite.
 
+mod audit;
 mod authentication;
 mod body;
 mod error;

@@ -1,4 +1,8 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -6,13 +10,14 @@ use axum::{
     http::{HeaderName, HeaderValue, Method},
     middleware,
 };
+use moka::sync::Cache;
 use socketioxide::SocketIo;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tower::Layer;
 use tower_http::cors::CorsLayer;
 
 use super::{
-    HubError,
+    HubError, audit,
     body::BODY_LIMIT,
     events::{self, Events},
     mail::{MailOptions, Mailer},
@@ -21,7 +26,7 @@ use super::{
     token::Tokens,
     version3,
 };
-use crate::protocol::wire::v4::StoreAlgorithm;
+use crate::{audit::Broken, protocol::wire::v4::StoreAlgorithm};
 
 /// How a hub is opened.
 pub struct HubOptions {
@@ -57,9 +62,16 @@ pub struct HubState {
     pub algorithms: Vec<StoreAlgorithm>,
     pub two_factor: bool,
     pub mailer: Option<Mailer>,
+    /// Who has read which result lately: user and run.
+    pub results_read: Cache<(i64, i64), ()>,
+    /// Whether the audit log's chain held, and when that was looked at.
+    pub verified: Mutex<Option<(Instant, Result<i64, Broken>)>>,
     /// Password hashing takes memory and time: no more at once than there are processors.
     pub hashing: Semaphore,
 }
+
+/// After this time it is noted anew that somebody reads a result.
+const READ_AGAIN: Duration = Duration::from_secs(3600);
 
 /// The path of the REST API.
 pub const API_PATH: &str = "/api";
@@ -85,8 +97,13 @@ impl Hub {
             algorithms: options.algorithms,
             two_factor: options.two_factor,
             mailer: options.mail.as_ref().map(Mailer::new).transpose()?,
+            results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
+            verified: Mutex::default(),
             hashing: Semaphore::new(processors),
         });
+        if let Err(broken) = audit::verified(&state).await? {
+            tracing::error!(%broken, "the audit log does not hold");
+        }
         events::serve(&io, state.clone());
         // One service for all methods: a session that GET opened is known to POST.
         let events = Router::new().route_service("/socket.io/", events_service);
@@ -97,6 +114,7 @@ impl Hub {
     pub fn router(&self) -> Router {
         let api = resource::routes().layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(self.state.clone());
         // Around the whole router, since it changes paths.
+        let api = middleware::from_fn_with_state(self.state.clone(), audit::note).layer(api);
         let api = middleware::from_fn_with_state(self.state.clone(), version3::adapt).layer(api);
         let store = resource::store_routes().with_state(self.state.clone());
         let rest = Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store);

@@ -3,6 +3,7 @@
 //! A page is an axum handler: it asks the hub for everything it needs in one concurrent round, then renders a view.
 
 mod account;
+mod audit;
 mod collaborations;
 mod components;
 mod error;
@@ -11,6 +12,7 @@ mod organizations;
 mod render;
 mod reviews;
 mod sign_in;
+mod spreadsheet;
 mod state;
 mod tasks;
 mod user;
@@ -29,6 +31,8 @@ pub fn routes() -> Router<PageState> {
         .route("/", get(home::show))
         .merge(sign_in::routes())
         .merge(account::routes())
+        .route("/audit", get(audit::show))
+        .route("/audit.csv", get(audit::csv))
         .route("/collaborations", get(collaborations::list::show))
         .route("/collaborations/{id}", get(collaborations::detail::show))
         .route("/organizations", get(organizations::list::show))

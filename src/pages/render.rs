@@ -66,6 +66,11 @@ impl Page {
         Page { islands: true, ..self }
     }
 
+    /// How many reviews wait for who is signed in, if the page knows it better than the navigation.
+    pub fn waiting_reviews(self, count: Option<usize>) -> Self {
+        Page { waiting_reviews: count, ..self }
+    }
+
     /// Without scripts the page loads itself again every few seconds.
     pub fn refreshing(self) -> Self {
         Page { refresh: Some(5), ..self }
@@ -83,7 +88,7 @@ impl Page {
         IV: IntoView + 'static,
     {
         let assets = state.assets.clone();
-        if let Some(user) = &self.user {
+        if let (Some(user), None) = (&self.user, self.waiting_reviews) {
             self.waiting_reviews = user.waiting_reviews().await;
         }
         let mut response = if self.islands { self.with_scripts(assets, view).await } else { self.plain(assets, view) };
@@ -171,7 +176,8 @@ fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
                     </a>
                     {user.map(|user| view! {
                         <Navigation section=page.section may_create=user.permissions.may_create_tasks()
-                            may_read_reviews=user.permissions.may_read_reviews() waiting_reviews=page.waiting_reviews/>
+                            may_read_reviews=user.permissions.may_read_reviews() may_read_audit=user.permissions.may_read_audit()
+                            waiting_reviews=page.waiting_reviews/>
                         <AccountMenu user/>
                     })}
                 </header>

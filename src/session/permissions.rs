@@ -48,6 +48,11 @@ impl Permissions {
         self.widest("review", Operation::Edit).is_some()
     }
 
+    /// Whether the audit log may be read, of the own organization at least.
+    pub fn may_read_audit(&self) -> bool {
+        self.widest("audit", Operation::View).is_some()
+    }
+
     /// Whether tasks of the collaborations may be stopped.
     pub fn may_stop_tasks(&self) -> bool {
         self.widest("event", Operation::Send) >= Some(Scope::Collaboration)

@@ -1,6 +1,7 @@
 //! The REST endpoints, one file a resource.
 
 mod algorithm_store;
+mod audit;
 mod collaboration;
 mod column;
 mod id;
@@ -56,6 +57,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .merge(run::routes())
         .merge(result::routes())
         .merge(review::routes())
+        .merge(audit::routes())
         .merge(kill::routes())
         .merge(algorithm_store::link_routes())
         .fallback(unknown_path)

@@ -1,17 +1,18 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, response::Response, routing::get};
+use axum::{Json, Router, extract::State, http::HeaderMap, response::Response, routing::get};
 use sqlx::FromRow;
 
 use super::{Id, run, task};
 use crate::{
     hub::{
-        HubError,
+        HubError, audit,
         listing::{ListQuery, Listing, comma_separated},
         permission::{Caller, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
+        client::FOR_DOWNLOAD,
         domain::Operation,
         wire::v4::{Link, ResultItem},
     },
@@ -52,7 +53,11 @@ const LISTING: Listing = Listing {
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = run::filters(&caller, &query)?;
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(ResultItem::from))
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    for row in rows.rows.iter().filter(|row| row.result.is_some()) {
+        audit::note_result(&hub, &caller, row.id, false).await?;
+    }
+    Ok(rows.answer(ResultItem::from))
 }
 
 /// The results of these tasks, oldest first.
@@ -63,7 +68,12 @@ pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubE
         .await?)
 }
 
-async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<ResultItem>, HubError> {
+async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Json<ResultItem>, HubError> {
     let row: Option<Row> = sqlx::query_as("SELECT id, task_id, result FROM run WHERE id = ?")
         .bind(id)
         .fetch_optional(hub.store.reader())
@@ -72,6 +82,9 @@ async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> R
     let task = task::load(&hub, row.task_id).await?;
     if !task::may(&caller, Resource::Run, Operation::View, &task) {
         return Err(HubError::NotAllowed);
+    }
+    if row.result.is_some() {
+        audit::note_result(&hub, &caller, id, headers.contains_key(FOR_DOWNLOAD)).await?;
     }
     Ok(Json(row.into()))
 }

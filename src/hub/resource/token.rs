@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::password::{check_credentials, forget_failures, uncount_failure};
 use crate::{
     hub::{
-        HubError, authentication,
+        HubError, audit, authentication,
         body::Body,
         permission::Caller,
         second_factor,
@@ -59,18 +59,32 @@ async fn sign_in_user(
     State(hub): State<Arc<HubState>>,
     Body(credentials): Body<UserCredentials>,
 ) -> Result<Json<SignInReply>, HubError> {
-    let id = check_credentials(&hub, &credentials.username, credentials.password).await?;
-    if let Some(more) = second_factor::ask(&hub, id, credentials.mfa_code.as_deref()).await? {
-        uncount_failure(&hub, id).await?;
-        return Ok(Json(more));
+    let username = credentials.username.clone();
+    let outcome = sign_in(&hub, credentials).await;
+    let word = match &outcome {
+        Ok(SignInReply::Tokens(_)) => "done",
+        // The second factor is still to come: neither is true yet.
+        Ok(_) => return outcome.map(Json),
+        Err(HubError::Unauthenticated(_)) => "refused",
+        Err(_) => "failed",
+    };
+    audit::note_sign_in(&hub, &username, word).await?;
+    outcome.map(Json)
+}
+
+async fn sign_in(hub: &HubState, credentials: UserCredentials) -> Result<SignInReply, HubError> {
+    let id = check_credentials(hub, &credentials.username, credentials.password).await?;
+    if let Some(more) = second_factor::ask(hub, id, credentials.mfa_code.as_deref()).await? {
+        uncount_failure(hub, id).await?;
+        return Ok(more);
     }
-    forget_failures(&hub, id).await?;
+    forget_failures(hub, id).await?;
     sqlx::query("UPDATE user SET last_seen = ?, password_by_mail = 0 WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
         .execute(hub.store.writer())
         .await?;
-    Ok(Json(SignInReply::Tokens(issue(&hub, ClientType::User, id).await?)))
+    Ok(SignInReply::Tokens(issue(hub, ClientType::User, id).await?))
 }
 
 /// A pair of tokens for a user or a node.

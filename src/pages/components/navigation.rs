@@ -7,6 +7,7 @@ pub fn Navigation(
     section: &'static str,
     may_create: bool,
     may_read_reviews: bool,
+    may_read_audit: bool,
     /// How many reviews wait for who is signed in.
     waiting_reviews: Option<usize>,
 ) -> impl IntoView {
@@ -16,6 +17,7 @@ pub fn Navigation(
         ("/tasks", "Tasks", true),
         ("/tasks/new", "New task", may_create),
         ("/reviews", "Reviews", may_read_reviews),
+        ("/audit", "Audit", may_read_audit),
     ];
     let entries = entries.into_iter().filter(|(.., shown)| *shown);
     view! {

@@ -87,8 +87,9 @@ pub async fn waiting(
         None => axum::http::StatusCode::OK,
     };
     let signed_in = me.clone();
+    let count = me.permissions.may_decide_reviews().then_some(waiting.total);
     let view = move || view! { <WaitingPage waiting=waiting.clone() me=signed_in.clone() several=several.clone()/> };
-    let page = Page::new("Reviews").user(me).section("/reviews").flash(flash).status(status);
+    let page = Page::new("Reviews").user(me).section("/reviews").flash(flash).status(status).waiting_reviews(count);
     Ok(page.refreshing_slowly().with_islands().render(state, view).await)
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::results::{self, NamedResult};
 use crate::{
-    pages::{error::PageError, user::User},
+    pages::{error::PageError, spreadsheet::neutralise, user::User},
     protocol::{
         client::{ClientError, HubClient},
         domain::MissingValue,
@@ -47,7 +47,7 @@ impl Runs {
             .then(move |index| {
                 let (hub, (run_id, organization)) = (hub.clone(), named[index].clone());
                 async move {
-                    let result = hub.result(run_id).await?;
+                    let result = hub.result_for_download(run_id).await?;
                     Ok(result.value.map(|value| NamedResult { organization, value }))
                 }
             })
@@ -126,12 +126,6 @@ fn csv_cell(value: &Value) -> String {
         // negative number, which is meant.
         other => MissingValue::read(other).map_or_else(|| other.to_string(), |missing| missing.words()),
     }
-}
-
-/// Takes the meaning from text that a spreadsheet would run as a formula
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
-fn neutralise(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ const PER_PAGE: usize = 100;
 /// The most items of a list that is read whole.
 const LIST_LIMIT: usize = 10_000;
 
+/// A header that says that a result is downloaded: our hub notes it; others do not look at it.
+pub const FOR_DOWNLOAD: &str = "atoll-download";
+
 /// One page of a list, and how many items there are on all pages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed<T> {
@@ -243,6 +246,12 @@ impl HubClient {
     /// The result of one run.
     pub async fn result(&self, run_id: i64) -> Result<RunResult, ClientError> {
         Ok(self.get::<v4::ResultItem>(&format!("result/{run_id}"), &[]).await?.into())
+    }
+
+    /// The result of one run, for somebody who downloads it.
+    pub async fn result_for_download(&self, run_id: i64) -> Result<RunResult, ClientError> {
+        let headers = [(FOR_DOWNLOAD, "1".to_owned())];
+        Ok(self.get_with::<v4::ResultItem>(&format!("result/{run_id}"), &headers).await?.into())
     }
 
     /// The runs that a node has still to end, in wire form with their tasks, oldest first.

@@ -150,6 +150,7 @@ impl HubClient {
         path: &str,
         query: &[(String, String)],
         body: Option<&impl Serialize>,
+        headers: &[(&'static str, String)],
     ) -> Result<Answer, ClientError> {
         let mut tokens = self.tokens();
         let mut renewed = false;
@@ -158,14 +159,14 @@ impl HubClient {
             tokens = self.tokens();
             renewed = true;
         }
-        let outcome = self.transport.send(method.clone(), path, query, body, Some(&tokens.access), &[]).await;
+        let outcome = self.transport.send(method.clone(), path, query, body, Some(&tokens.access), headers).await;
         match outcome {
             // 4.x answers 401 for a token that it no longer knows as well as for a missing permission. The
             // messages of the former speak of the token.
             Err(error) if !renewed && is_about_token(&error) => {
                 self.refresh(&tokens).await?;
                 let tokens = self.tokens();
-                match self.transport.send(method, path, query, body, Some(&tokens.access), &[]).await {
+                match self.transport.send(method, path, query, body, Some(&tokens.access), headers).await {
                     Err(error) if is_about_token(&error) => Err(ClientError::SignedOut),
                     outcome => outcome,
                 }
@@ -180,12 +181,21 @@ impl HubClient {
         path: &str,
         query: &[(String, String)],
     ) -> Result<T, ClientError> {
-        parse(&self.send(Method::GET, path, query, None::<&()>).await?)
+        parse(&self.send(Method::GET, path, query, None::<&()>, &[]).await?)
+    }
+
+    /// As [`HubClient::get`], with headers of its own.
+    pub(super) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<T, ClientError> {
+        parse(&self.send(Method::GET, path, &[], None::<&()>, headers).await?)
     }
 
     /// An answer with its size in bytes.
     pub(super) async fn get_sized<T: DeserializeOwned>(&self, path: &str) -> Result<(T, usize), ClientError> {
-        let answer = self.send(Method::GET, path, &[], None::<&()>).await?;
+        let answer = self.send(Method::GET, path, &[], None::<&()>, &[]).await?;
         Ok((parse(&answer)?, answer.body.len()))
     }
 
@@ -194,20 +204,20 @@ impl HubClient {
         path: &str,
         query: &[(String, String)],
     ) -> Result<(T, Option<usize>), ClientError> {
-        let answer = self.send(Method::GET, path, query, None::<&()>).await?;
+        let answer = self.send(Method::GET, path, query, None::<&()>, &[]).await?;
         Ok((parse(&answer)?, answer.total_count))
     }
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        parse(&self.send(Method::POST, path, &[], Some(body)).await?)
+        parse(&self.send(Method::POST, path, &[], Some(body), &[]).await?)
     }
 
     pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
-        self.send(Method::PATCH, path, &[], Some(body)).await.map(drop)
+        self.send(Method::PATCH, path, &[], Some(body), &[]).await.map(drop)
     }
 
     pub(super) async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.send(Method::DELETE, path, &[], None::<&()>).await.map(drop)
+        self.send(Method::DELETE, path, &[], None::<&()>, &[]).await.map(drop)
     }
 }
 

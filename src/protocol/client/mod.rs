@@ -1,6 +1,7 @@
 //! The HTTP client of a vantage6 server: one connection pool, timeouts, retry of safe calls only, token refresh.
 
 mod account;
+mod audit;
 mod calls;
 mod error;
 mod hub;
@@ -12,7 +13,8 @@ mod token;
 mod transport;
 
 pub use account::{lost_password, lost_second_factor, refusal, reset_password, reset_second_factor};
-pub use calls::Listed;
+pub use audit::{AuditChain, AuditEntry, AuditQuery};
+pub use calls::{FOR_DOWNLOAD, Listed};
 pub use error::ClientError;
 pub use hub::{HubClient, SecondFactor, SignIn, sign_in_node, sign_in_user};
 pub use reviews::{NewDecision, ReviewQuery};

@@ -5,7 +5,7 @@ use axum::{Json, extract::State, response::Response};
 use super::{COLUMNS, Row, load, may};
 use crate::{
     hub::{
-        HubError,
+        HubError, audit,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
         resource::{Id, result, run},
@@ -74,7 +74,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut runs = if with_runs { runs_of(&hub, &ids).await? } else { BTreeMap::new() };
-    let mut results = if with_results { results_of(&hub, &ids).await? } else { BTreeMap::new() };
+    let mut results = if with_results { results_of(&hub, &caller, &ids).await? } else { BTreeMap::new() };
     Ok(rows.answer(|row| {
         let id = row.id;
         let mut task = Task::from(row);
@@ -104,9 +104,12 @@ async fn runs_of(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<Run>>,
     Ok(by_task)
 }
 
-async fn results_of(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ResultItem>>, HubError> {
+async fn results_of(hub: &HubState, caller: &Caller, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ResultItem>>, HubError> {
     let mut by_task: BTreeMap<i64, Vec<ResultItem>> = BTreeMap::new();
     for row in result::of_tasks(hub, ids).await? {
+        if row.result.is_some() {
+            audit::note_result(hub, caller, row.id, false).await?;
+        }
         by_task.entry(row.task_id).or_default().push(row.into());
     }
     Ok(by_task)
@@ -132,7 +135,7 @@ pub async fn show(
         task.runs = Included::Items(runs_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());
     }
     if with_results {
-        task.results = Included::Items(results_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());
+        task.results = Included::Items(results_of(&hub, &caller, &[id]).await?.remove(&id).unwrap_or_default());
     }
     Ok(Json(task))
 }

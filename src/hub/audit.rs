@@ -1,0 +1,219 @@
+//! What the hub writes into its audit log. Whatever changes something at its API is noted in one place, here, after it
+//! was answered, with what came of it; reviews write their entries in the transactions of the decisions themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{Method, StatusCode, header::CONTENT_TYPE},
+    middleware::Next,
+    response::Response,
+};
+use serde_json::Value;
+
+use super::{
+    HubError, authentication,
+    permission::{Caller, CallerKind},
+    server::HubState,
+    token::Purpose,
+};
+use crate::audit::{self, Broken, Entry};
+
+/// The largest answer in which is looked for what was created, in bytes.
+const ANSWER_LIMIT: usize = 256 * 1024;
+/// How long it is believed that the chain holds.
+const VERIFIED_LIFETIME: Duration = Duration::from_secs(10);
+
+/// What is not noted here: what nodes report of their runs, asking for columns, and what notes itself.
+const LEFT_OUT: [&str; 4] = ["token", "run", "column", "review"];
+
+/// First parts of paths with the names of what they are about, and where its organization stands.
+const SUBJECTS: [(&str, &str, Option<&str>); 9] = [
+    ("user", "user", Some("SELECT organization_id FROM user WHERE id = ?")),
+    ("role", "role", Some("SELECT organization_id FROM role WHERE id = ?")),
+    ("organization", "organization", Some("SELECT id FROM organization WHERE id = ?")),
+    ("node", "node", Some("SELECT organization_id FROM node WHERE id = ?")),
+    ("task", "task", Some("SELECT init_organization_id FROM task WHERE id = ?")),
+    ("collaboration", "collaboration", None),
+    ("study", "study", None),
+    ("kill", "kill", None),
+    ("password", "password", None),
+];
+
+/// Notes what changes something. Requests without a valid token are not: anybody could fill the log with them.
+pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().trim_matches('/').to_owned();
+    let mut parts = path.split('/');
+    let first = parts.next().unwrap_or_default();
+    let changes = matches!(*request.method(), Method::POST | Method::PATCH | Method::PUT | Method::DELETE);
+    let subject = SUBJECTS.iter().find(|(known, ..)| *known == first);
+    let (Some((_, noun, of_organization)), true) = (subject, changes && !LEFT_OUT.contains(&first)) else {
+        return next.run(request).await;
+    };
+    let claims = authentication::bearer(request.headers()).and_then(|token| hub.tokens.check(token, Purpose::Access));
+    let caller = match claims {
+        Ok(claims) => authentication::caller_of(&hub, &claims).await.ok(),
+        Err(_) => None,
+    };
+    let Some(caller) = caller else { return next.run(request).await };
+    let rest: Vec<&str> = parts.collect();
+    let id = rest.iter().find_map(|part| part.parse::<i64>().ok());
+    let action = action(request.method(), noun, &rest);
+    // Before it may be gone.
+    let organization_id = match (of_organization, id) {
+        (Some(query), Some(id)) => {
+            let found = sqlx::query_scalar(query).bind(id).fetch_optional(hub.store.reader()).await;
+            found.ok().flatten().unwrap_or(Some(caller.authority.organization_id))
+        }
+        _ => Some(caller.authority.organization_id),
+    };
+    let response = next.run(request).await;
+    let status = response.status();
+    let (response, created) = if id.is_none() { answer(response).await } else { (response, Value::Null) };
+    let id = id.or_else(|| created["id"].as_i64());
+    let organization_id = created["organization"]["id"].as_i64().or(organization_id);
+    let subject = id.map_or_else(|| noun.to_string(), |id| format!("{noun} {id}"));
+    let entry = Entry::done(actor(&hub, &caller).await, action, subject)
+        .outcome(outcome(status))
+        .details(if status.is_success() { String::new() } else { status.as_u16().to_string() })
+        .of(organization_id);
+    if let Err(error) = record(&hub, &entry).await {
+        tracing::error!(%error, action, "an audit entry was not written");
+    }
+    response
+}
+
+/// The names of actions, so that each is there once.
+fn action(method: &Method, noun: &str, rest: &[&str]) -> &'static str {
+    let verb = match *method {
+        Method::POST => "create",
+        Method::DELETE => "delete",
+        _ => "edit",
+    };
+    let member = rest.iter().any(|part| matches!(*part, "organization" | "node"));
+    match (noun, verb) {
+        ("user", "create") => "user.create",
+        ("user", "edit") => "user.edit",
+        ("user", "delete") => "user.delete",
+        ("role", "create") => "role.create",
+        ("role", "edit") => "role.edit",
+        ("role", "delete") => "role.delete",
+        ("organization", "create") => "organization.create",
+        ("organization", "edit") => "organization.edit",
+        ("organization", "delete") => "organization.delete",
+        ("node", "create") => "node.create",
+        ("node", "edit") => "node.edit",
+        ("node", "delete") => "node.delete",
+        ("task", "create") => "task.create",
+        ("task", "delete") => "task.delete",
+        ("collaboration" | "study", "create") if member => "member.add",
+        ("collaboration" | "study", "delete") if member => "member.remove",
+        ("collaboration", "create") => "collaboration.create",
+        ("collaboration", "edit") => "collaboration.edit",
+        ("collaboration", "delete") => "collaboration.delete",
+        ("study", "create") => "study.create",
+        ("study", "edit") => "study.edit",
+        ("study", "delete") => "study.delete",
+        ("kill", _) => "task.stop",
+        ("password", _) => "password.change",
+        _ => "other",
+    }
+}
+
+/// How something ended.
+fn outcome(status: StatusCode) -> &'static str {
+    match status {
+        status if status.is_success() => "done",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "refused",
+        _ => "failed",
+    }
+}
+
+/// An answer with its JSON, if it is short.
+async fn answer(response: Response) -> (Response, Value) {
+    let is_json =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let length =
+        response.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if !is_json || length.is_some_and(|length| length > ANSWER_LIMIT) {
+        return (response, Value::Null);
+    }
+    let (parts, body) = response.into_parts();
+    match to_bytes(body, usize::MAX).await {
+        Ok(bytes) => {
+            let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            (Response::from_parts(parts, Body::from(bytes)), value)
+        }
+        // It never fails for an answer that is in memory.
+        Err(_) => (Response::from_parts(parts, Body::empty()), Value::Null),
+    }
+}
+
+/// A caller as the log names them.
+async fn actor(hub: &HubState, caller: &Caller) -> String {
+    match &caller.kind {
+        CallerKind::User { id } => {
+            let name: Option<String> = sqlx::query_scalar("SELECT username FROM user WHERE id = ?")
+                .bind(id)
+                .fetch_optional(hub.store.reader())
+                .await
+                .unwrap_or_default();
+            name.map_or_else(|| format!("user {id}"), |name| format!("user {id} ({name})"))
+        }
+        CallerKind::Node { id } => format!("node {id}"),
+        CallerKind::Container(subject) => format!("algorithm of task {}", subject.task_id),
+    }
+}
+
+/// Adds an entry by itself.
+async fn record(hub: &HubState, entry: &Entry) -> Result<(), HubError> {
+    let mut transaction = hub.store.writer().begin().await?;
+    audit::append(&mut transaction, entry).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Notes that somebody signed in, or did not. A name that nobody has is not written down: people type passwords there.
+/// The same work is done for every name, so that the time tells nothing (CVE-2024-21671).
+pub async fn note_sign_in(hub: &HubState, username: &str, outcome: &'static str) -> Result<(), HubError> {
+    let known: Option<(i64, i64)> = sqlx::query_as("SELECT id, organization_id FROM user WHERE username = ?")
+        .bind(username)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let entry = match known {
+        Some((id, organization_id)) => {
+            Entry::done(format!("user {id} ({username})"), "sign_in", format!("user {id}")).of(organization_id)
+        }
+        None => Entry::done("somebody", "sign_in", "an unknown name"),
+    };
+    record(hub, &entry.outcome(outcome)).await
+}
+
+/// Notes that somebody reads the result of a run: each time it is downloaded, and the first time in a while that it is
+/// shown.
+pub async fn note_result(hub: &HubState, caller: &Caller, run_id: i64, downloads: bool) -> Result<(), HubError> {
+    let CallerKind::User { id } = caller.kind else { return Ok(()) };
+    if !downloads && hub.results_read.contains_key(&(id, run_id)) {
+        return Ok(());
+    }
+    hub.results_read.insert((id, run_id), ());
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM run WHERE id = ?")
+        .bind(run_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let action = if downloads { "result.download" } else { "result.read" };
+    record(hub, &Entry::done(actor(hub, caller).await, action, format!("run {run_id}")).of(organization_id)).await
+}
+
+/// Whether the chain holds, as of some seconds ago at most: how many entries there are, or where it breaks.
+pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
+    let mut verified = hub.verified.lock().await;
+    match verified.as_ref().filter(|(since, _)| since.elapsed() < VERIFIED_LIFETIME) {
+        Some((_, outcome)) => Ok(outcome.clone()),
+        None => {
+            let outcome = audit::verify(hub.store.reader(), None).await?.map(|head| head.id);
+            *verified = Some((std::time::Instant::now(), outcome.clone()));
+            Ok(outcome)
+        }
+    }
+}

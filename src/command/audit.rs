@@ -15,6 +15,9 @@ pub struct Audit {
     /// Configuration of a node, for its own log instead of the hub's
     #[arg(long, value_name = "FILE", global = true)]
     node: Option<PathBuf>,
+    /// The node's file, if its configuration does not say where it is
+    #[arg(long, env = "ATOLL_STATE_FILE", value_name = "FILE", global = true, requires = "node")]
+    state_file: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,
 }
@@ -45,7 +48,10 @@ enum Format {
 /// Checks or writes an audit log. It may be in use at the same time.
 pub async fn run(options: Audit) -> anyhow::Result<()> {
     let file = match &options.node {
-        Some(config) => NodeConfig::read(config)?.state_file(),
+        Some(config) => match options.state_file {
+            Some(file) => file,
+            None => NodeConfig::read(config)?.state_file(),
+        },
         None => options.data.join("hub.sqlite"),
     };
     let pool = audit::open(&file).await.with_context(|| format!("opening {}", file.display()))?;

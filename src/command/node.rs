@@ -15,6 +15,9 @@ pub struct Node {
     /// The node's configuration
     #[arg(long, env = "ATOLL_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// The file in which the node remembers what it has to, instead of state_file in the configuration
+    #[arg(long, env = "ATOLL_STATE_FILE", value_name = "FILE", global = true)]
+    state_file: Option<PathBuf>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -85,7 +88,8 @@ struct Decider {
 /// Runs the node, or one of its commands.
 pub async fn run(options: Node, stop: CancellationToken) -> anyhow::Result<()> {
     let path = options.config.context("--config FILE (ATOLL_CONFIG) is needed: the node's configuration")?;
-    let config = NodeConfig::read(&path)?;
+    let mut config = NodeConfig::read(&path)?;
+    config.state_file = options.state_file.or(config.state_file);
     let Some(Action::Reviews(action)) = options.action else {
         return Ok(Station::new(config).run(stop).await?);
     };

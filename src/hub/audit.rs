@@ -166,6 +166,26 @@ async fn actor(hub: &HubState, caller: &Caller) -> String {
     }
 }
 
+/// Notes that the key of a node was replaced.
+pub async fn note_new_key(hub: &HubState, caller: &Caller, node_id: i64) -> Result<(), HubError> {
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM node WHERE id = ?")
+        .bind(node_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let entry = Entry::done(actor(hub, caller).await, "node.new_key", format!("node {node_id}"));
+    record(hub, &entry.of(organization_id)).await
+}
+
+/// Notes that a password or a second factor was replaced by mail.
+pub async fn note_recovery(hub: &HubState, user_id: i64, action: &'static str) -> Result<(), HubError> {
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
+        .bind(user_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let user = format!("user {user_id}");
+    record(hub, &Entry::done(user.clone(), action, user).of(organization_id)).await
+}
+
 /// Adds an entry by itself.
 async fn record(hub: &HubState, entry: &Entry) -> Result<(), HubError> {
     let mut transaction = hub.store.writer().begin().await?;

@@ -1,7 +1,5 @@
 //! What a run asks for, as this node understands it.
 
-use std::sync::atomic::Ordering;
-
 use serde_json::{Value, json};
 
 use super::{error::RunError, runtime::built_in, station::Shared};
@@ -103,16 +101,10 @@ fn database(database: &v4::TaskDatabase) -> ReviewedDatabase {
 async fn requester(shared: &Shared, task: &v4::Task) -> Result<Requester, RunError> {
     let user_id = task.init_user.as_ref().map(|link| link.id);
     let organization_id = task.init_org.as_ref().map(|link| link.id);
+    let server = shared.hub.transport().server().await.map_err(RunError::of_call)?;
     let username = async {
         match user_id {
-            Some(id) if shared.hub_tells_users.load(Ordering::Relaxed) => match shared.hub.user(id).await {
-                // So servers of the 4.x line answer a node that asks for a user; they need not be asked again.
-                Err(ClientError::ServerFailed { status: 500 }) => {
-                    shared.hub_tells_users.store(false, Ordering::Relaxed);
-                    Ok(None)
-                }
-                user => told(user.map(|user| user.username)),
-            },
+            Some(id) if server.has_reviews => told(shared.hub.user(id).await.map(|user| user.username)),
             _ => Ok(None),
         }
     };

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -58,10 +58,6 @@ pub struct Shared {
     pub share_logs: bool,
     /// What the node remembers.
     pub store: NodeStore,
-    /// Whether the server knows of reviews, as far as is known.
-    pub hub_has_reviews: AtomicBool,
-    /// Whether the server tells nodes the names of users, as far as is known.
-    pub hub_tells_users: AtomicBool,
     /// Events to the server.
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Events from the server.
@@ -113,8 +109,6 @@ impl Station {
             policies: self.config.policies.clone(),
             share_logs: self.config.share_algorithm_logs,
             store,
-            hub_has_reviews: AtomicBool::new(true),
-            hub_tells_users: AtomicBool::new(true),
             outgoing,
             events: broadcast::channel(256).0,
             processors: Semaphore::new(processors),

@@ -6,8 +6,11 @@ mod account;
 mod audit;
 mod collaborations;
 mod components;
+mod confirm;
 mod error;
+mod form;
 mod home;
+mod nodes;
 mod organizations;
 mod render;
 mod reviews;
@@ -33,10 +36,9 @@ pub fn routes() -> Router<PageState> {
         .merge(account::routes())
         .route("/audit", get(audit::show))
         .route("/audit.csv", get(audit::csv))
-        .route("/collaborations", get(collaborations::list::show))
-        .route("/collaborations/{id}", get(collaborations::detail::show))
-        .route("/organizations", get(organizations::list::show))
-        .route("/organizations/{id}", get(organizations::detail::show))
+        .merge(collaborations::routes())
+        .merge(organizations::routes())
+        .merge(nodes::routes())
         .merge(tasks::routes())
         .merge(reviews::routes())
 }

@@ -38,6 +38,55 @@ impl Permissions {
         }
     }
 
+    /// Whether an operation is permitted on something of this organization and these collaborations: as the hub decides
+    /// it, as far as that can be told here. `shares`: whether it takes part in a collaboration of the own organization.
+    fn may_at(&self, resource: &str, operation: Operation, is_own: bool, shares: bool) -> bool {
+        match self.widest(resource, operation) {
+            Some(Scope::Global) => true,
+            Some(Scope::Collaboration) => is_own || shares,
+            Some(Scope::Organization) => is_own,
+            Some(Scope::Own) | None => false,
+        }
+    }
+
+    /// Whether organizations may be created.
+    pub fn may_create_organizations(&self) -> bool {
+        self.widest("organization", Operation::Create) == Some(Scope::Global)
+    }
+
+    /// Whether an organization may be changed.
+    pub fn may_edit_organization(&self, is_own: bool, shares: bool) -> bool {
+        self.may_at("organization", Operation::Edit, is_own, shares)
+    }
+
+    /// Whether collaborations may be created.
+    pub fn may_create_collaborations(&self) -> bool {
+        self.widest("collaboration", Operation::Create) == Some(Scope::Global)
+    }
+
+    /// Whether a collaboration may be changed or deleted; `takes_part`: whether the own organization is in it.
+    pub fn may_at_collaboration(&self, operation: Operation, takes_part: bool) -> bool {
+        match self.widest("collaboration", operation) {
+            Some(Scope::Global) => true,
+            Some(Scope::Collaboration) => takes_part,
+            _ => false,
+        }
+    }
+
+    /// Whether studies of a collaboration may be created, changed or deleted.
+    pub fn may_at_study(&self, operation: Operation, takes_part: bool) -> bool {
+        match self.widest("study", operation) {
+            Some(Scope::Global) => true,
+            Some(Scope::Collaboration) => takes_part,
+            _ => false,
+        }
+    }
+
+    /// Whether nodes of an organization may be registered, changed or deleted.
+    pub fn may_at_node(&self, operation: Operation, is_own: bool, shares: bool) -> bool {
+        self.may_at("node", operation, is_own, shares)
+    }
+
     /// Whether reviews may be read, of the own organization at least.
     pub fn may_read_reviews(&self) -> bool {
         self.widest("review", Operation::View).is_some()

@@ -93,6 +93,11 @@ impl SignedIn {
         self.waiting_reviews.get(WAITING_LIFETIME, ask).await.ok().map(|count| *count)
     }
 
+    /// To be called after names were changed or added.
+    pub async fn forget_names(&self) {
+        self.names.forget().await;
+    }
+
     /// To be called after a decision: the number is another now.
     pub async fn forget_waiting_reviews(&self) {
         self.waiting_reviews.forget().await;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     hub::{
-        HubError,
+        HubError, audit,
         body::Body,
         permission::Caller,
         second_factor,
@@ -166,6 +166,7 @@ async fn reset_password(
     .execute(hub.store.writer())
     .await?;
     hub.store.forget_authorities();
+    audit::note_recovery(&hub, id, "password.reset").await?;
     Ok(message("The password has successfully been reset!"))
 }
 
@@ -221,6 +222,7 @@ async fn reset_second_factor(
     Body(reset): Body<ResetSecondFactor>,
 ) -> Result<Json<SignInReply>, HubError> {
     let id = user_of_token(&hub, &reset.reset_token, Purpose::SecondFactorReset).await?;
+    audit::note_recovery(&hub, id, "second_factor.reset").await?;
     Ok(Json(second_factor::set_up(&hub, id).await?))
 }
 
@@ -247,5 +249,6 @@ async fn new_api_key(
         .execute(hub.store.writer())
         .await?;
     hub.store.forget_authorities();
+    audit::note_new_key(&hub, &caller, lost.id).await?;
     Ok(Json(json!({"api_key": api_key})))
 }

@@ -1,8 +1,6 @@
 //! What the hub is told of reviews, and what it says. A plain vantage6 server knows nothing of them; then decisions are
 //! taken at the node only.
 
-use std::sync::atomic::Ordering;
-
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
@@ -68,7 +66,7 @@ pub(super) async fn look(shared: &Shared, review: StoredReview) -> Result<Stored
 
 /// The review at the hub, begun there if it is not known; `None` if the server knows nothing of reviews.
 async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, ClientError> {
-    if !shared.hub_has_reviews.load(Ordering::Relaxed) {
+    if !shared.hub.transport().server().await?.has_reviews {
         return Ok(None);
     }
     if let Some(id) = review.hub_id {
@@ -90,20 +88,11 @@ async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, C
         only_at_node: !shared.policies.decisions_from_hub,
         report: review.report.clone(),
     };
-    match shared.hub.request_review(&new).await {
-        Ok(at_hub) => {
-            if let Err(error) = shared.store.set_hub_id(review.id, at_hub.id).await {
-                tracing::error!(%error, "the id of a review at the hub was not stored");
-            }
-            Ok(Some(at_hub))
-        }
-        Err(ClientError::NotFound(_)) => {
-            shared.hub_has_reviews.store(false, Ordering::Relaxed);
-            tracing::info!("the server knows nothing of reviews; they are decided at this node");
-            Ok(None)
-        }
-        Err(error) => Err(error),
+    let at_hub = shared.hub.request_review(&new).await?;
+    if let Err(error) = shared.store.set_hub_id(review.id, at_hub.id).await {
+        tracing::error!(%error, "the id of a review at the hub was not stored");
     }
+    Ok(Some(at_hub))
 }
 
 /// Whether an approval holds that was given at the hub: it may have been withdrawn there. What was approved here does.
@@ -132,9 +121,8 @@ pub async fn keep_hub_informed(shared: &Shared) {
     let mut changes = shared.store.changes();
     loop {
         changes.mark_unchanged();
-        if shared.hub_has_reviews.load(Ordering::Relaxed)
-            && let Err(error) = tell(shared).await
-        {
+        let has_reviews = shared.hub.transport().server().await.is_ok_and(|server| server.has_reviews);
+        if has_reviews && let Err(error) = tell(shared).await {
             tracing::warn!(error, "the hub is not told yet what was decided at this node");
             sleep(Duration::from_secs(1)).await;
         }

@@ -12,10 +12,14 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
     let (mut collaborations, nodes) = futures::try_join!(me.hub.collaborations(), me.hub.nodes())?;
     collaborations.sort_by_key(|collaboration| collaboration.name.to_lowercase());
     let flash = take_flash(&user.session).await?;
+    let may_create = me.permissions.may_create_collaborations();
     let view = move || {
         let (collaborations, nodes) = (collaborations.clone(), nodes.clone());
         view! {
-            <h1>"Collaborations"</h1>
+            <div class="page-head">
+                <h1>"Collaborations"</h1>
+                {may_create.then(|| view! { <a class="button primary" href="/collaborations/new">"New collaboration"</a> })}
+            </div>
             {if collaborations.is_empty() {
                 view! {
                     <p class="empty">"Your organization takes part in no collaboration yet. Whoever runs the hub can add it."</p>

@@ -11,6 +11,7 @@ use crate::pages::{
     state::PageState,
     user::User,
 };
+use crate::session::take_flash;
 
 /// `GET /organizations/{id}`: what is known of it, its collaborations and its nodes.
 pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
@@ -19,6 +20,13 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let (organization, collaborations, nodes) =
         futures::try_join!(me.hub.organization(id), me.hub.collaborations(), me.hub.nodes())?;
     let title = organization.name.clone();
+    let flash = take_flash(&user.session).await?;
+    let is_own = me.user.organization_id == Some(id);
+    let shares = collaborations.iter().any(|collaboration| {
+        let takes_part = |id| collaboration.organizations.iter().any(|member| Some(member.id) == id);
+        takes_part(Some(id)) && takes_part(me.user.organization_id)
+    });
+    let may_edit = me.permissions.may_edit_organization(is_own, shares);
     let view = move || {
         let organization = organization.clone();
         let of_this: Vec<_> = collaborations
@@ -30,7 +38,10 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
         let none = of_this.is_empty();
         view! {
             <Breadcrumbs way=vec![("/organizations".to_owned(), "Organizations".to_owned())]/>
-            <h1>{organization.name}</h1>
+            <div class="page-head">
+                <h1>{organization.name}</h1>
+                {may_edit.then(|| view! { <a class="button" href=format!("/organizations/{id}/edit")>"Change"</a> })}
+            </div>
             <dl class="facts">
                 <div><dt>"Id"</dt><dd>{organization.id}</dd></div>
                 {(!organization.domain.is_empty()).then(|| view! { <div><dt>"Domain"</dt><dd>{organization.domain}</dd></div> })}
@@ -47,7 +58,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                         view! {
                             <li class="card">
                                 <p class="card-title"><a href=format!("/collaborations/{}", collaboration.id)>{collaboration.name}</a></p>
-                                <p><NodeState node=node.clone()/></p>
+                                <p><NodeState node=node.clone()/> {node.as_ref().map(|node| view! { " " <a href=format!("/nodes/{}", node.id)>{node.name.clone()}</a> })}</p>
                                 {databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}
                                 {node.map(|node| view! { <h3>"Policies of its node"</h3> <NodePolicies node/> })}
                             </li>
@@ -57,5 +68,5 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
             </section>
         }
     };
-    Ok(Page::new(title).user(me.clone()).section("/organizations").render(&state, view).await)
+    Ok(Page::new(title).user(me.clone()).section("/organizations").flash(flash).render(&state, view).await)
 }

@@ -9,10 +9,14 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
     let (mut organizations, collaborations) = futures::try_join!(me.hub.organizations(), me.hub.collaborations())?;
     organizations.sort_by_key(|organization| organization.name.to_lowercase());
     let own = me.user.organization_id;
+    let may_create = me.permissions.may_create_organizations();
     let view = move || {
         let (organizations, collaborations) = (organizations.clone(), collaborations.clone());
         view! {
-            <h1>"Organizations"</h1>
+            <div class="page-head">
+                <h1>"Organizations"</h1>
+                {may_create.then(|| view! { <a class="button primary" href="/organizations/new">"New organization"</a> })}
+            </div>
             <TableFrame label="Table of organizations">
                 <table class="stacked">
                     <thead>

@@ -52,7 +52,7 @@ impl HubClient {
     }
 
     /// Reads a list whole: the first page, then the others side by side. Of what is large, fewer at once.
-    async fn all<W: DeserializeOwned, T: From<W>>(
+    pub(super) async fn all<W: DeserializeOwned, T: From<W>>(
         &self,
         path: &str,
         query: Vec<(String, String)>,

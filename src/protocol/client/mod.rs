@@ -1,6 +1,7 @@
 //! The HTTP client of a vantage6 server: one connection pool, timeouts, retry of safe calls only, token refresh.
 
 mod account;
+mod administration;
 mod audit;
 mod calls;
 mod error;
@@ -13,6 +14,7 @@ mod token;
 mod transport;
 
 pub use account::{lost_password, lost_second_factor, refusal, reset_password, reset_second_factor};
+pub use administration::{OrganizationDetails, UserDetails};
 pub use audit::{AuditChain, AuditEntry, AuditQuery};
 pub use calls::{FOR_DOWNLOAD, Listed};
 pub use error::ClientError;

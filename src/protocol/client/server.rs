@@ -23,6 +23,9 @@ pub struct ServerInfo {
     /// Whether who may delete a task may also stop it. In vantage6 4.x that is another permission, which researchers
     /// do not have.
     pub deleting_permits_stopping: bool,
+    /// Whether it knows of reviews, and tells nodes the names of those who ask them. vantage6 4.x has no reviews and
+    /// fails when a node asks for a user.
+    pub has_reviews: bool,
 }
 
 impl ServerInfo {
@@ -54,7 +57,9 @@ impl Transport {
     pub async fn ask_server(&self) -> Result<ServerInfo, ClientError> {
         let answer = self.send(Method::GET, "version", &[], None::<&()>, None, &[]).await?;
         let Version { version, atoll } = parse(&answer)?;
-        let info = ServerInfo { version, filters_tasks: atoll.is_some(), deleting_permits_stopping: atoll.is_some() };
+        let is_ours = atoll.is_some();
+        let info =
+            ServerInfo { version, filters_tasks: is_ours, deleting_permits_stopping: is_ours, has_reviews: is_ours };
         *self.known_server().lock().await = Some((Instant::now(), info.clone()));
         Ok(info)
     }

@@ -1,6 +1,7 @@
 //! What the rest of the program works with: the protocol's things without its wire forms. Conversions from the
 //! wire stand beside each type, so that another version of the protocol adds conversions and nothing else.
 
+mod account;
 mod collaboration;
 mod function;
 mod missing_value;
@@ -10,7 +11,8 @@ mod run;
 mod task;
 mod user;
 
-pub use collaboration::Collaboration;
+pub use account::{Account, Role, RuleItem};
+pub use collaboration::{Collaboration, Study};
 pub use function::{Algorithm, Argument, ArgumentType, Condition, Function, FunctionDatabase, Partitioning};
 pub use missing_value::MissingValue;
 pub use node::{Node, NodeDatabase};

@@ -162,6 +162,9 @@ def test_what_the_web_interface_asks_is_answered_as_by_the_real_server(places):
     assert [exchange.status for exchange in ours.exchanges if exchange.status >= 400] == []
     unexpected = []
     for step, kind, where, own, other in compare(ours.exchanges, theirs.exchanges):
+        # The hub has rules and a role more.
+        if kind == "total" and where.endswith(("GET /role", "GET /rule")):
+            continue
         if where not in MEANT and where.rpartition(".")[2] not in MEANT:
             unexpected.append(f"{step}: {kind} {where}: hub {own}, server {other}")
     assert not unexpected, "\n".join(unexpected)

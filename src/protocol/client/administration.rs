@@ -1,0 +1,222 @@
+//! Organizations, collaborations, studies, nodes, users and roles: what their admins may do with them.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{ClientError, HubClient, calls::pair};
+use crate::protocol::{
+    domain::{Account, Node, Organization, Role, RuleItem, Study},
+    wire::v4,
+};
+
+/// What is known of an organization, for creating and changing it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrganizationDetails {
+    pub name: String,
+    pub domain: String,
+    pub address1: String,
+    pub address2: String,
+    pub zipcode: String,
+    pub country: String,
+}
+
+/// What is known of a user, for creating and changing them. What is `None` is left as it is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct UserDetails {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    pub email: String,
+    pub firstname: String,
+    pub lastname: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<i64>,
+    pub roles: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<i64>>,
+}
+
+impl HubClient {
+    /// An organization as its form shows it.
+    pub async fn organization_details(&self, id: i64) -> Result<OrganizationDetails, ClientError> {
+        let wire: v4::Organization = self.get(&format!("organization/{id}"), &[]).await?;
+        let text = Option::unwrap_or_default;
+        Ok(OrganizationDetails {
+            name: wire.name,
+            domain: text(wire.domain),
+            address1: text(wire.address1),
+            address2: text(wire.address2),
+            zipcode: text(wire.zipcode),
+            country: text(wire.country),
+        })
+    }
+
+    pub async fn create_organization(&self, details: &OrganizationDetails) -> Result<Organization, ClientError> {
+        Ok(self.post::<v4::Organization>("organization", details).await?.into())
+    }
+
+    pub async fn edit_organization(&self, id: i64, details: &OrganizationDetails) -> Result<(), ClientError> {
+        self.patch(&format!("organization/{id}"), details).await
+    }
+
+    /// The id of the new collaboration.
+    pub async fn create_collaboration(
+        &self,
+        name: &str,
+        encrypted: bool,
+        organizations: &[i64],
+    ) -> Result<i64, ClientError> {
+        let body = json!({"name": name, "encrypted": encrypted, "organization_ids": organizations});
+        Ok(self.post::<v4::Collaboration>("collaboration", &body).await?.id)
+    }
+
+    pub async fn edit_collaboration(
+        &self,
+        id: i64,
+        name: &str,
+        encrypted: bool,
+        organizations: &[i64],
+    ) -> Result<(), ClientError> {
+        let body = json!({"name": name, "encrypted": encrypted, "organization_ids": organizations});
+        self.patch(&format!("collaboration/{id}"), &body).await
+    }
+
+    /// Deletes a collaboration with its tasks, studies and nodes.
+    pub async fn delete_collaboration(&self, id: i64) -> Result<(), ClientError> {
+        self.delete(&format!("collaboration/{id}?delete_dependents=true")).await
+    }
+
+    /// The studies of a collaboration with their organizations.
+    pub async fn studies_of(&self, collaboration_id: i64) -> Result<Vec<Study>, ClientError> {
+        let query = vec![pair("collaboration_id", collaboration_id), pair("include", "organizations")];
+        self.all::<v4::Study, Study>("study", query).await
+    }
+
+    pub async fn study(&self, id: i64) -> Result<Study, ClientError> {
+        Ok(self.get::<v4::Study>(&format!("study/{id}"), &[pair("include", "organizations")]).await?.into())
+    }
+
+    pub async fn create_study(
+        &self,
+        collaboration_id: i64,
+        name: &str,
+        organizations: &[i64],
+    ) -> Result<(), ClientError> {
+        let body = json!({"name": name, "collaboration_id": collaboration_id, "organization_ids": organizations});
+        self.post::<Value>("study", &body).await.map(drop)
+    }
+
+    pub async fn edit_study(&self, id: i64, name: &str, organizations: &[i64]) -> Result<(), ClientError> {
+        self.patch(&format!("study/{id}"), &json!({"name": name, "organization_ids": organizations})).await
+    }
+
+    pub async fn delete_study(&self, id: i64) -> Result<(), ClientError> {
+        self.delete(&format!("study/{id}")).await
+    }
+
+    /// Registers a node; with its API key, which the server tells only now.
+    pub async fn create_node(
+        &self,
+        organization_id: i64,
+        collaboration_id: i64,
+    ) -> Result<(Node, SecretString), ClientError> {
+        let body = json!({"organization_id": organization_id, "collaboration_id": collaboration_id});
+        let mut wire: v4::Node = self.post("node", &body).await?;
+        let key = wire.api_key.take().ok_or_else(|| ClientError::Unreadable("no API key".to_owned()))?;
+        Ok((wire.into(), key.into()))
+    }
+
+    pub async fn rename_node(&self, id: i64, name: &str) -> Result<(), ClientError> {
+        self.patch(&format!("node/{id}"), &json!({"name": name})).await
+    }
+
+    /// A new API key for a node; the old one is worth nothing from now on.
+    pub async fn new_api_key(&self, id: i64) -> Result<SecretString, ClientError> {
+        #[derive(Deserialize)]
+        struct Key {
+            api_key: SecretString,
+        }
+        Ok(self.post::<Key>("recover/node", &json!({"id": id})).await?.api_key)
+    }
+
+    pub async fn delete_node(&self, id: i64) -> Result<(), ClientError> {
+        self.delete(&format!("node/{id}")).await
+    }
+
+    /// All users that may be seen, with what their admins see of them.
+    pub async fn accounts(&self) -> Result<Vec<Account>, ClientError> {
+        self.all::<v4::User, Account>("user", vec![]).await
+    }
+
+    /// One user with their roles and rules.
+    pub async fn account(&self, id: i64) -> Result<Account, ClientError> {
+        Ok(self.get::<v4::User>(&format!("user/{id}"), &[pair("include_permissions", 1)]).await?.into())
+    }
+
+    /// The id of the new user.
+    pub async fn create_user(&self, details: &UserDetails, password: &SecretString) -> Result<i64, ClientError> {
+        let mut body = serde_json::to_value(details).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        body["password"] = json!(password.expose_secret());
+        Ok(self.post::<v4::User>("user", &body).await?.id)
+    }
+
+    pub async fn edit_user(&self, id: i64, details: &UserDetails) -> Result<(), ClientError> {
+        self.patch(&format!("user/{id}"), details).await
+    }
+
+    pub async fn delete_user(&self, id: i64) -> Result<(), ClientError> {
+        self.delete(&format!("user/{id}?delete_dependents=true")).await
+    }
+
+    /// All roles that may be seen.
+    pub async fn roles(&self) -> Result<Vec<Role>, ClientError> {
+        self.all::<v4::Role, Role>("role", vec![]).await
+    }
+
+    pub async fn role(&self, id: i64) -> Result<Role, ClientError> {
+        Ok(self.get::<v4::Role>(&format!("role/{id}"), &[]).await?.into())
+    }
+
+    /// The rules of a role.
+    pub async fn rules_of_role(&self, id: i64) -> Result<Vec<RuleItem>, ClientError> {
+        self.rules_by(pair("role_id", id)).await
+    }
+
+    /// The rules of a user with their ids, by roles and by themselves.
+    pub async fn rule_items_of_user(&self, id: i64) -> Result<Vec<RuleItem>, ClientError> {
+        self.rules_by(pair("user_id", id)).await
+    }
+
+    /// Every rule that the server knows.
+    pub async fn rules(&self) -> Result<Vec<RuleItem>, ClientError> {
+        self.all::<v4::Rule, RuleItem>("rule", vec![]).await
+    }
+
+    async fn rules_by(&self, by: (String, String)) -> Result<Vec<RuleItem>, ClientError> {
+        self.all::<v4::Rule, RuleItem>("rule", vec![by]).await
+    }
+
+    /// The id of the new role.
+    pub async fn create_role(
+        &self,
+        name: &str,
+        description: &str,
+        organization_id: Option<i64>,
+        rules: &[i64],
+    ) -> Result<i64, ClientError> {
+        let mut body = json!({"name": name, "description": description, "rules": rules});
+        if let Some(id) = organization_id {
+            body["organization_id"] = json!(id);
+        }
+        Ok(self.post::<v4::Role>("role", &body).await?.id)
+    }
+
+    pub async fn edit_role(&self, id: i64, name: &str, description: &str, rules: &[i64]) -> Result<(), ClientError> {
+        self.patch(&format!("role/{id}"), &json!({"name": name, "description": description, "rules": rules})).await
+    }
+
+    pub async fn delete_role(&self, id: i64) -> Result<(), ClientError> {
+        self.delete(&format!("role/{id}?delete_dependents=true")).await
+    }
+}

@@ -12,8 +12,6 @@ use super::HubError;
 pub const ACCESS_SECONDS: i64 = 6 * 3600;
 /// Lifetime of a refresh token in seconds.
 pub const REFRESH_SECONDS: i64 = 48 * 3600;
-/// Lifetime of a token for recovery in seconds.
-const RECOVERY_SECONDS: i64 = 3600;
 
 /// Whom a token names. On the wire `sub` is the id of a user or a node, or an object for a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,9 +110,15 @@ impl Tokens {
     }
 
     /// Signs a token with which a user may replace something as long as it is in this state.
-    pub fn sign_for_recovery(&self, user_id: i64, purpose: Purpose, state: String) -> Result<String, HubError> {
+    pub fn sign_for_recovery(
+        &self,
+        user_id: i64,
+        purpose: Purpose,
+        state: String,
+        seconds: i64,
+    ) -> Result<String, HubError> {
         let subject = Subject::Id(user_id);
-        self.sign_claims(subject, ClientType::User, purpose, Vec::new(), Some(RECOVERY_SECONDS), Some(state))
+        self.sign_claims(subject, ClientType::User, purpose, Vec::new(), Some(seconds), Some(state))
     }
 
     fn sign_claims(

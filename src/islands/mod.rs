@@ -6,7 +6,9 @@ mod browser;
 mod copy_button;
 mod live_form;
 mod live_updates;
+mod take_fragment;
 
 pub use copy_button::CopyButton;
 pub use live_form::LiveForm;
 pub use live_updates::LiveUpdates;
+pub use take_fragment::TakeFragment;

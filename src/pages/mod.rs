@@ -14,11 +14,13 @@ mod nodes;
 mod organizations;
 mod render;
 mod reviews;
+mod roles;
 mod sign_in;
 mod spreadsheet;
 mod state;
 mod tasks;
 mod user;
+mod users;
 
 use axum::{Router, routing::get};
 
@@ -39,6 +41,8 @@ pub fn routes() -> Router<PageState> {
         .merge(collaborations::routes())
         .merge(organizations::routes())
         .merge(nodes::routes())
+        .merge(users::routes())
+        .merge(roles::routes())
         .merge(tasks::routes())
         .merge(reviews::routes())
 }

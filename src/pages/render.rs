@@ -176,7 +176,7 @@ fn document(page: Page, assets: Assets, content: AnyView) -> impl IntoView {
                     </a>
                     {user.map(|user| view! {
                         <Navigation section=page.section may_create=user.permissions.may_create_tasks()
-                            may_read_reviews=user.permissions.may_read_reviews() may_read_audit=user.permissions.may_read_audit()
+                            may_read_reviews=user.permissions.may_read_reviews() may_read_audit=user.permissions.may_read_audit() may_manage_users=user.permissions.may_manage_users()
                             waiting_reviews=page.waiting_reviews/>
                         <AccountMenu user/>
                     })}

@@ -87,6 +87,23 @@ impl Permissions {
         self.may_at("node", operation, is_own, shares)
     }
 
+    /// Whether there are users to be seen beside oneself.
+    pub fn may_manage_users(&self) -> bool {
+        let any = |operation| self.widest("user", operation) > Some(Scope::Own);
+        any(Operation::Create) || any(Operation::Edit)
+    }
+
+    /// Whether users of an organization may be created, changed or deleted.
+    pub fn may_at_user(&self, operation: Operation, is_own: bool, shares: bool) -> bool {
+        self.may_at("user", operation, is_own, shares)
+    }
+
+    /// Whether roles of an organization may be created, changed or deleted. Roles of no organization are for those who
+    /// may do so everywhere.
+    pub fn may_at_role(&self, operation: Operation, is_own: bool) -> bool {
+        self.may_at("role", operation, is_own, false)
+    }
+
     /// Whether reviews may be read, of the own organization at least.
     pub fn may_read_reviews(&self) -> bool {
         self.widest("review", Operation::View).is_some()

@@ -39,7 +39,7 @@ pub async fn check_credentials(hub: &HubState, username: &str, password: SecretS
     let account: Option<(i64, String)> = sqlx::query_as(
         "UPDATE user SET last_failed_sign_in = ?1,
              failed_sign_ins = CASE WHEN failed_sign_ins >= ?2 THEN 1 ELSE failed_sign_ins + 1 END
-         WHERE username = ?3 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4) RETURNING id, password_hash",
+         WHERE username = ?3 AND disabled = 0 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4) RETURNING id, password_hash",
     )
     .bind(timestamp::now())
     .bind(FAILURES_UNTIL_LOCK)

@@ -30,6 +30,11 @@ use crate::{
 /// At most one mail for recovery to a user in so many minutes.
 const MINUTES_BETWEEN_MAILS: i64 = 15;
 
+/// How long the code of a mail holds.
+const RECOVERY_SECONDS: i64 = 3600;
+/// How long an invitation holds.
+const INVITATION_SECONDS: i64 = 7 * 24 * 3600;
+
 const INVALID: &str = "Invalid recovery token!";
 
 pub fn routes() -> Router<Arc<HubState>> {
@@ -71,7 +76,7 @@ async fn lost_password(
 }
 
 async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), HubError> {
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE username = ? OR email = ?")
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE (username = ? OR email = ?) AND disabled = 0")
         .bind(lost.username)
         .bind(lost.email)
         .fetch_optional(hub.store.reader())
@@ -100,7 +105,7 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<bo
     .await?;
     let Some((username, email)) = user else { return Ok(false) };
     let state = state_of(hub, user_id, purpose).await?;
-    let token = hub.tokens.sign_for_recovery(user_id, purpose, state)?;
+    let token = hub.tokens.sign_for_recovery(user_id, purpose, state, RECOVERY_SECONDS)?;
     let (subject, what, page) = match purpose {
         Purpose::PasswordReset => ("Your new Atoll password", "password", "password/reset"),
         _ => ("Your new Atoll second factor", "second factor", "second-factor/reset"),
@@ -122,12 +127,18 @@ async fn state_of(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<Stri
         Purpose::PasswordReset => "password_hash",
         _ => "coalesce(otp_secret, '')",
     };
-    let text: Option<String> = sqlx::query_scalar(&format!("SELECT {column} FROM user WHERE id = ?"))
+    let text: Option<String> = sqlx::query_scalar(&format!("SELECT {column} FROM user WHERE id = ? AND disabled = 0"))
         .bind(user_id)
         .fetch_optional(hub.store.writer())
         .await?;
     let text = text.ok_or_else(|| HubError::bad(INVALID))?;
     Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A code with which somebody who never signed in sets their first password. It is good once, for some days.
+pub async fn invitation_code(hub: &HubState, user_id: i64) -> Result<String, HubError> {
+    let state = state_of(hub, user_id, Purpose::PasswordReset).await?;
+    hub.tokens.sign_for_recovery(user_id, Purpose::PasswordReset, state, INVITATION_SECONDS)
 }
 
 /// The user of a recovery token that was not used yet.

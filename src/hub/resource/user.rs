@@ -1,13 +1,19 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::Response,
+    routing::{get, post},
+};
 use garde::Validate;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, hash_password, is_taken, message, password::check_new_password, role, task};
+use super::{Id, hash_password, is_taken, message, password::check_new_password, recover::invitation_code, role, task};
 use crate::{
     hub::{
         HubError,
@@ -23,7 +29,11 @@ use crate::{
 };
 
 pub fn routes() -> Router<Arc<HubState>> {
-    Router::new().route("/user", get(list).post(create)).route("/user/{id}", get(show).patch(edit).delete(remove))
+    Router::new()
+        .route("/user", get(list).post(create))
+        .route("/user/{id}", get(show).patch(edit).delete(remove))
+        .route("/user/{id}/invitation", post(invite))
+        .route("/user/{id}/end-sessions", post(end_sessions))
 }
 
 #[derive(FromRow)]
@@ -35,6 +45,7 @@ struct Row {
     lastname: String,
     organization_id: i64,
     last_seen: Option<String>,
+    disabled: bool,
 }
 
 impl From<Row> for User {
@@ -57,6 +68,7 @@ impl From<Row> for User {
             last_email_recover_password_sent: None,
             organization: Some(organization),
             permissions: None,
+            disabled: row.disabled,
         }
     }
 }
@@ -137,7 +149,8 @@ async fn show(
     require_view(&hub, &caller, id).await?;
     let mut user = User::from(load(&hub, id).await?);
     if query.flag("include_permissions")?.unwrap_or(false) {
-        let authority = hub.store.authority_of_user(id).await?.ok_or_else(|| HubError::not_found("user", id))?;
+        // Somebody who is deactivated has none.
+        let authority = hub.store.authority_of_user(id).await?;
         let roles = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ? ORDER BY 1");
         let rules = sqlx::query_scalar(
             "SELECT rule_id FROM user_rule WHERE user_id = ?1 UNION
@@ -146,7 +159,7 @@ async fn show(
         user.permissions = Some(Permissions {
             roles: roles.bind(id).fetch_all(hub.store.reader()).await?,
             rules: rules.bind(id).fetch_all(hub.store.reader()).await?,
-            orgs_in_collabs: authority.organizations.clone(),
+            orgs_in_collabs: authority.map(|authority| authority.organizations.clone()).unwrap_or_default(),
         });
     }
     Ok(Json(user))
@@ -328,6 +341,10 @@ struct EditUser {
     #[garde(skip)]
     #[serde(default)]
     rules: Option<Vec<i64>>,
+    /// Whether they may not sign in any more; unknown to vantage6.
+    #[garde(skip)]
+    #[serde(default)]
+    disabled: Option<bool>,
 }
 
 async fn edit(
@@ -351,6 +368,9 @@ async fn edit(
     if own_id == id && (edit.roles.is_some() || edit.rules.is_some()) {
         return Err(HubError::Unauthenticated("You can't changes your own roles!"));
     }
+    if own_id == id && edit.disabled == Some(true) {
+        return Err(HubError::field("disabled", "You cannot deactivate yourself."));
+    }
     // Neither give nor take what oneself does not have (CVE-2024-32969).
     let present_roles: Vec<i64> = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ?")
         .bind(id)
@@ -370,12 +390,14 @@ async fn edit(
     let mut transaction = hub.store.writer().begin().await?;
     sqlx::query(
         "UPDATE user SET username = coalesce(?, username), email = coalesce(?, email),
-         firstname = coalesce(?, firstname), lastname = coalesce(?, lastname) WHERE id = ?",
+         firstname = coalesce(?, firstname), lastname = coalesce(?, lastname), disabled = coalesce(?, disabled)
+         WHERE id = ?",
     )
     .bind(&edit.username)
     .bind(&edit.email)
     .bind(&edit.firstname)
     .bind(&edit.lastname)
+    .bind(edit.disabled)
     .bind(id)
     .execute(&mut *transaction)
     .await
@@ -389,6 +411,49 @@ async fn edit(
     transaction.commit().await?;
     hub.store.forget_authorities();
     Ok(Json(load_written(&hub, id).await?.into()))
+}
+
+/// A user whom the caller may change; not oneself.
+async fn other(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
+    let own_id = caller.require_user()?;
+    let row = load(hub, id).await?;
+    if own_id == id || !caller.may_at_organization(Resource::User, Operation::Edit, row.organization_id) {
+        return Err(HubError::NotAllowed);
+    }
+    Ok(row)
+}
+
+/// `POST /user/{id}/invitation`, which vantage6 has not: a code with which somebody who never signed in sets their first
+/// password. Of others nobody gets one, or an admin could take over accounts.
+async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
+    let row = other(&hub, &caller, id).await?;
+    if row.last_seen.is_some() || row.disabled {
+        return Err(HubError::bad("Only somebody who never signed in can be invited; others ask for a new password."));
+    }
+    // Neither what oneself does not have: with the code one could sign in as this user.
+    let roles: Vec<i64> = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ?")
+        .bind(id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    let rules: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM user_rule WHERE user_id = ?")
+        .bind(id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    role::require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
+    Ok(Json(json!({"code": invitation_code(&hub, id).await?})))
+}
+
+/// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
+async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
+    other(&hub, &caller, id).await?;
+    sqlx::query("UPDATE user SET tokens_from = ? WHERE id = ?")
+        // Those of this second too.
+        .bind(jiff::Timestamp::now().as_second() + 1)
+        .bind(id)
+        .execute(hub.store.writer())
+        .await?;
+    hub.store.forget_authorities();
+    Ok(message(format!("All sessions of user id={id} have ended")))
 }
 
 async fn remove(

@@ -17,10 +17,11 @@ impl Store {
             return Ok(Some(authority));
         }
         let generation = *self.generation.borrow();
-        let account: Option<(i64, i64)> = sqlx::query_as("SELECT organization_id, tokens_from FROM user WHERE id = ?")
-            .bind(user_id)
-            .fetch_optional(self.reader())
-            .await?;
+        let account: Option<(i64, i64)> =
+            sqlx::query_as("SELECT organization_id, tokens_from FROM user WHERE id = ? AND disabled = 0")
+                .bind(user_id)
+                .fetch_optional(self.reader())
+                .await?;
         let Some((organization_id, tokens_from)) = account else { return Ok(None) };
         let rules: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT resource, scope, operation FROM rule WHERE id IN (

@@ -4,6 +4,7 @@
 pub mod copy;
 pub mod events;
 pub mod form;
+pub mod fragment;
 mod morph;
 
 use wasm_bindgen::{JsCast, closure::Closure};

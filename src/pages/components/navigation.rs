@@ -8,6 +8,7 @@ pub fn Navigation(
     may_create: bool,
     may_read_reviews: bool,
     may_read_audit: bool,
+    may_manage_users: bool,
     /// How many reviews wait for who is signed in.
     waiting_reviews: Option<usize>,
 ) -> impl IntoView {
@@ -17,6 +18,7 @@ pub fn Navigation(
         ("/tasks", "Tasks", true),
         ("/tasks/new", "New task", may_create),
         ("/reviews", "Reviews", may_read_reviews),
+        ("/users", "Users", may_manage_users),
         ("/audit", "Audit", may_read_audit),
     ];
     let entries = entries.into_iter().filter(|(.., shown)| *shown);

@@ -11,6 +11,7 @@ use tower_sessions::Session;
 
 use super::{frame::Frame, outcome};
 use crate::{
+    islands::TakeFragment,
     pages::{
         components::{PASSWORD_RULES, TextField},
         error::PageError,
@@ -46,7 +47,7 @@ pub async fn submit(
 ) -> Result<Response, PageError> {
     let code = form.code.trim().to_owned();
     let (status, error) = if code.is_empty() || form.password.expose_secret().is_empty() {
-        (StatusCode::UNPROCESSABLE_ENTITY, "Enter the code from the mail and a new password.".to_owned())
+        (StatusCode::UNPROCESSABLE_ENTITY, "Enter the code and a new password.".to_owned())
     } else if form.password.expose_secret() != form.repeated.expose_secret() {
         (StatusCode::UNPROCESSABLE_ENTITY, "The two passwords are not the same.".to_owned())
     } else if !state.limiter.allows(address) {
@@ -69,7 +70,7 @@ async fn render(state: &PageState, page: Page, code: String, error: Option<Strin
         view! {
             <Frame heading=TITLE error>
                 <form method="post" action="/password/reset" class="stack">
-                    <TextField name="code" label="Code from the mail" value=code autocomplete="off"
+                    <TextField name="code" label="Code from the mail or the invitation" value=code help="Of an invitation: what stands behind # in its link." autocomplete="off"
                         required=true autofocus=true/>
                     <TextField name="password" label="New password" kind="password" value="" help=PASSWORD_RULES
                         autocomplete="new-password" required=true/>
@@ -77,6 +78,7 @@ async fn render(state: &PageState, page: Page, code: String, error: Option<Strin
                         autocomplete="new-password" required=true/>
                     <button type="submit" class="primary">"Set the password"</button>
                 </form>
+                <TakeFragment/>
                 <p class="links">
                     <a href="/password/lost">"Send a new code"</a>
                     <a href="/login">"Back to signing in"</a>
@@ -84,5 +86,5 @@ async fn render(state: &PageState, page: Page, code: String, error: Option<Strin
             </Frame>
         }
     };
-    page.render(state, view).await
+    page.with_islands().render(state, view).await
 }

@@ -35,6 +35,9 @@ pub struct UserDetails {
     pub roles: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<i64>>,
+    /// Our hub only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
 }
 
 impl HubClient {
@@ -84,7 +87,7 @@ impl HubClient {
 
     /// Deletes a collaboration with its tasks, studies and nodes.
     pub async fn delete_collaboration(&self, id: i64) -> Result<(), ClientError> {
-        self.delete(&format!("collaboration/{id}?delete_dependents=true")).await
+        self.delete_with_dependents(&format!("collaboration/{id}")).await
     }
 
     /// The studies of a collaboration with their organizations.
@@ -165,8 +168,22 @@ impl HubClient {
         self.patch(&format!("user/{id}"), details).await
     }
 
+    /// A code with which somebody who never signed in sets their first password; our hub only.
+    pub async fn invite_user(&self, id: i64) -> Result<SecretString, ClientError> {
+        #[derive(Deserialize)]
+        struct Invitation {
+            code: SecretString,
+        }
+        Ok(self.post::<Invitation>(&format!("user/{id}/invitation"), &json!({})).await?.code)
+    }
+
+    /// Ends all sessions of somebody else; our hub only.
+    pub async fn end_sessions_of(&self, id: i64) -> Result<(), ClientError> {
+        self.post::<Value>(&format!("user/{id}/end-sessions"), &json!({})).await.map(drop)
+    }
+
     pub async fn delete_user(&self, id: i64) -> Result<(), ClientError> {
-        self.delete(&format!("user/{id}?delete_dependents=true")).await
+        self.delete_with_dependents(&format!("user/{id}")).await
     }
 
     /// All roles that may be seen.
@@ -217,6 +234,6 @@ impl HubClient {
     }
 
     pub async fn delete_role(&self, id: i64) -> Result<(), ClientError> {
-        self.delete(&format!("role/{id}?delete_dependents=true")).await
+        self.delete_with_dependents(&format!("role/{id}")).await
     }
 }

@@ -219,6 +219,12 @@ impl HubClient {
     pub(super) async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(Method::DELETE, path, &[], None::<&()>, &[]).await.map(drop)
     }
+
+    /// Deletes something with all that depends on it.
+    pub(super) async fn delete_with_dependents(&self, path: &str) -> Result<(), ClientError> {
+        let query = [("delete_dependents".to_owned(), "true".to_owned())];
+        self.send(Method::DELETE, path, &query, None::<&()>, &[]).await.map(drop)
+    }
 }
 
 /// Whether an answer means the token and not what was asked. Servers of the 4.x line say 401, and 422 for tokens

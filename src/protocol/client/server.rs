@@ -26,6 +26,8 @@ pub struct ServerInfo {
     /// Whether it knows of reviews, and tells nodes the names of those who ask them. vantage6 4.x has no reviews and
     /// fails when a node asks for a user.
     pub has_reviews: bool,
+    /// Whether users can be invited, deactivated, and their sessions ended.
+    pub has_invitations: bool,
 }
 
 impl ServerInfo {
@@ -58,8 +60,13 @@ impl Transport {
         let answer = self.send(Method::GET, "version", &[], None::<&()>, None, &[]).await?;
         let Version { version, atoll } = parse(&answer)?;
         let is_ours = atoll.is_some();
-        let info =
-            ServerInfo { version, filters_tasks: is_ours, deleting_permits_stopping: is_ours, has_reviews: is_ours };
+        let info = ServerInfo {
+            version,
+            filters_tasks: is_ours,
+            deleting_permits_stopping: is_ours,
+            has_reviews: is_ours,
+            has_invitations: is_ours,
+        };
         *self.known_server().lock().await = Some((Instant::now(), info.clone()));
         Ok(info)
     }

@@ -66,6 +66,11 @@ impl Transport {
         Transport { public: Some(public), ..self }
     }
 
+    /// Scheme, host and port under which browsers know the server.
+    pub fn public_origin(&self) -> String {
+        self.public.as_ref().unwrap_or(&self.base).origin().ascii_serialization()
+    }
+
     /// The same connections, to another API.
     pub fn at(&self, base: &Url) -> Transport {
         let mut base = base.clone();

@@ -15,6 +15,8 @@ pub struct Account {
     pub last_seen: Option<Timestamp>,
     /// Ids of roles; empty unless they were asked for.
     pub roles: Vec<i64>,
+    /// Whether they may not sign in any more.
+    pub disabled: bool,
 }
 
 impl From<v4::User> for Account {
@@ -27,6 +29,7 @@ impl From<v4::User> for Account {
             email: text_of(wire.email),
             organization_id: id_of(wire.organization),
             last_seen: wire.last_seen.as_deref().and_then(timestamp::parse),
+            disabled: wire.disabled,
             roles: wire.permissions.map(|permissions| permissions.roles).unwrap_or_default(),
         }
     }

@@ -33,6 +33,9 @@ pub struct User {
     pub organization: Option<Link>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
+    /// Whether they may not sign in any more. Of our hub only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
 }
 
 fn user_type() -> String {

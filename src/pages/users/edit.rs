@@ -1,0 +1,227 @@
+//! Creating and changing a user.
+
+use axum::{
+    extract::{Form as Fields, Path, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use secrecy::SecretString;
+
+use super::{detail::invitation_page, list::require};
+use crate::{
+    pages::{
+        components::PASSWORD_RULES,
+        error::PageError,
+        form::{Choice, Errors, Field, Form, Kind, Sent, refused},
+        state::PageState,
+        user::User,
+    },
+    protocol::{
+        client::UserDetails,
+        domain::{Account, Operation, Organization, Role, RuleItem},
+    },
+    session::{FlashKind, SignedIn, put_flash},
+};
+
+pub fn number(id: &str) -> Result<i64, PageError> {
+    id.parse().map_err(|_| PageError::not_found("This user"))
+}
+
+/// What can be chosen.
+struct Choices {
+    organizations: Vec<Organization>,
+    roles: Vec<Role>,
+    rules: Vec<RuleItem>,
+    /// Whether the hub invites people; else the password is typed here.
+    invites: bool,
+}
+
+impl Choices {
+    async fn load(me: &SignedIn) -> Result<Choices, PageError> {
+        let (mut organizations, roles, rules, server) =
+            futures::try_join!(me.hub.organizations(), me.hub.roles(), me.hub.rules(), me.hub.transport().server())?;
+        organizations.retain(|organization| {
+            let is_own = me.user.organization_id == Some(organization.id);
+            me.permissions.may_at_user(Operation::Create, is_own, true)
+        });
+        organizations.sort_by_key(|organization| organization.name.to_lowercase());
+        Ok(Choices { organizations, roles, rules, invites: server.has_invitations })
+    }
+}
+
+fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, own: Option<i64>) -> Form {
+    let page = account.map_or_else(|| "/users".to_owned(), |account| format!("/users/{}", account.id));
+    let mut way = vec![("/users".to_owned(), "Users".to_owned())];
+    way.extend(account.map(|account| (page.clone(), account.username.clone())));
+    let mut fields = Vec::new();
+    if account.is_none() {
+        fields.push(Field::line("username", "Username", sent.username.clone().unwrap_or_default()));
+    }
+    fields.push(Field::line("email", "E-mail", sent.email.clone()));
+    fields.push(Field::line("firstname", "First name", sent.firstname.clone()));
+    fields.push(Field::line("lastname", "Last name", sent.lastname.clone()));
+    let organization = sent.organization_id.or(own);
+    if account.is_none() {
+        let options =
+            choices.organizations.iter().map(|organization| (organization.id.to_string(), organization.name.clone()));
+        let chosen = organization.map(|id| id.to_string()).unwrap_or_default();
+        fields.push(Field::one("organization_id", "Organization", options.collect(), chosen));
+    }
+    if account.is_none() && !choices.invites {
+        let kind = Kind::Line("password", String::new());
+        fields.push(Field { name: "password", label: "First password", help: PASSWORD_RULES, kind });
+    }
+    // Neither of machines, nor of other organizations.
+    let roles = choices
+        .roles
+        .into_iter()
+        .filter(|role| !(role.is_default && ["container", "node"].contains(&role.name.as_str())));
+    let roles = roles.map(|role| Choice {
+        id: role.id,
+        chosen: sent.roles.contains(&role.id),
+        label: role.name,
+        remark: role.description,
+    });
+    fields.push(
+        Field::several("roles", "Roles", roles.collect()).help("You can give and take only what you may do yourself."),
+    );
+    let extra = sent.rules.clone().unwrap_or_default();
+    let rules = choices.rules.into_iter().filter_map(|item| {
+        let (scope, operation) = item.rule?;
+        let label = format!("{}: {operation:?} ({scope:?})", item.resource).to_lowercase();
+        Some(Choice { id: item.id, chosen: extra.contains(&item.id), label, remark: String::new() })
+    });
+    fields.push(
+        Field::several("rules", "Extra rules", rules.collect()).help("Beside those of the roles. Rarely needed."),
+    );
+    Form {
+        title: if account.is_some() { "Change this user".to_owned() } else { "New user".to_owned() },
+        section: "/users",
+        way,
+        action: account.map_or_else(|| "/users/new".to_owned(), |account| format!("/users/{}/edit", account.id)),
+        submit: match (account.is_some(), choices.invites) {
+            (true, _) => "Save",
+            (false, true) => "Create and invite",
+            (false, false) => "Create the user",
+        },
+        cancel: page,
+        fields,
+    }
+}
+
+fn details(sent: &Sent) -> UserDetails {
+    let username = sent.text("username");
+    UserDetails {
+        username: (!username.is_empty()).then_some(username),
+        email: sent.text("email"),
+        firstname: sent.text("firstname"),
+        lastname: sent.text("lastname"),
+        organization_id: sent.text("organization_id").parse().ok(),
+        roles: sent.ids("roles"),
+        rules: Some(sent.ids("rules")),
+        disabled: None,
+    }
+}
+
+/// `GET /users/new`
+pub async fn new(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
+    let me = user.signed_in;
+    require(&me)?;
+    let choices = Choices::load(&me).await?;
+    let own = me.user.organization_id;
+    Ok(form(None, &UserDetails::default(), choices, own).render(&state, me, Errors::new()).await)
+}
+
+/// `POST /users/new`: answers with the invitation, which is not kept anywhere.
+pub async fn create(
+    State(state): State<PageState>,
+    user: User,
+    Fields(fields): Fields<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    let me = user.signed_in;
+    require(&me)?;
+    let sent = Sent(fields);
+    let details = details(&sent);
+    let choices = Choices::load(&me).await?;
+    let invites = choices.invites;
+    let password = match invites {
+        // Nobody ever knows it.
+        true => SecretString::from(format!("{}-Aa1", uuid::Uuid::new_v4())),
+        false => SecretString::from(
+            sent.0.iter().find(|(name, _)| name == "password").map(|(_, value)| value.clone()).unwrap_or_default(),
+        ),
+    };
+    let form = form(None, &details, choices, me.user.organization_id);
+    if details.username.is_none() {
+        let errors = Errors::from([("username".to_owned(), "Enter a username.".to_owned())]);
+        return Ok(form.render(&state, me, errors).await);
+    }
+    match me.hub.create_user(&details, &password).await {
+        Ok(id) => {
+            me.forget_names().await;
+            if invites {
+                return invitation_page(&state, me, id).await;
+            }
+            put_flash(&user.session, FlashKind::Success, "The user is created.").await?;
+            Ok(Redirect::to(&format!("/users/{id}")).into_response())
+        }
+        Err(error) => {
+            let errors = refused(error, &form)?;
+            Ok(form.render(&state, me, errors).await)
+        }
+    }
+}
+
+/// What a user has beside their roles.
+async fn extra_rules(me: &SignedIn, account: &Account) -> Result<Vec<i64>, PageError> {
+    let of_roles = futures::future::try_join_all(account.roles.iter().map(|id| me.hub.rules_of_role(*id)));
+    let (all, of_roles) = futures::try_join!(me.hub.rule_items_of_user(account.id), of_roles)?;
+    let by_role: Vec<i64> = of_roles.into_iter().flatten().map(|item| item.id).collect();
+    Ok(all.into_iter().map(|item| item.id).filter(|id| !by_role.contains(id)).collect())
+}
+
+/// `GET /users/{id}/edit`
+pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
+    let id = number(&id)?;
+    let me = user.signed_in;
+    require(&me)?;
+    let account = me.hub.account(id).await?;
+    let choices = Choices::load(&me).await?;
+    let present = UserDetails {
+        username: None,
+        email: account.email.clone(),
+        firstname: account.first_name.clone(),
+        lastname: account.last_name.clone(),
+        organization_id: account.organization_id,
+        roles: account.roles.clone(),
+        rules: Some(extra_rules(&me, &account).await?),
+        disabled: None,
+    };
+    let own = me.user.organization_id;
+    Ok(form(Some(&account), &present, choices, own).render(&state, me, Errors::new()).await)
+}
+
+/// `POST /users/{id}/edit`
+pub async fn save(
+    State(state): State<PageState>,
+    user: User,
+    Path(id): Path<String>,
+    Fields(fields): Fields<Vec<(String, String)>>,
+) -> Result<Response, PageError> {
+    let id = number(&id)?;
+    let me = user.signed_in;
+    require(&me)?;
+    let details = UserDetails { username: None, organization_id: None, ..details(&Sent(fields)) };
+    match me.hub.edit_user(id, &details).await {
+        Ok(()) => {
+            me.forget_names().await;
+            put_flash(&user.session, FlashKind::Success, "The user is changed.").await?;
+            Ok(Redirect::to(&format!("/users/{id}")).into_response())
+        }
+        Err(error) => {
+            let account = me.hub.account(id).await?;
+            let form = form(Some(&account), &details, Choices::load(&me).await?, me.user.organization_id);
+            let errors = refused(error, &form)?;
+            Ok(form.render(&state, me, errors).await)
+        }
+    }
+}

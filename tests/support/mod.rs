@@ -2,15 +2,17 @@
 #![allow(dead_code)]
 
 pub mod browser;
+pub mod mail;
 pub mod postgres;
 pub mod process;
 pub mod second_factor;
+pub mod web;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions},
+    hub::{Hub, HubOptions, MailOptions},
     node::{NodeConfig, Station},
     protocol::{
         client::{HubClient, SignIn, Transport, sign_in_user},
@@ -47,10 +49,20 @@ impl World {
 
     /// With or without a second factor for everybody.
     pub async fn with(two_factor: bool) -> World {
+        World::open(two_factor, None).await
+    }
+
+    /// With a mail server that keeps what it gets.
+    pub async fn with_mail(two_factor: bool, sink: &mail::MailSink) -> World {
+        let mail = MailOptions { server: sink.url.clone().into(), from: "Atoll <atoll@example.org>".to_owned() };
+        World::open(two_factor, Some(mail)).await
+    }
+
+    async fn open(two_factor: bool, mail: Option<MailOptions>) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let data = TempDir::new().unwrap();
-        let hub = open_hub(&data, address, two_factor).await;
+        let hub = open_hub(&data, address, two_factor, mail).await;
         demo::create(&hub, data.path(), address.port(), &[]).await.unwrap();
         let server = Some(serve(&hub, listener));
         World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), address, server }
@@ -76,7 +88,7 @@ impl World {
         let forget = sqlx::query("UPDATE setting SET value = randomblob(64) WHERE name = 'signing_secret'");
         assert_eq!(forget.execute(&mut database).await.unwrap().rows_affected(), 1);
         database.close().await.unwrap();
-        self.hub = open_hub(&self.data, self.address, false).await;
+        self.hub = open_hub(&self.data, self.address, false, None).await;
         self.start_again().await;
     }
 
@@ -187,13 +199,13 @@ impl Drop for World {
     }
 }
 
-async fn open_hub(data: &TempDir, address: SocketAddr, two_factor: bool) -> Hub {
+async fn open_hub(data: &TempDir, address: SocketAddr, two_factor: bool, mail: Option<MailOptions>) -> Hub {
     Hub::open(HubOptions {
         database: data.path().join("hub.sqlite"),
         public_url: format!("http://{address}"),
         algorithms: algorithms::describe_all(),
         two_factor,
-        mail: None,
+        mail,
         allowed_origins: vec![ALLOWED_ORIGIN.parse().unwrap()],
     })
     .await

@@ -1,0 +1,6 @@
+//! Who reaches what, by role and page and endpoint; and the published advisories of this field, each as a test.
+
+mod advisories;
+mod matrix;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,198 @@
+//! Role × page × endpoint: nothing is reachable by guessing an id.
+
+use reqwest::{Method, header};
+use serde_json::json;
+
+use crate::support::{PASSWORD, World, average, eventually, web::Web};
+
+/// Nobody, and somebody of each role; `stranger` administers an organization outside the collaboration.
+const CALLERS: [&str; 9] =
+    ["nobody", "viewer", "researcher", "admin1", "admin2", "stranger", "manager", "auditor", "root"];
+
+/// 403 or 404: which of several questions the hub answers first does not matter, as long as neither says that there is
+/// something.
+const GONE: u16 = 0;
+
+/// A world with a stranger, a manager, a task, a waiting review at example_org1 (organization 2), a study.
+async fn world() -> (World, crate::support::RunningNode) {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let organization = json!({"name": "elsewhere"});
+    let (status, organization) = world.call(Method::POST, "organization", Some(&root), Some(&organization)).await;
+    assert_eq!(status, 201, "{organization}");
+    for (name, organization_id, role) in [("stranger", organization["id"].as_i64().unwrap(), 6), ("manager", 2, 7)] {
+        let user = json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.org"),
+            "firstname": name, "lastname": name, "organization_id": organization_id, "roles": [role]});
+        let (status, answer) = world.call(Method::POST, "user", Some(&root), Some(&user)).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    let study = json!({"name": "study", "collaboration_id": 1, "organization_ids": [2, 3]});
+    assert_eq!(world.call(Method::POST, "study", Some(&root), Some(&study)).await.0, 201);
+    let node = world.start_node_with("example_org1", |text| text.push_str("policies:\n  review: always\n")).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    researcher.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+    eventually(async || admin.review(1).await.is_ok()).await;
+    (world, node)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_answers_each_role_as_it_may() {
+    let (world, _node) = world().await;
+    let mut web = Web::new(&world, &["127.0.0.1/32"]).await;
+    let mut cookies = Vec::new();
+    for (index, name) in CALLERS.iter().enumerate() {
+        if *name != "nobody" {
+            // Each from an address of its own: how often one may try is limited.
+            let form = web.form("/login", &[("username", name), ("password", PASSWORD)]);
+            let answer = form.header("x-forwarded-for", format!("198.51.100.{index}")).send().await.unwrap();
+            assert_eq!(answer.status(), 303, "{name}");
+            let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+            cookies.push(cookie.split(';').next().unwrap().to_owned());
+        } else {
+            cookies.push(String::new());
+        }
+    }
+    #[rustfmt::skip]
+    let pages = [
+        // nobody, viewer, researcher, admin1, admin2, stranger, manager, auditor, root
+        ("/", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/collaborations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/collaborations/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+        ("/collaborations/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+        ("/collaborations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+        ("/organizations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/organizations/2", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+        ("/organizations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+        ("/tasks", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        // An auditor reads what happened, not results.
+        ("/tasks/1", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+        ("/tasks/1/results.csv", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+        ("/tasks/1/delete", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
+        ("/tasks/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+        ("/runs/1/log", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+        ("/reviews", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
+        // The manager is of the same organization; nobody else's admin learns that it is there.
+        ("/reviews/1", [303, 403, 403, 200, 404, 404, 200, 200, 200]),
+        ("/audit", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
+        ("/audit.csv", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
+        ("/users", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
+        ("/users/1", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+        ("/users/999", [303, 403, 403, GONE, GONE, GONE, GONE, 403, GONE]),
+        ("/roles", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/roles/5", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/nodes/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+        ("/nodes/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+    ];
+    let mut wrong = Vec::new();
+    for (path, expected) in pages {
+        for (index, name) in CALLERS.iter().enumerate() {
+            web.cookie = cookies[index].clone();
+            let (status, page) = web.get(path).await;
+            let is_gone = expected[index] == GONE && [403, 404].contains(&status.as_u16());
+            if !is_gone && status.as_u16() != expected[index] {
+                wrong.push(format!("{name} {path}: {status}, not {}", expected[index]));
+            }
+            assert!(!page.contains("panicked"), "{name} {path}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_send() {
+    let (world, _node) = world().await;
+    let mut web = Web::new(&world, &["127.0.0.1/32"]).await;
+    let review = world.client("admin1").await.review(1).await.unwrap();
+    let hash = review.hash.clone();
+    for (index, name) in ["viewer", "researcher", "admin2", "stranger", "auditor", "root"].into_iter().enumerate() {
+        let form = web.form("/login", &[("username", name), ("password", PASSWORD)]);
+        let answer = form.header("x-forwarded-for", format!("198.51.100.{index}")).send().await.unwrap();
+        web.cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let chosen = format!("1:{hash}");
+        let mut attempts: Vec<(&str, Vec<(&str, &str)>)> = vec![
+            ("/reviews/1", vec![("verdict", "approve"), ("hash", &hash), ("scope", "run")]),
+            ("/reviews", vec![("action", "approve"), ("review", &chosen)]),
+        ];
+        if name != "root" {
+            attempts.extend([
+                ("/nodes/1", vec![("name", "taken")]),
+                ("/nodes/1/key", vec![]),
+                ("/nodes/1/delete", vec![]),
+                ("/collaborations/1/edit", vec![("name", "taken"), ("organization_ids", "2")]),
+                ("/collaborations/1/delete", vec![]),
+                ("/studies/1/delete", vec![]),
+                ("/organizations/2/edit", vec![("name", "taken")]),
+                ("/users/4/active", vec![]),
+                ("/users/4/delete", vec![]),
+                ("/users/4/invite", vec![]),
+                ("/users/4/end-sessions", vec![]),
+                ("/users/1/edit", vec![("email", "taken@example.org"), ("roles", "1")]),
+                ("/roles/5/edit", vec![("name", "taken"), ("rules", "1")]),
+                ("/organizations/new", vec![("name", "taken")]),
+                ("/collaborations/new", vec![("name", "taken"), ("organization_ids", "2")]),
+            ]);
+        }
+        for (path, fields) in attempts {
+            let (status, place, page) = web.post(path, &fields).await;
+            // Refused, or a message where it was sent from; nowhere an API key or an invitation.
+            assert!([303, 403, 404, 422].contains(&status.as_u16()), "{name} {path}: {status} {place}");
+            assert!(!page.contains("api-key"), "{name} {path}");
+        }
+    }
+    let root = world.token("root").await;
+    assert_eq!(world.client("admin1").await.review(1).await.unwrap(), review);
+    let (_, node) = world.get("node/1", &root).await;
+    assert_eq!(node["name"], "example_org1 node");
+    let (_, collaboration) = world.get("collaboration/1?include=organizations", &root).await;
+    assert_eq!(
+        (collaboration["name"].as_str(), collaboration["organizations"].as_array().unwrap().len()),
+        (Some("example_collab1"), 3)
+    );
+    let (_, names) = world.get("organization?name=taken", &root).await;
+    assert_eq!(names["data"].as_array().unwrap().len(), 0);
+    assert_eq!(world.get("study/1", &root).await.0, 200);
+    let (_, user) = world.get("user/1?include_permissions=1", &root).await;
+    assert_eq!(user["permissions"]["roles"], json!([5]));
+    // Who was to be deactivated, deleted, or signed out, is there.
+    world.token("admin3").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invitations_take_over_no_account_and_who_is_deactivated_is_out_at_once() {
+    let world = World::new().await;
+    let (root, admin) = (world.token("root").await, world.token("admin1").await);
+    let invite = async |id: i64, token: &str| {
+        world.call(Method::POST, &format!("user/{id}/invitation"), Some(token), None).await
+    };
+    // In use, another organization's, one's own, and one with more rights than one's own.
+    world.token("researcher").await;
+    assert_eq!(invite(1, &admin).await.0, 400);
+    for id in [3, 2, 6] {
+        assert_eq!(invite(id, &admin).await.0, 401, "{id}");
+    }
+    let user = json!({"username": "powerful", "password": PASSWORD, "email": "p@example.org", "firstname": "p",
+        "lastname": "p", "organization_id": 2, "roles": [1]});
+    let (_, powerful) = world.call(Method::POST, "user", Some(&root), Some(&user)).await;
+    let id = powerful["id"].as_i64().unwrap();
+    assert_eq!(invite(id, &admin).await.0, 401, "an admin who could sign in as it would have its rights");
+    let (status, invitation) = invite(id, &root).await;
+    assert_eq!(status, 200, "{invitation}");
+    let reset = json!({"reset_token": invitation["code"], "password": "Another-1234"});
+    assert_eq!(world.call(Method::POST, "recover/reset", None, Some(&reset)).await.0, 200);
+    assert_eq!(world.call(Method::POST, "recover/reset", None, Some(&reset)).await.0, 400, "good once");
+
+    let researcher = world.token("researcher").await;
+    let off = json!({"disabled": true});
+    assert_eq!(world.call(Method::PATCH, "user/2", Some(&admin), Some(&off)).await.0, 400, "not oneself");
+    assert_eq!(world.call(Method::PATCH, "user/1", Some(&admin), Some(&off)).await.0, 200);
+    assert_eq!(world.get("task", &researcher).await.0, 401);
+    let sign_in = json!({"username": "researcher", "password": PASSWORD});
+    let unknown = json!({"username": "not there", "password": PASSWORD});
+    let (status, answer) = world.call(Method::POST, "token/user", None, Some(&sign_in)).await;
+    assert_eq!((status, answer), world.call(Method::POST, "token/user", None, Some(&unknown)).await);
+    assert_eq!(invite(1, &admin).await.0, 400);
+    assert_eq!(world.call(Method::PATCH, "user/1", Some(&admin), Some(&json!({"disabled": false}))).await.0, 200);
+    let researcher = world.token("researcher").await;
+    assert_eq!(world.call(Method::POST, "user/1/end-sessions", Some(&admin), None).await.0, 200);
+    assert_eq!(world.get("task", &researcher).await.0, 401);
+}

@@ -1,0 +1,101 @@
+//! The web application beside the hub of a world.
+
+use std::{net::SocketAddr, path::Path};
+
+use atoll::portal::{Portal, PortalOptions, SessionsAt};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{PASSWORD, World};
+
+/// A portal that uses the hub of a world, with the hub's API beside it as `atoll serve` has it.
+pub struct Web {
+    pub url: String,
+    pub http: Client,
+    /// The session's cookie, once somebody is signed in.
+    pub cookie: String,
+    server: JoinHandle<()>,
+}
+
+impl Web {
+    pub async fn new(world: &World, trusted_proxies: &[&str]) -> Web {
+        Web::with(world, trusted_proxies, false).await
+    }
+
+    pub async fn with(world: &World, trusted_proxies: &[&str], https: bool) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let portal = Portal::new(PortalOptions {
+            hub: world.url.parse().unwrap(),
+            public_hub: None,
+            sessions: SessionsAt::File(world.data.path().join("sessions.sqlite")),
+            site: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"),
+            https,
+            demo_accounts: Vec::new(),
+            trusted_proxies: trusted_proxies.iter().map(|network| network.parse().unwrap()).collect(),
+            stop: CancellationToken::new(),
+        })
+        .await
+        .expect("a portal; if there is none, is the site built? (make build)");
+        let service = portal.router(world.hub.router()).into_make_service_with_connect_info::<SocketAddr>();
+        let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let http = Client::builder().redirect(Policy::none()).build().unwrap();
+        Web { url, http, cookie: String::new(), server }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).header(header::COOKIE, &self.cookie)
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, String) {
+        let answer = self.request(Method::GET, path).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// Sends a form; the status, the address to go on at, and the page.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, String, String) {
+        let answer = self.form(path, fields).send().await.unwrap();
+        let place = answer.headers().get(header::LOCATION).map(|place| place.to_str().unwrap().to_owned());
+        (answer.status(), place.unwrap_or_default(), answer.text().await.unwrap())
+    }
+
+    pub async fn sign_in(&mut self, username: &str) {
+        let answer = self.form("/login", &[("username", username), ("password", PASSWORD)]).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+        self.cookie = cookie.split(';').next().unwrap().to_owned();
+    }
+
+    /// Answers all questions of the wizard up to its overview; the address of the overview.
+    pub async fn overview(&self) -> String {
+        let (_, mut place, _) = self.post("/tasks/new?step=collaboration", &[("collaboration", "1")]).await;
+        let (_, page) = self.get(&place).await;
+        let function = page.split("value=\"").filter_map(|rest| rest.split('"').next());
+        let function = function.into_iter().find(|value| value.ends_with(":partial_average")).unwrap().to_owned();
+        let answers = [
+            ("function", function.as_str()),
+            ("organizations", "2"),
+            ("database_0", "default"),
+            ("argument_column_name", "age"),
+            ("name", "Pressed"),
+        ];
+        for answer in answers {
+            let (status, next, page) = self.post(&place, &[answer]).await;
+            assert_eq!(status, StatusCode::SEE_OTHER, "{answer:?} {page}");
+            place = next;
+        }
+        place
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions, MailOptions, NewUser},
+    hub::{Hub, HubOptions, MailOptions, NewUser, NoticeOptions},
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions, SessionsAt},
 };
@@ -89,6 +89,12 @@ struct Serve {
     /// said by the variable, since others see a command line
     #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true, conflicts_with = "hub")]
     smtp: Option<SecretString>,
+    /// Mail admins when a review waits, and researchers when their task has ended; needs --smtp
+    #[arg(long, env = "ATOLL_NOTIFY_BY_MAIL", requires = "smtp")]
+    notify_by_mail: bool,
+    /// Post the same notices as JSON to this address, such as that of a chat; they hold ids only
+    #[arg(long, env = "ATOLL_WEBHOOK", value_name = "URL", hide_env_values = true, conflicts_with = "hub")]
+    webhook: Option<Url>,
     /// Another web interface whose pages may use the API of the embedded hub, such as https://ui.example. Can be given
     /// several times
     #[arg(
@@ -229,6 +235,7 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
                 algorithms: algorithms::describe_all(),
                 two_factor: options.two_factor,
                 allowed_origins: options.allow_origin,
+                notices: NoticeOptions { by_mail: options.notify_by_mail, webhook: options.webhook },
                 mail: options.smtp.map(|server| MailOptions { server, from: options.mail_from.clone() }),
             })
             .await?;

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod listing;
 mod mail;
+mod notice;
 mod permission;
 mod resource;
 mod second_factor;
@@ -18,5 +19,6 @@ mod version3;
 
 pub use error::HubError;
 pub use mail::MailOptions;
+pub use notice::NoticeOptions;
 pub use seed::{NewNode, NewUser, Seed};
 pub use server::{Hub, HubOptions};

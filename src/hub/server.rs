@@ -21,6 +21,7 @@ use super::{
     body::BODY_LIMIT,
     events::{self, Events},
     mail::{MailOptions, Mailer},
+    notice::{self, NoticeOptions, Notices},
     resource,
     store::Store,
     token::Tokens,
@@ -40,6 +41,8 @@ pub struct HubOptions {
     pub two_factor: bool,
     /// How mail is sent; without, nobody can recover an account.
     pub mail: Option<MailOptions>,
+    /// Who is told of waiting reviews and ended tasks.
+    pub notices: NoticeOptions,
     /// Other web interfaces whose pages may use the API, such as `https://ui.example`.
     pub allowed_origins: Vec<HeaderValue>,
 }
@@ -62,6 +65,7 @@ pub struct HubState {
     pub algorithms: Vec<StoreAlgorithm>,
     pub two_factor: bool,
     pub mailer: Option<Mailer>,
+    pub notices: Notices,
     /// Who has read which result lately: user and run.
     pub results_read: Cache<(i64, i64), ()>,
     /// Whether the audit log's chain held, and when that was looked at.
@@ -89,6 +93,7 @@ impl Hub {
             .max_payload(4 * 1024 * 1024)
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let (notices, to_be_sent) = Notices::new(&options.notices);
         let state = Arc::new(HubState {
             store,
             tokens,
@@ -97,10 +102,12 @@ impl Hub {
             algorithms: options.algorithms,
             two_factor: options.two_factor,
             mailer: options.mail.as_ref().map(Mailer::new).transpose()?,
+            notices,
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
             verified: Mutex::default(),
             hashing: Semaphore::new(processors),
         });
+        tokio::spawn(notice::send_all(Arc::downgrade(&state), options.notices, to_be_sent));
         if let Err(broken) = audit::verified(&state).await? {
             tracing::error!(%broken, "the audit log does not hold");
         }

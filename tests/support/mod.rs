@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions, MailOptions},
+    hub::{Hub, HubOptions, MailOptions, NoticeOptions},
     node::{NodeConfig, Station},
     protocol::{
         client::{HubClient, SignIn, Transport, sign_in_user},
@@ -49,20 +49,25 @@ impl World {
 
     /// With or without a second factor for everybody.
     pub async fn with(two_factor: bool) -> World {
-        World::open(two_factor, None).await
+        World::open(two_factor, None, None).await
     }
 
     /// With a mail server that keeps what it gets.
     pub async fn with_mail(two_factor: bool, sink: &mail::MailSink) -> World {
         let mail = MailOptions { server: sink.url.clone().into(), from: "Atoll <atoll@example.org>".to_owned() };
-        World::open(two_factor, Some(mail)).await
+        World::open(two_factor, Some(mail), None).await
     }
 
-    async fn open(two_factor: bool, mail: Option<MailOptions>) -> World {
+    /// With an address that gets notices.
+    pub async fn with_webhook(url: &str) -> World {
+        World::open(false, None, Some(url.parse().unwrap())).await
+    }
+
+    async fn open(two_factor: bool, mail: Option<MailOptions>, webhook: Option<url::Url>) -> World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let data = TempDir::new().unwrap();
-        let hub = open_hub(&data, address, two_factor, mail).await;
+        let hub = open_hub(&data, address, two_factor, mail, webhook).await;
         demo::create(&hub, data.path(), address.port(), &[]).await.unwrap();
         let server = Some(serve(&hub, listener));
         World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), address, server }
@@ -88,7 +93,7 @@ impl World {
         let forget = sqlx::query("UPDATE setting SET value = randomblob(64) WHERE name = 'signing_secret'");
         assert_eq!(forget.execute(&mut database).await.unwrap().rows_affected(), 1);
         database.close().await.unwrap();
-        self.hub = open_hub(&self.data, self.address, false, None).await;
+        self.hub = open_hub(&self.data, self.address, false, None, None).await;
         self.start_again().await;
     }
 
@@ -199,12 +204,19 @@ impl Drop for World {
     }
 }
 
-async fn open_hub(data: &TempDir, address: SocketAddr, two_factor: bool, mail: Option<MailOptions>) -> Hub {
+async fn open_hub(
+    data: &TempDir,
+    address: SocketAddr,
+    two_factor: bool,
+    mail: Option<MailOptions>,
+    webhook: Option<url::Url>,
+) -> Hub {
     Hub::open(HubOptions {
         database: data.path().join("hub.sqlite"),
         public_url: format!("http://{address}"),
         algorithms: algorithms::describe_all(),
         two_factor,
+        notices: NoticeOptions { by_mail: mail.is_some(), webhook },
         mail,
         allowed_origins: vec![ALLOWED_ORIGIN.parse().unwrap()],
     })

@@ -13,6 +13,7 @@ use crate::{
         body::Body,
         events::LOG_LIMIT,
         listing::{Filters, ListQuery, Listing, comma_separated},
+        notice::Notice,
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -317,7 +318,17 @@ async fn report(
     }
     task::update_status(&mut transaction, task_id).await?;
     review::end_those_without_run(&mut transaction).await?;
+    let ended: Option<String> = sqlx::query_scalar(
+        "SELECT status FROM task WHERE id = ? AND parent_id IS NULL
+         AND NOT EXISTS (SELECT 1 FROM run WHERE task_id = task.id AND finished_at IS NULL)",
+    )
+    .bind(task_id)
+    .fetch_optional(&mut *transaction)
+    .await?;
     transaction.commit().await?;
+    if let Some(status) = ended {
+        hub.notices.tell(Notice::TaskEnded { task_id, status });
+    }
     // After the change is stored, unlike the original: whoever asks now sees it.
     hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": id})).await;
     Ok(Json(load(&hub, id).await?.into_wire(None)))

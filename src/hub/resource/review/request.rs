@@ -14,6 +14,7 @@ use crate::{
     hub::{
         HubError,
         body::Body,
+        notice::Notice,
         permission::Caller,
         resource::{Id, message},
         server::HubState,
@@ -110,7 +111,17 @@ pub async fn request(
         .of(caller.authority.organization_id);
     audit::append(&mut transaction, &entry).await?;
     let row = load(&mut transaction, id).await?;
+    let waiting: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM review WHERE organization_id = ? AND state = 'waiting'")
+            .bind(row.organization_id)
+            .fetch_one(&mut *transaction)
+            .await?;
     transaction.commit().await?;
+    // Who has one to look at finds the others beside it.
+    if waiting == 1 {
+        let (review_id, run_id, organization_id) = (row.id, row.run_id, row.organization_id);
+        hub.notices.tell(Notice::ReviewWaits { review_id, run_id, organization_id });
+    }
     tell(&hub, &row, ReviewState::Waiting).await;
     Ok((StatusCode::CREATED, Json(row.try_into()?)))
 }

@@ -10,7 +10,7 @@ test('an auditor finds who did what, downloads it, and changes nothing', async (
   await expect(page.getByText('Username or password are not right')).toBeVisible()
   await signIn('auditor')
   await page.getByRole('link', { name: 'Audit', exact: true }).click()
-  await expect(page.getByText(/Nothing of its \d+ entries was changed or taken away/)).toBeVisible()
+  await expect(page.getByText('Nothing of it was changed or taken away')).toBeVisible()
   if (scripted) await accessible(page)
   await page.getByLabel('What', { exact: true }).selectOption('Sign-ins')
   await page.getByLabel('Outcome').selectOption('Refused')

@@ -150,14 +150,14 @@ fn AuditPage(filter: Filter, entries: Listed<AuditEntry>, chain: AuditChain) -> 
             {(!none).then(|| view! { <a class="button" href=download download="">"Download CSV"</a> })}
         </div>
         {if chain.holds {
-            view! { <p class="help">{format!("Nothing of its {} entries was changed or taken away: their hashes fit together.", chain.entries)}</p> }.into_any()
+            view! { <p class="help">"Nothing of it was changed or taken away: the hashes of its entries fit together."</p> }.into_any()
         } else {
             view! { <p class="flash error" role="alert">{format!("The log does not hold: {}. Somebody has written to the hub's file directly.", chain.broken)}</p> }.into_any()
         }}
         <form method="get" action="/audit" class="filters audit-filters" role="search" aria-label="Audit log">
             <TextField name="actor" label="Who" value=filter.actor.clone() maxlength=128/>
             <Choice name="kind" label="What" options=&KINDS value=filter.kind.clone()/>
-            <TextField name="subject" label="To what, such as run 12" value=filter.subject.clone() maxlength=128/>
+            <TextField name="subject" label="To what (run 12)" value=filter.subject.clone() maxlength=128/>
             <Choice name="outcome" label="Outcome" options=&OUTCOMES value=filter.outcome.clone()/>
             <TextField name="from" label="From (UTC)" kind="date" value=filter.from.clone()/>
             <TextField name="until" label="Until (UTC)" kind="date" value=filter.until.clone()/>

@@ -6,12 +6,15 @@ use axum::{http::StatusCode, response::Response};
 use leptos::prelude::*;
 
 use super::{
-    components::{Breadcrumbs, FieldError, TextField},
+    components::{Breadcrumbs, FieldError, PermissionTable, TextField},
     error::PageError,
     render::Page,
     state::PageState,
 };
-use crate::{protocol::client::ClientError, session::SignedIn};
+use crate::{
+    protocol::{client::ClientError, domain::RuleItem},
+    session::SignedIn,
+};
 
 /// The fields of a form as they were sent.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +58,8 @@ pub enum Kind {
     One(Vec<(String, String)>, String),
     /// Any of several: id, words, a remark, whether it is chosen.
     Several(Vec<Choice>),
+    /// Rules as a table, with the ids of those that are chosen; folded away while there are none.
+    Rules(Vec<RuleItem>, Vec<i64>),
 }
 
 /// One thing that can be chosen.
@@ -196,6 +201,18 @@ fn FieldView(field: Field, error: Option<String>) -> impl IntoView {
             </div>
         }
         .into_any(),
+        Kind::Rules(rules, chosen) => {
+            let open = !chosen.is_empty() || error.is_some();
+            view! {
+            <details class="field" open=open>
+                <summary>{label}</summary>
+                {help_view}
+                <FieldError id=error_id error/>
+                <PermissionTable rules chosen edits=true/>
+            </details>
+            }
+            .into_any()
+        }
         Kind::Several(options) => view! {
             <fieldset class="choices compact" aria-describedby=described>
                 <legend>{label}</legend>

@@ -5,10 +5,9 @@ use axum::{
 };
 use leptos::prelude::*;
 
-use super::matrix::PermissionTable;
 use crate::{
     pages::{
-        components::{Breadcrumbs, TextField},
+        components::{Breadcrumbs, PermissionTable, TextField},
         confirm::Question,
         error::PageError,
         form::Sent,

@@ -2,7 +2,6 @@
 
 mod edit;
 mod list;
-mod matrix;
 
 use axum::{Router, routing::get};
 

@@ -84,15 +84,8 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, own: Op
     fields.push(
         Field::several("roles", "Roles", roles.collect()).help("You can give and take only what you may do yourself."),
     );
-    let extra = sent.rules.clone().unwrap_or_default();
-    let rules = choices.rules.into_iter().filter_map(|item| {
-        let (scope, operation) = item.rule?;
-        let label = format!("{}: {operation:?} ({scope:?})", item.resource).to_lowercase();
-        Some(Choice { id: item.id, chosen: extra.contains(&item.id), label, remark: String::new() })
-    });
-    fields.push(
-        Field::several("rules", "Extra rules", rules.collect()).help("Beside those of the roles. Rarely needed."),
-    );
+    let kind = Kind::Rules(choices.rules, sent.rules.clone().unwrap_or_default());
+    fields.push(Field { name: "rules", label: "Extra rules", help: "Beside those of the roles. Rarely needed.", kind });
     Form {
         title: if account.is_some() { "Change this user".to_owned() } else { "New user".to_owned() },
         section: "/users",

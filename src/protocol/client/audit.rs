@@ -40,8 +40,6 @@ pub struct AuditQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AuditChain {
     pub holds: bool,
-    #[serde(default)]
-    pub entries: i64,
     /// Where it breaks.
     #[serde(default)]
     pub broken: String,

@@ -1,11 +1,9 @@
 use leptos::prelude::*;
 
-use crate::{
-    pages::components::TableFrame,
-    protocol::domain::{
-        Operation::{self, *},
-        RuleItem, Scope,
-    },
+use super::TableFrame;
+use crate::protocol::domain::{
+    Operation::{self, *},
+    RuleItem, Scope,
 };
 
 const OPERATIONS: [(Operation, &str); 6] =

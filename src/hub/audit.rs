@@ -86,7 +86,11 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
 
 /// The names of actions, so that each is there once.
 fn action(method: &Method, noun: &str, rest: &[&str]) -> &'static str {
-    for (part, action) in [("invitation", "user.invite"), ("end-sessions", "user.end_sessions")] {
+    for (part, action) in [
+        ("invitation", "user.invite"),
+        ("end-sessions", "user.end_sessions"),
+        ("reset-second-factor", "second_factor.reset"),
+    ] {
         if rest.contains(&part) {
             return action;
         }

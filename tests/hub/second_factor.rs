@@ -61,3 +61,22 @@ async fn wrong_codes_lock_the_account_and_asking_for_help_does_not_unlock_it() {
     // Others are not.
     assert_eq!(attempt(&world, "admin1", None).await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_lets_somebody_set_up_a_new_one_and_nobody_else_does() {
+    let (world, secret, used) = set_up("researcher").await;
+    let step = code_at(&secret, 1);
+    assert_ne!(step, used);
+    let (_, signed_in) = attempt(&world, "researcher", Some(&step)).await;
+    let token = signed_in["access_token"].as_str().unwrap().to_owned();
+    let path = "user/1/reset-second-factor";
+    assert_eq!(world.call(reqwest::Method::POST, path, Some(&token), None).await.0, 401, "not oneself");
+    let (_, admin) = attempt(&world, "admin1", None).await;
+    let code = crate::support::second_factor::code_of(admin["otp_secret"].as_str().unwrap());
+    let (_, admin) = attempt(&world, "admin1", Some(&code)).await;
+    let admin = admin["access_token"].as_str().unwrap();
+    assert_eq!(world.call(reqwest::Method::POST, path, Some(admin), None).await.0, 200);
+    assert_eq!(world.get("task", &token).await.0, 401, "the sessions have ended");
+    let (_, again) = attempt(&world, "researcher", None).await;
+    assert_ne!(again["otp_secret"].as_str().unwrap(), secret);
+}

@@ -34,6 +34,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .route("/user/{id}", get(show).patch(edit).delete(remove))
         .route("/user/{id}/invitation", post(invite))
         .route("/user/{id}/end-sessions", post(end_sessions))
+        .route("/user/{id}/reset-second-factor", post(reset_second_factor))
 }
 
 #[derive(FromRow)]
@@ -454,6 +455,25 @@ async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): 
         .await?;
     hub.store.forget_authorities();
     Ok(message(format!("All sessions of user id={id} have ended")))
+}
+
+/// `POST /user/{id}/reset-second-factor`, which vantage6 has not: somebody who lost theirs sets up a new one at the next
+/// sign-in, for which the password is still needed. All their sessions end.
+async fn reset_second_factor(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Value>, HubError> {
+    other(&hub, &caller, id).await?;
+    sqlx::query(
+        "UPDATE user SET otp_secret = NULL, otp_confirmed = 0, otp_last_step = 0, tokens_from = ? WHERE id = ?",
+    )
+    .bind(jiff::Timestamp::now().as_second() + 1)
+    .bind(id)
+    .execute(hub.store.writer())
+    .await?;
+    hub.store.forget_authorities();
+    Ok(message(format!("The second factor of user id={id} is to be set up anew")))
 }
 
 async fn remove(

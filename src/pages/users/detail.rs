@@ -74,6 +74,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                             <form method="post" action=format!("/users/{id}/invite")><button type="submit">"New invitation"</button></form>
                         })}
                         <form method="post" action=format!("/users/{id}/end-sessions")><button type="submit">"End all sessions"</button></form>
+                        <form method="post" action=format!("/users/{id}/reset-second-factor")><button type="submit">"Reset second factor"</button></form>
                         <form method="post" action=format!("/users/{id}/active")>
                             {if account.disabled {
                                 view! { <button type="submit" name="active" value="yes">"Activate again"</button> }.into_any()
@@ -161,6 +162,20 @@ pub async fn end_sessions(user: User, Path(id): Path<String>) -> Result<Response
     require(&user.signed_in)?;
     let outcome = user.signed_in.hub.end_sessions_of(id).await;
     told(&user, id, "All sessions of this user have ended.", outcome).await
+}
+
+/// `POST /users/{id}/reset-second-factor`
+pub async fn reset_second_factor(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
+    let id = number(&id)?;
+    require(&user.signed_in)?;
+    let outcome = user.signed_in.hub.reset_second_factor_of(id).await;
+    told(
+        &user,
+        id,
+        "The second factor is gone: it is set up anew at the next sign-in. All sessions have ended.",
+        outcome,
+    )
+    .await
 }
 
 /// `GET /users/{id}/delete`

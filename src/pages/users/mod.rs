@@ -20,5 +20,6 @@ pub fn routes() -> Router<PageState> {
         .route("/users/{id}/invite", post(detail::invite))
         .route("/users/{id}/active", post(detail::set_active))
         .route("/users/{id}/end-sessions", post(detail::end_sessions))
+        .route("/users/{id}/reset-second-factor", post(detail::reset_second_factor))
         .route("/users/{id}/delete", get(detail::confirm_delete).post(detail::delete))
 }

@@ -182,6 +182,11 @@ impl HubClient {
         self.post::<Value>(&format!("user/{id}/end-sessions"), &json!({})).await.map(drop)
     }
 
+    /// Lets somebody else set up a new second factor; our hub only.
+    pub async fn reset_second_factor_of(&self, id: i64) -> Result<(), ClientError> {
+        self.post::<Value>(&format!("user/{id}/reset-second-factor"), &json!({})).await.map(drop)
+    }
+
     pub async fn delete_user(&self, id: i64) -> Result<(), ClientError> {
         self.delete_with_dependents(&format!("user/{id}")).await
     }

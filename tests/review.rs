@@ -498,7 +498,11 @@ async fn a_held_result_is_seen_at_the_node_only() {
         shown.contains("{\"sum\":253,\"count\":4}") && shown.contains("Small cells   below 5: 1 (count)"),
         "{shown}"
     );
+    // What nobody has looked at is not released by mistake.
     let (done, answer) = reviews(&world, "example_org1", &["approve", &id]).await;
+    assert!(!done && answer.contains("look at it with `show`"), "{answer}");
+    let hash = shown.lines().find_map(|line| line.strip_prefix("Hash")).unwrap().trim().to_owned();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &hash[..12]]).await;
     assert!(done && answer.contains("is released"), "{answer}");
     assert_eq!(outcome(&researcher, task.id).await.2, [json!({"sum": 253, "count": 4})]);
     // It does not stay here.
@@ -650,4 +654,92 @@ async fn a_webhook_gets_the_same_notices_and_is_tried_again() {
     outcome(&researcher, task.id).await;
     let ended = json!({"event": "task_ended", "task_id": task.id, "status": "completed"});
     eventually(async || got.lock().unwrap().last() == Some(&ended)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_is_not_got_around_by_another_name_of_the_same_code() {
+    let world = World::new().await;
+    let rules = "policies:\n  review:\n    - {function: partial_average, image: '^harbor2.vantage6.ai/demo/average$', mode: always}\n    - {mode: never}\n";
+    let _node = node(&world, "example_org1", rules).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let by_other_name = average("average_partial", &[2], json!({"column_name": "age"}));
+    let mut by_digest = ages(&[2]);
+    by_digest.image = format!("{}@sha256:{}", support::AVERAGE, "0".repeat(64));
+    for spec in [&by_other_name, &by_digest] {
+        researcher.create_task(spec).await.unwrap();
+    }
+    waiting(&admin, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_allowed_does_not_ask_through_the_central_function_of_another() {
+    let world = World::new().await;
+    // Of organization 4 only; the researcher is of organization 2.
+    let only = "share_config: false\npolicies:\n  allowed_organizations: [4]\n";
+    let _nodes = (
+        world.start_node_with("example_org2", |text| text.push_str(only)).await,
+        node(&world, "example_org3", "").await,
+    );
+    world.wait_for(3, true).await;
+    let researcher = world.client("researcher").await;
+    let kwargs = json!({"column_name": "age", "organizations_to_include": [3]});
+    let task = researcher.create_task(&average("central_average", &[4], kwargs)).await.unwrap();
+    let (_, logs, results) = outcome(&researcher, task.id).await;
+    assert!(results.is_empty(), "{logs:?}");
+    let subtask = researcher.subtasks(task.id).await.unwrap().remove(0);
+    let run = researcher.runs(subtask.id).await.unwrap().remove(0);
+    assert_eq!(run.status, Status::NotAllowed, "{}", run.log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_reviewed_or_would_not_be_what_runs_is_refused() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    let task = researcher
+        .create_task(&average("partial_average", &[2], json!({"column_name": "age", "x": deep})))
+        .await
+        .unwrap();
+    let (status, logs, _) = outcome(&researcher, task.id).await;
+    assert_eq!(status, Status::StartFailed);
+    assert!(logs[0].contains("nested too deeply"), "{logs:?}");
+    let token = world.token("researcher").await;
+    let input = atoll::protocol::payload::encode_call(&ages(&[2]).call);
+    let body = json!({"name": "q", "description": "", "image": support::AVERAGE, "collaboration_id": 1,
+        "databases": [{"label": "default", "query": "SELECT 1"}], "organizations": [{"id": 2, "input": input}]});
+    let (_, task) = world.call(Method::POST, "task", Some(&token), Some(&body)).await;
+    let (status, logs, _) = outcome(&researcher, task["id"].as_i64().unwrap()).await;
+    assert_eq!(status, Status::StartFailed);
+    assert!(logs[0].contains("take no query"), "{logs:?}");
+    // Without a database the one that is read is shown.
+    let mut spec = ages(&[2]);
+    spec.databases.clear();
+    researcher.create_task(&spec).await.unwrap();
+    assert_eq!(waiting(&admin, 1).await[0].request.asked.databases[0].label, "default");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_at_the_node_is_not_undone_by_the_hub_s_older_approval() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let id = review.run_id.to_string();
+    reviews(&world, "example_org1", &["approve", &id]).await;
+    reviews(&world, "example_org1", &["withdraw", &id]).await;
+    // The hub believes in the approval of before.
+    in_hub_database(
+        &world,
+        &format!(
+            "UPDATE review SET state = 'approved', decided_by = 'ada', decided_at = since WHERE id = {}",
+            review.id
+        ),
+    )
+    .await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_eq!(waiting(&admin, 1).await[0].id, review.id);
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
 }

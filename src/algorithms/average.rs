@@ -121,7 +121,7 @@ fn aggregate(partials: &[Value]) -> Result<Value, AlgorithmError> {
             continue;
         }
         sum += partial_sum.as_f64().ok_or_else(unexpected)?;
-        count += partial_count.as_u64().ok_or_else(unexpected)?;
+        count = u64::checked_add(count, partial_count.as_u64().ok_or_else(unexpected)?).ok_or_else(unexpected)?;
     }
     let average = match count {
         0 if left_out == 0 => {

@@ -84,15 +84,25 @@ pub fn is_built_in(image: &str) -> bool {
     FUNCTIONS.iter().any(|(known, ..)| *known == without_digest(image))
 }
 
-fn without_digest(image: &str) -> &str {
+/// The other names of a function in this image: the same code.
+pub fn other_names(image: &str, name: &str) -> Vec<&'static str> {
+    let same: &[&[&'static str]] = &[&["partial_average", "average_partial"], &["central_average", "master"]];
+    let of = same.iter().find(|names| is_built_in(image) && names.contains(&name));
+    of.into_iter().flat_map(|names| names.iter().copied()).filter(|other| *other != name).collect()
+}
+
+/// The name of an image without its digest.
+pub fn without_digest(image: &str) -> &str {
     image.split_once("@sha256:").map_or(image, |(name, _)| name)
 }
 
 /// What a function does, in the words of its description.
 pub fn description(image: &str, name: &str) -> Option<String> {
+    // The seed document's names are not described by themselves.
+    let names: Vec<&str> = std::iter::once(name).chain(other_names(image, name)).collect();
     let algorithms = describe_all();
     let algorithm = algorithms.into_iter().find(|algorithm| algorithm.image == without_digest(image))?;
-    algorithm.functions.into_iter().find(|function| function.name == name)?.description
+    algorithm.functions.into_iter().find(|function| names.contains(&function.name.as_str()))?.description
 }
 
 /// The function of this name in this image.

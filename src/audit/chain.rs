@@ -44,6 +44,9 @@ pub enum Broken {
 
 /// Reads the whole chain; its end, or where it breaks. `known`: an end from before, which has to be in it.
 pub async fn verify(pool: &SqlitePool, known: Option<&Head>) -> Result<Result<Head, Broken>, sqlx::Error> {
+    // The last entries may be gone: how many there were is written beside the table. Read first, since others come.
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
     let query = format!("SELECT {COLUMNS} FROM audit ORDER BY id");
     let mut entries = sqlx::query_as::<_, Recorded>(&query).fetch(pool);
     let mut head = Head { id: 0, hash: String::new() };
@@ -59,9 +62,6 @@ pub async fn verify(pool: &SqlitePool, known: Option<&Head>) -> Result<Result<He
         }
         head = Head { id: entry.id, hash: entry.hash };
     }
-    // The last entries may be gone: how many there were is written beside the table.
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
     let last = last.max(known.map(|known| known.id));
     match last {
         Some(last) if last > head.id => Ok(Err(Broken::Missing(head.id + 1))),

@@ -26,6 +26,10 @@ pub enum RunError {
     NoSuchDatabase { label: String, labels: String },
     #[error("databases of type \"{0}\" cannot be read by the built-in algorithms; csv and parquet can")]
     DatabaseType(String),
+    #[error("the built-in algorithms read a database whole: they take no query, sheet or preprocessing")]
+    Parameters,
+    #[error("{0}")]
+    TooLarge(&'static str),
     #[error("{0}")]
     Algorithm(#[from] AlgorithmError),
     #[error("the subtask failed at {organization}: {status}")]
@@ -54,7 +58,11 @@ impl RunError {
         match self {
             RunError::NotAllowed(_) => Status::NotAllowed,
             RunError::NoSuchImage(_) => Status::NoDockerImage,
-            RunError::Input(_) | RunError::NoSuchDatabase { .. } | RunError::DatabaseType(_) => Status::StartFailed,
+            RunError::Input(_)
+            | RunError::NoSuchDatabase { .. }
+            | RunError::DatabaseType(_)
+            | RunError::Parameters
+            | RunError::TooLarge(_) => Status::StartFailed,
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
             RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
             RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) | RunError::Store(_) => {

@@ -3,19 +3,30 @@
 use serde_json::{Value, json};
 
 use super::{error::RunError, runtime::built_in, station::Shared};
-use crate::protocol::{
-    client::ClientError,
-    domain::FunctionCall,
-    policy::{Answer, Policies, Request, Requester, Store},
-    review::{Asked, ReviewRequest, ReviewedDatabase},
-    wire::v4,
+use crate::{
+    algorithms,
+    protocol::{
+        client::ClientError,
+        domain::FunctionCall,
+        policy::{Answer, Policies, Request, Requester, Store},
+        review::{Asked, ReviewRequest, ReviewedDatabase},
+        wire::v4,
+    },
 };
+
+/// The most tasks above a subtask.
+const DEPTH: usize = 8;
 
 /// A run's request with everything that decisions about it need.
 pub struct RunRequest {
     pub review: ReviewRequest,
     pub requester: Requester,
+    /// Who began it, if a central function asks: both have to be allowed, or whoever is not would ask through another.
+    beginner: Option<Requester>,
     store: Store,
+    /// Other names of the same code.
+    other_images: Vec<&'static str>,
+    other_functions: Vec<&'static str>,
     /// Labels of the databases that the function reads.
     reads: Vec<String>,
 }
@@ -24,9 +35,20 @@ impl RunRequest {
     /// Gathers what the run, the server and the function tell.
     pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
         let requester = requester(shared, task).await?;
+        let beginner = match beginning(shared, task).await? {
+            Some(first) => Some(self::requester(shared, &first).await?),
+            None => None,
+        };
         let store = store(shared, task).await?;
         let about = built_in::about(&task.image, call);
-        let databases: Vec<ReviewedDatabase> = task.databases.iter().map(database).collect();
+        let mut databases: Vec<ReviewedDatabase> = task.databases.iter().map(database).collect();
+        if databases.is_empty() && about.as_ref().is_some_and(|about| about.reads_data) {
+            // What is read if nothing is named.
+            databases.push(ReviewedDatabase { label: built_in::label(task).to_owned(), parameters: json!({}) });
+        }
+        if about.is_some() && databases.iter().any(|database| database.parameters != json!({})) {
+            return Err(RunError::Parameters);
+        }
         let reads = match &about {
             Some(about) if about.reads_data => vec![built_in::label(task).to_owned()],
             Some(_) => Vec::new(),
@@ -62,8 +84,18 @@ impl RunRequest {
             requester_organization: requester.organization.clone(),
             unusual: Vec::new(),
         };
+        review.check().map_err(RunError::TooLarge)?;
         review.unusual = shared.store.unusual(&review).await?;
-        Ok(RunRequest { review, requester, store, reads })
+        let is_built_in = algorithms::is_built_in(&task.image);
+        Ok(RunRequest {
+            review,
+            requester,
+            beginner,
+            store,
+            other_images: if is_built_in { vec![algorithms::AVERAGE_IMAGE] } else { Vec::new() },
+            other_functions: algorithms::other_names(&task.image, &call.function),
+            reads,
+        })
     }
 
     /// The request in the form in which policies look at it.
@@ -71,7 +103,9 @@ impl RunRequest {
         let asked = &self.review.asked;
         Request {
             image: &asked.image,
+            other_images: &self.other_images,
             function: Some(&asked.function),
+            other_functions: &self.other_functions,
             requester: &self.requester,
             store: &self.store,
             databases: &self.reads,
@@ -81,11 +115,16 @@ impl RunRequest {
 
     /// An error unless the policies surely allow it.
     pub fn check(&self, policies: &Policies) -> Result<(), RunError> {
-        match policies.answer(&self.for_policies()) {
-            Answer::Allowed => Ok(()),
-            // What cannot be told is not allowed.
-            Answer::Refused(reason) | Answer::Unknown(reason) => Err(RunError::NotAllowed(reason)),
+        let as_asked = self.for_policies();
+        let as_begun = self.beginner.as_ref().map(|beginner| Request { requester: beginner, ..as_asked.clone() });
+        for request in [Some(as_asked), as_begun].into_iter().flatten() {
+            match policies.answer(&request) {
+                Answer::Allowed => {}
+                // What cannot be told is not allowed.
+                Answer::Refused(reason) | Answer::Unknown(reason) => return Err(RunError::NotAllowed(reason)),
+            }
         }
+        Ok(())
     }
 }
 
@@ -93,7 +132,13 @@ fn database(database: &v4::TaskDatabase) -> ReviewedDatabase {
     let parameters = database.parameters.as_deref().unwrap_or("{}");
     let parameters = serde_json::from_str(parameters).unwrap_or_else(|_| Value::String(parameters.to_owned()));
     // Absent and empty are the same.
-    let parameters = if parameters.is_null() { json!({}) } else { parameters };
+    let is_absent = match &parameters {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Object(object) => object.values().all(Value::is_null),
+        _ => false,
+    };
+    let parameters = if is_absent { json!({}) } else { parameters };
     ReviewedDatabase { label: database.label.clone(), parameters }
 }
 
@@ -122,9 +167,23 @@ async fn requester(shared: &Shared, task: &v4::Task) -> Result<Requester, RunErr
 fn told(name: Result<String, ClientError>) -> Result<Option<String>, RunError> {
     match name {
         Ok(name) => Ok(Some(name)),
-        Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
-        Err(_) => Ok(None),
+        Err(ClientError::NotAllowed(_) | ClientError::NotFound(_)) => Ok(None),
+        // Also an answer that makes no sense: it is no reason to refuse somebody for good.
+        Err(error) => Err(RunError::ServerAway(error)),
     }
+}
+
+/// The task with which it began, if this one was created by a central function.
+async fn beginning(shared: &Shared, task: &v4::Task) -> Result<Option<v4::Task>, RunError> {
+    let mut parent = task.parent.as_ref().map(|link| link.id);
+    let mut first = None;
+    for _ in 0..DEPTH {
+        let Some(id) = parent else { return Ok(first) };
+        let task = shared.hub.task_as_sent(id).await.map_err(RunError::of_call)?;
+        parent = task.parent.as_ref().map(|link| link.id);
+        first = Some(task);
+    }
+    Err(RunError::NotAllowed("its tasks are nested too deeply to tell who began them".to_owned()))
 }
 
 /// The store of a task, if policies ask for it: the node itself looks whether the store has the image, since the server

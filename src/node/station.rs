@@ -28,6 +28,7 @@ use crate::{
         event::{Event, Kill},
         policy::Policies,
         socket::Socket,
+        wire::v4,
     },
 };
 
@@ -306,12 +307,13 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
         }
     };
     let open_ids: Vec<i64> = open.iter().map(|run| run.id).collect();
-    {
+    for id in under_way.iter().filter(|id| !open_ids.contains(id)) {
+        if !review::is_gone(shared, *id).await {
+            continue;
+        }
         let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in under_way.iter().filter(|id| !open.iter().any(|run| run.id == **id)) {
-            if let Some((_, token)) = running.get(id) {
-                token.cancel();
-            }
+        if let Some((_, token)) = running.get(id) {
+            token.cancel();
         }
     }
     if let Err(error) = review::end_those_that_are_gone(shared, &open_ids).await {
@@ -334,6 +336,15 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
     for run in open {
         // A server that is asked for one node's runs can answer with those of others.
         if run.organization.as_ref().map(|link| link.id) != Some(shared.organization_id) {
+            continue;
+        }
+        let elsewhere = matches!(&run.task, Some(v4::RunTask::Task(task))
+            if task.collaboration.as_ref().is_some_and(|link| link.id != shared.collaboration_id));
+        if elsewhere {
+            tracing::error!(
+                run_id = run.id,
+                "a run of another collaboration: was this node moved? It has to be restarted"
+            );
             continue;
         }
         let task_id = run.task.as_ref().map_or(0, |task| task.id());

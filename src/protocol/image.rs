@@ -3,7 +3,7 @@
 use regex::Regex;
 
 /// The characters that make an entry of a policy a regular expression, as in vantage6.
-const PATTERN_CHARACTERS: [char; 13] = ['*', '\\', '?', '$', '^', '[', ']', '(', ')', '{', '}', '|', '+'];
+pub const PATTERN_CHARACTERS: [char; 13] = ['*', '\\', '?', '$', '^', '[', ']', '(', ')', '{', '}', '|', '+'];
 
 /// Whether an image is one of those that a policy allows: by its exact name, by its name without tag and digest, or
 /// by a regular expression that begins at the start. `None` if that cannot be told by names alone: another tag or

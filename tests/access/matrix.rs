@@ -1,7 +1,7 @@
 //! Role × page × endpoint: nothing is reachable by guessing an id.
 
 use reqwest::{Method, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, World, average, eventually, web::Web};
 
@@ -171,7 +171,7 @@ async fn invitations_take_over_no_account_and_who_is_deactivated_is_out_at_once(
         assert_eq!(invite(id, &admin).await.0, 401, "{id}");
     }
     let user = json!({"username": "powerful", "password": PASSWORD, "email": "p@example.org", "firstname": "p",
-        "lastname": "p", "organization_id": 2, "roles": [1]});
+        "lastname": "p", "organization_id": 2, "roles": [7]});
     let (_, powerful) = world.call(Method::POST, "user", Some(&root), Some(&user)).await;
     let id = powerful["id"].as_i64().unwrap();
     assert_eq!(invite(id, &admin).await.0, 401, "an admin who could sign in as it would have its rights");
@@ -195,4 +195,42 @@ async fn invitations_take_over_no_account_and_who_is_deactivated_is_out_at_once(
     let researcher = world.token("researcher").await;
     assert_eq!(world.call(Method::POST, "user/1/end-sessions", Some(&admin), None).await.0, 200);
     assert_eq!(world.get("task", &researcher).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_outside_makes_a_decider_of_their_own_or_takes_one_over() {
+    let (world, _node) = world().await;
+    let (root, manager) = (world.token("root").await, world.token("manager").await);
+    // Once somebody who decides has signed in.
+    for admin in ["admin2", "admin3"] {
+        world.token(admin).await;
+    }
+    let user = |name: &str, organization: i64, roles: Value| {
+        json!({"username": name, "password": PASSWORD,
+        "email": format!("{name}@example.org"), "firstname": name, "lastname": name, "organization_id": organization,
+        "roles": roles})
+    };
+    // By a new user, by giving a role, by a rule; of an organization that has its deciders. 89: review edit.
+    for (token, who) in [(&root, "root"), (&manager, "manager")] {
+        for (method, path, body) in [
+            (Method::POST, "user", user(&format!("a{who}"), 3, json!([6]))),
+            (Method::PATCH, "user/1", json!({"roles": [5, 6]})),
+            (Method::PATCH, "user/5", json!({"rules": [89]})),
+            (Method::PATCH, "user/3", json!({"email": "mine@example.org"})),
+        ] {
+            // The manager is of organization 2, where user 1 is: there the role is not theirs to give.
+            let (status, answer) = world.call(method, path, Some(token), Some(&body)).await;
+            assert_eq!(status, 401, "{who} {path} {answer}");
+        }
+    }
+    // The first one of an organization has to come from somewhere.
+    let (_, empty) = world.call(Method::POST, "organization", Some(&root), Some(&json!({"name": "new one"}))).await;
+    let first = user("first", empty["id"].as_i64().unwrap(), json!([6]));
+    assert_eq!(world.call(Method::POST, "user", Some(&root), Some(&first)).await.0, 201);
+    // An admin takes over nobody with more rights.
+    let admin = world.token("admin1").await;
+    let (_, users) = world.get("user?username=manager", &root).await;
+    let id = users["data"][0]["id"].as_i64().unwrap();
+    let mine = json!({"email": "mine@example.org"});
+    assert_eq!(world.call(Method::PATCH, &format!("user/{id}"), Some(&admin), Some(&mine)).await.0, 401);
 }

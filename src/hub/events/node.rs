@@ -14,7 +14,7 @@ use crate::{
 /// The most facts that a node may share of itself.
 const CONFIG_LIMIT: usize = 10_000;
 /// The longest single fact, in bytes.
-const CONFIG_VALUE_LIMIT: usize = 1_000;
+const CONFIG_VALUE_LIMIT: usize = 10_000;
 /// The longest log of a run, in bytes; what comes after is dropped.
 pub const LOG_LIMIT: usize = 1024 * 1024;
 

@@ -151,8 +151,11 @@ fn collaboration_admin() -> Vec<Permission> {
             (Resource::Study, Delete),
         ],
     );
+    // Who decides about an organization's data is its own admin's matter.
+    let decides = (Resource::Review, Organization, Edit);
     organization_admin()
         .into_iter()
+        .filter(move |rule| *rule != decides)
         .chain(RESEARCH)
         .chain([(Resource::Organization, Global, View)])
         .chain(administration)

@@ -81,8 +81,9 @@ fn require_rules(caller: &Caller, ids: &[i64]) -> Result<(), HubError> {
     Ok(())
 }
 
-/// An error unless the caller may give (or take) these roles and rules to a user of this organization: nobody
-/// hands on what they do not have themselves.
+/// An error unless the caller may give (or take) these roles and rules to a user: nobody hands on what they do not have
+/// themselves. Who decides about the data of an organization is made by those who do so already, once the first of them
+/// has signed in: nobody outside makes a decider of their own.
 pub async fn require_assignable(
     hub: &HubState,
     caller: &Caller,
@@ -90,6 +91,41 @@ pub async fn require_assignable(
     roles: &[i64],
     rules: &[i64],
 ) -> Result<(), HubError> {
+    let all = require_owned(hub, caller, organization_id, roles, rules).await?;
+    let decides = |id: &i64| {
+        let rule = usize::try_from(*id - 1).ok().and_then(|index| RULES.get(index));
+        rule.is_some_and(|rule| (rule.0, rule.2) == (Resource::Review, Operation::Edit))
+    };
+    if organization_id == caller.authority.organization_id || !all.iter().any(decides) {
+        return Ok(());
+    }
+    let others: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM user WHERE organization_id = ? AND disabled = 0 AND last_seen IS NOT NULL AND id IN (
+             SELECT user_id FROM user_rule JOIN rule ON rule.id = rule_id
+                 WHERE resource = 'review' AND operation = 'EDIT' UNION
+             SELECT user_id FROM user_role JOIN role_rule USING (role_id) JOIN rule ON rule.id = rule_id
+                 WHERE resource = 'review' AND operation = 'EDIT')",
+    )
+    .bind(organization_id)
+    .fetch_one(hub.store.reader())
+    .await?;
+    if others > 0 {
+        return Err(HubError::Unauthenticated(
+            "Only those who decide about the data of this organization can do this to others who decide.",
+        ));
+    }
+    Ok(())
+}
+
+/// An error unless the caller has all of these roles' rules and these rules themselves; the rules.
+async fn require_owned(
+    hub: &HubState,
+    caller: &Caller,
+    organization_id: i64,
+    roles: &[i64],
+    rules: &[i64],
+) -> Result<Vec<i64>, HubError> {
+    let mut all = rules.to_vec();
     for role_id in roles {
         let role: Option<Row> =
             sqlx::query_as("SELECT * FROM role WHERE id = ?").bind(role_id).fetch_optional(hub.store.reader()).await?;
@@ -103,9 +139,10 @@ pub async fn require_assignable(
             .bind(role_id)
             .fetch_all(hub.store.reader())
             .await?;
-        require_rules(caller, &of_role)?;
+        all.extend(of_role);
     }
-    require_rules(caller, rules)
+    require_rules(caller, &all)?;
+    Ok(all)
 }
 
 const LISTING: Listing = Listing {

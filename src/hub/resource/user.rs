@@ -373,14 +373,11 @@ async fn edit(
         return Err(HubError::field("disabled", "You cannot deactivate yourself."));
     }
     // Neither give nor take what oneself does not have (CVE-2024-32969).
-    let present_roles: Vec<i64> = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ?")
-        .bind(id)
-        .fetch_all(hub.store.reader())
-        .await?;
-    let present_rules: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM user_rule WHERE user_id = ?")
-        .bind(id)
-        .fetch_all(hub.store.reader())
-        .await?;
+    let (present_roles, present_rules) = present(&hub, id).await?;
+    // By mail to another address the password is replaced: that is as much as signing in as this user.
+    if own_id != id && edit.email.as_ref().is_some_and(|email| *email != row.email) {
+        role::require_assignable(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
+    }
     let changed = |present: Vec<i64>, wanted: &Option<Vec<i64>>| -> Vec<i64> {
         let Some(wanted) = wanted else { return Vec::new() };
         let removed = present.iter().filter(|id| !wanted.contains(id));
@@ -390,9 +387,10 @@ async fn edit(
     role::require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     let mut transaction = hub.store.writer().begin().await?;
     sqlx::query(
-        "UPDATE user SET username = coalesce(?, username), email = coalesce(?, email),
-         firstname = coalesce(?, firstname), lastname = coalesce(?, lastname), disabled = coalesce(?, disabled)
-         WHERE id = ?",
+        "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
+         firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname),
+         tokens_from = CASE WHEN ?5 THEN unixepoch() + 1 ELSE tokens_from END, disabled = coalesce(?5, disabled)
+         WHERE id = ?6",
     )
     .bind(&edit.username)
     .bind(&edit.email)
@@ -414,6 +412,13 @@ async fn edit(
     Ok(Json(load_written(&hub, id).await?.into()))
 }
 
+/// Ids of the roles and the own rules of a user.
+async fn present(hub: &HubState, id: i64) -> Result<(Vec<i64>, Vec<i64>), HubError> {
+    let roles = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ?");
+    let rules = sqlx::query_scalar("SELECT rule_id FROM user_rule WHERE user_id = ?");
+    Ok((roles.bind(id).fetch_all(hub.store.reader()).await?, rules.bind(id).fetch_all(hub.store.reader()).await?))
+}
+
 /// A user whom the caller may change; not oneself.
 async fn other(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
     let own_id = caller.require_user()?;
@@ -431,15 +436,8 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     if row.last_seen.is_some() || row.disabled {
         return Err(HubError::bad("Only somebody who never signed in can be invited; others ask for a new password."));
     }
-    // Neither what oneself does not have: with the code one could sign in as this user.
-    let roles: Vec<i64> = sqlx::query_scalar("SELECT role_id FROM user_role WHERE user_id = ?")
-        .bind(id)
-        .fetch_all(hub.store.reader())
-        .await?;
-    let rules: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM user_rule WHERE user_id = ?")
-        .bind(id)
-        .fetch_all(hub.store.reader())
-        .await?;
+    // With the code one could sign in as this user.
+    let (roles, rules) = present(&hub, id).await?;
     role::require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     Ok(Json(json!({"code": invitation_code(&hub, id).await?})))
 }

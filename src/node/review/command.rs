@@ -30,6 +30,8 @@ pub enum CommandError {
         "what run {run_id} asks for has changed since its first review: look at it with `show`, then add --hash {hash}"
     )]
     Changed { run_id: i64, hash: String },
+    #[error("this releases the result of run {0}: look at it with `show`, which says its hash, then add --hash")]
+    NeedsHash(i64),
     #[error("the hash of what run {run_id} asks for is {hash}: it is not what you name")]
     OtherHash { run_id: i64, hash: String },
     #[error("{0}")]
@@ -219,8 +221,15 @@ fn decided(decision: &Decision) -> String {
 pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, CommandError> {
     let store = NodeStore::open(&config.state_file()).await?;
     let run_id = decide.run_id;
-    let review = find(&store, run_id).await?;
+    let review = match decide.verdict {
+        // What was released is gone.
+        Verdict::Withdraw => store.run_review(run_id).await?.ok_or(CommandError::NoSuchReview(run_id))?,
+        _ => find(&store, run_id).await?,
+    };
     match &decide.hash {
+        None if review.subject == Subject::Result && decide.verdict == Verdict::Approve => {
+            return Err(CommandError::NeedsHash(run_id));
+        }
         Some(hash) if hash.len() < 8 || !review.hash.starts_with(hash.as_str()) => {
             return Err(CommandError::OtherHash { run_id, hash: review.hash });
         }

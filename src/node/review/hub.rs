@@ -21,6 +21,10 @@ const TELL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Looks at the hub how a waiting review stands, and takes over what was decided there.
 pub(super) async fn look(shared: &Shared, review: StoredReview) -> Result<StoredReview, RunError> {
+    if review.hub_id.is_some() && !review.told {
+        // Something was decided here that the hub does not know yet: what it says is older.
+        return Ok(review);
+    }
     let at_hub = match ask(shared, &review).await {
         Ok(Some(at_hub)) => at_hub,
         Ok(None) => return Ok(review),
@@ -98,11 +102,16 @@ async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, C
 /// Whether an approval holds that was given at the hub: it may have been withdrawn there. What was approved here does.
 pub(super) async fn still_approves(shared: &Shared, approval: &StoredReview, run_id: i64) -> Result<bool, RunError> {
     let at_node = approval.decision.as_ref().is_some_and(|decision| decision.at_node);
-    let Some(hub_id) = approval.hub_id.filter(|_| !at_node) else { return Ok(at_node) };
-    match shared.hub.use_review(hub_id, run_id).await {
+    if at_node {
+        return Ok(true);
+    }
+    let outcome = match approval.hub_id {
+        Some(hub_id) => shared.hub.use_review(hub_id, run_id).await,
+        None => Err(ClientError::NotFound("the hub does not know it".to_owned())),
+    };
+    match outcome {
         Ok(()) => Ok(true),
-        Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
-        Err(error) => {
+        Err(error @ (ClientError::NotFound(_) | ClientError::Rejected { status: 409, .. })) => {
             tracing::info!(run_id, %error, "an approval does not hold any more");
             let decision =
                 Decision { by: "the hub".to_owned(), at_node: false, at: timestamp::now(), reason: error.to_string() };
@@ -113,6 +122,8 @@ pub(super) async fn still_approves(shared: &Shared, approval: &StoredReview, run
                 Err(error) => Err(RunError::Internal(error.to_string())),
             }
         }
+        // Whatever else comes between is no reason to withdraw.
+        Err(error) => Err(RunError::ServerAway(error)),
     }
 }
 
@@ -139,10 +150,13 @@ async fn tell(shared: &Shared) -> Result<(), String> {
             approval: (review.state == ReviewState::Approved).then(|| review.approval.clone()),
         };
         match shared.hub.report_review(hub_id, &outcome).await {
-            Ok(()) | Err(ClientError::NotFound(_) | ClientError::Rejected { status: 409, .. }) => {
+            Err(error) if error.is_temporary() => return Err(error.to_string()),
+            outcome => {
+                if let Err(error) = outcome {
+                    tracing::warn!(run_id = review.run_id, %error, "the hub does not take what was decided here");
+                }
                 shared.store.set_told(review.id, review.state).await.map_err(|error| error.to_string())?;
             }
-            Err(error) => return Err(error.to_string()),
         }
     }
     Ok(())
@@ -151,7 +165,7 @@ async fn tell(shared: &Shared) -> Result<(), String> {
 /// Ends the reviews of runs that are not open any more: somebody stopped or deleted them while this node was away.
 pub async fn end_those_that_are_gone(shared: &Shared, open: &[i64]) -> Result<(), StoreError> {
     for review in shared.store.waiting().await? {
-        if !open.contains(&review.run_id) {
+        if !open.contains(&review.run_id) && is_gone(shared, review.run_id).await {
             let ended = match review.subject {
                 Subject::Run => "the run was stopped or deleted",
                 Subject::Result => "the run was stopped or deleted; its result is deleted here",
@@ -160,4 +174,12 @@ pub async fn end_those_that_are_gone(shared: &Shared, open: &[i64]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether a run has ended at the server, or is not there any more. A list can miss one that is.
+pub async fn is_gone(shared: &Shared, run_id: i64) -> bool {
+    match shared.hub.run(run_id).await {
+        Ok(run) => run.finished_at.is_some(),
+        Err(error) => matches!(error, ClientError::NotFound(_)),
+    }
 }

@@ -50,7 +50,11 @@ pub async fn obtain(
     }
     let mut told = false;
     loop {
-        while let Some(approval) = shared.store.usable_approval(run_id, &hash).await? {
+        if stopped.is_cancelled() {
+            return Err(RunError::Stopped);
+        }
+        let from_hub = shared.policies.decisions_from_hub;
+        while let Some(approval) = shared.store.usable_approval(run_id, &hash, mode, from_hub).await? {
             if hub::still_approves(shared, &approval, run_id).await? {
                 log.line(format!("Approved by {}", decided_by(&approval)));
                 return Ok(Some(approval.id));

@@ -51,6 +51,8 @@ impl NodeStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // Results that were withheld leave no trace.
+            .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
         // One connection: what is read before a write in one transaction is still so when it is written.
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;

@@ -165,10 +165,15 @@ impl NodeStore {
     pub async fn review_for(&self, about: &About<'_>, days: u32) -> Result<StoredReview, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if let Some(earlier) = newest(&mut transaction, about.run_id, about.subject).await? {
-            if earlier.hash == about.hash && !matches!(earlier.state, ReviewState::Void | ReviewState::Withdrawn) {
+            // An approval that could be used would have been.
+            let counts = match (earlier.subject, earlier.state) {
+                (_, ReviewState::Void | ReviewState::Withdrawn) | (Subject::Run, ReviewState::Approved) => false,
+                _ => earlier.hash == about.hash,
+            };
+            if counts {
                 return Ok(earlier);
             }
-            if earlier.state != ReviewState::Void {
+            if earlier.hash != about.hash && earlier.state != ReviewState::Void {
                 end(&mut transaction, &earlier, ReviewState::Void, "what the run asks for has changed").await?;
             }
         }
@@ -219,6 +224,11 @@ impl NodeStore {
                 .fetch_optional(&self.pool)
                 .await?;
         row.map(StoredReview::try_from).transpose()
+    }
+
+    /// The newest review of a run's start.
+    pub async fn run_review(&self, run_id: i64) -> Result<Option<StoredReview>, StoreError> {
+        newest(&mut *self.pool.acquire().await?, run_id, Subject::Run).await
     }
 
     /// The held result of a run, or what became of it.
@@ -328,14 +338,24 @@ impl NodeStore {
     }
 
     /// An approval by which a run with this hash may start.
-    pub async fn usable_approval(&self, run_id: i64, hash: &str) -> Result<Option<StoredReview>, StoreError> {
+    /// One that reaches further than the present policies would let it is none, nor one of the hub if that decides no more.
+    pub async fn usable_approval(
+        &self,
+        run_id: i64,
+        hash: &str,
+        mode: ReviewMode,
+        decisions_from_hub: bool,
+    ) -> Result<Option<StoredReview>, StoreError> {
         let row: Option<Row> = sqlx::query_as(&format!(
-            "SELECT * FROM review WHERE subject = 'run' AND hash = ?1 AND {USABLE} ORDER BY run_id = ?2 DESC, id DESC
-             LIMIT 1"
+            "SELECT * FROM review WHERE subject = 'run' AND hash = ?1 AND {USABLE} AND (?4 OR at_node = 1)
+             AND (?5 OR this_run_only = 1 OR until IS NOT NULL OR runs IS NOT NULL)
+             ORDER BY run_id = ?2 DESC, id DESC LIMIT 1"
         ))
         .bind(hash)
         .bind(run_id)
         .bind(timestamp::now())
+        .bind(decisions_from_hub)
+        .bind(mode != ReviewMode::Always)
         .fetch_optional(&self.pool)
         .await?;
         row.map(StoredReview::try_from).transpose()
@@ -362,7 +382,11 @@ impl NodeStore {
 
     /// Notes under which id the hub knows a review.
     pub async fn set_hub_id(&self, id: i64, hub_id: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE review SET hub_id = ? WHERE id = ?").bind(hub_id).bind(id).execute(&self.pool).await?;
+        sqlx::query("UPDATE review SET hub_id = ?, told = 1 WHERE id = ?")
+            .bind(hub_id)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -385,11 +409,10 @@ impl NodeStore {
 
     /// Reviews that the hub knows, but not in their present state.
     pub async fn untold(&self) -> Result<Vec<StoredReview>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM review WHERE hub_id IS NOT NULL AND told = 0 AND state <> 'waiting' ORDER BY id LIMIT 100",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM review WHERE hub_id IS NOT NULL AND told = 0 ORDER BY id LIMIT 100")
+                .fetch_all(&self.pool)
+                .await?;
         rows.into_iter().map(StoredReview::try_from).collect()
     }
 }
@@ -530,10 +553,10 @@ mod tests {
     async fn an_approval_of_one_run_is_for_this_run_and_once() {
         let (store, _folder) = store().await;
         let review = waiting(&store, 7, "h").await;
-        assert_eq!(store.usable_approval(7, "h").await.unwrap(), None);
+        assert_eq!(store.usable_approval(7, "h", ReviewMode::FirstTime, true).await.unwrap(), None);
         let id = approve(&store, &review, ONCE).await.unwrap().id;
-        assert_eq!(store.usable_approval(8, "h").await.unwrap(), None);
-        assert_eq!(store.usable_approval(7, "other").await.unwrap(), None);
+        assert_eq!(store.usable_approval(8, "h", ReviewMode::FirstTime, true).await.unwrap(), None);
+        assert_eq!(store.usable_approval(7, "other", ReviewMode::FirstTime, true).await.unwrap(), None);
         for (run_id, hash, expected) in [
             (8, "h", Started::NoApproval),
             (7, "g", Started::NoApproval),
@@ -552,16 +575,44 @@ mod tests {
         let review = waiting(&store, 7, "h").await;
         let id = approve(&store, &review, Approval { runs: Some(2), ..Default::default() }).await.unwrap().id;
         for (run_id, usable) in [(7, true), (8, true), (9, false)] {
-            assert_eq!(store.usable_approval(run_id, "h").await.unwrap().is_some(), usable, "{run_id}");
+            assert_eq!(
+                store.usable_approval(run_id, "h", ReviewMode::FirstTime, true).await.unwrap().is_some(),
+                usable,
+                "{run_id}"
+            );
             assert_eq!(start(&store, id, run_id, "h").await == Started::Yes, usable, "{run_id}");
         }
         let review = waiting(&store, 9, "g").await;
         let until = |text: &str| Approval { until: Some(text.to_owned()), ..Default::default() };
-        approve(&store, &review, until("2020-01-01T00:00:00.000000")).await.unwrap();
-        assert_eq!(store.usable_approval(10, "g").await.unwrap(), None);
-        let review = waiting(&store, 11, "g").await;
+        assert!(approve(&store, &review, until("2020-01-01T00:00:00.000000")).await.is_err());
         approve(&store, &review, until("2999-01-01T00:00:00.000000")).await.unwrap();
-        assert!(store.usable_approval(12, "g").await.unwrap().is_some());
+        assert!(store.usable_approval(12, "g", ReviewMode::FirstTime, true).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_approval_that_does_not_hold_any_more_begins_a_new_review() {
+        let (store, _folder) = store().await;
+        let review = waiting(&store, 7, "h").await;
+        let id = approve(&store, &review, Approval { runs: Some(1), ..Default::default() }).await.unwrap().id;
+        assert_eq!(start(&store, id, 8, "h").await, Started::Yes);
+        assert_eq!(store.usable_approval(7, "h", ReviewMode::Always, true).await.unwrap(), None);
+        let again = waiting(&store, 7, "h").await;
+        assert_eq!((again.state, again.id != id), (ReviewState::Waiting, true));
+        assert_eq!(waiting(&store, 7, "h").await.id, again.id);
+    }
+
+    #[tokio::test]
+    async fn stricter_policies_hold_for_what_was_approved_before_them() {
+        let (store, _folder) = store().await;
+        let request = request();
+        let mode = ReviewMode::FirstTime;
+        let about = About { run_id: 7, subject: Subject::Run, hash: "h", mode, request: &request, held: None };
+        let review = store.review_for(&about, 30).await.unwrap();
+        let by_hub = Decision { at_node: false, ..by("ada", "") };
+        store.decide(review.id, "h", Verdict::Approve, &by_hub, &Approval::default()).await.unwrap();
+        let usable = async |mode, from_hub| store.usable_approval(8, "h", mode, from_hub).await.unwrap().is_some();
+        assert!(usable(ReviewMode::FirstTime, true).await);
+        assert!(!usable(ReviewMode::Always, true).await && !usable(ReviewMode::FirstTime, false).await);
     }
 
     #[tokio::test]
@@ -576,7 +627,7 @@ mod tests {
         approve(&store, &review, Approval { runs: Some(9), ..Default::default() }).await.unwrap();
         assert_eq!(start(&store, id, 7, "h").await, Started::Yes);
         assert_eq!(withdraw().await, ReviewState::Withdrawn);
-        assert_eq!(store.usable_approval(8, "h").await.unwrap(), None);
+        assert_eq!(store.usable_approval(8, "h", ReviewMode::FirstTime, true).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 use crate::{
     protocol::{
         client::{ClientError, ReviewQuery},
-        review::{Review, ReviewState},
+        review::{Review, ReviewState, Subject},
     },
     session::SignedIn,
 };
@@ -37,5 +37,6 @@ pub fn may_decide(me: &SignedIn, review: &Review) -> bool {
 /// Whether the hash of a request is that of what is shown: the node computes it anew before anything starts, and a hub
 /// that shows something else is found out here.
 pub fn is_true(review: &Review) -> bool {
-    review.report.is_some() || review.request.asked.hash() == review.hash
+    // That of a result is over the result too, which stays at the node.
+    review.subject == Subject::Result || review.request.asked.hash() == review.hash
 }

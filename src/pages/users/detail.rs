@@ -141,15 +141,7 @@ pub async fn set_active(
     let me = &user.signed_in;
     require(me)?;
     let active = Sent(fields).flag("active");
-    let account = me.hub.account(id).await?;
-    let details = UserDetails {
-        email: account.email,
-        firstname: account.first_name,
-        lastname: account.last_name,
-        roles: account.roles,
-        disabled: Some(!active),
-        ..Default::default()
-    };
+    let details = UserDetails { disabled: Some(!active), ..Default::default() };
     let done =
         if active { "The user can sign in again." } else { "The user is deactivated, and signed out everywhere." };
     let outcome = me.hub.edit_user(id, &details).await;

@@ -48,7 +48,8 @@ impl Choices {
     }
 }
 
-fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, own: Option<i64>) -> Form {
+fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &SignedIn) -> Form {
+    let (own, is_self) = (me.user.organization_id, account.is_some_and(|account| account.id == me.user.id));
     let page = account.map_or_else(|| "/users".to_owned(), |account| format!("/users/{}", account.id));
     let mut way = vec![("/users".to_owned(), "Users".to_owned())];
     way.extend(account.map(|account| (page.clone(), account.username.clone())));
@@ -56,9 +57,9 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, own: Op
     if account.is_none() {
         fields.push(Field::line("username", "Username", sent.username.clone().unwrap_or_default()));
     }
-    fields.push(Field::line("email", "E-mail", sent.email.clone()));
-    fields.push(Field::line("firstname", "First name", sent.firstname.clone()));
-    fields.push(Field::line("lastname", "Last name", sent.lastname.clone()));
+    fields.push(Field::line("email", "E-mail", sent.email.clone().unwrap_or_default()));
+    fields.push(Field::line("firstname", "First name", sent.firstname.clone().unwrap_or_default()));
+    fields.push(Field::line("lastname", "Last name", sent.lastname.clone().unwrap_or_default()));
     let organization = sent.organization_id.or(own);
     if account.is_none() {
         let options =
@@ -70,22 +71,32 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, own: Op
         let kind = Kind::Line("password", String::new());
         fields.push(Field { name: "password", label: "First password", help: PASSWORD_RULES, kind });
     }
-    // Neither of machines, nor of other organizations.
-    let roles = choices
-        .roles
-        .into_iter()
-        .filter(|role| !(role.is_default && ["container", "node"].contains(&role.name.as_str())));
-    let roles = roles.map(|role| Choice {
-        id: role.id,
-        chosen: sent.roles.contains(&role.id),
-        label: role.name,
-        remark: role.description,
-    });
-    fields.push(
-        Field::several("roles", "Roles", roles.collect()).help("You can give and take only what you may do yourself."),
-    );
-    let kind = Kind::Rules(choices.rules, sent.rules.clone().unwrap_or_default());
-    fields.push(Field { name: "rules", label: "Extra rules", help: "Beside those of the roles. Rarely needed.", kind });
+    // Nobody changes their own roles.
+    if !is_self {
+        let chosen = sent.roles.clone().unwrap_or_default();
+        // Neither of machines, nor of other organizations.
+        let roles = choices
+            .roles
+            .into_iter()
+            .filter(|role| !(role.is_default && ["container", "node"].contains(&role.name.as_str())));
+        let roles = roles.map(|role| Choice {
+            id: role.id,
+            chosen: chosen.contains(&role.id),
+            label: role.name,
+            remark: role.description,
+        });
+        fields.push(
+            Field::several("roles", "Roles", roles.collect())
+                .help("You can give and take only what you may do yourself."),
+        );
+        let kind = Kind::Rules(choices.rules, sent.rules.clone().unwrap_or_default());
+        fields.push(Field {
+            name: "rules",
+            label: "Extra rules",
+            help: "Beside those of the roles. Rarely needed.",
+            kind,
+        });
+    }
     Form {
         title: if account.is_some() { "Change this user".to_owned() } else { "New user".to_owned() },
         section: "/users",
@@ -105,11 +116,11 @@ fn details(sent: &Sent) -> UserDetails {
     let username = sent.text("username");
     UserDetails {
         username: (!username.is_empty()).then_some(username),
-        email: sent.text("email"),
-        firstname: sent.text("firstname"),
-        lastname: sent.text("lastname"),
+        email: Some(sent.text("email")),
+        firstname: Some(sent.text("firstname")),
+        lastname: Some(sent.text("lastname")),
         organization_id: sent.text("organization_id").parse().ok(),
-        roles: sent.ids("roles"),
+        roles: Some(sent.ids("roles")),
         rules: Some(sent.ids("rules")),
         disabled: None,
     }
@@ -120,8 +131,7 @@ pub async fn new(State(state): State<PageState>, user: User) -> Result<Response,
     let me = user.signed_in;
     require(&me)?;
     let choices = Choices::load(&me).await?;
-    let own = me.user.organization_id;
-    Ok(form(None, &UserDetails::default(), choices, own).render(&state, me, Errors::new()).await)
+    Ok(form(None, &UserDetails::default(), choices, &me).render(&state, me, Errors::new()).await)
 }
 
 /// `POST /users/new`: answers with the invitation, which is not kept anywhere.
@@ -143,7 +153,7 @@ pub async fn create(
             sent.0.iter().find(|(name, _)| name == "password").map(|(_, value)| value.clone()).unwrap_or_default(),
         ),
     };
-    let form = form(None, &details, choices, me.user.organization_id);
+    let form = form(None, &details, choices, &me);
     if details.username.is_none() {
         let errors = Errors::from([("username".to_owned(), "Enter a username.".to_owned())]);
         return Ok(form.render(&state, me, errors).await);
@@ -181,16 +191,15 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
     let choices = Choices::load(&me).await?;
     let present = UserDetails {
         username: None,
-        email: account.email.clone(),
-        firstname: account.first_name.clone(),
-        lastname: account.last_name.clone(),
+        email: Some(account.email.clone()),
+        firstname: Some(account.first_name.clone()),
+        lastname: Some(account.last_name.clone()),
         organization_id: account.organization_id,
-        roles: account.roles.clone(),
+        roles: Some(account.roles.clone()),
         rules: Some(extra_rules(&me, &account).await?),
         disabled: None,
     };
-    let own = me.user.organization_id;
-    Ok(form(Some(&account), &present, choices, own).render(&state, me, Errors::new()).await)
+    Ok(form(Some(&account), &present, choices, &me).render(&state, me, Errors::new()).await)
 }
 
 /// `POST /users/{id}/edit`
@@ -203,7 +212,10 @@ pub async fn save(
     let id = number(&id)?;
     let me = user.signed_in;
     require(&me)?;
-    let details = UserDetails { username: None, organization_id: None, ..details(&Sent(fields)) };
+    let mut details = UserDetails { username: None, organization_id: None, ..details(&Sent(fields)) };
+    if id == me.user.id {
+        (details.roles, details.rules) = (None, None);
+    }
     match me.hub.edit_user(id, &details).await {
         Ok(()) => {
             me.forget_names().await;
@@ -212,7 +224,7 @@ pub async fn save(
         }
         Err(error) => {
             let account = me.hub.account(id).await?;
-            let form = form(Some(&account), &details, Choices::load(&me).await?, me.user.organization_id);
+            let form = form(Some(&account), &details, Choices::load(&me).await?, &me);
             let errors = refused(error, &form)?;
             Ok(form.render(&state, me, errors).await)
         }

@@ -27,12 +27,16 @@ pub struct OrganizationDetails {
 pub struct UserDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    pub email: String,
-    pub firstname: String,
-    pub lastname: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firstname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lastname: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<i64>,
-    pub roles: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<i64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<i64>>,
     /// Our hub only.

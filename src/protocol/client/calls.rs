@@ -165,6 +165,11 @@ impl HubClient {
         Ok(self.get::<v4::Task>(&format!("task/{id}"), &[]).await?.into())
     }
 
+    /// One task in its wire form.
+    pub async fn task_as_sent(&self, id: i64) -> Result<v4::Task, ClientError> {
+        self.get(&format!("task/{id}"), &[]).await
+    }
+
     /// The subtasks of a task, oldest first.
     pub async fn subtasks(&self, task_id: i64) -> Result<Vec<Task>, ClientError> {
         let mut tasks = self.all::<v4::Task, Task>("task", vec![pair("parent_id", task_id)]).await?;

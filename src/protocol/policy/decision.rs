@@ -29,14 +29,33 @@ pub enum Store {
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     pub image: &'a str,
+    /// Other names under which the same code is called: what is said of one name is said of all.
+    pub other_images: &'a [&'a str],
     /// `None`: not known, as of what a central function will call.
     pub function: Option<&'a str>,
+    pub other_functions: &'a [&'a str],
     pub requester: &'a Requester,
     pub store: &'a Store,
     /// Labels of the databases that are read: none by a function that aggregates.
     pub databases: &'a [String],
     /// `None`: not known.
     pub columns: Option<&'a [String]>,
+}
+
+impl<'a> Request<'a> {
+    /// The best answer for any of the image's names: yes, else doubt, else no.
+    fn any_image(&self, says: impl Fn(&str) -> Option<bool>) -> Option<bool> {
+        let answers: Vec<Option<bool>> =
+            std::iter::once(self.image).chain(self.other_images.iter().copied()).map(says).collect();
+        if answers.contains(&Some(true)) {
+            return Some(true);
+        }
+        if answers.contains(&None) { None } else { Some(false) }
+    }
+
+    fn functions(&self, function: &'a str) -> impl Iterator<Item = &'a str> {
+        std::iter::once(function).chain(self.other_functions.iter().copied())
+    }
 }
 
 /// What policies say. The reason of a refusal can be read by whoever asked.
@@ -69,12 +88,16 @@ impl Policies {
 
     fn of_image(&self, request: &Request<'_>) -> Answer {
         let image = request.image;
-        let by_name = self.allowed_algorithms.as_ref().map(|allowed| match image::allowed(allowed, image) {
-            Some(true) => Answer::Allowed,
-            Some(false) => Answer::Refused(format!("the algorithm image \"{image}\" is not one of those it allows")),
-            None => Answer::Unknown(format!(
-                "the algorithm image \"{image}\" is not surely one of those it allows: another version is listed"
-            )),
+        let by_name = self.allowed_algorithms.as_ref().map(|allowed| {
+            match request.any_image(|image| image::allowed(allowed, image)) {
+                Some(true) => Answer::Allowed,
+                Some(false) => {
+                    Answer::Refused(format!("the algorithm image \"{image}\" is not one of those it allows"))
+                }
+                None => Answer::Unknown(format!(
+                    "the algorithm image \"{image}\" is not surely one of those it allows: another version is listed"
+                )),
+            }
         });
         let by_store = self.allowed_algorithm_stores.as_ref().map(|allowed| match request.store {
             Store::At(url) if allowed.iter().any(|entry| is_store(entry, url)) => Answer::Allowed,
@@ -121,10 +144,12 @@ impl Policies {
                 Answer::Refused(format!("it allows no function of the algorithm image \"{image}\""))
             }
             None => Answer::Unknown(format!("of this image it allows only {}", allowed.join(", "))),
-            Some(function) if !allowed.contains(&function) => Answer::Refused(format!(
-                "it does not allow the function \"{function}\"; of this image it allows {}",
-                allowed.join(", ")
-            )),
+            Some(function) if !request.functions(function).any(|name| allowed.contains(&name)) => {
+                Answer::Refused(format!(
+                    "it does not allow the function \"{function}\"; of this image it allows {}",
+                    allowed.join(", ")
+                ))
+            }
             Some(_) if doubt => Answer::Unknown("it allows the functions of another version of this image".to_owned()),
             Some(_) => Answer::Allowed,
         }
@@ -228,10 +253,10 @@ fn rule_fits<M>(rule: &ModeRule<M>, request: &Request<'_>) -> Option<bool> {
     let function = match (&rule.function, request.function) {
         (None, _) => Some(true),
         (Some(_), None) => None,
-        (Some(name), Some(function)) => Some(name == function),
+        (Some(name), Some(function)) => Some(request.functions(function).any(|known| known == name)),
     };
     let parts = [
-        fits(rule.image.as_deref(), request.image),
+        request.any_image(|image| fits(rule.image.as_deref(), image)),
         function,
         listed(&rule.users, &rule.organizations, request.requester),
     ];
@@ -285,7 +310,8 @@ pub(super) fn store_pattern(entry: &str) -> Option<Regex> {
 
 fn is_store(entry: &str, url: &str) -> bool {
     let (entry, url) = (entry.trim_end_matches('/'), url.trim_end_matches('/'));
-    entry == url || store_pattern(entry).is_some_and(|pattern| pattern.is_match(url))
+    let is_pattern = entry.contains(image::PATTERN_CHARACTERS);
+    entry == url || is_pattern && store_pattern(entry).is_some_and(|pattern| pattern.is_match(url))
 }
 
 #[cfg(test)]
@@ -312,6 +338,8 @@ mod tests {
     fn answer_to(policies: &Policies, requester: &Requester) -> Answer {
         policies.answer(&Request {
             image: IMAGE,
+            other_images: &[],
+            other_functions: &[],
             function: Some("partial_average"),
             requester,
             store: &Store::At("https://store.example/api".into()),
@@ -354,6 +382,8 @@ mod tests {
         assert!(is_allowed(&of(&["https://store.example/api/"], &[IMAGE], false)));
         assert!(is_allowed(&of(&["https://store\\..*"], &[IMAGE], false)));
         assert!(!is_allowed(&of(&["https://store.example"], &[IMAGE], false)));
+        assert!(!is_allowed(&of(&["https://store-example/api"], &[IMAGE], false)));
+        assert!(!is_allowed(&of(&["https://stor..example/api"], &[IMAGE], false)), "a dot alone makes no pattern");
         assert!(!is_allowed(&of(&["https://other.example/api"], &[IMAGE], false)));
         assert!(is_allowed(&of(&["https://other.example/api"], &[IMAGE], true)));
         assert!(is_allowed(&of(&["https://store.example/api"], &["other"], true)));
@@ -439,6 +469,8 @@ mod tests {
             let policies = Policies { review: Modes::Rules(rules), ..Default::default() };
             policies.review_mode(&Request {
                 image: IMAGE,
+                other_images: &[],
+                other_functions: &[],
                 function: Some("partial_average"),
                 requester,
                 store: &Store::None,
@@ -451,6 +483,21 @@ mod tests {
         assert_eq!(of(vec![rule(Some("other"), None, Never), rule(None, None, FirstTime)], &rosa()), FirstTime);
         assert_eq!(of(vec![rule(Some("other"), None, Never)], &rosa()), Always);
         assert_eq!(of(vec![rule(None, Some(&["rosa"]), Never)], &rosa()), Never);
+        let policies = Policies {
+            review: Modes::Rules(vec![rule(Some("partial_average"), None, Always), rule(None, None, Never)]),
+            ..Default::default()
+        };
+        let by_other_name = Request {
+            image: "demo/average@sha256:00",
+            other_images: &[IMAGE],
+            function: Some("average_partial"),
+            other_functions: &["partial_average"],
+            requester: &rosa(),
+            store: &Store::None,
+            databases: &[],
+            columns: None,
+        };
+        assert_eq!(policies.review_mode(&by_other_name), Always, "the same code by another name");
         let nameless = Requester { username: None, ..rosa() };
         assert_eq!(of(vec![rule(None, Some(&["ben"]), FirstTime), rule(None, None, Never)], &nameless), Always);
     }

@@ -240,8 +240,8 @@ impl Policies {
         if self.largest_parameter_share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
             return Some("largest_parameter_share has to be above 0 and at most 1".to_owned());
         }
-        if self.review_expires_after_days == 0 {
-            return Some("review_expires_after_days has to be at least 1".to_owned());
+        if !(1..=3650).contains(&self.review_expires_after_days) {
+            return Some("review_expires_after_days has to be between 1 and 3650".to_owned());
         }
         None
     }

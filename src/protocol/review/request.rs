@@ -52,6 +52,35 @@ pub struct ReviewedDatabase {
     pub parameters: Value,
 }
 
+/// The longest request as JSON, in bytes.
+const SIZE_LIMIT: usize = 200 * 1024;
+/// How deep arguments may be nested: a request is put into other JSON, which readers take to a depth of 128.
+const DEPTH_LIMIT: usize = 32;
+
+impl ReviewRequest {
+    /// Why nobody can review it: it is too long or too deep.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let asked = &self.asked;
+        let parameters = asked.databases.iter().map(|database| &database.parameters);
+        let values = asked.args.iter().chain(asked.kwargs.values()).chain(parameters);
+        if values.into_iter().any(|value| is_deeper(value, DEPTH_LIMIT)) {
+            return Err("the arguments are nested too deeply");
+        }
+        match serde_json::to_vec(self) {
+            Ok(json) if json.len() <= SIZE_LIMIT => Ok(()),
+            _ => Err("the arguments are longer than 200 kB"),
+        }
+    }
+}
+
+fn is_deeper(value: &Value, limit: usize) -> bool {
+    match value {
+        Value::Array(items) => limit == 0 || items.iter().any(|item| is_deeper(item, limit - 1)),
+        Value::Object(object) => limit == 0 || object.values().any(|item| is_deeper(item, limit - 1)),
+        _ => false,
+    }
+}
+
 impl Asked {
     /// The hash to which decisions are bound: SHA-256 in hexadecimal over every field.
     pub fn hash(&self) -> String {

@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Report, ReviewRequest};
@@ -93,6 +94,9 @@ impl Approval {
             _ if self.runs == Some(0) => Err("an approval is for at least one run"),
             _ if self.until.as_deref().is_some_and(|until| timestamp::parse(until).is_none()) => {
                 Err("the date of an approval is no date")
+            }
+            _ if self.until.as_deref().and_then(timestamp::parse).is_some_and(|until| until <= Timestamp::now()) => {
+                Err("the date of an approval is over")
             }
             Subject::Run if mode == ReviewMode::Always && !is_bounded => {
                 Err("where every run is reviewed, an approval of more than one needs a date or a number of runs")

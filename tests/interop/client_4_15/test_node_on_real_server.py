@@ -580,8 +580,10 @@ def test_a_result_is_held_until_it_is_released(federation):
     run = waiting(federation, task_id, "Awaiting release of the result")
     assert run["status"] == "active"
     assert [result["result"] for result in federation.client.result.from_task(task_id)["data"]] == [None]
-    assert json.dumps(part(AWAY), separators=(",", ":")) in reviews(node, "show", run["id"])
-    assert "is released" in reviews(node, "approve", run["id"])
+    shown = reviews(node, "show", run["id"])
+    assert json.dumps(part(AWAY), separators=(",", ":")) in shown
+    (digest,) = re.findall(r"^Hash +(\w+)$", shown, re.MULTILINE)
+    assert "is released" in reviews(node, "approve", run["id"], "--hash", digest)
     assert federation.completed(task_id) == [part(AWAY)]
     task_id = federation.create("partial_average", AWAY)
     run = waiting(federation, task_id, "Awaiting release of the result")

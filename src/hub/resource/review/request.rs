@@ -20,7 +20,7 @@ use crate::{
         server::HubState,
     },
     protocol::{
-        review::{NewReview, Review, ReviewOutcome, ReviewState},
+        review::{NewReview, Review, ReviewOutcome, ReviewState, Subject},
         timestamp,
     },
 };
@@ -47,7 +47,8 @@ pub async fn request(
     Body(NewReviewBody { review: new }): Body<NewReviewBody>,
 ) -> Result<(StatusCode, Json<Review>), HubError> {
     let node_id = caller.require_node()?;
-    if new.request.asked.hash() != new.hash && new.report.is_none() {
+    new.request.check().map_err(|message| HubError::field("request", message))?;
+    if new.subject == Subject::Run && new.request.asked.hash() != new.hash {
         return Err(HubError::field("hash", "It is not the hash of what is asked."));
     }
     let expires_at = timestamp::parse(&new.expires_at)
@@ -70,11 +71,16 @@ pub async fn request(
         _ => return Err(HubError::not_found("run", new.run_id)),
     };
     let known: Option<i64> = sqlx::query_scalar(
-        "SELECT id FROM review WHERE run_id = ? AND subject = ? AND hash = ? AND state <> 'void' ORDER BY id DESC",
+        "SELECT id FROM review WHERE run_id = ?1 AND subject = ?2 AND hash = ?3 AND (state IN ('waiting', 'rejected') OR
+             state = 'approved' AND (until IS NULL OR until > ?4)
+             AND (SELECT COUNT(*) FROM review_use WHERE review_id = review.id) <
+                 CASE WHEN this_run_only THEN 1 ELSE coalesce(runs, 9223372036854775807) END)
+         ORDER BY id DESC",
     )
     .bind(new.run_id)
     .bind(new.subject.as_str())
     .bind(&new.hash)
+    .bind(timestamp::now())
     .fetch_optional(&mut *transaction)
     .await?;
     if let Some(id) = known {

@@ -100,7 +100,9 @@ impl Asking<'_> {
         let central = self.function.central;
         let of = |function, requester, databases, columns| Request {
             image: &self.function.image,
+            other_images: &[],
             function,
+            other_functions: &[],
             requester,
             store: &self.store,
             databases,
@@ -108,10 +110,14 @@ impl Asking<'_> {
         };
         let aggregating = aggregates.then(|| of(Some(self.function.name.as_str()), &self.user, &[][..], Some(&[][..])));
         let columns = self.columns.as_deref();
-        let giving = gives.then(|| match central {
-            true => of(None, &self.aggregator, self.databases, columns),
-            false => of(Some(self.function.name.as_str()), &self.user, self.databases, columns),
-        });
+        // Of a central function both have to be allowed: who aggregates, and who asked for it.
+        let giving = match central {
+            _ if !gives => Vec::new(),
+            true => {
+                vec![of(None, &self.aggregator, self.databases, columns), of(None, &self.user, self.databases, columns)]
+            }
+            false => vec![of(Some(self.function.name.as_str()), &self.user, self.databases, columns)],
+        };
         aggregating.into_iter().chain(giving).collect()
     }
 }

@@ -84,6 +84,24 @@ async fn who_loses_the_right_to_hear_hears_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ended_sessions_and_replaced_keys_end_connections_too() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let mut viewer = Socket::connect(&world.url.parse().unwrap(), &world.token("viewer").await.into()).await.unwrap();
+    let node = world.node_token("example_org1").await;
+    let mut node = Socket::connect(&world.url.parse().unwrap(), &node.into()).await.unwrap();
+    world.wait_for(2, true).await;
+    // In a later second than the tokens were issued.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let (status, answer) = world.call(crate::POST, "user/5/end-sessions", Some(&root), None).await;
+    assert_eq!(status, 200, "{answer}");
+    ended(&mut viewer).await;
+    let (status, answer) = world.call(crate::POST, "recover/node", Some(&root), Some(&json!({"id": 1}))).await;
+    assert_eq!(status, 200, "{answer}");
+    ended(&mut node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_node_is_cut_off_and_tells_nothing_more() {
     let world = World::new().await;
     let root = world.token("root").await;

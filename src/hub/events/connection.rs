@@ -39,7 +39,22 @@ pub fn serve(io: &SocketIo, hub: Arc<HubState>) {
 
 /// Who is at the other end of a connection; in its extensions once it is known.
 #[derive(Clone)]
-struct Peer(CallerKind);
+struct Peer {
+    kind: CallerKind,
+    /// When the token of the connection was issued, in seconds since 1970: sessions that were ended are over here too.
+    issued_at: i64,
+}
+
+impl Peer {
+    /// The peer with what it may do now; an error if it is not known any more or its sessions were ended.
+    async fn caller(self, hub: &HubState) -> Result<Caller, HubError> {
+        let caller = authentication::caller_of_kind(hub, self.kind).await?;
+        match self.issued_at < caller.authority.tokens_from {
+            true => Err(HubError::Unauthenticated("Token has expired")),
+            false => Ok(caller),
+        }
+    }
+}
 
 fn register(socket: &SocketRef, hub: &Arc<HubState>) {
     macro_rules! on {
@@ -85,8 +100,9 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
 
 /// The node at the other end, with what it may do now; `None` if it is none, or no longer.
 async fn node_at(socket: &SocketRef, hub: &HubState) -> Option<(Caller, i64)> {
-    let Peer(kind @ CallerKind::Node { id }) = socket.extensions.get()? else { return None };
-    Some((authentication::caller_of_kind(hub, kind).await.ok()?, id))
+    let peer: Peer = socket.extensions.get()?;
+    let CallerKind::Node { id } = peer.kind else { return None };
+    Some((peer.caller(hub).await.ok()?, id))
 }
 
 /// An event without an argument: `()` would be sent as null, for which handlers of the official node have no place.
@@ -95,8 +111,8 @@ const NO_ARGUMENT: &[(); 0] = &[];
 async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
     let changes = hub.store.changes();
     let seen = *changes.borrow();
-    let caller = match caller_of(hub, &socket.req_parts().headers).await {
-        Ok(caller) => caller,
+    let (caller, issued_at) = match caller_of(hub, &socket.req_parts().headers).await {
+        Ok(known) => known,
         Err(error) => {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
             let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, NO_ARGUMENT);
@@ -113,7 +129,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             return;
         }
     }
-    socket.extensions.insert(Peer(caller.kind.clone()));
+    socket.extensions.insert(Peer { kind: caller.kind.clone(), issued_at });
     if let CallerKind::Node { id } = caller.kind {
         let present = Present::new(id, &caller);
         if let Err(error) = node::came(hub, &present).await {
@@ -149,9 +165,10 @@ fn end(socket: SocketRef) {
     });
 }
 
-async fn caller_of(hub: &HubState, headers: &HeaderMap) -> Result<Caller, HubError> {
+/// Who connects, and when their token was issued.
+async fn caller_of(hub: &HubState, headers: &HeaderMap) -> Result<(Caller, i64), HubError> {
     let claims = hub.tokens.check(authentication::bearer(headers)?, Purpose::Access)?;
-    authentication::caller_of(hub, &claims).await
+    Ok((authentication::caller_of(hub, &claims).await?, claims.iat))
 }
 
 /// The rooms in which somebody may be.
@@ -193,8 +210,8 @@ async fn review_on_changes(
 
 /// Puts a connection into the rooms where it belongs now; ends it if nobody is at its other end any more.
 async fn review(socket: &SocketRef, hub: &HubState) {
-    let Some(Peer(kind)) = socket.extensions.get() else { return };
-    let rooms = match authentication::caller_of_kind(hub, kind).await {
+    let Some(peer) = socket.extensions.get::<Peer>() else { return };
+    let rooms = match peer.caller(hub).await {
         Ok(caller) => rooms_of(hub, &caller).await,
         Err(error) => Err(error),
     };

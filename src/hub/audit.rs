@@ -25,11 +25,8 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 /// How long it is believed that the chain holds.
 const VERIFIED_LIFETIME: Duration = Duration::from_secs(10);
 
-/// What is not noted here: what nodes report of their runs, asking for columns, and what notes itself.
-const LEFT_OUT: [&str; 4] = ["token", "run", "column", "review"];
-
 /// First parts of paths with the names of what they are about, and where its organization stands.
-const SUBJECTS: [(&str, &str, Option<&str>); 9] = [
+const SUBJECTS: [(&str, &str, Option<&str>); 12] = [
     ("user", "user", Some("SELECT organization_id FROM user WHERE id = ?")),
     ("role", "role", Some("SELECT organization_id FROM role WHERE id = ?")),
     ("organization", "organization", Some("SELECT id FROM organization WHERE id = ?")),
@@ -38,8 +35,40 @@ const SUBJECTS: [(&str, &str, Option<&str>); 9] = [
     ("collaboration", "collaboration", None),
     ("study", "study", None),
     ("kill", "kill", None),
-    ("password", "password", None),
+    ("password", "user", None),
+    ("account", "user", None),
+    ("review", "review", Some("SELECT organization_id FROM review WHERE id = ?")),
+    ("column", "column", None),
 ];
+
+/// What a handler adds to the entry of what it did, in its answer's extensions: which things were changed, and no
+/// values of them.
+#[derive(Debug, Clone)]
+pub struct Details(pub String);
+
+impl Details {
+    /// Of what there is to say.
+    pub fn of(parts: impl IntoIterator<Item = Option<String>>) -> Self {
+        Details(parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// The name of a text that is another one now.
+pub fn changed(name: &str, before: &str, after: &Option<String>) -> Option<String> {
+    after.as_deref().filter(|after| *after != before).map(|_| name.to_owned())
+}
+
+/// "roles +3 -2": which ids were added and taken away; nothing if none were.
+pub fn difference(what: &str, before: &[i64], after: &[i64]) -> Option<String> {
+    let only = |these: &[i64], others: &[i64], sign: &str| -> Vec<String> {
+        let mut ids: Vec<i64> = these.iter().filter(|id| !others.contains(id)).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().map(|id| format!("{sign}{id}")).collect()
+    };
+    let changes = [only(after, before, "+"), only(before, after, "-")].concat();
+    (!changes.is_empty()).then(|| format!("{what} {}", changes.join(" ")))
+}
 
 /// Notes what changes something. Requests without a valid token are not: anybody could fill the log with them.
 pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
@@ -48,9 +77,7 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
     let first = parts.next().unwrap_or_default();
     let changes = matches!(*request.method(), Method::POST | Method::PATCH | Method::PUT | Method::DELETE);
     let subject = SUBJECTS.iter().find(|(known, ..)| *known == first);
-    let (Some((_, noun, of_organization)), true) = (subject, changes && !LEFT_OUT.contains(&first)) else {
-        return next.run(request).await;
-    };
+    let (Some((_, noun, of_organization)), true) = (subject, changes) else { return next.run(request).await };
     let claims = authentication::bearer(request.headers()).and_then(|token| hub.tokens.check(token, Purpose::Access));
     let caller = match claims {
         Ok(claims) => authentication::caller_of(&hub, &claims).await.ok(),
@@ -58,8 +85,11 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
     };
     let Some(caller) = caller else { return next.run(request).await };
     let rest: Vec<&str> = parts.collect();
-    let id = rest.iter().find_map(|part| part.parse::<i64>().ok());
-    let action = action(request.method(), noun, &rest);
+    let id = match first {
+        "account" | "password" => caller.user_id(),
+        _ => rest.iter().find_map(|part| part.parse::<i64>().ok()),
+    };
+    let action = action(request.method(), first, &rest);
     // Before it may be gone.
     let organization_id = match (of_organization, id) {
         (Some(query), Some(id)) => {
@@ -70,13 +100,22 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
     };
     let response = next.run(request).await;
     let status = response.status();
+    // Decisions that were taken note themselves, in their transactions, and nodes report what they are told to.
+    if first == "review" && (status.is_success() || caller.user_id().is_none()) {
+        return response;
+    }
     let (response, created) = if id.is_none() { answer(response).await } else { (response, Value::Null) };
     let id = id.or_else(|| created["id"].as_i64());
     let organization_id = created["organization"]["id"].as_i64().or(organization_id);
     let subject = id.map_or_else(|| noun.to_string(), |id| format!("{noun} {id}"));
+    let details = match response.extensions().get() {
+        Some(Details(details)) => details.clone(),
+        None if status.is_success() => String::new(),
+        None => status.as_u16().to_string(),
+    };
     let entry = Entry::done(actor(&hub, &caller).await, action, subject)
         .outcome(outcome(status))
-        .details(if status.is_success() { String::new() } else { status.as_u16().to_string() })
+        .details(details)
         .of(organization_id);
     if let Err(error) = record(&hub, &entry).await {
         tracing::error!(%error, action, "an audit entry was not written");
@@ -85,11 +124,16 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
 }
 
 /// The names of actions, so that each is there once.
-fn action(method: &Method, noun: &str, rest: &[&str]) -> &'static str {
+fn action(method: &Method, first: &str, rest: &[&str]) -> &'static str {
     for (part, action) in [
         ("invitation", "user.invite"),
         ("end-sessions", "user.end_sessions"),
         ("reset-second-factor", "second_factor.reset"),
+        ("confirm", "second_factor.set"),
+        ("remove", "second_factor.remove"),
+        ("second-factor", "second_factor.begin"),
+        ("recovery-codes", "recovery_code.create"),
+        ("decision", "review.decide"),
     ] {
         if rest.contains(&part) {
             return action;
@@ -101,7 +145,7 @@ fn action(method: &Method, noun: &str, rest: &[&str]) -> &'static str {
         _ => "edit",
     };
     let member = rest.iter().any(|part| matches!(*part, "organization" | "node"));
-    match (noun, verb) {
+    match (first, verb) {
         ("user", "create") => "user.create",
         ("user", "edit") => "user.edit",
         ("user", "delete") => "user.delete",
@@ -126,6 +170,8 @@ fn action(method: &Method, noun: &str, rest: &[&str]) -> &'static str {
         ("study", "delete") => "study.delete",
         ("kill", _) => "task.stop",
         ("password", _) => "password.change",
+        ("account", _) => "account.edit",
+        ("column", _) => "column.ask",
         _ => "other",
     }
 }
@@ -185,7 +231,7 @@ pub async fn note_new_key(hub: &HubState, caller: &Caller, node_id: i64) -> Resu
     record(hub, &entry.of(organization_id)).await
 }
 
-/// Notes that a password or a second factor was replaced by mail.
+/// Notes that a password or a second factor was replaced by mail, or a recovery code was used.
 pub async fn note_recovery(hub: &HubState, user_id: i64, action: &'static str) -> Result<(), HubError> {
     let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
         .bind(user_id)
@@ -216,6 +262,19 @@ pub async fn note_sign_in(hub: &HubState, username: &str, outcome: &'static str)
         None => Entry::done("somebody", "sign_in", "an unknown name"),
     };
     record(hub, &entry.outcome(outcome)).await
+}
+
+/// Notes that a node signed in with its key, or that somebody came with a key that no node has.
+pub async fn note_node_sign_in(hub: &HubState, node_id: Option<i64>) -> Result<(), HubError> {
+    let Some(id) = node_id else {
+        return record(hub, &Entry::done("somebody", "node.sign_in", "an unknown key").outcome("refused")).await;
+    };
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM node WHERE id = ?")
+        .bind(id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let node = format!("node {id}");
+    record(hub, &Entry::done(node.clone(), "node.sign_in", node).of(organization_id)).await
 }
 
 /// Notes that somebody reads the result of a run: each time it is downloaded, and the first time in a while that it is

@@ -35,19 +35,27 @@ pub enum Notice {
 }
 
 /// The way to whoever sends them.
-pub struct Notices(Option<UnboundedSender<Notice>>);
+pub struct Notices {
+    sender: Option<UnboundedSender<Notice>>,
+    by_mail: bool,
+}
 
 impl Notices {
     /// With the end from which [`send_all`] takes them; without anybody to be told, nothing is kept.
     pub fn new(options: &NoticeOptions) -> (Notices, UnboundedReceiver<Notice>) {
         let (sender, receiver) = unbounded_channel();
         let wanted = options.by_mail || options.webhook.is_some();
-        (Notices(wanted.then_some(sender)), receiver)
+        (Notices { sender: wanted.then_some(sender), by_mail: options.by_mail }, receiver)
+    }
+
+    /// Whether they come by mail, so that it makes sense to say which are wanted.
+    pub fn are_mailed(&self) -> bool {
+        self.by_mail
     }
 
     /// Tells, some time soon.
     pub fn tell(&self, notice: Notice) {
-        if let Some(sender) = &self.0 {
+        if let Some(sender) = &self.sender {
             // Without a receiver the hub is ending.
             let _ = sender.send(notice);
         }
@@ -91,7 +99,7 @@ async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
     let (recipients, subject, text) = match notice {
         Notice::ReviewWaits { review_id, organization_id, .. } => {
             let recipients: Vec<String> = sqlx::query_scalar(
-                "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN (
+                "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND notice_of_reviews = 1 AND id IN (
                      SELECT user_id FROM user_rule JOIN rule ON rule.id = rule_id
                          WHERE resource = 'review' AND operation = 'EDIT' UNION
                      SELECT user_id FROM user_role JOIN role_rule USING (role_id) JOIN rule ON rule.id = rule_id
@@ -109,7 +117,8 @@ async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
         }
         Notice::TaskEnded { task_id, status } => {
             let recipients: Vec<String> = sqlx::query_scalar(
-                "SELECT email FROM user JOIN task ON init_user_id = user.id WHERE task.id = ? AND disabled = 0",
+                "SELECT email FROM user JOIN task ON init_user_id = user.id
+                 WHERE task.id = ? AND disabled = 0 AND notice_of_tasks = 1",
             )
             .bind(task_id)
             .fetch_all(hub.store.reader())

@@ -1,34 +1,47 @@
-//! The second factor: codes of an authenticator app (TOTP, RFC 6238), obligatory for all users or for none, as in
-//! vantage6.
+//! The second factor: codes of an authenticator app (TOTP, RFC 6238). Obligatory for all users, as vantage6 can have
+//! it, or for those who set one up for themselves, which vantage6 has not; nor has it recovery codes.
 
 use jiff::Timestamp;
-use sqlx::FromRow;
+use sha2::{Digest, Sha256};
+use sqlx::{FromRow, SqliteConnection};
 use totp_rs::{Builder, Secret, Totp};
 
-use super::{HubError, server::HubState};
+use super::{HubError, audit, server::HubState};
 use crate::protocol::wire::v4::SignInReply;
 
 /// Who issues the codes, as authenticator apps show it.
 const ISSUER: &str = "Atoll";
 const WRONG_CODE: HubError = HubError::Unauthenticated("Your two-factor authentication code is incorrect!");
+/// How many recovery codes there are at a time.
+const RECOVERY_CODES: usize = 10;
+/// Characters of recovery codes: 32, without those that are taken for another.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Characters of a recovery code: 60 bits, guessed by nobody who has five attempts.
+const RECOVERY_LENGTH: usize = 12;
 
 #[derive(FromRow)]
 struct Row {
     username: String,
     otp_secret: Option<String>,
     otp_confirmed: bool,
+    otp_next_secret: Option<String>,
+}
+
+async fn load(hub: &HubState, user_id: i64) -> Result<Row, HubError> {
+    let query = "SELECT username, otp_secret, otp_confirmed, otp_next_secret FROM user WHERE id = ?";
+    Ok(sqlx::query_as(query).bind(user_id).fetch_one(hub.store.writer()).await?)
 }
 
 /// What stands between a right password and a session: `None` when nothing does (any more).
 pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Option<SignInReply>, HubError> {
-    if !hub.two_factor {
-        return Ok(None);
-    }
-    let row: Row = sqlx::query_as("SELECT username, otp_secret, otp_confirmed FROM user WHERE id = ?")
-        .bind(user_id)
-        .fetch_one(hub.store.writer())
-        .await?;
-    let Some(secret) = &row.otp_secret else { return set_up(hub, user_id).await.map(Some) };
+    let row = load(hub, user_id).await?;
+    let secret = match &row.otp_secret {
+        // One that was begun at a time when it was obligatory.
+        Some(_) if !hub.two_factor && !row.otp_confirmed => return Ok(None),
+        Some(secret) => secret,
+        None if !hub.two_factor => return Ok(None),
+        None => return set_up(hub, user_id).await.map(Some),
+    };
     let totp = totp(&row.username, secret)?;
     match code.map(str::trim).filter(|code| !code.is_empty()) {
         Some(code) => {
@@ -43,17 +56,111 @@ pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Opt
     }
 }
 
-/// Gives a user a new secret.
+/// Whether a user has a second factor that is in use.
+pub async fn is_active(hub: &HubState, user_id: i64) -> Result<bool, HubError> {
+    let row = load(hub, user_id).await?;
+    Ok(row.otp_secret.is_some() && row.otp_confirmed)
+}
+
+/// An error unless this is a code of the user's second factor, or they have none.
+pub async fn prove(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<(), HubError> {
+    let row = load(hub, user_id).await?;
+    match &row.otp_secret {
+        Some(secret) if row.otp_confirmed => {
+            check(hub, user_id, &totp(&row.username, secret)?, code.unwrap_or_default().trim()).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives a user a new secret; the recovery codes of the old one are gone.
 pub async fn set_up(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
     let secret = Secret::generate().to_base32();
-    let username: String = sqlx::query_scalar(
-        "UPDATE user SET otp_secret = ?, otp_confirmed = 0, otp_last_step = 0 WHERE id = ? RETURNING username",
+    let mut transaction = hub.store.writer().begin().await?;
+    forget(&mut transaction, user_id).await?;
+    let username: String = sqlx::query_scalar("UPDATE user SET otp_secret = ? WHERE id = ? RETURNING username")
+        .bind(&secret)
+        .bind(user_id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    set_up_reply(&totp(&username, &secret)?, &secret)
+}
+
+/// Takes the second factor away, with its recovery codes and one that was begun.
+pub async fn forget(connection: &mut SqliteConnection, user_id: i64) -> Result<(), HubError> {
+    sqlx::query(
+        "UPDATE user SET otp_secret = NULL, otp_next_secret = NULL, otp_confirmed = 0, otp_last_step = 0 WHERE id = ?",
+    )
+    .bind(user_id)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM recovery_code WHERE user_id = ?").bind(user_id).execute(connection).await?;
+    Ok(())
+}
+
+/// Begins another second factor: the one that there is holds until [`confirm`].
+pub async fn begin(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
+    let secret = Secret::generate().to_base32();
+    let username: String = sqlx::query_scalar("UPDATE user SET otp_next_secret = ? WHERE id = ? RETURNING username")
+        .bind(&secret)
+        .bind(user_id)
+        .fetch_one(hub.store.writer())
+        .await?;
+    set_up_reply(&totp(&username, &secret)?, &secret)
+}
+
+/// The one that was begun becomes the second factor by its first code; its recovery codes.
+pub async fn confirm(hub: &HubState, user_id: i64, code: &str) -> Result<Vec<String>, HubError> {
+    let row = load(hub, user_id).await?;
+    let secret = row.otp_next_secret.ok_or_else(|| HubError::bad("No new second factor was begun."))?;
+    let step = step_of(&totp(&row.username, &secret)?, code.trim())?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let done = sqlx::query(
+        "UPDATE user SET otp_secret = ?1, otp_next_secret = NULL, otp_confirmed = 1, otp_last_step = ?2
+         WHERE id = ?3 AND otp_next_secret = ?1",
     )
     .bind(&secret)
+    .bind(step)
     .bind(user_id)
-    .fetch_one(hub.store.writer())
+    .execute(&mut *transaction)
     .await?;
-    set_up_reply(&totp(&username, &secret)?, &secret)
+    if done.rows_affected() == 0 {
+        return Err(HubError::Conflict("Another second factor was begun meanwhile.".to_owned()));
+    }
+    let codes = new_recovery_codes(&mut transaction, user_id).await?;
+    transaction.commit().await?;
+    Ok(codes)
+}
+
+/// New recovery codes, with which the old ones are gone.
+pub async fn new_recovery_codes(connection: &mut SqliteConnection, user_id: i64) -> Result<Vec<String>, HubError> {
+    sqlx::query("DELETE FROM recovery_code WHERE user_id = ?").bind(user_id).execute(&mut *connection).await?;
+    let mut codes = Vec::with_capacity(RECOVERY_CODES);
+    for _ in 0..RECOVERY_CODES {
+        let random: [u8; RECOVERY_LENGTH] = rand::random();
+        let letters = random.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
+        let code = letters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-");
+        sqlx::query("INSERT INTO recovery_code (user_id, code_hash) VALUES (?, ?)")
+            .bind(user_id)
+            .bind(hash(&code))
+            .execute(&mut *connection)
+            .await?;
+        codes.push(code);
+    }
+    Ok(codes)
+}
+
+/// How a recovery code is stored, however it was typed.
+fn hash(code: &str) -> Vec<u8> {
+    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
+    Sha256::digest(plain.to_ascii_uppercase()).to_vec()
+}
+
+/// How many recovery codes a user has left.
+pub async fn recovery_codes_left(hub: &HubState, user_id: i64) -> Result<i64, HubError> {
+    let query = sqlx::query_scalar("SELECT COUNT(*) FROM recovery_code WHERE user_id = ?");
+    Ok(query.bind(user_id).fetch_one(hub.store.reader()).await?)
 }
 
 fn set_up_reply(totp: &Totp, secret: &str) -> Result<SignInReply, HubError> {
@@ -66,13 +173,29 @@ fn set_up_reply(totp: &Totp, secret: &str) -> Result<SignInReply, HubError> {
     })
 }
 
-/// Accepts a code of the present, the last or the next half minute, each once.
-async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<(), HubError> {
+/// The half minute of a code: the present one, the last or the next.
+fn step_of(totp: &Totp, code: &str) -> Result<i64, HubError> {
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-    let step = totp.check(code, now).ok_or(WRONG_CODE)?;
+    totp.check(code, now).map(|step| step as i64).ok_or(WRONG_CODE)
+}
+
+/// Accepts a code of the app or a recovery code, each once.
+async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<(), HubError> {
+    if code.chars().filter(char::is_ascii_alphanumeric).count() == RECOVERY_LENGTH {
+        let used = sqlx::query("DELETE FROM recovery_code WHERE user_id = ? AND code_hash = ?")
+            .bind(user_id)
+            .bind(hash(code))
+            .execute(hub.store.writer())
+            .await?;
+        return match used.rows_affected() {
+            1 => audit::note_recovery(hub, user_id, "recovery_code.use").await,
+            _ => Err(WRONG_CODE),
+        };
+    }
+    let step = step_of(totp, code)?;
     let used =
         sqlx::query("UPDATE user SET otp_last_step = ?1, otp_confirmed = 1 WHERE id = ?2 AND otp_last_step < ?1")
-            .bind(step as i64)
+            .bind(step)
             .bind(user_id)
             .execute(hub.store.writer())
             .await?;

@@ -1,6 +1,7 @@
 //! The vantage6 wire format and how to speak it: plain serde types, payload encoding, the HTTP and the event
 //! client. Knows no other room of this program.
 
+pub mod account;
 pub mod client;
 pub mod domain;
 pub mod event;

@@ -54,6 +54,42 @@ async fn who_did_what_stands_in_the_log_without_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_say_what_was_changed_and_who_was_refused() {
+    let world = World::new().await;
+    let (root, researcher) = (world.token("root").await, world.token("researcher").await);
+    let edit = json!({"firstname": "Rosa", "email": "secret@example.org", "roles": [2, 3], "disabled": true});
+    let (status, answer) = world.call(Method::PATCH, "user/5", Some(&root), Some(&edit)).await;
+    assert_eq!(status, 200, "{answer}");
+    let role = json!({"name": "Readers", "rules": [1, 2], "organization_id": 2});
+    let (status, role) = world.call(Method::POST, "role", Some(&root), Some(&role)).await;
+    assert_eq!(status, 201, "{role}");
+    let path = format!("role/{}", role["id"]);
+    assert_eq!(world.call(Method::PATCH, &path, Some(&root), Some(&json!({"rules": [2, 3]}))).await.0, 200);
+    let organization = json!({"id": 3});
+    let (status, _) =
+        world.call(Method::DELETE, "collaboration/1/organization", Some(&root), Some(&organization)).await;
+    assert_eq!(status, 200);
+    let decision = json!({"verdict": "approve", "hash": "0"});
+    world.call(Method::POST, "review/7/decision", Some(&researcher), Some(&decision)).await;
+    world.node_token("example_org1").await;
+    let wrong = json!({"api_key": "00000000-0000-4000-8000-000000000000"});
+    assert_eq!(world.call(Method::POST, "token/node", None, Some(&wrong)).await.0, 401);
+    let (_, log) = world.get("audit?per_page=200", &root).await;
+    let lines: Vec<String> = log["data"].as_array().unwrap().iter().map(Value::to_string).collect();
+    for parts in [
+        ["user.edit", "e-mail; first name; deactivated; roles ", "done"],
+        ["role.edit", "rules +3 -1", "done"],
+        ["member.remove", "organizations -3", "done"],
+        ["review.decide", "user 1 (researcher)", "failed"],
+        ["node.sign_in", "node 1", "done"],
+        ["node.sign_in", "an unknown key", "refused"],
+    ] {
+        assert!(lines.iter().any(|line| parts.iter().all(|part| line.contains(part))), "{parts:?}: {lines:#?}");
+    }
+    assert!(!lines.concat().contains("secret@example.org") && !lines.concat().contains("Rosa"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn admins_read_of_their_organization_auditors_of_all_and_nobody_else_anything() {
     let world = World::new().await;
     let root = world.token("root").await;

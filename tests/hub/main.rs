@@ -1,5 +1,6 @@
 //! The hub's REST API and events.
 
+mod account;
 mod audit;
 mod event;
 mod listing;

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::State,
     response::Response,
     routing::{get, post},
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
+        audit::{self, Details},
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
@@ -225,8 +226,20 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditCollaboration>,
-) -> Result<Json<Collaboration>, HubError> {
-    load_to_change(&hub, &caller, id, Operation::Edit).await?;
+) -> Result<(Extension<Details>, Json<Collaboration>), HubError> {
+    let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    let present: Vec<i64> =
+        sqlx::query_scalar("SELECT organization_id FROM collaboration_organization WHERE collaboration_id = ?")
+            .bind(id)
+            .fetch_all(hub.store.reader())
+            .await?;
+    let details = Details::of([
+        audit::changed("name", &row.name, &edit.name),
+        edit.encrypted
+            .filter(|encrypted| *encrypted != row.encrypted)
+            .map(|encrypted| format!("encrypted: {encrypted}")),
+        edit.organization_ids.as_ref().and_then(|wanted| audit::difference("organizations", &present, wanted)),
+    ]);
     if edit.organization_ids.is_some()
         && caller.reach(Resource::Collaboration, Operation::Edit) != Some(Reach::Everything)
     {
@@ -247,7 +260,7 @@ async fn edit(
     }
     transaction.commit().await?;
     hub.store.forget_authorities();
-    Ok(Json(load(&hub, id).await?.into_wire(None)))
+    Ok((Extension(details), Json(load(&hub, id).await?.into_wire(None))))
 }
 
 async fn remove(
@@ -287,13 +300,14 @@ async fn add_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<Json<Vec<Organization>>, HubError> {
+) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     let mut transaction = hub.store.writer().begin().await?;
     insert_organization(&mut transaction, id, member.id).await?;
     transaction.commit().await?;
     hub.store.forget_authorities();
-    Ok(Json(members::of(&hub, COLLABORATION, id).await?))
+    let details = Details(format!("organizations +{}", member.id));
+    Ok((Extension(details), Json(members::of(&hub, COLLABORATION, id).await?)))
 }
 
 async fn remove_organization(
@@ -301,9 +315,10 @@ async fn remove_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<Json<Vec<Organization>>, HubError> {
+) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     members::remove(&hub, COLLABORATION, id, member.id).await?;
     hub.store.forget_authorities();
-    Ok(Json(members::of(&hub, COLLABORATION, id).await?))
+    let details = Details(format!("organizations -{}", member.id));
+    Ok((Extension(details), Json(members::of(&hub, COLLABORATION, id).await?)))
 }

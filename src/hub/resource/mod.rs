@@ -1,5 +1,6 @@
 //! The REST endpoints, one file a resource.
 
+mod account;
 mod algorithm_store;
 mod audit;
 mod collaboration;
@@ -44,6 +45,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .merge(status::routes())
         .merge(token::routes())
         .merge(password::routes())
+        .merge(account::routes())
         .merge(recover::routes())
         .merge(user::routes())
         .merge(role::routes())

@@ -1,7 +1,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, State},
     http::StatusCode,
     response::Response,
@@ -16,6 +16,7 @@ use super::{Id, check_optional_text, message, rule};
 use crate::{
     hub::{
         HubError,
+        audit::{self, Details},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
         permission::{Caller, DEFAULT_ROLES, Permission, RULES, Reach, Resource},
@@ -242,7 +243,7 @@ async fn create(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(new): Body<NewRole>,
-) -> Result<(StatusCode, Json<Role>), HubError> {
+) -> Result<(StatusCode, Extension<Details>, Json<Role>), HubError> {
     caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
     if !caller.may_at_organization(Resource::Role, Operation::Create, organization_id) {
@@ -264,7 +265,8 @@ async fn create(
     let id = done.last_insert_rowid();
     set_rules(&mut transaction, id, &new.rules).await?;
     transaction.commit().await?;
-    Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
+    let details = Details(audit::difference("rules", &[], &new.rules).unwrap_or_default());
+    Ok((StatusCode::CREATED, Extension(details), Json(load(&hub, id).await?.into())))
 }
 
 async fn set_rules(connection: &mut SqliteConnection, role_id: i64, rules: &[i64]) -> Result<(), HubError> {
@@ -314,8 +316,17 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditRole>,
-) -> Result<Json<Role>, HubError> {
-    load_to_change(&hub, &caller, id, Operation::Edit).await?;
+) -> Result<(Extension<Details>, Json<Role>), HubError> {
+    let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    let present: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM role_rule WHERE role_id = ?")
+        .bind(id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    let details = Details::of([
+        audit::changed("name", &row.name, &edit.name),
+        audit::changed("description", &row.description, &edit.description),
+        edit.rules.as_ref().and_then(|wanted| audit::difference("rules", &present, wanted)),
+    ]);
     if let Some(rules) = &edit.rules {
         require_rules(&caller, rules)?;
     }
@@ -331,7 +342,7 @@ async fn edit(
     }
     transaction.commit().await?;
     hub.store.forget_authorities();
-    Ok(Json(load(&hub, id).await?.into()))
+    Ok((Extension(details), Json(load(&hub, id).await?.into())))
 }
 
 async fn remove(
@@ -360,7 +371,7 @@ async fn add_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Path((id, rule_id)): Path<(i64, i64)>,
-) -> Result<(StatusCode, Json<Vec<Rule>>), HubError> {
+) -> Result<(StatusCode, Extension<Details>, Json<Vec<Rule>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_rules(&caller, &[rule_id])?;
     sqlx::query("INSERT OR IGNORE INTO role_rule (role_id, rule_id) VALUES (?, ?)")
@@ -369,14 +380,15 @@ async fn add_rule(
         .execute(hub.store.writer())
         .await?;
     hub.store.forget_authorities();
-    Ok((StatusCode::CREATED, Json(rule::of_role(&hub, id).await?)))
+    let details = Details(format!("rules +{rule_id}"));
+    Ok((StatusCode::CREATED, Extension(details), Json(rule::of_role(&hub, id).await?)))
 }
 
 async fn remove_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Path((id, rule_id)): Path<(i64, i64)>,
-) -> Result<Json<Vec<Rule>>, HubError> {
+) -> Result<(Extension<Details>, Json<Vec<Rule>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_rules(&caller, &[rule_id])?;
     sqlx::query("DELETE FROM role_rule WHERE role_id = ? AND rule_id = ?")
@@ -385,5 +397,6 @@ async fn remove_rule(
         .execute(hub.store.writer())
         .await?;
     hub.store.forget_authorities();
-    Ok(Json(rule::of_role(&hub, id).await?))
+    let details = Details(format!("rules -{rule_id}"));
+    Ok((Extension(details), Json(rule::of_role(&hub, id).await?)))
 }

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::State,
     http::StatusCode,
     response::Response,
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
+        audit::Details,
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
@@ -272,7 +273,7 @@ async fn add_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<Json<Vec<Organization>>, HubError> {
+) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
     caller.require_user()?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
     let done = sqlx::query(
@@ -287,7 +288,8 @@ async fn add_organization(
     if done.rows_affected() == 0 {
         return Err(HubError::bad("Organization is not a member of the collaboration!"));
     }
-    Ok(Json(members::of(&hub, STUDY, id).await?))
+    let details = Details(format!("organizations +{}", member.id));
+    Ok((Extension(details), Json(members::of(&hub, STUDY, id).await?)))
 }
 
 async fn remove_organization(
@@ -295,9 +297,10 @@ async fn remove_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<Json<Vec<Organization>>, HubError> {
+) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
     caller.require_user()?;
     load(&hub, &caller, id, Operation::Edit).await?;
     members::remove(&hub, STUDY, id, member.id).await?;
-    Ok(Json(members::of(&hub, STUDY, id).await?))
+    let details = Details(format!("organizations -{}", member.id));
+    Ok((Extension(details), Json(members::of(&hub, STUDY, id).await?)))
 }

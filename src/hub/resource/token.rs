@@ -40,7 +40,7 @@ struct UserCredentials {
     username: String,
     #[garde(skip)]
     password: SecretString,
-    #[garde(inner(length(chars, max = 10)))]
+    #[garde(inner(length(chars, max = 20)))]
     #[serde(default, deserialize_with = "text_or_number")]
     mfa_code: Option<String>,
 }
@@ -135,6 +135,7 @@ async fn sign_in_node(
         .bind(hash_api_key(&credentials.api_key))
         .fetch_optional(hub.store.writer())
         .await?;
+    audit::note_node_sign_in(&hub, id).await?;
     let id = id.ok_or(HubError::Unauthenticated("Api key is not recognized!"))?;
     Ok(Json(issue(&hub, ClientType::Node, id).await?))
 }

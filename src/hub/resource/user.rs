@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::State,
     http::StatusCode,
     response::Response,
@@ -17,9 +17,11 @@ use super::{Id, hash_password, is_taken, message, password::check_new_password, 
 use crate::{
     hub::{
         HubError,
+        audit::{self, Details},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
         permission::{Caller, CallerKind, Reach, Resource},
+        second_factor,
         server::{API_PATH, HubState},
     },
     protocol::{
@@ -245,7 +247,7 @@ async fn create(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(new): Body<NewUser>,
-) -> Result<(StatusCode, Json<User>), HubError> {
+) -> Result<(StatusCode, Extension<Details>, Json<User>), HubError> {
     caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
     if !caller.may_at_organization(Resource::User, Operation::Create, organization_id) {
@@ -275,7 +277,9 @@ async fn create(
     set_rules(&mut transaction, id, &new.rules).await?;
     transaction.commit().await?;
     hub.store.forget_authorities();
-    Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
+    let details =
+        Details::of([audit::difference("roles", &[], &new.roles), audit::difference("rules", &[], &new.rules)]);
+    Ok((StatusCode::CREATED, Extension(details), Json(load_written(&hub, id).await?.into())))
 }
 
 fn taken(error: sqlx::Error) -> HubError {
@@ -353,7 +357,7 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditUser>,
-) -> Result<Json<User>, HubError> {
+) -> Result<(Extension<Details>, Json<User>), HubError> {
     let own_id = caller.require_user()?;
     let row = load(&hub, id).await?;
     let is_self = own_id == id && caller.reach(Resource::User, Operation::Edit).is_some();
@@ -378,6 +382,7 @@ async fn edit(
     if own_id != id && edit.email.as_ref().is_some_and(|email| *email != row.email) {
         role::require_assignable(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
     }
+    let details = details(&row, &edit, &present_roles, &present_rules);
     let changed = |present: Vec<i64>, wanted: &Option<Vec<i64>>| -> Vec<i64> {
         let Some(wanted) = wanted else { return Vec::new() };
         let removed = present.iter().filter(|id| !wanted.contains(id));
@@ -409,7 +414,22 @@ async fn edit(
     }
     transaction.commit().await?;
     hub.store.forget_authorities();
-    Ok(Json(load_written(&hub, id).await?.into()))
+    Ok((Extension(details), Json(load_written(&hub, id).await?.into())))
+}
+
+/// What of a user is changed, for the audit log.
+fn details(row: &Row, edit: &EditUser, roles: &[i64], rules: &[i64]) -> Details {
+    Details::of([
+        audit::changed("username", &row.username, &edit.username),
+        audit::changed("e-mail", &row.email, &edit.email),
+        audit::changed("first name", &row.firstname, &edit.firstname),
+        audit::changed("last name", &row.lastname, &edit.lastname),
+        edit.disabled
+            .filter(|disabled| *disabled != row.disabled)
+            .map(|disabled| if disabled { "deactivated" } else { "activated" }.to_owned()),
+        edit.roles.as_ref().and_then(|wanted| audit::difference("roles", roles, wanted)),
+        edit.rules.as_ref().and_then(|wanted| audit::difference("rules", rules, wanted)),
+    ])
 }
 
 /// Ids of the roles and the own rules of a user.
@@ -445,13 +465,7 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
 /// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     other(&hub, &caller, id).await?;
-    sqlx::query("UPDATE user SET tokens_from = ? WHERE id = ?")
-        // Those of this second too.
-        .bind(jiff::Timestamp::now().as_second() + 1)
-        .bind(id)
-        .execute(hub.store.writer())
-        .await?;
-    hub.store.forget_authorities();
+    hub.store.end_sessions(id).await?;
     Ok(message(format!("All sessions of user id={id} have ended")))
 }
 
@@ -463,14 +477,10 @@ async fn reset_second_factor(
     Id(id): Id,
 ) -> Result<Json<Value>, HubError> {
     other(&hub, &caller, id).await?;
-    sqlx::query(
-        "UPDATE user SET otp_secret = NULL, otp_confirmed = 0, otp_last_step = 0, tokens_from = ? WHERE id = ?",
-    )
-    .bind(jiff::Timestamp::now().as_second() + 1)
-    .bind(id)
-    .execute(hub.store.writer())
-    .await?;
-    hub.store.forget_authorities();
+    let mut transaction = hub.store.writer().begin().await?;
+    second_factor::forget(&mut transaction, id).await?;
+    transaction.commit().await?;
+    hub.store.end_sessions(id).await?;
     Ok(message(format!("The second factor of user id={id} is to be set up anew")))
 }
 

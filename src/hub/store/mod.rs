@@ -96,6 +96,17 @@ impl Store {
         self.generation.subscribe()
     }
 
+    /// All tokens of a user end, those of this second too.
+    pub async fn end_sessions(&self, user_id: i64) -> Result<(), HubError> {
+        sqlx::query("UPDATE user SET tokens_from = ? WHERE id = ?")
+            .bind(jiff::Timestamp::now().as_second() + 1)
+            .bind(user_id)
+            .execute(&self.writer)
+            .await?;
+        self.forget_authorities();
+        Ok(())
+    }
+
     /// The signing secret, made at the first start.
     pub async fn signing_secret(&self) -> Result<Vec<u8>, HubError> {
         let fresh: [u8; 32] = rand::random();

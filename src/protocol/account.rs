@@ -1,0 +1,26 @@
+//! One's own account at Atoll's hub; vantage6 has nothing of the kind.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to `GET /account`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnAccount {
+    /// Whether signing in needs a code beside the password.
+    pub second_factor: bool,
+    /// Whether everybody needs one, so that it cannot be removed.
+    pub second_factor_is_obligatory: bool,
+    /// How many recovery codes were not used yet.
+    pub recovery_codes: i64,
+    /// Whether the hub sends notices by mail at all.
+    pub notices_by_mail: bool,
+    /// Whether this user decides reviews, and hears of those that wait.
+    pub decides_reviews: bool,
+    pub notice_of_reviews: bool,
+    pub notice_of_tasks: bool,
+}
+
+/// New recovery codes, in the only answer that ever holds them.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RecoveryCodes {
+    pub recovery_codes: Vec<String>,
+}

@@ -1,0 +1,156 @@
+//! What users do about their own account.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    GET, PATCH, POST,
+    support::{
+        PASSWORD, World,
+        mail::MailSink,
+        second_factor::{code_at, code_of},
+    },
+};
+
+async fn sign_in(world: &World, username: &str, code: Option<&str>) -> (u16, Value) {
+    let body = json!({"username": username, "password": PASSWORD, "mfa_code": code});
+    let (status, answer) = world.call(POST, "token/user", None, Some(&body)).await;
+    (status.as_u16(), answer)
+}
+
+async fn call(world: &World, method: Method, path: &str, token: &str, body: Value) -> (u16, Value) {
+    let (status, answer) = world.call(method, path, Some(token), Some(&body)).await;
+    (status.as_u16(), answer)
+}
+
+/// Sets up a second factor for oneself: its key and the recovery codes.
+async fn set_up(world: &World, token: &str, proof: Value) -> (String, Vec<String>) {
+    let (status, begun) = call(world, POST, "account/second-factor", token, proof).await;
+    assert_eq!(status, 200, "{begun}");
+    let key = begun["otp_secret"].as_str().unwrap().to_owned();
+    let (status, answer) =
+        call(world, POST, "account/second-factor/confirm", token, json!({"mfa_code": "000000"})).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer["errors"]["mfa_code"].is_array(), "{answer}");
+    let first = json!({"mfa_code": code_of(&key)});
+    let (status, answer) = call(world, POST, "account/second-factor/confirm", token, first).await;
+    assert_eq!(status, 200, "{answer}");
+    let codes = answer["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned());
+    (key, codes.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_that_one_set_up_is_asked_for_and_recovery_codes_stand_in_once() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    for (proof, field) in [(json!({"password": "wrong"}), "password"), (json!({}), "password")] {
+        let (status, answer) = call(&world, POST, "account/second-factor", &token, proof).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer["errors"][field].is_array(), "{answer}");
+    }
+    let (status, begun) = call(&world, POST, "account/second-factor", &token, json!({"password": PASSWORD})).await;
+    assert_eq!(status, 200, "{begun}");
+    assert!(sign_in(&world, "researcher", None).await.1["access_token"].is_string(), "begun only: nothing holds yet");
+    let (key, codes) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    assert_ne!(begun["otp_secret"], json!(key), "beginning again makes another one");
+    assert_eq!(codes.len(), 10);
+    let (_, account) = call(&world, GET, "account", &token, Value::Null).await;
+    assert_eq!((&account["second_factor"], &account["recovery_codes"]), (&json!(true), &json!(10)), "{account}");
+    let (status, answer) = sign_in(&world, "researcher", None).await;
+    assert_eq!((status, answer["access_token"].is_null()), (200, true), "{answer}");
+    assert_eq!(sign_in(&world, "researcher", Some(&code_of(&key))).await.0, 401, "used when it was set up");
+    assert_eq!(sign_in(&world, "researcher", Some(&code_at(&key, 1))).await.0, 200);
+    let typed = codes[0].replace('-', " ").to_lowercase();
+    assert_eq!(sign_in(&world, "researcher", Some(&typed)).await.0, 200, "however it is typed");
+    assert_eq!(sign_in(&world, "researcher", Some(&codes[0])).await.0, 401, "once");
+    assert!(sign_in(&world, "viewer", None).await.1["access_token"].is_string(), "others need none");
+    // The account is read with everything that there is to see of a user.
+    let (_, account) = call(&world, GET, "account", &token, Value::Null).await;
+    let (_, user) = call(&world, GET, "user/1", &token, Value::Null).await;
+    assert!(!format!("{account}{user}").contains(&key));
+    assert_eq!(account["recovery_codes"], 9);
+    let root = world.token("root").await;
+    let (_, log) = world.get("audit?per_page=200", &root).await;
+    for action in ["second_factor.begin", "second_factor.set", "recovery_code.use"] {
+        assert!(log.to_string().contains(action), "{action}: {log}");
+    }
+    assert!(!log.to_string().contains(&key) && !codes.iter().any(|code| log.to_string().contains(code)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sits_at_an_open_browser_cannot_replace_the_second_factor() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let (key, codes) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    let without_code = json!({"password": PASSWORD});
+    for path in ["account/second-factor", "account/second-factor/remove", "account/recovery-codes"] {
+        let (status, answer) = call(&world, POST, path, &token, without_code.clone()).await;
+        assert_eq!(status, 400, "{path} {answer}");
+        assert!(answer["errors"]["mfa_code"].is_array(), "{path} {answer}");
+    }
+    let proof = |code: &str| json!({"password": PASSWORD, "mfa_code": code});
+    let (status, fresh) = call(&world, POST, "account/recovery-codes", &token, proof(&codes[0])).await;
+    assert_eq!(status, 200, "{fresh}");
+    let fresh = fresh["recovery_codes"][0].as_str().unwrap();
+    assert_eq!(sign_in(&world, "researcher", Some(&codes[1])).await.0, 401, "those of before are gone");
+    // Another app: the old one holds until the new one has shown a code.
+    let (other, codes) = set_up(&world, &token, proof(fresh)).await;
+    assert_eq!(sign_in(&world, "researcher", Some(&code_at(&key, 1))).await.0, 401);
+    assert_eq!(sign_in(&world, "researcher", Some(&code_at(&other, 1))).await.0, 200);
+    let (status, answer) = call(&world, POST, "account/second-factor/remove", &token, proof(&codes[0])).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(sign_in(&world, "researcher", None).await.1["access_token"].is_string());
+    assert_eq!(call(&world, POST, "account/recovery-codes", &token, without_code).await.0, 400, "nothing to recover");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_everybody_needs_one_it_is_replaced_and_not_removed() {
+    let world = World::with(true).await;
+    let (_, answer) = sign_in(&world, "viewer", None).await;
+    let key = answer["otp_secret"].as_str().unwrap().to_owned();
+    let (_, answer) = sign_in(&world, "viewer", Some(&code_of(&key))).await;
+    let token = answer["access_token"].as_str().unwrap().to_owned();
+    let proof = json!({"password": PASSWORD, "mfa_code": code_at(&key, 1)});
+    let (status, answer) = call(&world, POST, "account/second-factor/remove", &token, proof.clone()).await;
+    assert_eq!(status, 400, "{answer}");
+    let (other, _) = set_up(&world, &token, proof).await;
+    assert_eq!(sign_in(&world, "viewer", Some(&code_at(&other, 1))).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_ends_ones_own_sessions_and_nodes_have_no_account() {
+    let world = World::new().await;
+    let (token, other) = (world.token("researcher").await, world.token("viewer").await);
+    assert_eq!(call(&world, POST, "account/end-sessions", &token, json!({})).await.0, 200);
+    assert_eq!(call(&world, GET, "task", &token, Value::Null).await.0, 401);
+    assert_eq!(call(&world, GET, "task", &other, Value::Null).await.0, 200);
+    let node = world.node_token("example_org1").await;
+    for (method, path) in [(GET, "account"), (POST, "account/end-sessions"), (PATCH, "account")] {
+        assert_eq!(call(&world, method, path, &node, json!({})).await.0, 401, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_want_notices_gets_none() {
+    let sink = MailSink::start().await;
+    let world = World::with_mail(false, &sink).await;
+    let researcher = world.token("researcher").await;
+    let (_, account) = call(&world, GET, "account", &researcher, Value::Null).await;
+    assert_eq!(account["notice_of_tasks"], true, "{account}");
+    let (status, account) = call(&world, PATCH, "account", &researcher, json!({"notice_of_tasks": false})).await;
+    assert_eq!(status, 200, "{account}");
+    assert_eq!((&account["notice_of_tasks"], &account["notice_of_reviews"]), (&json!(false), &json!(true)));
+    let root = world.token("root").await;
+    let end = async |token: &str| {
+        let (status, task) = call(&world, POST, "task", token, crate::task_body(&[2])).await;
+        assert_eq!(status, 201, "{task}");
+        let (status, answer) = call(&world, POST, "kill/task", &root, json!({"id": task["id"]})).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    end(&researcher).await;
+    // What comes first is the notice of the later task.
+    end(&world.token("admin1").await).await;
+    crate::support::eventually(async || !sink.mails().is_empty()).await;
+    let mail = sink.mails()[0].clone();
+    assert!(mail.contains("your task 2 has ended"), "{mail}");
+}

@@ -89,6 +89,22 @@ test('from an empty hub to an organization with a node that is online and a user
     await axe()
     await page.getByRole('button', { name: 'Delete the collaboration' }).click()
     await expect(page.getByText('The collaboration is deleted.')).toBeVisible()
+
+    // An organization, with what goes along; one's own stays.
+    await page.goto('/organizations')
+    await page.getByRole('link', { name: 'example_org3', exact: true }).click()
+    await page.getByRole('link', { name: 'Delete', exact: true }).click()
+    await expect(page.locator('main')).toContainText(/With it go:.*2 users: they cannot sign in.*1 node/s)
+    await axe()
+    await page.getByRole('button', { name: 'Delete the organization' }).click()
+    await expect(page.getByText('The organization is deleted.')).toBeVisible()
+    await expect(page.getByRole('link', { name: 'example_org3', exact: true })).toHaveCount(0)
+    await page.locator('summary').filter({ hasText: /root/i }).click()
+    await page.getByRole('link', { name: 'Your account' }).click()
+    await page.getByRole('region', { name: 'Where you are signed in' }).waitFor()
+    await page.locator('dd a[href^="/organizations/"]').click()
+    await expect(page.getByRole('link', { name: 'Change', exact: true })).toBeVisible()
+    await expect(page.getByRole('link', { name: 'Delete', exact: true })).toHaveCount(0)
   } finally {
     await context.close()
     await demo.stop()

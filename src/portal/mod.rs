@@ -8,12 +8,11 @@ mod events;
 mod headers;
 mod inbox;
 mod server;
-mod sessions;
 mod static_files;
 mod stream;
 mod told;
 mod upstream;
 
+pub use crate::session::SessionsAt;
 pub use assets::AssetsError;
 pub use server::{Portal, PortalError, PortalOptions};
-pub use sessions::SessionsAt;

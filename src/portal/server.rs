@@ -30,15 +30,13 @@ use super::{
     assets::{self, AssetsError},
     carry_through,
     client_address::{self, Addresses},
-    error_pages, events, headers, inbox,
-    sessions::{Sessions, SessionsAt},
-    static_files,
+    error_pages, events, headers, inbox, static_files,
     stream::Live,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
     protocol::client::{ClientError, Transport},
-    session::{Registry, SignInLimiter},
+    session::{Registry, Sessions, SessionsAt, SignInLimiter},
 };
 
 /// A session ends after this time without a request.
@@ -95,9 +93,10 @@ impl Portal {
             Some(public) => transport.known_as(public),
             None => transport,
         };
+        let store = Sessions::open(&options.sessions).await?;
         let state = PageState {
             assets: assets::find(&options.site)?,
-            registry: Arc::new(Registry::new(transport)),
+            registry: Arc::new(Registry::new(transport, store.clone())),
             limiter: Arc::new(SignInLimiter::default()),
             https: options.https,
             demo_accounts: options.demo_accounts.into(),
@@ -107,7 +106,6 @@ impl Portal {
             users: state.limiter.clone(),
             nodes: Arc::default(),
         };
-        let store = Sessions::open(&options.sessions).await?;
         store.keep_tidy(state.registry.clone(), options.stop.clone());
         let sessions = SessionManagerLayer::new(store.clone())
             // The prefix binds the cookie to this host and to HTTPS; browsers refuse it without.

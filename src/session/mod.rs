@@ -1,20 +1,26 @@
 //! Who is signed in: the record in the session store, the user's client of the hub, sign-in limits, flash messages.
 
+mod browser;
 mod draft;
 mod flash;
 mod kept;
 mod limiter;
 mod names;
+mod open;
 mod pending;
 mod permissions;
 mod record;
 mod registry;
+mod store;
 
+pub use browser::name_of_browser;
 pub use draft::{Draft, FunctionChoice, Unsent};
 pub use flash::{Flash, FlashKind, put_flash, take_flash};
 pub use limiter::{ClientAddress, SignInLimiter};
 pub use names::Names;
+pub use open::OpenSession;
 pub use pending::{PENDING_SECONDS, PendingSignIn};
 pub use permissions::Permissions;
 pub use record::{SessionError, delete_draft, load_draft, save_draft};
 pub use registry::{Registry, SignedIn};
+pub use store::{Sessions, SessionsAt};

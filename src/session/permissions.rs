@@ -59,6 +59,11 @@ impl Permissions {
         self.may_at("organization", Operation::Edit, is_own, shares)
     }
 
+    /// Whether an organization may be deleted; the own one never.
+    pub fn may_delete_organization(&self, is_own: bool) -> bool {
+        !is_own && self.widest("organization", Operation::Delete) == Some(Scope::Global)
+    }
+
     /// Whether collaborations may be created.
     pub fn may_create_collaborations(&self) -> bool {
         self.widest("collaboration", Operation::Create) == Some(Scope::Global)

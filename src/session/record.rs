@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tower_sessions::Session;
+use tower_sessions::{Session, session::Record};
 
 use super::Draft;
 use crate::protocol::client::TokenPair;
@@ -12,6 +12,8 @@ use crate::protocol::client::TokenPair;
 const SIGN_IN: &str = "sign_in";
 const DRAFTS: &str = "drafts";
 const LEFT_DRAFTS: &str = "left_drafts";
+/// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
+const ABSOLUTE_LIFETIME_SECONDS: i64 = 48 * 3600;
 /// The most task drafts that are kept; the oldest go.
 const DRAFT_LIMIT: usize = 12;
 
@@ -34,9 +36,17 @@ pub(super) struct SignInRecord {
     /// When it was stored last, in seconds since 1970.
     #[serde(default)]
     pub noted: i64,
+    /// The browser that signed in, as it calls itself: "Firefox on Linux".
+    #[serde(default)]
+    pub browser: String,
 }
 
 impl SignInRecord {
+    /// Whether its time is up.
+    pub fn is_over(&self) -> bool {
+        Timestamp::now().as_second() - self.since > ABSOLUTE_LIFETIME_SECONDS
+    }
+
     pub fn tokens(&self) -> TokenPair {
         TokenPair::new(self.access.clone(), self.refresh.clone())
     }
@@ -46,18 +56,31 @@ pub(super) async fn load_sign_in(session: &Session) -> Result<Option<SignInRecor
     Ok(session.get(SIGN_IN).await?)
 }
 
+/// The sign-in in a stored session, if somebody is signed in.
+pub(super) fn sign_in_of(record: &Record) -> Option<SignInRecord> {
+    serde_json::from_value(record.data.get(SIGN_IN)?.clone()).ok()
+}
+
+/// The user of a stored session, if somebody is signed in.
+pub(super) fn user_of(record: &Record) -> Option<i64> {
+    sign_in_of(record)?.tokens().subject
+}
+
+/// Stores tokens of a new sign-in, or those that go on with the one of `before`.
 pub(super) async fn save_sign_in(
     session: &Session,
     tokens: &TokenPair,
-    since: Option<i64>,
+    before: Option<&SignInRecord>,
+    browser: &str,
 ) -> Result<(), SessionError> {
     let now = Timestamp::now().as_second();
     let text = |secret: &SecretString| secret.expose_secret().to_owned();
     let record = SignInRecord {
         access: text(&tokens.access),
         refresh: text(&tokens.refresh),
-        since: since.unwrap_or(now),
+        since: before.map_or(now, |before| before.since),
         noted: now,
+        browser: before.map_or(browser, |before| &before.browser).to_owned(),
     };
     Ok(session.insert(SIGN_IN, record).await?)
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tower_sessions::Session;
 
 use super::{
-    FlashKind, Names, Permissions, SessionError,
+    FlashKind, Names, Permissions, SessionError, Sessions,
     flash::put_flash,
     kept::Kept,
     record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
@@ -18,8 +18,6 @@ use crate::protocol::{
     review::ReviewState,
 };
 
-/// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
-const ABSOLUTE_LIFETIME_SECONDS: i64 = 48 * 3600;
 /// How long it is believed who the user is and what they may do, for what pages offer.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 
@@ -34,6 +32,7 @@ const NOTED_SECONDS: i64 = 10 * 60;
 /// are renewed once, not by each request.
 pub struct Registry {
     transport: Transport,
+    store: Sessions,
     shared: Cache<String, Shared>,
 }
 
@@ -110,10 +109,11 @@ impl SignedIn {
 }
 
 impl Registry {
-    /// For the hub at this transport.
-    pub fn new(transport: Transport) -> Self {
+    /// For the hub at this transport, with sessions in this store.
+    pub fn new(transport: Transport, store: Sessions) -> Self {
         Registry {
             transport,
+            store,
             shared: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3600)).build(),
         }
     }
@@ -123,11 +123,16 @@ impl Registry {
         &self.transport
     }
 
+    /// Where sessions are stored.
+    pub fn store(&self) -> &Sessions {
+        &self.store
+    }
+
     /// Begins a signed-in session under a new id, so that an id known before is worth nothing.
-    pub async fn sign_in(&self, session: &Session, tokens: TokenPair) -> Result<(), SessionError> {
+    pub async fn sign_in(&self, session: &Session, tokens: TokenPair, browser: &str) -> Result<(), SessionError> {
         let drafts = take_left_drafts(session, tokens.subject).await?;
         session.clear().await;
-        save_sign_in(session, &tokens, None).await?;
+        save_sign_in(session, &tokens, None, browser).await?;
         if !drafts.is_empty() {
             save_drafts(session, drafts).await?;
         }
@@ -183,7 +188,7 @@ impl Registry {
         let Some(id) = session.id() else { return Ok(None) };
         let id = id.to_string();
         let now = Timestamp::now().as_second();
-        if now - record.since > ABSOLUTE_LIFETIME_SECONDS {
+        if record.is_over() {
             self.expire(session).await?;
             return Ok(None);
         }
@@ -208,7 +213,7 @@ impl Registry {
         }
         // Storing it also puts off its end, which counts from the last time that it was stored.
         if may_store && (!present.is_same(&stored) || now - record.noted > NOTED_SECONDS) {
-            save_sign_in(session, &present, Some(record.since)).await?;
+            save_sign_in(session, &present, Some(&record), "").await?;
         }
         Ok(Some((id, shared)))
     }

@@ -62,6 +62,9 @@ async fn every_page_answers_each_role_as_it_may() {
         ("/collaborations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
         ("/organizations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         ("/organizations/2", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+        ("/organizations/3/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+        ("/account", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/account/second-factor", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         ("/organizations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
         ("/tasks", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         // An auditor reads what happened, not results.
@@ -122,6 +125,7 @@ async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_s
                 ("/collaborations/1/delete", vec![]),
                 ("/studies/1/delete", vec![]),
                 ("/organizations/2/edit", vec![("name", "taken")]),
+                ("/organizations/4/delete", vec![]),
                 ("/users/4/active", vec![]),
                 ("/users/4/delete", vec![]),
                 ("/users/4/invite", vec![]),
@@ -151,6 +155,7 @@ async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_s
     let (_, names) = world.get("organization?name=taken", &root).await;
     assert_eq!(names["data"].as_array().unwrap().len(), 0);
     assert_eq!(world.get("study/1", &root).await.0, 200);
+    assert_eq!(world.get("organization/4", &root).await.0, 200);
     let (_, user) = world.get("user/1?include_permissions=1", &root).await;
     assert_eq!(user["permissions"]["roles"], json!([5]));
     // Who was to be deactivated, deleted, or signed out, is there.

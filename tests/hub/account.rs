@@ -140,17 +140,18 @@ async fn who_does_not_want_notices_gets_none() {
     let (status, account) = call(&world, PATCH, "account", &researcher, json!({"notice_of_tasks": false})).await;
     assert_eq!(status, 200, "{account}");
     assert_eq!((&account["notice_of_tasks"], &account["notice_of_reviews"]), (&json!(false), &json!(true)));
-    let root = world.token("root").await;
-    let end = async |token: &str| {
-        let (status, task) = call(&world, POST, "task", token, crate::task_body(&[2])).await;
-        assert_eq!(status, 201, "{task}");
-        let (status, answer) = call(&world, POST, "kill/task", &root, json!({"id": task["id"]})).await;
-        assert_eq!(status, 200, "{answer}");
+    let client = world.client("researcher").await;
+    let _node = world.start_node("example_org1").await;
+    let run = async || {
+        let spec = crate::support::average("partial_average", &[2], json!({"column_name": "age"}));
+        let task = client.create_task(&spec).await.unwrap();
+        crate::support::outcome(&client, task.id).await;
     };
-    end(&researcher).await;
-    // What comes first is the notice of the later task.
-    end(&world.token("admin1").await).await;
+    run().await;
+    assert_eq!(call(&world, PATCH, "account", &researcher, json!({"notice_of_tasks": true})).await.0, 200);
+    run().await;
     crate::support::eventually(async || !sink.mails().is_empty()).await;
+    // The first that comes is of the later task.
     let mail = sink.mails()[0].clone();
     assert!(mail.contains("your task 2 has ended"), "{mail}");
 }

@@ -61,8 +61,10 @@ pub async fn submit(
     } else {
         match user.signed_in.hub.change_password(&form.current, &form.new).await {
             Ok(()) => {
-                put_flash(&user.session, FlashKind::Success, "Your password is changed.").await?;
-                return Ok(Redirect::to("/").into_response());
+                let text =
+                    "Your password is changed. Where you were signed in you still are: end what is not yours below.";
+                put_flash(&user.session, FlashKind::Success, text).await?;
+                return Ok(Redirect::to("/account").into_response());
             }
             Err(ClientError::NotAllowed(_)) => errors.current = Some("This is not your present password.".to_owned()),
             Err(error) => match refusal(&error) {
@@ -92,7 +94,7 @@ async fn render(state: &PageState, user: User, status: StatusCode, errors: Error
                         autocomplete="new-password" required=true error=errors.repeated/>
                     <p class="actions">
                         <button type="submit" class="primary">"Change the password"</button>
-                        <a class="button" href="/">"Cancel"</a>
+                        <a class="button" href="/account">"Cancel"</a>
                     </p>
                 </form>
             </div>

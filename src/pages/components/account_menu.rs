@@ -13,7 +13,7 @@ pub fn AccountMenu(user: SignedIn) -> impl IntoView {
             </summary>
             <div class="account-panel">
                 <p>"Signed in as " <strong>{user.user.username}</strong></p>
-                <p><a href="/account/password">"Change password"</a></p>
+                <p><a href="/account">"Your account"</a></p>
                 <form method="post" action="/logout">
                     <button type="submit">"Sign out"</button>
                 </form>

@@ -27,6 +27,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
         takes_part(Some(id)) && takes_part(me.user.organization_id)
     });
     let may_edit = me.permissions.may_edit_organization(is_own, shares);
+    let may_delete = me.permissions.may_delete_organization(is_own);
     let view = move || {
         let organization = organization.clone();
         let of_this: Vec<_> = collaborations
@@ -40,7 +41,10 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
             <Breadcrumbs way=vec![("/organizations".to_owned(), "Organizations".to_owned())]/>
             <div class="page-head">
                 <h1>{organization.name}</h1>
-                {may_edit.then(|| view! { <a class="button" href=format!("/organizations/{id}/edit")>"Change"</a> })}
+                <div class="actions">
+                    {may_edit.then(|| view! { <a class="button" href=format!("/organizations/{id}/edit")>"Change"</a> })}
+                    {may_delete.then(|| view! { <a class="button danger" href=format!("/organizations/{id}/delete")>"Delete"</a> })}
+                </div>
             </div>
             <dl class="facts">
                 <div><dt>"Id"</dt><dd>{organization.id}</dd></div>

@@ -16,7 +16,7 @@ use crate::{
     session::{FlashKind, put_flash},
 };
 
-fn number(id: &str) -> Result<i64, PageError> {
+pub fn number(id: &str) -> Result<i64, PageError> {
     id.parse().map_err(|_| PageError::not_found("This organization"))
 }
 

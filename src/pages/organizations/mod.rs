@@ -1,5 +1,6 @@
 //! Organizations.
 
+mod delete;
 pub mod detail;
 mod edit;
 pub mod list;
@@ -14,4 +15,5 @@ pub fn routes() -> Router<PageState> {
         .route("/organizations/new", get(edit::new).post(edit::create))
         .route("/organizations/{id}", get(detail::show))
         .route("/organizations/{id}/edit", get(edit::edit).post(edit::save))
+        .route("/organizations/{id}/delete", get(delete::confirm).post(delete::delete))
 }

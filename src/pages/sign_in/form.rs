@@ -1,7 +1,7 @@
 use axum::{
     Extension, Form,
     extract::{Query, State},
-    http::{Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::prelude::*;
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{code_cookie, frame::Frame};
+use super::{code_cookie, frame::Frame, outcome};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{ClientError, SignIn, sign_in_user},
@@ -74,6 +74,7 @@ pub async fn submit(
     State(state): State<PageState>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     session: Session,
+    headers: HeaderMap,
     Form(form): Form<Credentials>,
 ) -> Result<Response, PageError> {
     let next = safe_path(form.next.as_deref());
@@ -87,7 +88,7 @@ pub async fn submit(
         let counted = [state.limiter.counted()];
         match sign_in_user(state.registry.transport(), &attempt.username, &form.password, None, &counted).await {
             Ok(SignIn::Done(tokens)) => {
-                state.registry.sign_in(&session, tokens).await?;
+                state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
                 tracing::info!(username = attempt.username, "signed in");
                 return Ok(Redirect::to(&attempt.next).into_response());
             }

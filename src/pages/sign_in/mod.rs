@@ -11,6 +11,10 @@ mod second_factor;
 
 use axum::{Router, routing::get};
 
+pub use outcome::TOO_MANY;
+pub use qr_code::SetUp;
+pub use second_factor::is_code;
+
 use super::state::PageState;
 
 /// The way in, and the ways back in.

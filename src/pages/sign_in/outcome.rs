@@ -1,8 +1,9 @@
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 
 use crate::{
     pages::error::PageError,
     protocol::client::{ClientError, refusal},
+    session::name_of_browser,
 };
 
 pub const TOO_MANY: (StatusCode, &str) =
@@ -19,4 +20,9 @@ pub fn of_failure(error: ClientError, action: &str) -> Result<(StatusCode, Strin
         Some(message) => Ok((StatusCode::UNPROCESSABLE_ENTITY, message)),
         None => Err(error.into()),
     }
+}
+
+/// The browser of a request in words, for the list of one's sessions.
+pub fn browser_of(headers: &HeaderMap) -> String {
+    name_of_browser(headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default())
 }

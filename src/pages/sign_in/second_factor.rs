@@ -53,8 +53,9 @@ pub async fn submit(
     let key = code_cookie::key_of(&headers, state.https);
     let Some(pending) = PendingSignIn::of(&session, &key).await? else { return begin_again(&session).await };
     let code: String = form.code.chars().filter(|character| !character.is_whitespace()).collect();
-    let (status, error) = if code.len() != 6 || !code.chars().all(|character| character.is_ascii_digit()) {
-        (StatusCode::UNPROCESSABLE_ENTITY, "Enter the six digits that your authenticator app shows.".to_owned())
+    let (status, error) = if !is_code(&code) {
+        let text = "Enter the six digits that your authenticator app shows, or a recovery code.".to_owned();
+        (StatusCode::UNPROCESSABLE_ENTITY, text)
     } else if !state.limiter.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
@@ -63,7 +64,13 @@ pub async fn submit(
         match sign_in_user(transport, &pending.username, &pending.password, Some(&code), &counted).await {
             Ok(SignIn::Done(tokens)) => {
                 // With it goes what was pending.
-                state.registry.sign_in(&session, tokens).await?;
+                let is_new = pending.set_up.is_some();
+                state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
+                if is_new {
+                    let text = "Your second factor is set up. Make recovery codes on the page of your account, for \
+                                the day on which your phone is lost.";
+                    put_flash(&session, FlashKind::Success, text).await?;
+                }
                 tracing::info!(username = pending.username, "signed in with a second factor");
                 return Ok((code_cookie::set(None, state.https), Redirect::to(&pending.next)).into_response());
             }
@@ -79,19 +86,30 @@ pub async fn submit(
     Ok(render(&state, pending, status, Some(error)).await)
 }
 
+/// Whether it is worth asking: six digits, or the twelve characters of a recovery code with or without dashes.
+pub fn is_code(code: &str) -> bool {
+    let characters = code.chars().filter(|character| !matches!(character, '-' | ' '));
+    let all = |kind: fn(&char) -> bool| characters.clone().all(|character| kind(&character));
+    match characters.clone().count() {
+        6 => all(char::is_ascii_digit),
+        12 => all(char::is_ascii_alphanumeric),
+        _ => false,
+    }
+}
+
 async fn render(state: &PageState, pending: PendingSignIn, status: StatusCode, error: Option<String>) -> Response {
     let view = move || {
         let (pending, error) = (pending.clone(), error.clone());
         let lead = match pending.set_up {
             Some(_) => "This server asks for a second factor beside your password. It is set up once.",
-            None => "Enter the six digits that your authenticator app shows.",
+            None => "Enter the six digits that your authenticator app shows, or a recovery code if you have some.",
         };
         view! {
             <Frame heading=TITLE lead error>
                 {pending.set_up.clone().map(|second_factor| view! { <SetUp second_factor/> })}
                 <form method="post" action="/login/code" class="stack">
-                    <TextField name="code" label="Code" value="" autocomplete="one-time-code" inputmode="numeric"
-                        maxlength=10 required=true autofocus=true/>
+                    <TextField name="code" label="Code" value="" autocomplete="one-time-code"
+                        maxlength=20 required=true autofocus=true/>
                     <button type="submit" class="primary">"Sign in"</button>
                 </form>
                 <p class="links">

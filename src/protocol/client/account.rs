@@ -1,15 +1,18 @@
-//! What can be done about an account without being signed in: recovery of password and second factor.
+//! One's own account, and what can be done about it without being signed in: recovery of password and second factor.
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     ClientError, HubClient, SignIn, Transport,
     transport::{Answer, parse},
 };
-use crate::protocol::wire::v4;
+use crate::protocol::{
+    account::{OwnAccount, RecoveryCodes},
+    wire::v4,
+};
 
 async fn post(transport: &Transport, path: &str, body: &impl Serialize) -> Result<Answer, ClientError> {
     transport.send(Method::POST, path, &[], Some(body), None, &[]).await
@@ -47,7 +50,55 @@ pub async fn reset_second_factor(transport: &Transport, code: &SecretString) -> 
     Ok(parse::<v4::SignInReply>(&answer)?.into())
 }
 
+/// What shows that it is really the user: their password and, if they have a second factor, a code.
+pub struct Proof {
+    pub password: SecretString,
+    pub code: String,
+}
+
+impl Proof {
+    fn body(&self) -> Value {
+        json!({"password": self.password.expose_secret(), "mfa_code": self.code})
+    }
+}
+
+/// One's own account; besides the password our hub only.
 impl HubClient {
+    /// How the own account is set up.
+    pub async fn own_account(&self) -> Result<OwnAccount, ClientError> {
+        self.get("account", &[]).await
+    }
+
+    /// Says which notices are wanted by mail.
+    pub async fn want_notices(&self, of_reviews: bool, of_tasks: bool) -> Result<(), ClientError> {
+        self.patch("account", &json!({"notice_of_reviews": of_reviews, "notice_of_tasks": of_tasks})).await
+    }
+
+    /// Ends all tokens of who is signed in, these too.
+    pub async fn end_own_sessions(&self) -> Result<(), ClientError> {
+        self.post::<Value>("account/end-sessions", &json!({})).await.map(drop)
+    }
+
+    /// Begins a new second factor, which holds after its first code.
+    pub async fn begin_second_factor(&self, proof: &Proof) -> Result<SignIn, ClientError> {
+        Ok(self.post::<v4::SignInReply>("account/second-factor", &proof.body()).await?.into())
+    }
+
+    /// Gives the first code of the second factor that was begun; the recovery codes.
+    pub async fn confirm_second_factor(&self, code: &str) -> Result<Vec<String>, ClientError> {
+        let body = json!({"mfa_code": code});
+        Ok(self.post::<RecoveryCodes>("account/second-factor/confirm", &body).await?.recovery_codes)
+    }
+
+    pub async fn remove_second_factor(&self, proof: &Proof) -> Result<(), ClientError> {
+        self.post::<Value>("account/second-factor/remove", &proof.body()).await.map(drop)
+    }
+
+    /// New recovery codes; those of before are gone.
+    pub async fn new_recovery_codes(&self, proof: &Proof) -> Result<Vec<String>, ClientError> {
+        Ok(self.post::<RecoveryCodes>("account/recovery-codes", &proof.body()).await?.recovery_codes)
+    }
+
     /// Changes the password of who is signed in.
     pub async fn change_password(&self, current: &SecretString, new: &SecretString) -> Result<(), ClientError> {
         let body = json!({"current_password": current.expose_secret(), "new_password": new.expose_secret()});

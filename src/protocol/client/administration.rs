@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ClientError, HubClient, calls::pair};
 use crate::protocol::{
-    domain::{Account, Node, Organization, Role, RuleItem, Study},
+    domain::{Account, Node, Organization, Role, RuleItem, Run, Study},
     wire::v4,
 };
 
@@ -87,6 +87,17 @@ impl HubClient {
     ) -> Result<(), ClientError> {
         let body = json!({"name": name, "encrypted": encrypted, "organization_ids": organizations});
         self.patch(&format!("collaboration/{id}"), &body).await
+    }
+
+    /// Deletes an organization with its users, roles, nodes and tasks, and with its runs of others' tasks.
+    pub async fn delete_organization(&self, id: i64) -> Result<(), ClientError> {
+        self.delete_with_dependents(&format!("organization/{id}")).await
+    }
+
+    /// How many runs an organization has, as far as they may be seen.
+    pub async fn count_runs_at(&self, organization_id: i64) -> Result<usize, ClientError> {
+        let query = vec![pair("organization_id", organization_id), pair("page", 1), pair("per_page", 1)];
+        Ok(self.page::<v4::Run, Run>("run", query).await?.total)
     }
 
     /// Deletes a collaboration with its tasks, studies and nodes.

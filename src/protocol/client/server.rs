@@ -28,6 +28,8 @@ pub struct ServerInfo {
     pub has_reviews: bool,
     /// Whether users can be invited, deactivated, and their sessions ended.
     pub has_invitations: bool,
+    /// Whether users see to their second factor themselves, with recovery codes, and say which notices they want.
+    pub has_own_account: bool,
 }
 
 impl ServerInfo {
@@ -66,6 +68,7 @@ impl Transport {
             deleting_permits_stopping: is_ours,
             has_reviews: is_ours,
             has_invitations: is_ours,
+            has_own_account: is_ours,
         };
         *self.known_server().lock().await = Some((Instant::now(), info.clone()));
         Ok(info)

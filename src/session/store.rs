@@ -13,12 +13,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_sessions::{
     ExpiredDeletion, SessionStore,
+    cookie::time::OffsetDateTime,
     session::{Id, Record},
     session_store,
 };
 use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
-use crate::session::Registry;
+use super::{Registry, record::user_of};
 
 /// Ended sessions are deleted at this interval.
 const SWEEP: Duration = Duration::from_secs(10 * 60);
@@ -29,6 +30,16 @@ const MIGRATION_PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 /// The channel of PostgreSQL on which replicas tell each other which sessions have ended.
 const ENDED: &str = "atoll_session_ended";
+
+/// Whose sessions there are: beside the table of the library, whose rows nobody can be told from.
+const USERS_IN_SQLITE: &str = "CREATE TABLE IF NOT EXISTS session_user (
+    session_id TEXT PRIMARY KEY REFERENCES tower_sessions (id) ON DELETE CASCADE,
+    user_id INTEGER NOT NULL
+)";
+const USERS_IN_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS tower_sessions.session_user (
+    session_id TEXT PRIMARY KEY REFERENCES tower_sessions.session (id) ON DELETE CASCADE,
+    user_id BIGINT NOT NULL
+)";
 
 /// Where a portal keeps its sessions.
 #[derive(Debug, Clone)]
@@ -69,7 +80,8 @@ impl SessionStore for Sessions {
         match self {
             Sessions::Sqlite(store, _) => store.create(record).await,
             Sessions::Postgres(store, _) => store.create(record).await,
-        }
+        }?;
+        self.note_user(record).await
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
@@ -83,7 +95,8 @@ impl SessionStore for Sessions {
                 let update = sqlx::query("UPDATE tower_sessions.session SET data = $1, expiry_date = $2 WHERE id = $3");
                 bounded(update.bind(data).bind(end).bind(id).execute(pool)).await.map(drop)
             }
-        }
+        }?;
+        self.note_user(record).await
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
@@ -110,6 +123,50 @@ impl SessionStore for Sessions {
 }
 
 impl Sessions {
+    /// Notes whose session it is, once somebody has signed in; nothing if it has ended meanwhile.
+    async fn note_user(&self, record: &Record) -> session_store::Result<()> {
+        let Some(user_id) = user_of(record) else { return Ok(()) };
+        let id = record.id.to_string();
+        match self {
+            Sessions::Sqlite(_, pool) => {
+                let note =
+                    sqlx::query("INSERT OR IGNORE INTO session_user SELECT id, ? FROM tower_sessions WHERE id = ?");
+                bounded(note.bind(user_id).bind(id).execute(pool)).await.map(drop)
+            }
+            Sessions::Postgres(_, pool) => {
+                let note = sqlx::query(
+                    "INSERT INTO tower_sessions.session_user SELECT id, $1 FROM tower_sessions.session WHERE id = $2
+                     ON CONFLICT DO NOTHING",
+                );
+                bounded(note.bind(user_id).bind(id).execute(pool)).await.map(drop)
+            }
+        }
+    }
+
+    /// The open sessions of a user, at most a hundred.
+    pub async fn of_user(&self, user_id: i64) -> session_store::Result<Vec<Record>> {
+        let now = OffsetDateTime::now_utc();
+        let rows: Vec<Vec<u8>> = match self {
+            Sessions::Sqlite(_, pool) => {
+                let query = sqlx::query_scalar(
+                    "SELECT data FROM tower_sessions JOIN session_user ON session_id = id
+                     WHERE user_id = ? AND expiry_date > ? LIMIT 100",
+                );
+                bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
+            }
+            Sessions::Postgres(_, pool) => {
+                let query = sqlx::query_scalar(
+                    "SELECT data FROM tower_sessions.session JOIN tower_sessions.session_user ON session_id = id
+                     WHERE user_id = $1 AND expiry_date > $2 LIMIT 100",
+                );
+                bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
+            }
+        }?;
+        rows.iter()
+            .map(|data| rmp_serde::from_slice(data).map_err(|error| session_store::Error::Decode(error.to_string())))
+            .collect()
+    }
+
     /// Whether the store answers.
     pub async fn is_up(&self) -> bool {
         self.load(&Id::default()).await.is_ok()
@@ -128,6 +185,7 @@ impl Sessions {
                 let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
                 let store = SqliteStore::new(pool.clone());
                 store.migrate().await?;
+                sqlx::query(USERS_IN_SQLITE).execute(&pool).await?;
                 Ok(Sessions::Sqlite(store, pool))
             }
             SessionsAt::Postgres(url) => {
@@ -174,7 +232,7 @@ async fn migrate(store: &PostgresStore, pool: &PgPool) -> Result<(), sqlx::Error
     loop {
         // It can be over without tables, when another replica was making them.
         let made = match store.migrate().await {
-            Ok(()) => sqlx::query("SELECT 1 FROM tower_sessions.session LIMIT 1").execute(pool).await.map(drop),
+            Ok(()) => sqlx::query(USERS_IN_POSTGRES).execute(pool).await.map(drop),
             Err(error) => Err(error),
         };
         match (made, pauses.next()) {
@@ -216,7 +274,6 @@ async fn hear_of_ends(pool: PgPool, registry: Arc<Registry>, stop: CancellationT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tower_sessions::cookie::time::OffsetDateTime;
 
     async fn sessions() -> (Sessions, Record, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();

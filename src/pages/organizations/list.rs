@@ -1,10 +1,14 @@
 use axum::{extract::State, response::Response};
 use leptos::prelude::*;
 
-use crate::pages::{components::TableFrame, error::PageError, render::Page, state::PageState, user::User};
+use crate::{
+    pages::{components::TableFrame, error::PageError, render::Page, state::PageState, user::User},
+    session::take_flash,
+};
 
 /// `GET /organizations`
 pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
+    let flash = take_flash(&user.session).await?;
     let me = user.signed_in;
     let (mut organizations, collaborations) = futures::try_join!(me.hub.organizations(), me.hub.collaborations())?;
     organizations.sort_by_key(|organization| organization.name.to_lowercase());
@@ -46,5 +50,5 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
             </TableFrame>
         }
     };
-    Ok(Page::new("Organizations").user(me.clone()).section("/organizations").render(&state, view).await)
+    Ok(Page::new("Organizations").user(me.clone()).section("/organizations").flash(flash).render(&state, view).await)
 }

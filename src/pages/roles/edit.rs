@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use crate::{
     pages::{
         components::{Breadcrumbs, PermissionTable, TextField},
-        confirm::Question,
+        confirm::{Question, counted},
         error::PageError,
         form::Sent,
         render::Page,
@@ -17,7 +17,7 @@ use crate::{
     },
     protocol::{
         client::{ClientError, refusal},
-        domain::{Operation, Role, RuleItem},
+        domain::{Operation, Role},
     },
     session::{FlashKind, SignedIn, put_flash, take_flash},
 };
@@ -42,12 +42,14 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let id = number(&id)?;
     let me = user.signed_in;
     let flash = take_flash(&user.session).await?;
-    let (role, rules, of_role) = futures::try_join!(me.hub.role(id), me.hub.rules(), me.hub.rules_of_role(id))?;
+    let (role, rules, of_role, names) =
+        futures::try_join!(me.hub.role(id), me.hub.rules(), me.hub.rules_of_role(id), me.names())?;
+    let owner = role.organization_id.map(|id| names.organization(id));
     let chosen: Vec<i64> = of_role.iter().map(|rule| rule.id).collect();
     let (edits, deletes) = (may(&me, &role, Operation::Edit), may(&me, &role, Operation::Delete));
     let title = format!("Role {}", role.name);
     let view = move || {
-        let (role, rules, chosen) = (role.clone(), rules.clone(), chosen.clone());
+        let (role, rules, chosen, owner) = (role.clone(), rules.clone(), chosen.clone(), owner.clone());
         view! {
             <Breadcrumbs way=way(None)/>
             <div class="page-head">
@@ -59,6 +61,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
             </div>
             <p class="lead">{role.description}</p>
             {role.is_default.then(|| view! { <p class="help">"Every hub has this role; it cannot be changed."</p> })}
+            {owner.map(|owner| view! { <p class="help">{format!("For users of {owner} only.")}</p> })}
             <PermissionTable rules chosen/>
         }
     };
@@ -71,8 +74,8 @@ struct Typed {
     name: String,
     description: String,
     rules: Vec<i64>,
-    /// For everybody, not for the own organization only.
-    everywhere: bool,
+    /// Whose role it is; `None` for the own organization's.
+    organization: Option<i64>,
 }
 
 impl Typed {
@@ -81,7 +84,7 @@ impl Typed {
             name: sent.text("name"),
             description: sent.text("description"),
             rules: sent.ids("rules"),
-            everywhere: sent.flag("everywhere"),
+            organization: sent.text("organization_id").parse().ok(),
         }
     }
 }
@@ -93,13 +96,17 @@ async fn form(
     typed: Typed,
     error: Option<String>,
 ) -> Result<Response, PageError> {
-    let rules: Vec<RuleItem> = me.hub.rules().await?;
+    // Whoever may do so everywhere chooses whose role it is; a server makes none that is nobody's.
+    let chooses = role.is_none() && me.permissions.may_at_role(Operation::Create, false);
+    let organizations = async { if chooses { me.hub.organizations().await } else { Ok(Vec::new()) } };
+    let (rules, mut organizations) = futures::try_join!(me.hub.rules(), organizations)?;
+    organizations.sort_by_key(|organization| organization.name.to_lowercase());
+    let own = me.user.organization_id;
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let title = if role.is_some() { "Change this role" } else { "New role" };
-    // Whoever may do so everywhere chooses.
-    let chooses = role.is_none() && me.permissions.may_at_role(Operation::Create, false);
     let view = move || {
         let (role, typed, rules, error) = (role.clone(), typed.clone(), rules.clone(), error.clone());
+        let (organizations, chosen) = (organizations.clone(), typed.organization.or(own));
         let action = role.as_ref().map_or_else(|| "/roles/new".to_owned(), |role| format!("/roles/{}/edit", role.id));
         let cancel = role.as_ref().map_or_else(|| "/roles".to_owned(), |role| format!("/roles/{}", role.id));
         view! {
@@ -110,7 +117,15 @@ async fn form(
                 <TextField name="name" label="Name" value=typed.name maxlength=128 required=true/>
                 <TextField name="description" label="What it is for" value=typed.description maxlength=1024/>
                 {chooses.then(|| view! {
-                    <div class="field"><label class="flag"><input type="checkbox" name="everywhere" checked=typed.everywhere/> "For all organizations, not only mine"</label></div>
+                    <div class="field">
+                        <label for="organization_id">"Organization"</label>
+                        <p class="help">"Only its users can have this role."</p>
+                        <select id="organization_id" name="organization_id">
+                            {organizations.into_iter().map(|organization| view! {
+                                <option value=organization.id selected={Some(organization.id) == chosen}>{organization.name}</option>
+                            }).collect_view()}
+                        </select>
+                    </div>
                 })}
                 <p class="help">"You can give only what you may do yourself."</p>
                 <PermissionTable rules chosen=typed.rules edits=true/>
@@ -140,7 +155,7 @@ pub async fn create(
 ) -> Result<Response, PageError> {
     let me = user.signed_in;
     let typed = Typed::of(&Sent(fields));
-    let organization = me.user.organization_id.filter(|_| !typed.everywhere);
+    let organization = typed.organization.or(me.user.organization_id);
     match me.hub.create_role(&typed.name, &typed.description, organization, &typed.rules).await {
         Ok(id) => {
             put_flash(&user.session, FlashKind::Success, "The role is created.").await?;
@@ -165,7 +180,7 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
         name: role.name.clone(),
         description: role.description.clone(),
         rules: rules.iter().map(|rule| rule.id).collect(),
-        everywhere: false,
+        organization: None,
     };
     form(&state, me, Some(role), typed, None).await
 }
@@ -203,13 +218,13 @@ pub async fn confirm_delete(
 ) -> Result<Response, PageError> {
     let id = number(&id)?;
     let me = user.signed_in;
-    let role = me.hub.role(id).await?;
+    let (role, users) = futures::try_join!(me.hub.role(id), me.hub.count_users_with_role(id))?;
     let question = Question {
         heading: format!("Delete the role {}?", role.name),
         section: "/users",
         way: way(Some(&role)),
         text: "Whoever has it may do no more what only this role permits. This cannot be undone.",
-        with_it: Vec::new(),
+        with_it: counted(users, "user has it and loses it", "users have it and lose it").into_iter().collect(),
         action: format!("/roles/{id}/delete"),
         confirm: "Delete the role",
         back: format!("/roles/{id}"),

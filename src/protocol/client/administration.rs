@@ -215,6 +215,12 @@ impl HubClient {
         Ok(self.get::<v4::Role>(&format!("role/{id}"), &[]).await?.into())
     }
 
+    /// How many users have a role, as far as they may be seen.
+    pub async fn count_users_with_role(&self, id: i64) -> Result<usize, ClientError> {
+        let query = vec![pair("role_id", id), pair("page", 1), pair("per_page", 1)];
+        Ok(self.page::<v4::User, Account>("user", query).await?.total)
+    }
+
     /// The rules of a role.
     pub async fn rules_of_role(&self, id: i64) -> Result<Vec<RuleItem>, ClientError> {
         self.rules_by(pair("role_id", id)).await

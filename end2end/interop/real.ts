@@ -67,11 +67,8 @@ export class Portal {
   }
 }
 
-/** `atoll node` of a demo organization on a real server, reached at its own address or that of a proxy. */
-export async function startNode(
-  world: WorldDescription, organization: string, origin = world.origin, environment: Record<string, string> = {},
-  more: string[] = [],
-): Promise<Program> {
+/** The configuration of an `atoll node` of a demo organization on a real server, with its data beside it; its path. */
+export function writeNodeConfig(world: WorldDescription, organization: string, origin = world.origin, more: string[] = []): string {
   const folder = join(world.folder, `${organization} ${Math.random().toString(36).slice(2)}`)
   mkdirSync(folder, { recursive: true })
   for (const file of ['default.csv', 'my_other_database.csv']) {
@@ -84,7 +81,15 @@ export async function startNode(
     `port: ${server.port}`, `api_path: ${new URL(world.url).pathname}`, 'databases:',
     ...['default', 'my_other_database'].map((label) => `  - {label: ${label}, type: csv, uri: ${label}.csv}`), ...more, '',
   ].join('\n'), { mode: 0o600 })
-  const program = Program.with(environment, 'node', '--config', config)
+  return config
+}
+
+/** `atoll node` of a demo organization on a real server, reached at its own address or that of a proxy. */
+export async function startNode(
+  world: WorldDescription, organization: string, origin = world.origin, environment: Record<string, string> = {},
+  more: string[] = [],
+): Promise<Program> {
+  const program = Program.with(environment, 'node', '--config', writeNodeConfig(world, organization, origin, more))
   await program.says(/the node is ready/)
   return program
 }

@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-const STYLE: &str = ":root{color-scheme:light dark;--ink:light-dark(#16242b,#e4ecef);--line:light-dark(#8797a0,#5f727b);--accent:light-dark(#0b6376,#6cc5d6);--bad:light-dark(#a8231b,#ff9d94)}body{font:100%/1.5 system-ui,sans-serif;color:var(--ink);background:light-dark(#f7f9fa,#12191d);max-width:60rem;margin:0 auto;padding:1rem}h1{font-size:1.5rem}h2{font-size:1.15rem}table{border-collapse:collapse;width:100%}th,td{text-align:start;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}a{color:var(--accent)}label{display:block;font-weight:600;margin-top:.6rem}.choice{font-weight:normal}input:not([type=radio]),textarea{font:inherit;width:100%;max-width:30rem;padding:.35rem .5rem;box-sizing:border-box;color:inherit;background:light-dark(#fff,#1a2328);border:1px solid var(--line);border-radius:.4rem}button{font:inherit;font-weight:600;padding:.4rem .9rem;margin-top:.6rem;border:1px solid var(--line);border-radius:.4rem;background:light-dark(#fff,#1a2328);color:inherit;cursor:pointer}.bad{color:var(--bad)}.top{display:flex;justify-content:space-between;align-items:baseline;gap:1rem;flex-wrap:wrap}";
+const STYLE: &str = ":root{color-scheme:light dark;--ink:light-dark(#16242b,#e4ecef);--line:light-dark(#8797a0,#5f727b);--accent:light-dark(#0b6376,#6cc5d6);--bad:light-dark(#a8231b,#ff9d94)}body{font:100%/1.5 system-ui,sans-serif;color:var(--ink);background:light-dark(#f7f9fa,#12191d);max-width:60rem;margin:0 auto;padding:1rem}h1{font-size:1.5rem}h2{font-size:1.15rem}table{border-collapse:collapse;width:100%}th,td{text-align:start;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}a{color:var(--accent)}label{display:block;font-weight:600;margin-top:.6rem}.choice{font-weight:normal}fieldset{border:0;padding:0;margin:0}legend{font-weight:600;padding:0}input:not([type=radio]),textarea{font:inherit;width:100%;max-width:30rem;padding:.35rem .5rem;box-sizing:border-box;color:inherit;background:light-dark(#fff,#1a2328);border:1px solid var(--line);border-radius:.4rem}button{font:inherit;font-weight:600;padding:.4rem .9rem;margin-top:.6rem;border:1px solid var(--line);border-radius:.4rem;background:light-dark(#fff,#1a2328);color:inherit;cursor:pointer}.bad{color:var(--bad)}.top{display:flex;justify-content:space-between;align-items:baseline;gap:1rem;flex-wrap:wrap}";
 /// SHA-256 of [`STYLE`] for the content security policy; a test keeps it right.
-pub const STYLE_HASH: &str = "sha256-p9vJCCc9bTL3IZLRKH6pxo3WzrFKCmERtti+sXwgW9U=";
+pub const STYLE_HASH: &str = "sha256-F39+/t/CNQJcsf5JsnJiOEZ7fa1g8vuz+KTpEa5PiMY=";
 
 fn page(title: &str, name: Option<&str>, content: AnyView) -> String {
     let (title, name) = (format!("{title} · Atoll node"), name.map(str::to_owned));
@@ -31,10 +31,10 @@ fn page(title: &str, name: Option<&str>, content: AnyView) -> String {
             </head>
             <body>
                 {name.map(|name| view! {
-                    <div class="top">
+                    <header class="top">
                         <p><a href="/">"All reviews of this node"</a></p>
                         <form method="post" action="/sign-out"><span>{name}</span> " " <button type="submit">"Sign out"</button></form>
-                    </div>
+                    </header>
                 })}
                 <main>{content}</main>
             </body>
@@ -129,12 +129,15 @@ pub fn review(name: &str, review: &StoredReview, earlier: &[StoredReview], error
                 <form method="post" action=action.clone()>
                     <input type="hidden" name="hash" value=hash.clone()/>
                     {of_run.then(|| view! {
+                        <fieldset>
+                        <legend>"For"</legend>
                         {choice("run", "this run only", !first_time)}
                         {choice("runs", "this many runs that ask for exactly the same:", false)}
                         <input name="runs" inputmode="numeric" aria-label="Number of runs"/>
                         {choice("until", "every run that asks for exactly the same, until the end of this day (UTC):", false)}
                         <input name="until" type="date" aria-label="Day"/>
                         {first_time.then(|| choice("always", "every run that asks for exactly the same, from now on", true))}
+                        </fieldset>
                     })}
                     <label for="comment">"Comment, if you like"</label>
                     <input id="comment" name="reason" maxlength="1024"/>

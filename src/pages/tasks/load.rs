@@ -110,14 +110,16 @@ fn progress(runs: &[Run]) -> String {
 }
 
 fn run_state(run: &Run, organization: &str) -> RunState {
+    // A node may have to say that a run has begun while it still waits.
+    let started = run.started_at.filter(|_| run.status != Status::Pending);
     RunState {
         id: run.id,
         organization: organization.to_owned(),
         node: run.node.as_ref().map_or_else(|| "–".to_owned(), |node| node.name.clone()),
         status: run.status.clone(),
         awaits: awaits(run),
-        started: run.started_at.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
-        duration: match (run.started_at, run.finished_at) {
+        started: started.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
+        duration: match (started, run.finished_at) {
             (Some(start), Some(end)) => duration(end.duration_since(start)),
             _ => String::new(),
         },

@@ -268,6 +268,8 @@ async fn a_requester_who_cancels_ends_the_review() {
     waiting(&admin, 0).await;
     let late = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
     assert!(late.to_string().contains("It is void already"), "{late}");
+    let log = world.get("/audit?action=review.void", &world.token("admin1").await).await.1;
+    assert_eq!(log["data"][0]["subject"], format!("run {}", review.run_id), "{log}");
     // Also while the node is away, and when the task is deleted.
     let second = researcher.create_task(&ages(&[2])).await.unwrap();
     waiting(&admin, 1).await;
@@ -324,6 +326,42 @@ async fn ghsa_47w6_gwp4_w6vc_what_is_swapped_after_the_review_does_not_run() {
     let stale = NewDecision { hash: review.hash.clone(), ..once(&third) };
     let refused = admin.decide_review(third.id, &stale).await.unwrap_err();
     assert!(refused.to_string().contains("has changed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_ended_and_is_opened_again_is_reviewed_again() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
+    station.stop().await;
+    let again = "UPDATE run SET finished_at = NULL, started_at = NULL, status = 'pending', result = NULL";
+    in_hub_database(&world, again).await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_ne!(waiting(&admin, 1).await[0].id, review.id);
+    assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_result_that_nobody_wants_any_more_is_forgotten() {
+    let world = World::new().await;
+    let release = "policies:\n  release: review\n";
+    let station = node(&world, "example_org1", release).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let id = review.run_id.to_string();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &review.hash]).await;
+    assert!(done, "{answer}");
+    let held = async || reviews(&world, "example_org1", &["show", &id]).await.1.contains("253");
+    assert!(held().await);
+    researcher.delete_task(task.id).await.unwrap();
+    let _station = node(&world, "example_org1", release).await;
+    eventually(async || !held().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,8 @@ fn column_name(arguments: &Map<String, Value>) -> Result<&str, AlgorithmError> {
 }
 
 /// Sum and count of a column's values: `{"sum", "count"}`. Missing values (null and NaN) are not counted. The sum is
-/// an integer if all values are and it fits. Where the limits do not allow them, both are [`MissingValue`]s.
+/// an integer if all values are and it fits, and a [`MissingValue`] if it is not finite. Where the limits do not allow
+/// them, both are.
 fn partial(
     arguments: &Map<String, Value>,
     table: Table,
@@ -100,9 +101,18 @@ impl Sum {
     fn total(&self) -> Value {
         match i64::try_from(self.integers) {
             Ok(integers) if !self.has_floats => json!(integers),
-            _ => json!(self.floats + self.compensation + self.integers as f64),
+            _ => finite(self.floats + self.compensation + self.integers as f64),
         }
     }
+}
+
+/// JSON has no infinity: what is beyond the numbers could not be established.
+fn finite(number: f64) -> Value {
+    if number.is_finite() {
+        return json!(number);
+    }
+    MissingValue::NotEstablished("the column holds infinite values, or its sum is beyond what numbers hold".to_owned())
+        .to_json()
 }
 
 fn partial_arguments(arguments: &Map<String, Value>) -> Result<Map<String, Value>, AlgorithmError> {
@@ -116,9 +126,16 @@ fn aggregate(partials: &[Value]) -> Result<Value, AlgorithmError> {
     for partial in partials {
         let part = |key: &str| partial.get(key).ok_or_else(unexpected);
         let (partial_sum, partial_count) = (part("sum")?, part("count")?);
-        if MissingValue::read(partial_sum).is_some() && MissingValue::read(partial_count).is_some() {
-            left_out += 1;
-            continue;
+        match (MissingValue::read(partial_sum), MissingValue::read(partial_count)) {
+            (Some(_), Some(_)) => {
+                left_out += 1;
+                continue;
+            }
+            // Without this one the average would be of something else.
+            (Some(missing @ MissingValue::NotEstablished(_)), None) => {
+                return Ok(json!({"average": missing.to_json()}));
+            }
+            _ => {}
         }
         sum += partial_sum.as_f64().ok_or_else(unexpected)?;
         count = u64::checked_add(count, partial_count.as_u64().ok_or_else(unexpected)?).ok_or_else(unexpected)?;
@@ -128,7 +145,7 @@ fn aggregate(partials: &[Value]) -> Result<Value, AlgorithmError> {
             MissingValue::NotEstablished("no organization has a value in this column".to_owned()).to_json()
         }
         0 => MissingValue::NotEstablished("no organization may tell its part".to_owned()).to_json(),
-        count => json!(sum / count as f64),
+        count => finite(sum / count as f64),
     };
     Ok(match left_out {
         0 => json!({"average": average}),
@@ -167,6 +184,18 @@ mod tests {
         assert_eq!(call("weight", table(vec![("weight", weight)])), Ok(json!({"sum": 1.5, "count": 1})));
         let small = Arc::new(Int32Array::from(vec![1, 2]));
         assert_eq!(call("small", table(vec![("small", small)])), Ok(json!({"sum": 3, "count": 2})));
+    }
+
+    #[test]
+    fn what_is_not_finite_could_not_be_established() {
+        let infinite: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::INFINITY]));
+        let part = call("x", table(vec![("x", infinite)])).unwrap();
+        assert!(matches!(MissingValue::read(&part["sum"]), Some(MissingValue::NotEstablished(_))), "{part}");
+        assert_eq!(part["count"], 2);
+        for partials in [vec![json!({"sum": 1, "count": 2}), part], vec![json!({"sum": f64::MAX, "count": 1}); 2]] {
+            let average = aggregate(&partials).unwrap();
+            assert!(matches!(MissingValue::read(&average["average"]), Some(MissingValue::NotEstablished(_))));
+        }
     }
 
     #[test]

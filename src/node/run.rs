@@ -1,17 +1,18 @@
 //! One run, from taking it to reporting what became of it.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     error::RunError,
     log::{Outgoing, RunLog},
     request::RunRequest,
-    review::{self, Released},
+    review,
     runtime::built_in,
     station::Shared,
-    store::{Start, Started},
+    store::{Start, Started, StoreError},
 };
 use crate::protocol::{client::ClientError, event::StatusChange, payload, status::Status, timestamp, wire::v4};
 
@@ -26,14 +27,20 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     };
     let outgoing = shared.share_logs.then(|| shared.outgoing.clone());
     let log = RunLog::new(run.id, task.id, shared.collaboration_id, outgoing);
-    let outcome = attempt(shared, &run, &task, &log, &stopped).await;
+    let attempt = AssertUnwindSafe(attempt(shared, &run, &task, &log, &stopped)).catch_unwind();
+    let outcome = attempt.await.unwrap_or_else(|_| Err(RunError::Internal("the node panicked".to_owned())));
     if stopped.is_cancelled() {
         return report_stop(shared, &run, &task, &log).await;
     }
     let (status, result) = match outcome {
-        Ok(released) => (Status::Completed, Some(released)),
+        Ok(result) => (Status::Completed, Some(result)),
         Err(RunError::ServerAway(error)) => {
             tracing::warn!(run_id = run.id, %error, "a run is given back: it is taken again when the server answers");
+            return;
+        }
+        // A full disk or a file that somebody else uses is not the run's fault either.
+        Err(RunError::Store(StoreError::Database(error))) => {
+            tracing::error!(run_id = run.id, %error, "a run is given back: it is taken again when the state file works");
             return;
         }
         Err(error) => {
@@ -42,7 +49,6 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         }
     };
     tracing::info!(run_id = run.id, task_id = task.id, %status, "a run has ended");
-    let (result, review_id) = result.map(|released| (released.result, released.review_id)).unzip();
     log.settle().await;
     let patch = v4::RunPatch {
         started_at: None,
@@ -53,17 +59,25 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     };
     match report_end(shared, run.id, &patch, &stopped).await {
         Reported::Taken => {
+            close(shared, run.id).await;
             tell(shared, &run, &task, status);
-            if let Some(id) = review_id.flatten()
-                && let Err(error) = shared.store.forget_result(id).await
-            {
-                tracing::error!(run_id = run.id, %error, "a result that was sent is still held here");
-            }
         }
         Reported::Refused(reason) => {
+            close(shared, run.id).await;
             tracing::warn!(run_id = run.id, reason, "the server does not take the end of a run");
         }
         Reported::Stopped => report_stop(shared, &run, &task, &log).await,
+    }
+}
+
+/// Notes that the server knows the end of a run; a held copy of its result is needed no more.
+async fn close(shared: &Shared, run_id: i64) {
+    let closed = async {
+        shared.store.end_run(run_id).await?;
+        shared.store.forget_result(run_id).await
+    };
+    if let Err(error) = closed.await {
+        tracing::error!(run_id, %error, "that a run has ended is not noted here");
     }
 }
 
@@ -80,7 +94,9 @@ async fn report_stop(shared: &Shared, run: &v4::Run, task: &v4::Task, log: &RunL
         ..Default::default()
     };
     // Nothing stops it any more, except that the node ends.
-    if let Reported::Taken = report_end(shared, run.id, &patch, &CancellationToken::new()).await {
+    let reported = report_end(shared, run.id, &patch, &CancellationToken::new()).await;
+    close(shared, run.id).await;
+    if let Reported::Taken = reported {
         tell(shared, run, task, Status::Killed);
     }
 }
@@ -91,7 +107,7 @@ async fn attempt(
     task: &v4::Task,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Released, RunError> {
+) -> Result<String, RunError> {
     let (call, dialect) = payload::decode_call(run.input.as_deref().unwrap_or_default())?;
     let request = RunRequest::of(shared, task, &call).await?;
     request.check(&shared.policies)?;

@@ -20,7 +20,7 @@ use crate::{
 const TELL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Looks at the hub how a waiting review stands, and takes over what was decided there.
-pub(super) async fn look(shared: &Shared, review: StoredReview) -> Result<StoredReview, RunError> {
+pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<StoredReview, RunError> {
     if review.hub_id.is_some() && !review.told {
         // Something was decided here that the hub does not know yet: what it says is older.
         return Ok(review);
@@ -35,6 +35,8 @@ pub(super) async fn look(shared: &Shared, review: StoredReview) -> Result<Stored
             return Ok(review);
         }
     };
+    // Its events are known by this.
+    review.hub_id = Some(at_hub.id);
     let verdict = match at_hub.state {
         ReviewState::Approved => Verdict::Approve,
         ReviewState::Rejected => Verdict::Reject,
@@ -171,6 +173,12 @@ pub async fn end_those_that_are_gone(shared: &Shared, open: &[i64]) -> Result<()
                 Subject::Result => "the run was stopped or deleted; its result is deleted here",
             };
             shared.store.end_review(review.id, ReviewState::Void, ended).await?;
+        }
+    }
+    // Released while the server was away, and nobody wants them any more.
+    for run_id in shared.store.runs_with_released_results().await? {
+        if !open.contains(&run_id) && is_gone(shared, run_id).await {
+            shared.store.forget_result(run_id).await?;
         }
     }
     Ok(())

@@ -19,14 +19,6 @@ use crate::{
     },
 };
 
-/// A result that may leave.
-pub struct Released {
-    /// In the form in which it is sent.
-    pub result: String,
-    /// The review that released it, if it was held; its copy is to be forgotten when it was sent.
-    pub review_id: Option<i64>,
-}
-
 /// The hash to which a release is bound: that of the request and of the result.
 fn hash_of(request_hash: &str, result: &str) -> String {
     format!("{:x}", Sha256::new().chain_update(request_hash).chain_update(result).finalize())
@@ -45,7 +37,7 @@ pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<
     Ok(is_held.then_some(review))
 }
 
-/// Holds a result, if the policies say so, until it may leave.
+/// Holds a result, if the policies say so, until it may leave; the form in which it is sent.
 pub async fn release(
     shared: &Shared,
     run_id: i64,
@@ -54,9 +46,9 @@ pub async fn release(
     value: &serde_json::Value,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Released, RunError> {
+) -> Result<String, RunError> {
     if shared.policies.release_mode(&request.for_policies()) == ReleaseMode::Never {
-        return Ok(Released { result: encoded, review_id: None });
+        return Ok(encoded);
     }
     let report = Report::of(value, shared.policies.smallest_cell);
     let hash = hash_of(&request.review.asked.hash(), &encoded);
@@ -78,7 +70,7 @@ pub async fn wait_for_release(
     review: StoredReview,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Released, RunError> {
+) -> Result<String, RunError> {
     if review.state == ReviewState::Waiting {
         let since = review.since.get(..16).unwrap_or(&review.since).replace('T', " ");
         let line = format!("{AWAITING_RELEASE} of the result by an admin of this organization since {since} UTC");
@@ -86,7 +78,7 @@ pub async fn wait_for_release(
     }
     let review = decided(shared, review.id, stopped).await?;
     match (review.state, &review.result) {
-        (ReviewState::Approved, Some(result)) => Ok(Released { result: result.clone(), review_id: Some(review.id) }),
+        (ReviewState::Approved, Some(result)) => Ok(result.clone()),
         (ReviewState::Rejected, _) => Err(RunError::NotAllowed(rejection(&review, "the result is withheld"))),
         (ReviewState::Expired, _) => Err(RunError::NotAllowed(format!(
             "nobody released the result within {} days",

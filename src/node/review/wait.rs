@@ -1,7 +1,7 @@
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use jiff::Timestamp;
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{sync::broadcast, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::hub;
@@ -144,13 +144,21 @@ pub(super) async fn decided(shared: &Shared, id: i64, stopped: &CancellationToke
         let Ok(left) = Duration::try_from(left) else {
             return Ok(shared.store.end_review(id, ReviewState::Expired, "nobody decided in time").await?);
         };
-        let hub_id = review.hub_id;
-        tokio::select! {
-            _ = timeout(left.min(CHECK_INTERVAL), heard(&mut events, hub_id)) => {}
-            _ = changes.changed() => {}
-            () = stopped.cancelled() => {
-                shared.store.end_review(id, ReviewState::Void, "the run was stopped").await?;
-                return Err(RunError::Stopped);
+        let mut next_look = pin!(sleep(left.min(CHECK_INTERVAL)));
+        loop {
+            tokio::select! {
+                () = &mut next_look => break,
+                () = heard(&mut events, review.hub_id) => break,
+                // Many can wait, and all hear of each change: the hub is not asked because of one.
+                _ = changes.changed() => {
+                    if shared.store.review_state(id).await? != ReviewState::Waiting {
+                        break;
+                    }
+                }
+                () = stopped.cancelled() => {
+                    shared.store.end_review(id, ReviewState::Void, "the run was stopped").await?;
+                    return Err(RunError::Stopped);
+                }
             }
         }
     }

@@ -35,6 +35,13 @@ pub struct StoredReview {
     pub used: u32,
 }
 
+/// A review that waits, without what is asked.
+pub struct Waiting {
+    pub id: i64,
+    pub run_id: i64,
+    pub subject: Subject,
+}
+
 /// Why a decision does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
@@ -374,10 +381,26 @@ impl NodeStore {
         Ok(review)
     }
 
-    /// Forgets a held result after it was sent.
-    pub async fn forget_result(&self, id: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE review SET result = NULL WHERE id = ?").bind(id).execute(&self.pool).await?;
+    /// Forgets the held result of a run that has ended at the server.
+    pub async fn forget_result(&self, run_id: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE review SET result = NULL WHERE run_id = ? AND result IS NOT NULL")
+            .bind(run_id)
+            .execute(&self.pool)
+            .await?;
         Ok(())
+    }
+
+    /// Runs whose results were released and are still here: the server was away, or the run has ended otherwise.
+    pub async fn runs_with_released_results(&self) -> Result<Vec<i64>, StoreError> {
+        let query = "SELECT run_id FROM review WHERE state = 'approved' AND result IS NOT NULL";
+        Ok(sqlx::query_scalar(query).fetch_all(&self.pool).await?)
+    }
+
+    /// The state of a review, without the rest of it.
+    pub async fn review_state(&self, id: i64) -> Result<ReviewState, StoreError> {
+        let state: String =
+            sqlx::query_scalar("SELECT state FROM review WHERE id = ?").bind(id).fetch_one(&self.pool).await?;
+        ReviewState::from_name(&state).ok_or_else(|| StoreError::Unreadable(format!("the state of review {id}")))
     }
 
     /// Notes under which id the hub knows a review.
@@ -401,10 +424,14 @@ impl NodeStore {
     }
 
     /// Reviews that wait.
-    pub async fn waiting(&self) -> Result<Vec<StoredReview>, StoreError> {
-        let query = "SELECT * FROM review WHERE state = 'waiting' ORDER BY id";
-        let rows: Vec<Row> = sqlx::query_as(query).fetch_all(&self.pool).await?;
-        rows.into_iter().map(StoredReview::try_from).collect()
+    pub async fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        let query = "SELECT id, run_id, subject FROM review WHERE state = 'waiting' ORDER BY id";
+        let rows: Vec<(i64, i64, String)> = sqlx::query_as(query).fetch_all(&self.pool).await?;
+        let read = |(id, run_id, subject): (i64, i64, String)| {
+            let unreadable = || StoreError::Unreadable(format!("the subject of review {id}"));
+            Ok(Waiting { id, run_id, subject: Subject::from_name(&subject).ok_or_else(unreadable)? })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Reviews that the hub knows, but not in their present state.

@@ -4,7 +4,10 @@ use sqlx::SqliteConnection;
 use super::{NodeStore, StoreError, review::use_approval};
 use crate::{
     audit::{self, Entry},
-    protocol::review::{Asked, ReviewRequest},
+    protocol::{
+        review::{Asked, ReviewRequest},
+        timestamp,
+    },
 };
 
 /// A run that is about to start.
@@ -38,9 +41,19 @@ fn columns(asked: &Asked) -> String {
 }
 
 impl NodeStore {
-    /// Whether this run was started before with the same hash: then it goes on after a restart.
+    /// Whether this run was started before with the same hash and has not ended: then it goes on after a restart.
     pub async fn has_started(&self, run_id: i64, hash: &str) -> Result<bool, StoreError> {
         has_started(&mut *self.pool.acquire().await?, run_id, hash).await
+    }
+
+    /// Notes that the server knows how a run has ended. A run that it calls open again begins anew, with a review.
+    pub async fn end_run(&self, run_id: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE started_run SET ended_at = ? WHERE run_id = ?")
+            .bind(timestamp::now())
+            .bind(run_id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// Whether the user has started, or waits to start, as many runs today (UTC) as the policies allow.
@@ -137,11 +150,8 @@ fn today() -> String {
 }
 
 async fn has_started(connection: &mut SqliteConnection, run_id: i64, hash: &str) -> Result<bool, StoreError> {
-    let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM started_run WHERE run_id = ? AND hash = ?")
-        .bind(run_id)
-        .bind(hash)
-        .fetch_one(connection)
-        .await?;
+    let query = "SELECT COUNT(*) FROM started_run WHERE run_id = ? AND hash = ? AND ended_at IS NULL";
+    let found: i64 = sqlx::query_scalar(query).bind(run_id).bind(hash).fetch_one(connection).await?;
     Ok(found > 0)
 }
 

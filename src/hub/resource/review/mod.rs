@@ -14,6 +14,7 @@ use axum::{
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::{
+    audit::{self, Entry},
     hub::{
         HubError,
         permission::{Caller, CallerKind, Reach, Resource},
@@ -124,12 +125,22 @@ fn require_view(caller: &Caller, row: &Row) -> Result<(), HubError> {
 /// Reviews that have nothing to decide about any more, since their runs have ended or are gone, are void from now on.
 /// To be called when runs ended, in the same transaction.
 pub async fn end_those_without_run(connection: &mut SqliteConnection) -> Result<(), HubError> {
-    sqlx::query(
+    let ended: Vec<(i64, i64)> = sqlx::query_as(
         "UPDATE review SET state = 'void' WHERE state = 'waiting'
-         AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = review.run_id AND finished_at IS NULL)",
+         AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = review.run_id AND finished_at IS NULL)
+         RETURNING run_id, organization_id",
     )
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    note_void(connection, &ended, "the run has ended or was deleted").await
+}
+
+/// Writes into the audit log which reviews, by run and organization, are void from now on.
+async fn note_void(connection: &mut SqliteConnection, ended: &[(i64, i64)], reason: &str) -> Result<(), HubError> {
+    for (run_id, organization_id) in ended {
+        let entry = Entry::done("system", "review.void", format!("run {run_id}"));
+        audit::append(connection, &entry.details(reason).of(*organization_id)).await?;
+    }
     Ok(())
 }
 

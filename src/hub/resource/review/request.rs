@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 
-use super::{Row, load, tell};
+use super::{Row, load, note_void, tell};
 use crate::{
     audit::{self, Entry},
     hub::{
@@ -86,13 +86,16 @@ pub async fn request(
     if let Some(id) = known {
         return Ok((StatusCode::OK, Json(load(&mut transaction, id).await?.try_into()?)));
     }
-    sqlx::query(
-        "UPDATE review SET state = 'void' WHERE run_id = ? AND subject = ? AND state IN ('waiting', 'approved')",
+    let ended: Vec<(i64, i64)> = sqlx::query_as(
+        "UPDATE review SET state = 'void' WHERE run_id = ? AND subject = ? AND state IN ('waiting', 'approved')
+         RETURNING run_id, organization_id",
     )
     .bind(new.run_id)
     .bind(new.subject.as_str())
-    .execute(&mut *transaction)
+    .fetch_all(&mut *transaction)
     .await?;
+    note_void(&mut transaction, &ended, "the node asks anew: what the run asks for has changed, or it was used")
+        .await?;
     let id = sqlx::query(
         "INSERT INTO review (run_id, task_id, organization_id, collaboration_id, subject, state, since, expires_at,
          hash, mode, request, only_at_node, report) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)",

@@ -345,6 +345,128 @@ async fn a_run_that_has_ended_and_is_opened_again_is_reviewed_again() {
     assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);
 }
 
+/// Changes something in the file of an organization's node.
+async fn in_node_database(world: &World, organization: &str, statement: &str) {
+    let file = atoll::demo::node_config(world.data.path(), organization).with_extension("sqlite");
+    let mut database = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    assert!(sqlx::query(statement).execute(&mut database).await.unwrap().rows_affected() > 0);
+    database.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_the_node_was_away_does_not_start_by_its_old_approval() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    // Approved at the node, and killed before it could start.
+    let id = review.run_id.to_string();
+    assert!(reviews(&world, "example_org1", &["approve", &id]).await.0);
+    researcher.kill_task(task.id).await.unwrap();
+    let station = node(&world, "example_org1", ALWAYS).await;
+    eventually(async || reviews(&world, "example_org1", &["show", &id]).await.1.contains("void")).await;
+    station.stop().await;
+    in_hub_database(&world, "UPDATE run SET finished_at = NULL, started_at = NULL, status = 'pending'").await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_ne!(waiting(&admin, 1).await[0].id, review.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_decides_about_in_time_is_refused_and_late_decisions_do_not_count() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let past = "UPDATE review SET expires_at = '2026-01-01T00:00:00.000000'";
+    in_node_database(&world, "example_org1", past).await;
+    // At the hub it was approved after that, and before; neither is in time.
+    in_hub_database(&world, past).await;
+    let late = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
+    assert!(late.to_string().contains("in time"), "{late}");
+    let approved = "UPDATE review SET state = 'approved', decided_by = 'ada', decided_at = since";
+    in_hub_database(&world, approved).await;
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &review.run_id.to_string()]).await;
+    assert!(!done && answer.contains("expired"), "{answer}");
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::NotAllowed, Vec::<Value>::new()));
+    assert!(logs[0].contains("nobody decided about it within 30 days"), "{logs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_nobody_releases_in_time_never_leaves() {
+    let world = World::new().await;
+    let release = "policies:\n  release: review\n";
+    let station = node(&world, "example_org1", release).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let id = waiting(&admin, 1).await[0].run_id.to_string();
+    station.stop().await;
+    let past = "UPDATE review SET expires_at = '2026-01-01T00:00:00.000000'";
+    in_node_database(&world, "example_org1", past).await;
+    let _station = node(&world, "example_org1", release).await;
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::NotAllowed, Vec::<Value>::new()));
+    assert!(logs[0].contains("nobody released the result"), "{logs:?}");
+    assert!(!reviews(&world, "example_org1", &["show", &id]).await.1.contains("253"), "it is deleted here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_until_a_date_is_given_at_hub_and_command_line() {
+    let world = World::new().await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let until = |day: &str| NewDecision {
+        approval: Some(Approval { until: Some(format!("{day}T23:59:59.000000")), ..Default::default() }),
+        ..decision(&review, Verdict::Approve, "")
+    };
+    assert!(admin.decide_review(review.id, &until("2020-01-31")).await.is_err(), "it is over");
+    admin.decide_review(review.id, &until("2999-01-31")).await.unwrap();
+    assert_eq!(outcome(&researcher, first.id).await.0, Status::Completed);
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    // At the node.
+    let other = average("partial_average", &[2], json!({"column_name": "height"}));
+    let third = researcher.create_task(&other).await.unwrap();
+    let id = waiting(&admin, 1).await[0].run_id.to_string();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--until", "2020-01-31"]).await;
+    assert!(!done, "{answer}");
+    assert!(reviews(&world, "example_org1", &["approve", &id, "--until", "2999-01-31"]).await.0);
+    assert_eq!(outcome(&researcher, third.id).await.0, Status::Completed);
+    let fourth = researcher.create_task(&other).await.unwrap();
+    assert_eq!(outcome(&researcher, fourth.id).await.0, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_review_hold_for_whoever_began_a_task_not_only_for_who_aggregates() {
+    let world = World::new().await;
+    // What organization 2 asks for starts by itself; that of others waits, also through organization 2.
+    let rules = "policies:\n  review:\n    - {organizations: [example_org1], mode: never}\n    - {mode: always}\n";
+    let _nodes = (node(&world, "example_org1", "").await, node(&world, "example_org2", rules).await);
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin2").await);
+    let root = world.token("root").await;
+    let other = json!({"username": "outside", "password": support::PASSWORD, "email": "o@example.org",
+        "firstname": "o", "lastname": "o", "organization_id": 4, "roles": [5]});
+    assert_eq!(world.call(Method::POST, "user", Some(&root), Some(&other)).await.0, 201);
+    let kwargs = json!({"column_name": "age", "organizations_to_include": [3]});
+    let spec = average("central_average", &[2], kwargs);
+    let own = researcher.create_task(&spec).await.unwrap();
+    assert_eq!(outcome(&researcher, own.id).await.0, Status::Completed);
+    let outside = world.client("outside").await;
+    let task = outside.create_task(&spec).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    assert_eq!(review.request.asked.beginner_organization_id, Some(4));
+    assert_eq!(review.request.beginner_organization.as_deref(), Some("example_org3"));
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "not for you")).await.unwrap();
+    outcome(&outside, task.id).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_released_result_that_nobody_wants_any_more_is_forgotten() {
     let world = World::new().await;

@@ -6,7 +6,7 @@ use sqlx::SqlitePool;
 use super::{Recorded, log::COLUMNS};
 
 /// The end of a chain: with it somebody can show later that nothing before was changed or taken away.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
     /// The id of the last entry; 0 without any.
     pub id: i64,
@@ -44,12 +44,20 @@ pub enum Broken {
 
 /// Reads the whole chain; its end, or where it breaks. `known`: an end from before, which has to be in it.
 pub async fn verify(pool: &SqlitePool, known: Option<&Head>) -> Result<Result<Head, Broken>, sqlx::Error> {
+    verify_from(pool, Head::default(), known).await
+}
+
+/// Reads the chain behind an end that was found to hold.
+pub async fn verify_from(
+    pool: &SqlitePool,
+    mut head: Head,
+    known: Option<&Head>,
+) -> Result<Result<Head, Broken>, sqlx::Error> {
     // The last entries may be gone: how many there were is written beside the table. Read first, since others come.
     let last: Option<i64> =
         sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
-    let query = format!("SELECT {COLUMNS} FROM audit ORDER BY id");
-    let mut entries = sqlx::query_as::<_, Recorded>(&query).fetch(pool);
-    let mut head = Head { id: 0, hash: String::new() };
+    let query = format!("SELECT {COLUMNS} FROM audit WHERE id > ? ORDER BY id");
+    let mut entries = sqlx::query_as::<_, Recorded>(&query).bind(head.id).fetch(pool);
     while let Some(entry) = entries.try_next().await? {
         if entry.id != head.id + 1 {
             return Ok(Err(Broken::Missing(head.id + 1)));

@@ -1,6 +1,8 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::protocol::spreadsheet::neutralise;
+
 /// Something that happened, before it is recorded. No text of it may hold a secret or a value of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -74,11 +76,12 @@ pub struct Recorded {
 impl Recorded {
     /// The same for a spreadsheet: what it would take for a formula begins with a quotation mark.
     pub fn neutralised(self) -> Self {
-        let plain = |text: String| match text.starts_with(['=', '+', '-', '@']) {
-            true => format!("'{text}"),
-            false => text,
-        };
-        Recorded { actor: plain(self.actor), subject: plain(self.subject), details: plain(self.details), ..self }
+        Recorded {
+            actor: neutralise(&self.actor),
+            subject: neutralise(&self.subject),
+            details: neutralise(&self.details),
+            ..self
+        }
     }
 
     /// The hash that this entry has after one with this hash.

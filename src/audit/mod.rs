@@ -5,6 +5,6 @@ mod chain;
 mod entry;
 mod log;
 
-pub use chain::{Broken, Head, verify};
+pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
 pub use log::{Filter, append, head, open, page, prepare, read_all};

@@ -1,7 +1,10 @@
 //! What the hub writes into its audit log. Whatever changes something at its API is noted in one place, here, after it
 //! was answered, with what came of it; reviews write their entries in the transactions of the decisions themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -18,12 +21,14 @@ use super::{
     server::HubState,
     token::Purpose,
 };
-use crate::audit::{self, Broken, Entry};
+use crate::audit::{self, Broken, Entry, Head};
 
 /// The largest answer in which is looked for what was created, in bytes.
 const ANSWER_LIMIT: usize = 256 * 1024;
-/// How long it is believed that the chain holds.
+/// How long it is believed that the chain holds, …
 const VERIFIED_LIFETIME: Duration = Duration::from_secs(10);
+/// … and that what was read of it is not changed behind.
+const WHOLE_LIFETIME: Duration = Duration::from_secs(600);
 
 /// First parts of paths with the names of what they are about, and where its organization stands.
 const SUBJECTS: [(&str, &str, Option<&str>); 12] = [
@@ -277,31 +282,61 @@ pub async fn note_node_sign_in(hub: &HubState, node_id: Option<i64>) -> Result<(
     record(hub, &Entry::done(node.clone(), "node.sign_in", node).of(organization_id)).await
 }
 
-/// Notes that somebody reads the result of a run: each time it is downloaded, and the first time in a while that it is
-/// shown.
-pub async fn note_result(hub: &HubState, caller: &Caller, run_id: i64, downloads: bool) -> Result<(), HubError> {
+/// Notes that somebody reads the results of runs: each time they are downloaded, and the first time in a while that they
+/// are shown.
+pub async fn note_results(hub: &HubState, caller: &Caller, runs: &[i64], downloads: bool) -> Result<(), HubError> {
     let CallerKind::User { id } = caller.kind else { return Ok(()) };
-    if !downloads && hub.results_read.contains_key(&(id, run_id)) {
+    let is_new = |run: &i64| downloads || !hub.results_read.contains_key(&(id, *run));
+    let runs: Vec<i64> = runs.iter().copied().filter(is_new).collect();
+    if runs.is_empty() {
         return Ok(());
     }
-    hub.results_read.insert((id, run_id), ());
-    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM run WHERE id = ?")
-        .bind(run_id)
-        .fetch_optional(hub.store.reader())
-        .await?;
+    let actor = actor(hub, caller).await;
     let action = if downloads { "result.download" } else { "result.read" };
-    record(hub, &Entry::done(actor(hub, caller).await, action, format!("run {run_id}")).of(organization_id)).await
+    // One write for all of a page.
+    let mut transaction = hub.store.writer().begin().await?;
+    for run in &runs {
+        let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM run WHERE id = ?")
+            .bind(run)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let entry = Entry::done(actor.clone(), action, format!("run {run}")).of(organization_id);
+        audit::append(&mut transaction, &entry).await?;
+    }
+    transaction.commit().await?;
+    for run in runs {
+        hub.results_read.insert((id, run), ());
+    }
+    Ok(())
 }
 
-/// Whether the chain holds, as of some seconds ago at most: how many entries there are, or where it breaks.
+/// What is known of the chain.
+pub struct Verified {
+    at: Instant,
+    /// When it was read from its beginning.
+    whole_at: Instant,
+    outcome: Result<Head, Broken>,
+}
+
+/// Whether the chain holds, as of some seconds ago at most: how many entries there are, or where it breaks. What was read
+/// within the last minutes is not read again, but for its end.
 pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
-    let mut verified = hub.verified.lock().await;
-    match verified.as_ref().filter(|(since, _)| since.elapsed() < VERIFIED_LIFETIME) {
-        Some((_, outcome)) => Ok(outcome.clone()),
-        None => {
-            let outcome = audit::verify(hub.store.reader(), None).await?.map(|head| head.id);
-            *verified = Some((std::time::Instant::now(), outcome.clone()));
-            Ok(outcome)
-        }
+    let mut kept = hub.verified.clone().lock_owned().await;
+    if let Some(verified) = kept.as_ref().filter(|verified| verified.at.elapsed() < VERIFIED_LIFETIME) {
+        return Ok(verified.outcome.clone().map(|head| head.id));
     }
+    let pool = hub.store.reader().clone();
+    // A long log takes a while: it is read to its end also when whoever asked has gone.
+    let reading = tokio::spawn(async move {
+        let at = Instant::now();
+        let recent = kept.as_ref().filter(|verified| verified.whole_at.elapsed() < WHOLE_LIFETIME);
+        let (whole_at, from) = match recent {
+            Some(Verified { whole_at, outcome: Ok(head), .. }) => (*whole_at, head.clone()),
+            _ => (at, Head::default()),
+        };
+        let outcome = audit::verify_from(&pool, from, None).await?;
+        *kept = Some(Verified { at: Instant::now(), whole_at, outcome: outcome.clone() });
+        Ok::<_, sqlx::Error>(outcome.map(|head| head.id))
+    });
+    Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
 }

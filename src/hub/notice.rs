@@ -10,7 +10,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{HubError, server::HubState};
+use super::{HubError, resource::DECIDERS, server::HubState};
 
 /// Pauses between attempts to reach a webhook.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
@@ -98,13 +98,10 @@ async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
     let Some(mailer) = &hub.mailer else { return Ok(()) };
     let (recipients, subject, text) = match notice {
         Notice::ReviewWaits { review_id, organization_id, .. } => {
-            let recipients: Vec<String> = sqlx::query_scalar(
-                "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND notice_of_reviews = 1 AND id IN (
-                     SELECT user_id FROM user_rule JOIN rule ON rule.id = rule_id
-                         WHERE resource = 'review' AND operation = 'EDIT' UNION
-                     SELECT user_id FROM user_role JOIN role_rule USING (role_id) JOIN rule ON rule.id = rule_id
-                         WHERE resource = 'review' AND operation = 'EDIT')",
-            )
+            let recipients: Vec<String> = sqlx::query_scalar(&format!(
+                "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND notice_of_reviews = 1
+                 AND id IN ({DECIDERS})"
+            ))
             .bind(organization_id)
             .fetch_all(hub.store.reader())
             .await?;
@@ -128,7 +125,10 @@ async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
         }
     };
     for recipient in recipients {
-        mailer.send(&recipient, &subject, text.clone()).await?;
+        // One whose address is wrong does not keep it from the others.
+        if let Err(error) = mailer.send(&recipient, &subject, text.clone()).await {
+            tracing::error!(%error, "a notice was not mailed");
+        }
     }
     Ok(())
 }

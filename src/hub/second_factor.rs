@@ -1,13 +1,13 @@
 //! The second factor: codes of an authenticator app (TOTP, RFC 6238). Obligatory for all users, as vantage6 can have
 //! it, or for those who set one up for themselves, which vantage6 has not; nor has it recovery codes.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, SqliteConnection};
 use totp_rs::{Builder, Secret, Totp};
 
 use super::{HubError, audit, server::HubState};
-use crate::protocol::wire::v4::SignInReply;
+use crate::protocol::{timestamp, wire::v4::SignInReply};
 
 /// Who issues the codes, as authenticator apps show it.
 const ISSUER: &str = "Atoll";
@@ -18,6 +18,8 @@ const RECOVERY_CODES: usize = 10;
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// Characters of a recovery code: 60 bits, guessed by nobody who has five attempts.
 const RECOVERY_LENGTH: usize = 12;
+/// How long one that was begun can be confirmed.
+const TIME_TO_CONFIRM: SignedDuration = SignedDuration::from_mins(30);
 
 #[derive(FromRow)]
 struct Row {
@@ -25,10 +27,11 @@ struct Row {
     otp_secret: Option<String>,
     otp_confirmed: bool,
     otp_next_secret: Option<String>,
+    otp_next_until: Option<String>,
 }
 
 async fn load(hub: &HubState, user_id: i64) -> Result<Row, HubError> {
-    let query = "SELECT username, otp_secret, otp_confirmed, otp_next_secret FROM user WHERE id = ?";
+    let query = "SELECT username, otp_secret, otp_confirmed, otp_next_secret, otp_next_until FROM user WHERE id = ?";
     Ok(sqlx::query_as(query).bind(user_id).fetch_one(hub.store.writer()).await?)
 }
 
@@ -102,8 +105,10 @@ pub async fn forget(connection: &mut SqliteConnection, user_id: i64) -> Result<(
 /// Begins another second factor: the one that there is holds until [`confirm`].
 pub async fn begin(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
     let secret = Secret::generate().to_base32();
-    let username: String = sqlx::query_scalar("UPDATE user SET otp_next_secret = ? WHERE id = ? RETURNING username")
+    let query = "UPDATE user SET otp_next_secret = ?, otp_next_until = ? WHERE id = ? RETURNING username";
+    let username: String = sqlx::query_scalar(query)
         .bind(&secret)
+        .bind(timestamp::format(Timestamp::now() + TIME_TO_CONFIRM))
         .bind(user_id)
         .fetch_one(hub.store.writer())
         .await?;
@@ -113,7 +118,8 @@ pub async fn begin(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError
 /// The one that was begun becomes the second factor by its first code; its recovery codes.
 pub async fn confirm(hub: &HubState, user_id: i64, code: &str) -> Result<Vec<String>, HubError> {
     let row = load(hub, user_id).await?;
-    let secret = row.otp_next_secret.ok_or_else(|| HubError::bad("No new second factor was begun."))?;
+    let begun = row.otp_next_secret.filter(|_| row.otp_next_until.is_some_and(|until| until > timestamp::now()));
+    let secret = begun.ok_or_else(|| HubError::bad("No new second factor was begun within the last half hour."))?;
     let step = step_of(&totp(&row.username, &secret)?, code.trim())?;
     let mut transaction = hub.store.writer().begin().await?;
     let done = sqlx::query(

@@ -1,8 +1,4 @@
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -27,7 +23,7 @@ use super::{
     token::Tokens,
     version3,
 };
-use crate::{audit::Broken, protocol::wire::v4::StoreAlgorithm};
+use crate::protocol::wire::v4::StoreAlgorithm;
 
 /// How a hub is opened.
 pub struct HubOptions {
@@ -68,8 +64,8 @@ pub struct HubState {
     pub notices: Notices,
     /// Who has read which result lately: user and run.
     pub results_read: Cache<(i64, i64), ()>,
-    /// Whether the audit log's chain held, and when that was looked at.
-    pub verified: Mutex<Option<(Instant, Result<i64, Broken>)>>,
+    /// Whether the audit log's chain held when that was looked at.
+    pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// Password hashing takes memory and time: no more at once than there are processors.
     pub hashing: Semaphore,
 }
@@ -104,7 +100,7 @@ impl Hub {
             mailer: options.mail.as_ref().map(Mailer::new).transpose()?,
             notices,
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
-            verified: Mutex::default(),
+            verified: Arc::default(),
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(notice::send_all(Arc::downgrade(&state), options.notices, to_be_sent));

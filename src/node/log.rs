@@ -74,7 +74,9 @@ impl RunLog {
     /// Adds a line that only the final report brings to the server; the line as it was added.
     pub fn last_line(&self, line: impl AsRef<str>) -> String {
         let now = timestamp::now();
-        let line = format!("{} {}\n", now.get(..19).unwrap_or(&now).replace('T', " "), line.as_ref());
+        // Names that somebody sent stand in lines: no line break of theirs makes what looks like another line.
+        let line = line.as_ref().replace(char::is_control, " ");
+        let line = format!("{} {line}\n", now.get(..19).unwrap_or(&now).replace('T', " "));
         self.text.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
         line
     }

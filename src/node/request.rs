@@ -8,7 +8,7 @@ use crate::{
     protocol::{
         client::ClientError,
         domain::FunctionCall,
-        policy::{Answer, Policies, Request, Requester, Store},
+        policy::{Answer, Policies, ReleaseMode, Request, Requester, ReviewMode, Store},
         review::{Asked, ReviewRequest, ReviewedDatabase},
         wire::v4,
     },
@@ -70,6 +70,8 @@ impl RunRequest {
             collaboration_id: shared.collaboration_id,
             user_id: requester.user_id,
             requester_organization_id: requester.organization_id,
+            beginner_user_id: beginner.as_ref().and_then(|beginner| beginner.user_id),
+            beginner_organization_id: beginner.as_ref().and_then(|beginner| beginner.organization_id),
         };
         let (does, discloses) = about.map(|about| (about.does, about.discloses)).unwrap_or_default();
         let mut review = ReviewRequest {
@@ -82,6 +84,7 @@ impl RunRequest {
             parent_id: task.parent.as_ref().map(|link| link.id),
             username: requester.username.clone(),
             requester_organization: requester.organization.clone(),
+            beginner_organization: beginner.as_ref().and_then(|beginner| beginner.organization.clone()),
             unusual: Vec::new(),
         };
         review.check().map_err(RunError::TooLarge)?;
@@ -98,8 +101,24 @@ impl RunRequest {
         })
     }
 
-    /// The request in the form in which policies look at it.
-    pub fn for_policies(&self) -> Request<'_> {
+    /// When an admin decides whether it may start: as strictly as for whoever asks and whoever began it.
+    pub fn review_mode(&self, policies: &Policies) -> ReviewMode {
+        self.for_policies().map(|request| policies.review_mode(&request)).max().unwrap_or(ReviewMode::Always)
+    }
+
+    /// When an admin decides whether its result may leave, in the same way.
+    pub fn release_mode(&self, policies: &Policies) -> ReleaseMode {
+        self.for_policies().map(|request| policies.release_mode(&request)).max().unwrap_or(ReleaseMode::Review)
+    }
+
+    /// The request in the forms in which policies look at it: of whoever asks, and of whoever began it.
+    fn for_policies(&self) -> impl Iterator<Item = Request<'_>> {
+        let as_asked = self.as_asked();
+        let as_begun = self.beginner.as_ref().map(|beginner| Request { requester: beginner, ..as_asked.clone() });
+        [Some(as_asked), as_begun].into_iter().flatten()
+    }
+
+    fn as_asked(&self) -> Request<'_> {
         let asked = &self.review.asked;
         Request {
             image: &asked.image,
@@ -115,9 +134,7 @@ impl RunRequest {
 
     /// An error unless the policies surely allow it.
     pub fn check(&self, policies: &Policies) -> Result<(), RunError> {
-        let as_asked = self.for_policies();
-        let as_begun = self.beginner.as_ref().map(|beginner| Request { requester: beginner, ..as_asked.clone() });
-        for request in [Some(as_asked), as_begun].into_iter().flatten() {
+        for request in self.for_policies() {
             match policies.answer(&request) {
                 Answer::Allowed => {}
                 // What cannot be told is not allowed.

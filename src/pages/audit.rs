@@ -12,13 +12,13 @@ use super::{
     components::{Pagination, TableFrame, TextField},
     error::PageError,
     render::Page,
-    spreadsheet::neutralise,
     state::PageState,
     user::User,
 };
 use crate::{
     protocol::{
         client::{AuditChain, AuditEntry, AuditQuery, Listed},
+        spreadsheet::neutralise,
         timestamp,
     },
     session::SignedIn,
@@ -29,7 +29,7 @@ const PER_PAGE: usize = 50;
 const DOWNLOADED: usize = 10_000;
 
 /// What can be chosen by the beginning of its action.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 15] = [
     ("", "Everything"),
     ("sign_in", "Sign-ins"),
     ("password", "Passwords"),
@@ -37,6 +37,7 @@ const KINDS: [(&str, &str); 14] = [
     ("result", "Results read"),
     ("review", "Reviews"),
     ("release", "Releases"),
+    ("policy", "Policies of nodes"),
     ("user", "Users"),
     ("role", "Roles"),
     ("organization", "Organizations"),
@@ -147,7 +148,11 @@ fn AuditPage(filter: Filter, entries: Listed<AuditEntry>, chain: AuditChain) -> 
     view! {
         <div class="page-head">
             <h1>"Audit log"</h1>
-            {(!none).then(|| view! { <a class="button" href=download download="">"Download CSV"</a> })}
+            {(!none).then(|| view! {
+                <a class="button" href=download download="">
+                    {if total > DOWNLOADED { "Download the newest 10,000 as CSV" } else { "Download CSV" }}
+                </a>
+            })}
         </div>
         {if chain.holds {
             view! { <p class="help">"Nothing of it was changed or taken away: the hashes of its entries fit together."</p> }.into_any()

@@ -16,7 +16,6 @@ mod render;
 mod reviews;
 mod roles;
 mod sign_in;
-mod spreadsheet;
 mod state;
 mod tasks;
 mod user;

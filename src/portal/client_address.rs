@@ -17,8 +17,8 @@ use serde_json::json;
 
 use crate::session::{ClientAddress, SignInLimiter};
 
-/// Sign-ins of the API. That of the pages counts by itself, since it answers with a page.
-const SIGN_INS: [&str; 2] = ["/api/token/user", "/api/token/node"];
+/// Where the API takes passwords and keys. Those of the pages count by themselves, since they answer with a page.
+const SIGN_INS: [&str; 3] = ["/api/token/user", "/api/token/node", "/api/recover/2fa/lost"];
 
 /// What the middleware needs.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ pub mod pickle;
 pub mod policy;
 pub mod review;
 pub mod socket;
+pub mod spreadsheet;
 pub mod status;
 pub mod timestamp;
 pub mod wire;

@@ -127,6 +127,23 @@ async fn cve_2023_23929_refresh_tokens_end() {
     let claims = claims(tokens["refresh_token"].as_str().unwrap());
     let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
     assert_eq!(lifetime, 48 * 3600);
+    // One that has ended, signed with the hub's own secret, as it was when it was given.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
+    let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'signing_secret'")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    let with_end = |end: i64| {
+        let mut claims = claims.clone();
+        claims["exp"] = json!(end);
+        let key = jsonwebtoken::EncodingKey::from_secret(&secret);
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    };
+    let now = jiff::Timestamp::now().as_second();
+    let refreshed = async |token: String| world.call(Method::POST, "token/refresh", Some(&token), None).await.0;
+    assert_eq!(refreshed(with_end(now + 60)).await, 200);
+    assert_eq!(refreshed(with_end(now - 3600)).await, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,10 +209,16 @@ async fn cve_2024_32969_nobody_widens_their_own_rights() {
             json!({"username": "mighty", "password": PASSWORD, "email": "x@example.org",
             "firstname": "x", "lastname": "x", "organization_id": 2, "roles": [1]}),
         ),
+        // Rights within a collaboration reach to its organizations: who adds one takes it over.
+        (Method::POST, "collaboration/1/organization", json!({"id": 1})),
+        (Method::PATCH, "collaboration/1", json!({"organization_ids": [1, 2, 3, 4]})),
+        (Method::PATCH, "user/6", json!({"disabled": true})),
+        (Method::POST, "user/6/reset-second-factor", json!({})),
     ] {
         let (status, answer) = world.call(method, path, Some(&token), Some(&body)).await;
         assert!([400, 401].contains(&status.as_u16()), "{path} {status} {answer}");
     }
+    assert!(world.get("collaboration/1", &world.token("root").await).await.0.is_success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,11 +320,18 @@ async fn cve_2024_21649_names_of_images_functions_and_databases_run_nothing() {
     }
     let _node = world.start_node("example_org1").await;
     let client = world.client("researcher").await;
-    let mut spec = average("partial_average\nPATH=/tmp", &[2], json!({"column_name": "age"}));
-    spec.databases = vec!["default\nLD_PRELOAD=/tmp/x.so".to_owned()];
-    let task = client.create_task(&spec).await.unwrap();
-    let (status, logs, _) = outcome(&client, task.id).await;
-    assert!(status.is_failure(), "{logs:?}");
+    // Each of them with everything else right, so that it fails because of it alone.
+    let right = average("partial_average", &[2], json!({"column_name": "age"}));
+    let mut function = right.clone();
+    function.call.function.push_str("\nPATH=/tmp");
+    let mut database = right.clone();
+    database.databases = vec!["default\nLD_PRELOAD=/tmp/x.so".to_owned()];
+    for (spec, succeeds) in [(right, true), (function, false), (database, false)] {
+        let task = client.create_task(&spec).await.unwrap();
+        let (status, logs, _) = outcome(&client, task.id).await;
+        assert_eq!(!status.is_failure(), succeeds, "{logs:?}");
+        assert!(logs.iter().all(|log| !log.contains("\nLD_PRELOAD") && !log.contains("\nPATH")), "{logs:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

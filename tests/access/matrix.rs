@@ -228,6 +228,24 @@ async fn nobody_outside_makes_a_decider_of_their_own_or_takes_one_over() {
             assert_eq!(status, 401, "{who} {path} {answer}");
         }
     }
+    // By a rule that a role gets which somebody has already, or by taking those away who decide.
+    let role = json!({"name": "plain", "rules": [], "organization_id": 3});
+    let (_, role) = world.call(Method::POST, "role", Some(&root), Some(&role)).await;
+    let plain = user("plain", 3, json!([role["id"]]));
+    let (status, answer) = world.call(Method::POST, "user", Some(&root), Some(&plain)).await;
+    assert_eq!(status, 201, "{answer}");
+    for (method, path, body) in [
+        (Method::POST, format!("role/{}/rule/89", role["id"]), json!({})),
+        (Method::PATCH, format!("role/{}", role["id"]), json!({"rules": [89]})),
+        (Method::DELETE, "user/3".to_owned(), json!({})),
+    ] {
+        let (status, answer) = world.call(method, &path, Some(&root), Some(&body)).await;
+        assert_eq!(status, 401, "{path} {answer}");
+    }
+    // To keep somebody out is another matter; they are still those who decide.
+    assert_eq!(world.call(Method::PATCH, "user/3", Some(&root), Some(&json!({"disabled": true}))).await.0, 200);
+    let another = user("another", 3, json!([6]));
+    assert_eq!(world.call(Method::POST, "user", Some(&root), Some(&another)).await.0, 401);
     // The first one of an organization has to come from somewhere.
     let (_, empty) = world.call(Method::POST, "organization", Some(&root), Some(&json!({"name": "new one"}))).await;
     let first = user("first", empty["id"].as_i64().unwrap(), json!([6]));
@@ -238,4 +256,11 @@ async fn nobody_outside_makes_a_decider_of_their_own_or_takes_one_over() {
     let id = users["data"][0]["id"].as_i64().unwrap();
     let mine = json!({"email": "mine@example.org"});
     assert_eq!(world.call(Method::PATCH, &format!("user/{id}"), Some(&admin), Some(&mine)).await.0, 401);
+    for path in ["end-sessions", "reset-second-factor"] {
+        assert_eq!(world.call(Method::POST, &format!("user/{id}/{path}"), Some(&admin), None).await.0, 401, "{path}");
+    }
+    let off = json!({"disabled": true});
+    assert_eq!(world.call(Method::PATCH, &format!("user/{id}"), Some(&admin), Some(&off)).await.0, 401);
+    // Nor the rules of roles that they may not see.
+    assert_eq!(world.get(&format!("rule?role_id={}", role["id"]), &admin).await.0, 401);
 }

@@ -23,6 +23,13 @@ async fn call(world: &World, method: Method, path: &str, token: &str, body: Valu
     (status.as_u16(), answer)
 }
 
+/// Changes something behind the hub's back.
+async fn in_database(world: &World, statement: &str) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
+    let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query(statement).execute(&mut database).await.unwrap();
+}
+
 /// Sets up a second factor for oneself: its key and the recovery codes.
 async fn set_up(world: &World, token: &str, proof: Value) -> (String, Vec<String>) {
     let (status, begun) = call(world, POST, "account/second-factor", token, proof).await;
@@ -101,6 +108,45 @@ async fn whoever_sits_at_an_open_browser_cannot_replace_the_second_factor() {
     assert_eq!(status, 200, "{answer}");
     assert!(sign_in(&world, "researcher", None).await.1["access_token"].is_string());
     assert_eq!(call(&world, POST, "account/recovery-codes", &token, without_code).await.0, 400, "nothing to recover");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_that_was_begun_is_confirmed_soon_and_not_by_guessing() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let begin = async || {
+        let (_, begun) = call(&world, POST, "account/second-factor", &token, json!({"password": PASSWORD})).await;
+        json!({"mfa_code": code_of(begun["otp_secret"].as_str().unwrap())})
+    };
+    let confirm = async |code: &Value| call(&world, POST, "account/second-factor/confirm", &token, code.clone()).await;
+    let late = begin().await;
+    in_database(&world, "UPDATE user SET otp_next_until = '2026-01-01T00:00:00.000000'").await;
+    let (status, answer) = confirm(&late).await;
+    assert!(status == 400 && answer.to_string().contains("half hour"), "{answer}");
+    let right = begin().await;
+    for _ in 0..5 {
+        assert_eq!(confirm(&json!({"mfa_code": "000000"})).await.0, 400);
+    }
+    let (status, answer) = confirm(&right).await;
+    assert!(status == 400 && answer.to_string().contains("too many wrong codes"), "{answer}");
+    assert_eq!(call(&world, GET, "account", &token, Value::Null).await.1["second_factor"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changing_the_password_gives_no_new_attempts_at_the_second_factor() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let (key, _) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    let wrong = json!({"password": PASSWORD, "mfa_code": "000000"});
+    for _ in 0..4 {
+        assert_eq!(call(&world, POST, "account/second-factor/remove", &token, wrong.clone()).await.0, 400);
+    }
+    let change = json!({"current_password": PASSWORD, "new_password": "Another-1234"});
+    assert_eq!(call(&world, PATCH, "password/change", &token, change).await.0, 200);
+    let wrong = json!({"password": "Another-1234", "mfa_code": "000000"});
+    assert_eq!(call(&world, POST, "account/second-factor/remove", &token, wrong).await.0, 400);
+    let right = json!({"password": "Another-1234", "mfa_code": code_at(&key, 1)});
+    assert_eq!(call(&world, POST, "account/second-factor/remove", &token, right).await.0, 400, "locked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

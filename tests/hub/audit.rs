@@ -65,6 +65,12 @@ async fn changes_say_what_was_changed_and_who_was_refused() {
     assert_eq!(status, 201, "{role}");
     let path = format!("role/{}", role["id"]);
     assert_eq!(world.call(Method::PATCH, &path, Some(&root), Some(&json!({"rules": [2, 3]}))).await.0, 200);
+    for (path, edit) in [("organization/3", json!({"country": "Germany"})), ("node/2", json!({"name": "another name"}))]
+    {
+        assert_eq!(world.call(Method::PATCH, path, Some(&root), Some(&edit)).await.0, 200);
+    }
+    let lost = json!({"username": "viewer", "password": "Wrong-password-1"});
+    assert_eq!(world.call(Method::POST, "recover/2fa/lost", None, Some(&lost)).await.0, 401);
     let organization = json!({"id": 3});
     let (status, _) =
         world.call(Method::DELETE, "collaboration/1/organization", Some(&root), Some(&organization)).await;
@@ -79,6 +85,9 @@ async fn changes_say_what_was_changed_and_who_was_refused() {
     for parts in [
         ["user.edit", "e-mail; first name; deactivated; roles ", "done"],
         ["role.edit", "rules +3 -1", "done"],
+        ["organization.edit", "country", "done"],
+        ["node.edit", "name", "done"],
+        ["sign_in", "user 5 (viewer)", "refused"],
         ["member.remove", "organizations -3", "done"],
         ["review.decide", "user 1 (researcher)", "failed"],
         ["node.sign_in", "node 1", "done"],

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     message,
-    password::{check_credentials, forget_failures},
+    password::{check_credentials, count_attempt, forget_failures},
     username,
 };
 use crate::{
@@ -151,10 +151,15 @@ async fn confirm(
     Body(first): Body<FirstCode>,
 ) -> Result<Json<RecoveryCodes>, HubError> {
     let id = caller.require_user()?;
+    // A code can be guessed as a password can.
+    count_attempt(&hub, id).await.map_err(|_| {
+        HubError::field("mfa_code", "There were too many wrong codes. Wait a quarter of an hour, then try again.")
+    })?;
     let recovery_codes = second_factor::confirm(&hub, id, &first.mfa_code).await.map_err(|error| match error {
         HubError::Unauthenticated(_) => HubError::field("mfa_code", "This code is not right. Wait for the next one."),
         error => error,
     })?;
+    forget_failures(&hub, id).await?;
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 

@@ -240,12 +240,8 @@ async fn edit(
             .map(|encrypted| format!("encrypted: {encrypted}")),
         edit.organization_ids.as_ref().and_then(|wanted| audit::difference("organizations", &present, wanted)),
     ]);
-    if edit.organization_ids.is_some()
-        && caller.reach(Resource::Collaboration, Operation::Edit) != Some(Reach::Everything)
-    {
-        return Err(HubError::Unauthenticated(
-            "You lack the permission to change the organizations of a collaboration!",
-        ));
+    if edit.organization_ids.is_some() {
+        require_members_edit(&caller)?;
     }
     let mut transaction = hub.store.writer().begin().await?;
     sqlx::query("UPDATE collaboration SET name = coalesce(?, name), encrypted = coalesce(?, encrypted) WHERE id = ?")
@@ -261,6 +257,15 @@ async fn edit(
     transaction.commit().await?;
     hub.store.forget_authorities();
     Ok((Extension(details), Json(load(&hub, id).await?.into_wire(None))))
+}
+
+/// An error unless the caller may say who takes part: rights within a collaboration reach to its organizations, so who
+/// adds one gives rights over its users and nodes to themselves.
+fn require_members_edit(caller: &Caller) -> Result<(), HubError> {
+    match caller.reach(Resource::Collaboration, Operation::Edit) {
+        Some(Reach::Everything) => Ok(()),
+        _ => Err(HubError::Unauthenticated("You lack the permission to change the organizations of a collaboration!")),
+    }
 }
 
 async fn remove(
@@ -302,6 +307,7 @@ async fn add_organization(
     Body(member): Body<ById>,
 ) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    require_members_edit(&caller)?;
     let mut transaction = hub.store.writer().begin().await?;
     insert_organization(&mut transaction, id, member.id).await?;
     transaction.commit().await?;

@@ -2,6 +2,7 @@
 
 mod account;
 mod algorithm_store;
+mod assignment;
 mod audit;
 mod collaboration;
 mod column;
@@ -33,6 +34,7 @@ use axum::{
 };
 use serde_json::json;
 
+pub use assignment::DECIDERS;
 pub use id::Id;
 pub(super) use password::{check_new_password, hash_password};
 pub(super) use token::hash_api_key;

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use axum::{Extension, Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use super::{Id, check_optional_name, is_taken, message, token::hash_api_key};
 use crate::{
     hub::{
         HubError,
+        audit::{Details, changed},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
         permission::{Caller, Reach, Resource},
@@ -254,8 +255,9 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditNode>,
-) -> Result<Json<Node>, HubError> {
-    load(&hub, &caller, id, Operation::Edit).await?;
+) -> Result<(Extension<Details>, Json<Node>), HubError> {
+    let row = load(&hub, &caller, id, Operation::Edit).await?;
+    let details = Details::of([changed("name", &row.name, &edit.name)]);
     sqlx::query(
         "UPDATE node SET name = coalesce(?, name), ip = CASE WHEN ? THEN NULL ELSE coalesce(?, ip) END WHERE id = ?",
     )
@@ -270,7 +272,7 @@ async fn edit(
         false => error.into(),
     })?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
-    Ok(Json(with_config(&hub, row).await?))
+    Ok((Extension(details), Json(with_config(&hub, row).await?)))
 }
 
 async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use axum::{Extension, Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,6 +10,7 @@ use super::{Id, check_name, check_optional_name, is_taken, message, task};
 use crate::{
     hub::{
         HubError,
+        audit::{Details, changed},
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, CallerKind, Reach, Resource},
@@ -198,17 +199,27 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditOrganization>,
-) -> Result<Json<Organization>, HubError> {
+) -> Result<(Extension<Details>, Json<Organization>), HubError> {
     if matches!(caller.kind, CallerKind::Container(_)) {
         return Err(HubError::WrongClient("users and nodes"));
     }
-    load(&hub, id).await?;
+    let before = load(&hub, id).await?;
     if !caller.may_at_organization(Resource::Organization, Operation::Edit, id) {
         return Err(HubError::NotAllowed);
     }
     if edit.public_key.is_some() && caller.authority.organization_id != id {
         return Err(HubError::Unauthenticated("Only members of an organization can update its public key!"));
     }
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let details = Details::of([
+        changed("name", &before.name, &edit.name),
+        changed("domain", &text(&before.domain), &edit.domain),
+        changed("address1", &text(&before.address1), &edit.address1),
+        changed("address2", &text(&before.address2), &edit.address2),
+        changed("zipcode", &text(&before.zipcode), &edit.zipcode),
+        changed("country", &text(&before.country), &edit.country),
+        changed("public key", &text(&before.public_key), &edit.public_key),
+    ]);
     sqlx::query(
         "UPDATE organization SET name = coalesce(?, name), domain = coalesce(?, domain),
          address1 = coalesce(?, address1), address2 = coalesce(?, address2), zipcode = coalesce(?, zipcode),
@@ -225,7 +236,7 @@ async fn edit(
     .execute(hub.store.writer())
     .await
     .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
-    Ok(Json(load(&hub, id).await?))
+    Ok((Extension(details), Json(load(&hub, id).await?)))
 }
 
 async fn remove(

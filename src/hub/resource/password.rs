@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::message;
+use super::{message, username};
 use crate::{
     hub::{HubError, body::Body, permission::Caller, server::HubState},
     protocol::timestamp,
@@ -30,23 +30,35 @@ pub fn routes() -> Router<Arc<HubState>> {
     Router::new().route("/password/change", patch(change))
 }
 
-/// The user with this name and password. The attempt counts as a failure until [`forget_failures`] is called: what
-/// else is asked for (a code) is part of it.
-pub async fn check_credentials(hub: &HubState, username: &str, password: SecretString) -> Result<i64, HubError> {
-    // Counted before the password is looked at, in one statement: of many attempts at once none slips through. An
-    // unknown user costs the same write as a known or a locked one.
+/// Counts an attempt of a user, in one statement: of many at once none slips through. `None` if there is no such user, or
+/// they are locked or deactivated.
+async fn count(hub: &HubState, username: &str) -> Result<Option<(i64, String)>, HubError> {
     let lock_end = timestamp::format(Timestamp::now() - SignedDuration::from_mins(LOCK_MINUTES));
-    let account: Option<(i64, String)> = sqlx::query_as(
+    Ok(sqlx::query_as(
         "UPDATE user SET last_failed_sign_in = ?1,
              failed_sign_ins = CASE WHEN failed_sign_ins >= ?2 THEN 1 ELSE failed_sign_ins + 1 END
-         WHERE username = ?3 AND disabled = 0 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4) RETURNING id, password_hash",
+         WHERE username = ?3 AND disabled = 0 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4)
+         RETURNING id, password_hash",
     )
     .bind(timestamp::now())
     .bind(FAILURES_UNTIL_LOCK)
     .bind(username)
     .bind(lock_end)
     .fetch_optional(hub.store.writer())
-    .await?;
+    .await?)
+}
+
+/// Counts an attempt at something else of an account that could be guessed, as one at signing in.
+pub async fn count_attempt(hub: &HubState, user_id: i64) -> Result<(), HubError> {
+    let name = username(&mut *hub.store.reader().acquire().await?, user_id).await?;
+    count(hub, &name).await?.map(drop).ok_or(FAILED)
+}
+
+/// The user with this name and password. The attempt counts as a failure until [`forget_failures`] is called: what
+/// else is asked for (a code) is part of it.
+pub async fn check_credentials(hub: &HubState, username: &str, password: SecretString) -> Result<i64, HubError> {
+    // Counted before the password is looked at. An unknown user costs the same write as a known or a locked one.
+    let account = count(hub, username).await?;
     if account.is_none() {
         sqlx::query(
             "INSERT INTO setting (name, value) VALUES ('refused_sign_in', x'00')
@@ -94,11 +106,11 @@ async fn change(
     Body(change): Body<PasswordChange>,
 ) -> Result<Json<Value>, HubError> {
     let id = caller.require_user()?;
-    let username: String =
-        sqlx::query_scalar("SELECT username FROM user WHERE id = ?").bind(id).fetch_one(hub.store.reader()).await?;
+    let username = username(&mut *hub.store.reader().acquire().await?, id).await?;
     let is_same = change.current_password.expose_secret() == change.new_password.expose_secret();
     check_credentials(&hub, &username, change.current_password).await?;
-    forget_failures(&hub, id).await?;
+    // No more than that: wrong codes of the second factor are still counted.
+    uncount_failure(&hub, id).await?;
     if is_same {
         return Err(HubError::field("new_password", "New password is the same as current password!"));
     }

@@ -82,19 +82,15 @@ async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), H
         .fetch_optional(hub.store.reader())
         .await?;
     match id {
-        Some(id) => mail_token(hub, id, Purpose::PasswordReset).await.map(drop),
+        Some(id) => mail_token(hub, id, Purpose::PasswordReset).await,
         None => Ok(()),
     }
 }
 
-/// Mails a token unless that was done a short while ago; whether it was sent.
-async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<bool, HubError> {
-    let Some(mailer) = &hub.mailer else {
-        tracing::warn!("somebody asks for recovery, but no mail server is set (--smtp)");
-        return Ok(false);
-    };
+/// Name and address of somebody who is about to get a mail; `None` if they got one a short while ago.
+async fn claim_mail(hub: &HubState, user_id: i64) -> Result<Option<(String, String)>, HubError> {
     let before = timestamp::format(Timestamp::now() - SignedDuration::from_mins(MINUTES_BETWEEN_MAILS));
-    let user: Option<(String, String)> = sqlx::query_as(
+    Ok(sqlx::query_as(
         "UPDATE user SET last_recovery_mail = ?1
          WHERE id = ?2 AND (last_recovery_mail IS NULL OR last_recovery_mail < ?3) RETURNING username, email",
     )
@@ -102,8 +98,16 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<bo
     .bind(user_id)
     .bind(before)
     .fetch_optional(hub.store.writer())
-    .await?;
-    let Some((username, email)) = user else { return Ok(false) };
+    .await?)
+}
+
+/// Mails a token unless that was done a short while ago.
+async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<(), HubError> {
+    let Some(mailer) = &hub.mailer else {
+        tracing::warn!("somebody asks for recovery, but no mail server is set (--smtp)");
+        return Ok(());
+    };
+    let Some((username, email)) = claim_mail(hub, user_id).await? else { return Ok(()) };
     let state = state_of(hub, user_id, purpose).await?;
     let token = hub.tokens.sign_for_recovery(user_id, purpose, state, RECOVERY_SECONDS)?;
     let (subject, what, page) = match purpose {
@@ -118,7 +122,31 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<bo
         hub.public_url
     );
     mailer.send(&email, subject, text).await?;
-    Ok(true)
+    let action = match purpose {
+        Purpose::PasswordReset => "password.mail",
+        _ => "second_factor.mail",
+    };
+    audit::note_recovery(hub, user_id, action).await
+}
+
+/// Mails an invitation; whether it was sent: not without a mail server, nor twice within a short while. Whoever invites
+/// has the code anyway.
+pub async fn mail_invitation(hub: &HubState, user_id: i64, code: &str) -> bool {
+    let Some(mailer) = &hub.mailer else { return false };
+    let sent = async {
+        let Some((username, email)) = claim_mail(hub, user_id).await? else { return Ok(false) };
+        let text = format!(
+            "An account of Atoll was made for you; your username is \"{username}\".\n\n\
+             Choose a password within seven days, on this page:\n\n{}/password/reset#{code}\n\n\
+             Whoever has this link can do that: pass it on to nobody.\n",
+            hub.public_url
+        );
+        mailer.send(&email, "Your invitation to Atoll", text).await.map(|()| true)
+    };
+    sent.await.unwrap_or_else(|error: HubError| {
+        tracing::error!(%error, "an invitation was not mailed");
+        false
+    })
 }
 
 /// A digest of what a recovery replaces: a token of it is good for one use.
@@ -198,7 +226,13 @@ async fn lost_second_factor(
     State(hub): State<Arc<HubState>>,
     Body(lost): Body<LostSecondFactor>,
 ) -> Result<Json<Value>, HubError> {
-    let id = check_credentials(&hub, &lost.username, lost.password).await?;
+    let id = match check_credentials(&hub, &lost.username, lost.password).await {
+        Ok(id) => id,
+        Err(error) => {
+            audit::note_sign_in(&hub, &lost.username, "refused").await?;
+            return Err(error);
+        }
+    };
     // No more than that: whoever knows the password only must not get new tries at the code by this.
     uncount_failure(&hub, id).await?;
     let by_mail: bool = sqlx::query_scalar("SELECT password_by_mail FROM user WHERE id = ?")

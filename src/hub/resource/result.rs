@@ -54,10 +54,13 @@ const LISTING: Listing = Listing {
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = run::filters(&caller, &query)?;
     let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
-    for row in rows.rows.iter().filter(|row| row.result.is_some()) {
-        audit::note_result(&hub, &caller, row.id, false).await?;
-    }
+    audit::note_results(&hub, &caller, &with_result(&rows.rows), false).await?;
     Ok(rows.answer(ResultItem::from))
+}
+
+/// Ids of the runs that have a result.
+pub fn with_result(rows: &[Row]) -> Vec<i64> {
+    rows.iter().filter(|row| row.result.is_some()).map(|row| row.id).collect()
 }
 
 /// The results of these tasks, oldest first.
@@ -84,7 +87,7 @@ async fn show(
         return Err(HubError::NotAllowed);
     }
     if row.result.is_some() {
-        audit::note_result(&hub, &caller, id, headers.contains_key(FOR_DOWNLOAD)).await?;
+        audit::note_results(&hub, &caller, &[id], headers.contains_key(FOR_DOWNLOAD)).await?;
     }
     Ok(Json(row.into()))
 }

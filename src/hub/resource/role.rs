@@ -12,18 +12,22 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, check_optional_text, message, rule};
+use super::{
+    Id,
+    assignment::{require_role_change, require_rules},
+    check_optional_text, message, rule,
+};
 use crate::{
     hub::{
         HubError,
         audit::{self, Details},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
-        permission::{Caller, DEFAULT_ROLES, Permission, RULES, Reach, Resource},
+        permission::{Caller, DEFAULT_ROLES, Reach, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
-        domain::{Operation, Scope},
+        domain::Operation,
         wire::v4::{Included, Link, Role, Rule},
     },
 };
@@ -58,92 +62,6 @@ impl From<Row> for Role {
                 .map(|id| Link::new(API_PATH, "organization", id, &["GET", "PATCH", "DELETE"])),
         }
     }
-}
-
-/// Whether the caller has this rule, or one on the same thing that reaches further.
-fn has_rule(caller: &Caller, (resource, scope, operation): Permission) -> bool {
-    let reach = match scope {
-        Scope::Own => Reach::Own,
-        Scope::Organization => Reach::Organization,
-        Scope::Collaboration => Reach::Collaboration,
-        Scope::Global => Reach::Everything,
-    };
-    caller.reach(resource, operation).is_some_and(|own| own >= reach)
-}
-
-fn require_rules(caller: &Caller, ids: &[i64]) -> Result<(), HubError> {
-    for id in ids {
-        let rule = usize::try_from(*id - 1).ok().and_then(|index| RULES.get(index)).copied();
-        let rule = rule.ok_or_else(|| HubError::NotFound(format!("Rule with id {id} not found")))?;
-        if !has_rule(caller, rule) {
-            return Err(HubError::NotAllowed);
-        }
-    }
-    Ok(())
-}
-
-/// An error unless the caller may give (or take) these roles and rules to a user: nobody hands on what they do not have
-/// themselves. Who decides about the data of an organization is made by those who do so already, once the first of them
-/// has signed in: nobody outside makes a decider of their own.
-pub async fn require_assignable(
-    hub: &HubState,
-    caller: &Caller,
-    organization_id: i64,
-    roles: &[i64],
-    rules: &[i64],
-) -> Result<(), HubError> {
-    let all = require_owned(hub, caller, organization_id, roles, rules).await?;
-    let decides = |id: &i64| {
-        let rule = usize::try_from(*id - 1).ok().and_then(|index| RULES.get(index));
-        rule.is_some_and(|rule| (rule.0, rule.2) == (Resource::Review, Operation::Edit))
-    };
-    if organization_id == caller.authority.organization_id || !all.iter().any(decides) {
-        return Ok(());
-    }
-    let others: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM user WHERE organization_id = ? AND disabled = 0 AND last_seen IS NOT NULL AND id IN (
-             SELECT user_id FROM user_rule JOIN rule ON rule.id = rule_id
-                 WHERE resource = 'review' AND operation = 'EDIT' UNION
-             SELECT user_id FROM user_role JOIN role_rule USING (role_id) JOIN rule ON rule.id = rule_id
-                 WHERE resource = 'review' AND operation = 'EDIT')",
-    )
-    .bind(organization_id)
-    .fetch_one(hub.store.reader())
-    .await?;
-    if others > 0 {
-        return Err(HubError::Unauthenticated(
-            "Only those who decide about the data of this organization can do this to others who decide.",
-        ));
-    }
-    Ok(())
-}
-
-/// An error unless the caller has all of these roles' rules and these rules themselves; the rules.
-async fn require_owned(
-    hub: &HubState,
-    caller: &Caller,
-    organization_id: i64,
-    roles: &[i64],
-    rules: &[i64],
-) -> Result<Vec<i64>, HubError> {
-    let mut all = rules.to_vec();
-    for role_id in roles {
-        let role: Option<Row> =
-            sqlx::query_as("SELECT * FROM role WHERE id = ?").bind(role_id).fetch_optional(hub.store.reader()).await?;
-        let role = role.ok_or_else(|| HubError::NotFound(format!("Role={role_id} can not be found!")))?;
-        if role.organization_id.is_some_and(|owner| owner != organization_id) {
-            return Err(HubError::Unauthenticated(
-                "You can't assign that role as the role belongs to a different organization than the user.",
-            ));
-        }
-        let of_role: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM role_rule WHERE role_id = ?")
-            .bind(role_id)
-            .fetch_all(hub.store.reader())
-            .await?;
-        all.extend(of_role);
-    }
-    require_rules(caller, &all)?;
-    Ok(all)
 }
 
 const LISTING: Listing = Listing {
@@ -198,8 +116,18 @@ async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
 }
 
 async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Role>, HubError> {
+    Ok(Json(view(&hub, &caller, id).await?.into()))
+}
+
+/// An error unless the caller may see the role.
+pub async fn require_view(hub: &HubState, caller: &Caller, id: i64) -> Result<(), HubError> {
+    view(hub, caller, id).await.map(drop)
+}
+
+/// The role, if the caller may see it.
+async fn view(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
     let own_id = caller.require_user()?;
-    let role = load(&hub, id).await?;
+    let role = load(hub, id).await?;
     let is_own: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user_role WHERE role_id = ? AND user_id = ?")
         .bind(id)
         .bind(own_id)
@@ -210,7 +138,7 @@ async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> R
             Some(owner) => caller.may_at_organization(Resource::Role, Operation::View, owner),
             None => caller.reach(Resource::Role, Operation::View) >= Some(Reach::Organization),
         };
-    if may { Ok(Json(role.into())) } else { Err(HubError::NotAllowed) }
+    if may { Ok(role) } else { Err(HubError::NotAllowed) }
 }
 
 fn check_role_name(name: &str, context: &()) -> garde::Result {
@@ -269,6 +197,12 @@ async fn create(
     Ok((StatusCode::CREATED, Extension(details), Json(load(&hub, id).await?.into())))
 }
 
+/// Ids of the rules of a role.
+async fn rules_of(connection: &mut SqliteConnection, role_id: i64) -> Result<Vec<i64>, HubError> {
+    let query = sqlx::query_scalar("SELECT rule_id FROM role_rule WHERE role_id = ?");
+    Ok(query.bind(role_id).fetch_all(connection).await?)
+}
+
 async fn set_rules(connection: &mut SqliteConnection, role_id: i64, rules: &[i64]) -> Result<(), HubError> {
     sqlx::query("DELETE FROM role_rule WHERE role_id = ?").bind(role_id).execute(&mut *connection).await?;
     for rule_id in rules.iter().collect::<HashSet<_>>() {
@@ -318,19 +252,20 @@ async fn edit(
     Body(edit): Body<EditRole>,
 ) -> Result<(Extension<Details>, Json<Role>), HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let present: Vec<i64> = sqlx::query_scalar("SELECT rule_id FROM role_rule WHERE role_id = ?")
-        .bind(id)
-        .fetch_all(hub.store.reader())
-        .await?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let present = rules_of(&mut transaction, id).await?;
     let details = Details::of([
         audit::changed("name", &row.name, &edit.name),
         audit::changed("description", &row.description, &edit.description),
         edit.rules.as_ref().and_then(|wanted| audit::difference("rules", &present, wanted)),
     ]);
-    if let Some(rules) = &edit.rules {
-        require_rules(&caller, rules)?;
+    if let Some(wanted) = &edit.rules {
+        require_rules(&caller, wanted)?;
+        let removed = present.iter().filter(|id| !wanted.contains(id));
+        let added = wanted.iter().filter(|id| !present.contains(id));
+        let changed: Vec<i64> = removed.chain(added).copied().collect();
+        require_role_change(&mut transaction, &caller, id, &changed).await?;
     }
-    let mut transaction = hub.store.writer().begin().await?;
     sqlx::query("UPDATE role SET name = coalesce(?, name), description = coalesce(?, description) WHERE id = ?")
         .bind(&edit.name)
         .bind(&edit.description)
@@ -361,6 +296,10 @@ async fn remove(
     if users > 0 && !with_dependents {
         return Err(HubError::bad(format!("Role {id} is assigned to users and cannot be deleted.")));
     }
+    if users > 0 {
+        let rules = rules_of(&mut transaction, id).await?;
+        require_role_change(&mut transaction, &caller, id, &rules).await?;
+    }
     sqlx::query("DELETE FROM role WHERE id = ?").bind(id).execute(&mut *transaction).await?;
     transaction.commit().await?;
     hub.store.forget_authorities();
@@ -373,12 +312,14 @@ async fn add_rule(
     Path((id, rule_id)): Path<(i64, i64)>,
 ) -> Result<(StatusCode, Extension<Details>, Json<Vec<Rule>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    require_rules(&caller, &[rule_id])?;
+    let mut transaction = hub.store.writer().begin().await?;
+    require_role_change(&mut transaction, &caller, id, &[rule_id]).await?;
     sqlx::query("INSERT OR IGNORE INTO role_rule (role_id, rule_id) VALUES (?, ?)")
         .bind(id)
         .bind(rule_id)
-        .execute(hub.store.writer())
+        .execute(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     hub.store.forget_authorities();
     let details = Details(format!("rules +{rule_id}"));
     Ok((StatusCode::CREATED, Extension(details), Json(rule::of_role(&hub, id).await?)))
@@ -390,12 +331,14 @@ async fn remove_rule(
     Path((id, rule_id)): Path<(i64, i64)>,
 ) -> Result<(Extension<Details>, Json<Vec<Rule>>), HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    require_rules(&caller, &[rule_id])?;
+    let mut transaction = hub.store.writer().begin().await?;
+    require_role_change(&mut transaction, &caller, id, &[rule_id]).await?;
     sqlx::query("DELETE FROM role_rule WHERE role_id = ? AND rule_id = ?")
         .bind(id)
         .bind(rule_id)
-        .execute(hub.store.writer())
+        .execute(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     hub.store.forget_authorities();
     let details = Details(format!("rules -{rule_id}"));
     Ok((Extension(details), Json(rule::of_role(&hub, id).await?)))

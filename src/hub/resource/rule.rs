@@ -46,7 +46,11 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.like("resource", query.text("name"));
     filters.text("operation = upper(?)", query.text("operation"));
     filters.text("scope = upper(?)", query.text("scope"));
-    filters.integer("id IN (SELECT rule_id FROM role_rule WHERE role_id = ?)", query.integer("role_id")?);
+    let role_id = query.integer("role_id")?;
+    if let Some(id) = role_id {
+        super::role::require_view(&hub, &caller, id).await?;
+    }
+    filters.integer("id IN (SELECT rule_id FROM role_rule WHERE role_id = ?)", role_id);
     if let Some(user_id) = query.integer("user_id")? {
         super::user::require_view(&hub, &caller, user_id).await?;
         filters.when(format!(

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
-        audit::Details,
+        audit::{Details, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
@@ -222,9 +222,17 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditStudy>,
-) -> Result<Json<Study>, HubError> {
+) -> Result<(Extension<Details>, Json<Study>), HubError> {
     caller.require_user()?;
     let mut row = load(&hub, &caller, id, Operation::Edit).await?;
+    let present: Vec<i64> = sqlx::query_scalar("SELECT organization_id FROM study_organization WHERE study_id = ?")
+        .bind(id)
+        .fetch_all(hub.store.reader())
+        .await?;
+    let details = Details::of([
+        changed("name", &row.name, &edit.name),
+        edit.organization_ids.as_ref().and_then(|wanted| difference("organizations", &present, wanted)),
+    ]);
     let mut transaction = hub.store.writer().begin().await?;
     if let Some(name) = edit.name {
         sqlx::query("UPDATE study SET name = ? WHERE id = ?")
@@ -239,7 +247,7 @@ async fn edit(
         set_organizations(&mut transaction, id, row.collaboration_id, organizations).await?;
     }
     transaction.commit().await?;
-    Ok(Json(with_members(&hub, row).await?))
+    Ok((Extension(details), Json(with_members(&hub, row).await?)))
 }
 
 async fn remove(

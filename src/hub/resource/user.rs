@@ -13,7 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, hash_password, is_taken, message, password::check_new_password, recover::invitation_code, role, task};
+use super::{
+    Id,
+    assignment::{require_assignable, require_not_above, require_removable},
+    hash_password, is_taken, message,
+    password::check_new_password,
+    recover::{invitation_code, mail_invitation},
+    task,
+};
 use crate::{
     hub::{
         HubError,
@@ -253,7 +260,7 @@ async fn create(
     if !caller.may_at_organization(Resource::User, Operation::Create, organization_id) {
         return Err(HubError::NotAllowed);
     }
-    role::require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
+    require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
     let hash = hash_password(new.password).await?;
     let mut transaction = hub.store.writer().begin().await?;
     let id = sqlx::query(
@@ -380,7 +387,10 @@ async fn edit(
     let (present_roles, present_rules) = present(&hub, id).await?;
     // By mail to another address the password is replaced: that is as much as signing in as this user.
     if own_id != id && edit.email.as_ref().is_some_and(|email| *email != row.email) {
-        role::require_assignable(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
+        require_assignable(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
+    }
+    if own_id != id && edit.disabled.is_some() {
+        require_not_above(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
     }
     let details = details(&row, &edit, &present_roles, &present_rules);
     let changed = |present: Vec<i64>, wanted: &Option<Vec<i64>>| -> Vec<i64> {
@@ -389,7 +399,7 @@ async fn edit(
         removed.chain(wanted.iter().filter(|id| !present.contains(id))).copied().collect()
     };
     let (roles, rules) = (changed(present_roles, &edit.roles), changed(present_rules, &edit.rules));
-    role::require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
+    require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     let mut transaction = hub.store.writer().begin().await?;
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
@@ -439,18 +449,21 @@ async fn present(hub: &HubState, id: i64) -> Result<(Vec<i64>, Vec<i64>), HubErr
     Ok((roles.bind(id).fetch_all(hub.store.reader()).await?, rules.bind(id).fetch_all(hub.store.reader()).await?))
 }
 
-/// A user whom the caller may change; not oneself.
+/// A user whom the caller may change, who is not above them; not oneself.
 async fn other(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
     let own_id = caller.require_user()?;
     let row = load(hub, id).await?;
     if own_id == id || !caller.may_at_organization(Resource::User, Operation::Edit, row.organization_id) {
         return Err(HubError::NotAllowed);
     }
+    let (roles, rules) = present(hub, id).await?;
+    require_not_above(hub, caller, row.organization_id, &roles, &rules).await?;
     Ok(row)
 }
 
 /// `POST /user/{id}/invitation`, which vantage6 has not: a code with which somebody who never signed in sets their first
-/// password. Of others nobody gets one, or an admin could take over accounts.
+/// password, mailed to them as well if the hub sends mail. Of others nobody gets one, or an admin could take over
+/// accounts.
 async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     let row = other(&hub, &caller, id).await?;
     if row.last_seen.is_some() || row.disabled {
@@ -458,8 +471,10 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     }
     // With the code one could sign in as this user.
     let (roles, rules) = present(&hub, id).await?;
-    role::require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
-    Ok(Json(json!({"code": invitation_code(&hub, id).await?})))
+    require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
+    let code = invitation_code(&hub, id).await?;
+    let mailed = mail_invitation(&hub, id, &code).await;
+    Ok(Json(json!({"code": code, "mailed": mailed})))
 }
 
 /// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
@@ -495,6 +510,10 @@ async fn remove(
     let is_self = own_id == id && caller.reach(Resource::User, Operation::Delete).is_some();
     if !is_self && !caller.may_at_organization(Resource::User, Operation::Delete, row.organization_id) {
         return Err(HubError::NotAllowed);
+    }
+    if !is_self {
+        let (roles, rules) = present(&hub, id).await?;
+        require_removable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     }
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
     let mut transaction = hub.store.writer().begin().await?;

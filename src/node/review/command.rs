@@ -74,7 +74,12 @@ fn who(review: &StoredReview) -> String {
         (None, Some(id)) => format!(" of organization {id}"),
         (None, None) => String::new(),
     };
-    printable(&format!("{user}{organization}"))
+    let begun = match (&review.request.beginner_organization, asked.beginner_organization_id) {
+        (Some(name), _) => format!(", for a task that {name} began"),
+        (None, Some(id)) => format!(", for a task that organization {id} began"),
+        (None, None) => String::new(),
+    };
+    printable(&format!("{user}{organization}{begun}"))
 }
 
 fn subject(review: &StoredReview) -> &'static str {

@@ -175,6 +175,17 @@ pub async fn end_those_that_are_gone(shared: &Shared, open: &[i64]) -> Result<()
             shared.store.end_review(review.id, ReviewState::Void, ended).await?;
         }
     }
+    // Approved, but it never started; or it did, and this node was not there when it ended. It could come back.
+    for (id, run_id) in shared.store.unused_approvals().await? {
+        if !open.contains(&run_id) && is_gone(shared, run_id).await {
+            shared.store.end_review(id, ReviewState::Void, "the run was stopped or deleted").await?;
+        }
+    }
+    for run_id in shared.store.open_runs().await? {
+        if !open.contains(&run_id) && is_gone(shared, run_id).await {
+            shared.store.end_run(run_id).await?;
+        }
+    }
     // Released while the server was away, and nobody wants them any more.
     for run_id in shared.store.runs_with_released_results().await? {
         if !open.contains(&run_id) && is_gone(shared, run_id).await {

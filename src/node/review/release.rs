@@ -47,7 +47,7 @@ pub async fn release(
     log: &RunLog,
     stopped: &CancellationToken,
 ) -> Result<String, RunError> {
-    if shared.policies.release_mode(&request.for_policies()) == ReleaseMode::Never {
+    if request.release_mode(&shared.policies) == ReleaseMode::Never {
         return Ok(encoded);
     }
     let report = Report::of(value, shared.policies.smallest_cell);

@@ -11,7 +11,7 @@ use crate::{
         log::RunLog,
         request::RunRequest,
         station::Shared,
-        store::{About, StoredReview},
+        store::{About, NOBODY_DECIDED, StoredReview},
     },
     protocol::{
         event::Event,
@@ -35,11 +35,12 @@ pub async fn obtain(
     stopped: &CancellationToken,
 ) -> Result<Option<i64>, RunError> {
     let hash = request.review.asked.hash();
-    let mode = shared.policies.review_mode(&request.for_policies());
+    let mode = request.review_mode(&shared.policies);
     if mode == ReviewMode::Never {
         // The policies may have said otherwise when it came.
         if let Some(review) = shared.store.review_of_run(run_id).await?
             && review.subject == Subject::Run
+            && review.state == ReviewState::Waiting
         {
             shared.store.end_review(review.id, ReviewState::Void, "the node asks for no review any more").await?;
         }
@@ -142,7 +143,7 @@ pub(super) async fn decided(shared: &Shared, id: i64, stopped: &CancellationToke
         }
         let left = timestamp::parse(&review.expires_at).unwrap_or_default().duration_since(Timestamp::now());
         let Ok(left) = Duration::try_from(left) else {
-            return Ok(shared.store.end_review(id, ReviewState::Expired, "nobody decided in time").await?);
+            return Ok(shared.store.end_review(id, ReviewState::Expired, NOBODY_DECIDED).await?);
         };
         let mut next_look = pin!(sleep(left.min(CHECK_INTERVAL)));
         loop {

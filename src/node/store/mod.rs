@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::audit::{self, Entry};
 
-pub use review::{About, DecideError, StoredReview};
+pub use review::{About, DecideError, NOBODY_DECIDED, StoredReview};
 pub use started::{Start, Started};
 
 /// How often it is looked whether another process, the command line, has written to the file.

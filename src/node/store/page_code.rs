@@ -45,7 +45,11 @@ impl NodeStore {
             sqlx::query("DELETE FROM page_code").execute(&mut *transaction).await?;
         }
         let outcome = if is_right { "done" } else { "refused" };
-        audit::append(&mut transaction, &Entry::done(name, "sign_in", "the node's page").outcome(outcome)).await?;
+        audit::append(
+            &mut transaction,
+            &Entry::done(format!("{name} (at the node)"), "sign_in", "the node's page").outcome(outcome),
+        )
+        .await?;
         transaction.commit().await?;
         Ok(is_right)
     }

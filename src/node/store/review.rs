@@ -143,6 +143,9 @@ async fn newest(
     row.map(StoredReview::try_from).transpose()
 }
 
+/// Why a review is over that nobody decided about.
+pub const NOBODY_DECIDED: &str = "nobody decided in time";
+
 /// What a review is about.
 pub struct About<'a> {
     pub run_id: i64,
@@ -294,6 +297,16 @@ impl NodeStore {
         if review.hash != hash {
             return Err(DecideError::OtherHash);
         }
+        // A decision counts by the time at which it was taken, also when it arrives later.
+        let taken_at = timestamp::parse(&decision.at).unwrap_or_else(Timestamp::now);
+        let is_late = timestamp::parse(&review.expires_at).is_none_or(|expires_at| expires_at < taken_at);
+        if review.state == ReviewState::Waiting && is_late {
+            end(&mut transaction, &review, ReviewState::Expired, NOBODY_DECIDED).await?;
+            let review = load(&mut transaction, id).await?;
+            transaction.commit().await?;
+            self.tell();
+            return Err(DecideError::Already(Box::new(review)));
+        }
         let state = match (verdict, review.state) {
             (Verdict::Approve, ReviewState::Waiting) => {
                 approval.check(review.subject, review.mode).map_err(DecideError::Approval)?;
@@ -334,9 +347,10 @@ impl NodeStore {
             Verdict::Reject => action(review.subject, "review.reject", "release.withhold"),
             Verdict::Withdraw => "review.withdraw",
         };
+        // A name that was given could be that of anybody: where it was given stands beside it.
         let place = if decision.at_node { "at the node" } else { "at the hub" };
-        let entry = Entry::done(&decision.by, done, format!("run {}", review.run_id))
-            .details(format!("{place}; hash {}; {}", review.hash, decision.reason));
+        let entry = Entry::done(format!("{} ({place})", decision.by), done, format!("run {}", review.run_id))
+            .details(format!("hash {}; {}", review.hash, decision.reason));
         audit::append(&mut transaction, &entry).await?;
         let review = load(&mut transaction, id).await?;
         transaction.commit().await?;
@@ -368,11 +382,14 @@ impl NodeStore {
         row.map(StoredReview::try_from).transpose()
     }
 
-    /// Ends a review that still waits: nobody decided in time, or there is nothing to decide any more.
+    /// Ends a review that still waits: nobody decided in time, or there is nothing to decide any more. Also an approval
+    /// of a run that is gone, by which nothing has started.
     pub async fn end_review(&self, id: i64, state: ReviewState, reason: &str) -> Result<StoredReview, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let review = load(&mut transaction, id).await?;
-        if review.state == ReviewState::Waiting {
+        let is_unused = (review.subject, review.state, review.used) == (Subject::Run, ReviewState::Approved, 0)
+            && review.approval.this_run_only;
+        if review.state == ReviewState::Waiting || (state == ReviewState::Void && is_unused) {
             end(&mut transaction, &review, state, reason).await?;
         }
         let review = load(&mut transaction, id).await?;
@@ -390,6 +407,13 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Approvals of single runs by which nothing has started, with their runs.
+    pub async fn unused_approvals(&self) -> Result<Vec<(i64, i64)>, StoreError> {
+        let query = "SELECT id, run_id FROM review WHERE state = 'approved' AND subject = 'run' AND this_run_only = 1
+            AND used = 0";
+        Ok(sqlx::query_as(query).fetch_all(&self.pool).await?)
+    }
+
     /// Runs whose results were released and are still here: the server was away, or the run has ended otherwise.
     pub async fn runs_with_released_results(&self) -> Result<Vec<i64>, StoreError> {
         let query = "SELECT run_id FROM review WHERE state = 'approved' AND result IS NOT NULL";
@@ -405,7 +429,8 @@ impl NodeStore {
 
     /// Notes under which id the hub knows a review.
     pub async fn set_hub_id(&self, id: i64, hub_id: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE review SET hub_id = ?, told = 1 WHERE id = ?")
+        // It was told that the review waits; what was decided here meanwhile is still to be told.
+        sqlx::query("UPDATE review SET hub_id = ?, told = (state = 'waiting') WHERE id = ?")
             .bind(hub_id)
             .bind(id)
             .execute(&self.pool)
@@ -510,6 +535,8 @@ mod tests {
                 collaboration_id: 1,
                 user_id: Some(5),
                 requester_organization_id: Some(3),
+                beginner_user_id: None,
+                beginner_organization_id: None,
             },
             does: String::new(),
             discloses: String::new(),
@@ -519,6 +546,7 @@ mod tests {
             parent_id: None,
             username: None,
             requester_organization: None,
+            beginner_organization: None,
             unusual: Vec::new(),
         }
     }
@@ -679,7 +707,7 @@ mod tests {
         let (entries, _) = audit::page(store.pool(), &audit::Filter::default(), 0, 10).await.unwrap();
         let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["review.approve", "review.wait"]);
-        assert_eq!(entries[0].actor, "ben");
+        assert_eq!(entries[0].actor, "ben (at the node)");
         assert!(audit::verify(store.pool(), None).await.unwrap().is_ok());
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &std::fs::metadata(folder.path().join("node.sqlite")).unwrap().permissions(),

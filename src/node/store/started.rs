@@ -56,6 +56,11 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Runs that were started and have not ended, as far as this node knows.
+    pub async fn open_runs(&self) -> Result<Vec<i64>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT run_id FROM started_run WHERE ended_at IS NULL").fetch_all(&self.pool).await?)
+    }
+
     /// Whether the user has started, or waits to start, as many runs today (UTC) as the policies allow.
     pub async fn has_too_many(&self, run_id: i64, asked: &Asked, per_day: Option<u32>) -> Result<bool, StoreError> {
         let Some(limit) = per_day else { return Ok(false) };

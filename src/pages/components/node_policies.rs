@@ -68,6 +68,12 @@ fn words(policies: &Policies) -> Vec<(&'static str, Vec<String>)> {
             ReleaseMode::Review => "always",
         }),
     ));
+    if policies.review != Modes::One(ReviewMode::Never) || policies.release != Modes::One(ReleaseMode::Never) {
+        words.push(("Refused if nobody decides within", vec![format!("{} days", policies.review_expires_after_days)]));
+        if !policies.decisions_from_hub {
+            words.push(("Decisions are taken", vec!["at the node only".to_owned()]));
+        }
+    }
     words
 }
 

@@ -26,8 +26,13 @@ pub fn requester(review: &Review) -> String {
         (None, Some(id)) => format!("organization {id}"),
         (None, None) => return user,
     };
+    let beginner = match (&review.request.beginner_organization, asked.beginner_organization_id) {
+        (Some(name), _) => format!(" of {name}"),
+        (None, Some(id)) => format!(" of organization {id}"),
+        (None, None) => String::new(),
+    };
     match review.request.parent_id {
-        Some(_) => format!("{user}, through {organization}"),
+        Some(_) => format!("{user}{beginner}, through {organization}"),
         None => format!("{user} of {organization}"),
     }
 }

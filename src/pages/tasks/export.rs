@@ -14,10 +14,11 @@ use serde_json::Value;
 
 use super::results::{self, NamedResult};
 use crate::{
-    pages::{error::PageError, spreadsheet::neutralise, user::User},
+    pages::{error::PageError, user::User},
     protocol::{
         client::{ClientError, HubClient},
         domain::MissingValue,
+        spreadsheet::neutralise,
     },
 };
 

@@ -94,16 +94,23 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
 
 /// The page with an invitation, which is shown this once.
 pub async fn invitation_page(state: &PageState, me: SignedIn, id: i64) -> Result<Response, PageError> {
-    let (account, code) = futures::try_join!(me.hub.account(id), me.hub.invite_user(id))?;
+    let (account, invitation) = futures::try_join!(me.hub.account(id), me.hub.invite_user(id))?;
     let origin = me.hub.transport().public_origin();
     let view = move || {
-        let (account, code, origin) = (account.clone(), code.clone(), origin.clone());
+        let link = format!("{origin}/password/reset#{}", invitation.code.expose_secret());
+        let what = match invitation.mailed {
+            true => format!(
+                "It was mailed to {}. If nothing arrives, send this link to them and to nobody else:",
+                account.email
+            ),
+            false => "Send this link to them and to nobody else:".to_owned(),
+        };
         view! {
             <Breadcrumbs way=vec![("/users".to_owned(), "Users".to_owned()), (format!("/users/{id}"), account.username.clone())]/>
             <h1>{format!("Invitation for {}", account.username)}</h1>
-            <p class="notice">"Send this link to them and to nobody else: whoever opens it sets the first password of this account. It is shown this once, and is good once, for seven days."</p>
+            <p class="notice">{what} " whoever opens it sets the first password of this account. It is shown this once, and is good once, for seven days."</p>
             <div class="code-block">
-                <pre tabindex="0"><code id="copy-source" class="api-key">{format!("{origin}/password/reset#{}", code.expose_secret())}</code></pre>
+                <pre tabindex="0"><code id="copy-source" class="api-key">{link}</code></pre>
                 <CopyButton/>
             </div>
             <p class="actions"><a class="button primary" href=format!("/users/{id}")>"Done"</a></p>

@@ -22,6 +22,15 @@ pub struct OrganizationDetails {
     pub country: String,
 }
 
+/// What somebody needs who is to choose their first password.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Invitation {
+    pub code: SecretString,
+    /// Whether the hub has mailed it.
+    #[serde(default)]
+    pub mailed: bool,
+}
+
 /// What is known of a user, for creating and changing them. What is `None` is left as it is.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct UserDetails {
@@ -184,12 +193,8 @@ impl HubClient {
     }
 
     /// A code with which somebody who never signed in sets their first password; our hub only.
-    pub async fn invite_user(&self, id: i64) -> Result<SecretString, ClientError> {
-        #[derive(Deserialize)]
-        struct Invitation {
-            code: SecretString,
-        }
-        Ok(self.post::<Invitation>(&format!("user/{id}/invitation"), &json!({})).await?.code)
+    pub async fn invite_user(&self, id: i64) -> Result<Invitation, ClientError> {
+        self.post(&format!("user/{id}/invitation"), &json!({})).await
     }
 
     /// Ends all sessions of somebody else; our hub only.

@@ -14,7 +14,7 @@ mod token;
 mod transport;
 
 pub use account::{Proof, lost_password, lost_second_factor, refusal, reset_password, reset_second_factor};
-pub use administration::{OrganizationDetails, UserDetails};
+pub use administration::{Invitation, OrganizationDetails, UserDetails};
 pub use audit::{AuditChain, AuditEntry, AuditQuery};
 pub use calls::{FOR_DOWNLOAD, Listed};
 pub use error::ClientError;

@@ -37,13 +37,19 @@ impl Policies {
         facts.extend(self.runs_per_user_per_day.map(|runs| ("runs_per_user_per_day", vec![runs.to_string()])));
         facts.push(("review", of_modes(&self.review)));
         facts.push(("release", of_modes(&self.release)));
+        let standard = Policies::default();
+        if self.review_expires_after_days != standard.review_expires_after_days {
+            facts.push(("review_expires_after_days", vec![self.review_expires_after_days.to_string()]));
+        }
+        if !self.decisions_from_hub {
+            facts.push(("decisions_from_hub", vec!["false".to_owned()]));
+        }
         facts
     }
 
     /// All of them in one short text: a hash, since lists may be long, and what is most asked about.
     pub fn summary(&self) -> String {
-        let all = serde_json::json!([self.facts(), self.review_expires_after_days, self.decisions_from_hub]);
-        let hash = format!("{:x}", Sha256::digest(all.to_string()));
+        let hash = format!("{:x}", Sha256::digest(serde_json::json!(self.facts()).to_string()));
         let of = |key: &str, values: Vec<String>| format!("{key} {}", values.join(" "));
         format!("{}; {}; {}", &hash[..16], of("review", of_modes(&self.review)), of("release", of_modes(&self.release)))
     }
@@ -72,6 +78,10 @@ impl Policies {
         policies.runs_per_user_per_day = number(&values("runs_per_user_per_day"), &mut unclear);
         policies.review = to_modes(&values("review"), &mut unclear).unwrap_or_default();
         policies.release = to_modes(&values("release"), &mut unclear).unwrap_or_default();
+        if let Some(days) = number(&values("review_expires_after_days"), &mut unclear) {
+            policies.review_expires_after_days = days;
+        }
+        policies.decisions_from_hub = values("decisions_from_hub") != ["false"];
         policies.is_unclear = unclear;
         policies
     }

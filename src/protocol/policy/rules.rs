@@ -137,8 +137,8 @@ pub struct DatabaseRule {
     pub organizations: Option<Vec<String>>,
 }
 
-/// When an admin decides whether a run may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// When an admin decides whether a run may start; the stricter the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewMode {
     /// It starts by itself.
@@ -149,8 +149,8 @@ pub enum ReviewMode {
     Always,
 }
 
-/// When an admin decides whether a result may leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// When an admin decides whether a result may leave; the stricter the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseMode {
     /// It is sent when the function has ended.

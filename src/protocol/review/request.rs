@@ -21,6 +21,9 @@ pub struct ReviewRequest {
     /// The requester's names, where the server tells them.
     pub username: Option<String>,
     pub requester_organization: Option<String>,
+    /// The name of the organization that began the task whose central function asks.
+    #[serde(default)]
+    pub beginner_organization: Option<String>,
     /// What a reviewer should know: that somebody asks for the first time, for a database not asked for before, …
     pub unusual: Vec<String>,
 }
@@ -43,6 +46,11 @@ pub struct Asked {
     /// Who asks, and for which organization. For a subtask that is the organization that aggregates.
     pub user_id: Option<i64>,
     pub requester_organization_id: Option<i64>,
+    /// Who began the task whose central function asks; `None` if a user asks.
+    #[serde(default)]
+    pub beginner_user_id: Option<i64>,
+    #[serde(default)]
+    pub beginner_organization_id: Option<i64>,
 }
 
 /// A database by its label, with query, sheet and preprocessing if there are any.
@@ -85,7 +93,7 @@ impl Asked {
     /// The hash to which decisions are bound: SHA-256 in hexadecimal over every field.
     pub fn hash(&self) -> String {
         // A version of its own, so that a later set of fields can never have the hash of an earlier one.
-        sha256(&json!({"atoll_review": 1, "asked": self}))
+        sha256(&json!({"atoll_review": 2, "asked": self}))
     }
 }
 
@@ -107,8 +115,10 @@ mod tests {
             collaboration_id: 1,
             user_id: Some(5),
             requester_organization_id: Some(3),
+            beginner_user_id: None,
+            beginner_organization_id: None,
         };
-        let changes: [fn(&mut Asked); 11] = [
+        let changes: [fn(&mut Asked); 13] = [
             |asked| asked.image.push('4'),
             |asked| asked.digest.push('4'),
             |asked| asked.function = "central_average".into(),
@@ -120,6 +130,8 @@ mod tests {
             |asked| asked.collaboration_id = 2,
             |asked| asked.user_id = None,
             |asked| asked.requester_organization_id = Some(4),
+            |asked| asked.beginner_user_id = Some(6),
+            |asked| asked.beginner_organization_id = Some(4),
         ];
         let mut hashes = vec![asked.hash()];
         for change in changes {

@@ -53,6 +53,9 @@ pub async fn decide(
     if review.hash != new.hash {
         return Err(HubError::Conflict("What is asked for has changed since you looked at it.".to_owned()));
     }
+    if review.state == ReviewState::Waiting && review.expires_at < timestamp::now() {
+        return Err(HubError::Conflict("Nobody decided in time: the node refuses it now.".to_owned()));
+    }
     if new.reason.chars().count() > 1024 {
         return Err(HubError::field("reason", "Longer than 1024 characters"));
     }

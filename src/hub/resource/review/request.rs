@@ -205,15 +205,21 @@ pub async fn use_approval(
     Body(Use { run_id }): Body<Use>,
 ) -> Result<Json<Value>, HubError> {
     let mut transaction = hub.store.writer().begin().await?;
-    let (_, row) = own(&mut transaction, &caller, id).await?;
+    let (node_id, row) = own(&mut transaction, &caller, id).await?;
     if row.state != ReviewState::Approved.as_str() {
         return Err(HubError::Conflict(format!("The review is {}.", row.state)));
     }
-    sqlx::query("INSERT OR IGNORE INTO review_use (review_id, run_id) VALUES (?, ?)")
+    let noted = sqlx::query("INSERT OR IGNORE INTO review_use (review_id, run_id) VALUES (?, ?)")
         .bind(id)
         .bind(run_id)
         .execute(&mut *transaction)
         .await?;
+    if noted.rows_affected() > 0 {
+        let entry = Entry::done(format!("node {node_id}"), "review.use", format!("run {run_id}"))
+            .details(format!("review {id}; hash {}", row.hash))
+            .of(row.organization_id);
+        audit::append(&mut transaction, &entry).await?;
+    }
     transaction.commit().await?;
     Ok(message("The approval holds."))
 }

@@ -106,10 +106,9 @@ async fn runs_of(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<Run>>,
 
 async fn results_of(hub: &HubState, caller: &Caller, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ResultItem>>, HubError> {
     let mut by_task: BTreeMap<i64, Vec<ResultItem>> = BTreeMap::new();
-    for row in result::of_tasks(hub, ids).await? {
-        if row.result.is_some() {
-            audit::note_result(hub, caller, row.id, false).await?;
-        }
+    let rows = result::of_tasks(hub, ids).await?;
+    audit::note_results(hub, caller, &result::with_result(&rows), false).await?;
+    for row in rows {
         by_task.entry(row.task_id).or_default().push(row.into());
     }
     Ok(by_task)

@@ -160,7 +160,11 @@ async fn a_central_function_goes_on_without_those_who_reject() {
     assert_eq!(review.request.parent_id, Some(task.id));
     admin2.decide_review(review.id, &decision(&review, Verdict::Reject, "not these data")).await.unwrap();
     let (status, logs, results) = outcome(&researcher, task.id).await;
-    assert_eq!((status, results), (Status::Completed, vec![json!({"average": 63.25})]), "{logs:?}");
+    assert_eq!(
+        (status, results),
+        (Status::Completed, vec![json!({"average": 63.25, "organizations_left_out": 1})]),
+        "{logs:?}"
+    );
     assert!(logs[0].contains("Left out: example_org2 does not allow it"), "{logs:?}");
 }
 
@@ -468,6 +472,63 @@ async fn rules_of_review_hold_for_whoever_began_a_task_not_only_for_who_aggregat
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_of_exactly_the_same_is_for_those_that_wait_already() {
+    let world = World::new().await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        tasks.push(researcher.create_task(&ages(&[2])).await.unwrap().id);
+    }
+    let review = waiting(&admin, 3).await.remove(0);
+    let approval = Some(Approval { runs: Some(2), ..Default::default() });
+    admin.decide_review(review.id, &NewDecision { approval, ..decision(&review, Verdict::Approve, "") }).await.unwrap();
+    // Two of them start, one still waits.
+    assert_eq!(waiting(&admin, 1).await[0].hash, review.hash);
+    let mut completed = 0;
+    eventually(async || {
+        completed = 0;
+        for id in &tasks {
+            completed += usize::from(researcher.task_status(*id).await.unwrap() == Status::Completed);
+        }
+        completed == 2
+    })
+    .await;
+    let token = world.token("admin1").await;
+    let (_, log) = world.get("/audit?action=review.approve", &token).await;
+    assert!(log["data"][0]["details"].as_str().unwrap().starts_with("for 2 runs of exactly the same; hash"), "{log}");
+    let config = atoll::demo::node_config(world.data.path(), "example_org1");
+    let mut export = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+    let output = export.args(["audit", "export", "--node"]).arg(config).output().unwrap();
+    let own = String::from_utf8(output.stdout).unwrap();
+    let started = own.lines().filter(|line| line.contains("run.start"));
+    let by = format!("approved by admin1 with run {}", review.run_id);
+    assert_eq!(started.filter(|line| line.contains(&by)).count(), 2, "{own}");
+    assert!(own.contains("admin1 (at the hub)"), "{own}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_database_comes_along_beside_one_that_is_allowed_and_the_purpose_does() {
+    let world = World::new().await;
+    let only = "policies:\n  review: always\n  allowed_databases:\n    - {database: default, columns: [age]}\n";
+    let _nodes = (node(&world, "example_org1", only).await, node(&world, "example_org2", ALWAYS).await);
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin2").await);
+    let mut two = ages(&[2]);
+    two.databases.push("another".to_owned());
+    let task = researcher.create_task(&two).await.unwrap();
+    let (status, logs, _) = outcome(&researcher, task.id).await;
+    assert_eq!(status, Status::NotAllowed, "{logs:?}");
+    let kwargs = json!({"column_name": "age", "organizations_to_include": [3]});
+    let mut central = average("central_average", &[2], kwargs);
+    central.description = "For the ethics study".to_owned();
+    researcher.create_task(&central).await.unwrap();
+    let own = world.client("admin1").await;
+    let review = waiting(&own, 1).await.remove(0);
+    own.decide_review(review.id, &once(&review)).await.unwrap();
+    assert_eq!(waiting(&admin, 1).await[0].request.purpose, "For the ethics study");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_released_result_that_nobody_wants_any_more_is_forgotten() {
     let world = World::new().await;
     let release = "policies:\n  release: review\n";
@@ -658,7 +719,9 @@ async fn a_held_result_is_seen_at_the_node_only() {
         shown.contains("{\"sum\":253,\"count\":4}") && shown.contains("Small cells   below 5: 1 (count)"),
         "{shown}"
     );
-    // What nobody has looked at is not released by mistake.
+    // What nobody has looked at is not released, nor withheld, by mistake.
+    let (done, answer) = reviews(&world, "example_org1", &["reject", &id, "--reason", "no"]).await;
+    assert!(!done && answer.contains("look at it with `show`"), "{answer}");
     let (done, answer) = reviews(&world, "example_org1", &["approve", &id]).await;
     assert!(!done && answer.contains("look at it with `show`"), "{answer}");
     let hash = shown.lines().find_map(|line| line.strip_prefix("Hash")).unwrap().trim().to_owned();

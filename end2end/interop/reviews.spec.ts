@@ -112,7 +112,7 @@ test('the official client asks, three admins decide at their nodes, and the task
   await expect.poll(async () => { await page.reload(); return main.textContent() }, { timeout: 40_000 }).toMatch(/completed/)
   await page.goto(`/tasks/${subtask}`)
   await expect(main).toContainText('The ethics approval is missing. (Bo at the node)')
-  await expect(main).toContainText('2 of 3 organizations returned, 1 failed')
+  await expect(main).toContainText('2 of 3 organizations returned, 1 refused')
   if (scripted) await accessible(page)
 
   // Each node has its own log of who decided what.

@@ -119,10 +119,10 @@ fn partial_arguments(arguments: &Map<String, Value>) -> Result<Map<String, Value
     Ok(Map::from_iter([(COLUMN_ARGUMENT.to_owned(), json!(column_name(arguments)?))]))
 }
 
-/// `{"average"}`, and `organizations_left_out` if some suppressed their part.
-fn aggregate(partials: &[Value]) -> Result<Value, AlgorithmError> {
+/// `{"average"}`, and `organizations_left_out` if some suppressed their part or did not allow it: those are `refused`.
+fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError> {
     let unexpected = || AlgorithmError::UnexpectedPartialResult("sum and count are expected".to_owned());
-    let (mut sum, mut count, mut left_out) = (0.0, 0, 0_usize);
+    let (mut sum, mut count, mut left_out) = (0.0, 0, refused);
     for partial in partials {
         let part = |key: &str| partial.get(key).ok_or_else(unexpected);
         let (partial_sum, partial_count) = (part("sum")?, part("count")?);
@@ -193,7 +193,7 @@ mod tests {
         assert!(matches!(MissingValue::read(&part["sum"]), Some(MissingValue::NotEstablished(_))), "{part}");
         assert_eq!(part["count"], 2);
         for partials in [vec![json!({"sum": 1, "count": 2}), part], vec![json!({"sum": f64::MAX, "count": 1}); 2]] {
-            let average = aggregate(&partials).unwrap();
+            let average = aggregate(&partials, 0).unwrap();
             assert!(matches!(MissingValue::read(&average["average"]), Some(MissingValue::NotEstablished(_))));
         }
     }
@@ -227,9 +227,9 @@ mod tests {
     #[test]
     fn the_average_is_over_all_values_not_over_averages() {
         let partials = [json!({"sum": 253, "count": 4}), json!({"sum": 173, "count": 4})];
-        assert_eq!(aggregate(&partials), Ok(json!({"average": 53.25})));
+        assert_eq!(aggregate(&partials, 0), Ok(json!({"average": 53.25})));
         let uneven = [json!({"sum": 10, "count": 1}), json!({"sum": 0, "count": 9})];
-        assert_eq!(aggregate(&uneven), Ok(json!({"average": 1.0})));
+        assert_eq!(aggregate(&uneven, 0), Ok(json!({"average": 1.0})));
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn without_any_value_the_average_cannot_be_established() {
-        let of = |partials: &[Value]| aggregate(partials).unwrap();
+        let of = |partials: &[Value]| aggregate(partials, 0).unwrap();
         let nothing = of(&[json!({"sum": 0, "count": 0})]);
         assert!(matches!(MissingValue::read(&nothing["average"]), Some(MissingValue::NotEstablished(_))));
         let suppressed = MissingValue::Suppressed("few".to_owned()).to_json();
@@ -262,6 +262,6 @@ mod tests {
         assert_ne!(only_suppressed["average"], nothing["average"]);
         let some = of(&[suppressed, json!({"sum": 10, "count": 4})]);
         assert_eq!(some, json!({"average": 2.5, "organizations_left_out": 1}));
-        assert!(matches!(aggregate(&[json!(7)]), Err(AlgorithmError::UnexpectedPartialResult(_))));
+        assert!(matches!(aggregate(&[json!(7)], 0), Err(AlgorithmError::UnexpectedPartialResult(_))));
     }
 }

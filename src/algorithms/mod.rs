@@ -55,8 +55,8 @@ pub struct CentralFunction {
     pub partial: &'static str,
     /// The arguments of the subtask.
     pub partial_arguments: fn(&Arguments) -> Result<Arguments, AlgorithmError>,
-    /// Puts the partial results together.
-    pub aggregate: fn(&[Value]) -> Result<Value, AlgorithmError>,
+    /// Puts the partial results together; told how many organizations did not allow theirs.
+    pub aggregate: fn(&[Value], usize) -> Result<Value, AlgorithmError>,
     /// Whether the result still means something without the organizations that do not take part.
     pub goes_on_without_some: bool,
     /// What leaves the organization that aggregates, for those who review a call.

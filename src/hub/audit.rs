@@ -51,6 +51,10 @@ const SUBJECTS: [(&str, &str, Option<&str>); 12] = [
 #[derive(Debug, Clone)]
 pub struct Details(pub String);
 
+/// What a handler did something to, if its path does not say it, in its answer's extensions.
+#[derive(Debug, Clone)]
+pub struct Subject(pub String);
+
 impl Details {
     /// Of what there is to say.
     pub fn of(parts: impl IntoIterator<Item = Option<String>>) -> Self {
@@ -103,6 +107,13 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
         }
         _ => Some(caller.authority.organization_id),
     };
+    let run_of_review: Option<i64> = match (first, id) {
+        ("review", Some(id)) => {
+            let query = sqlx::query_scalar("SELECT run_id FROM review WHERE id = ?").bind(id);
+            query.fetch_optional(hub.store.reader()).await.ok().flatten()
+        }
+        _ => None,
+    };
     let response = next.run(request).await;
     let status = response.status();
     // Decisions that were taken note themselves, in their transactions, and nodes report what they are told to.
@@ -112,7 +123,13 @@ pub async fn note(State(hub): State<Arc<HubState>>, request: Request, next: Next
     let (response, created) = if id.is_none() { answer(response).await } else { (response, Value::Null) };
     let id = id.or_else(|| created["id"].as_i64());
     let organization_id = created["organization"]["id"].as_i64().or(organization_id);
-    let subject = id.map_or_else(|| noun.to_string(), |id| format!("{noun} {id}"));
+    let subject = match (response.extensions().get(), id, run_of_review) {
+        (Some(Subject(subject)), ..) => subject.clone(),
+        // As all other entries about reviews.
+        (_, _, Some(run)) => format!("run {run}"),
+        (_, Some(id), _) => format!("{noun} {id}"),
+        (_, None, _) => noun.to_string(),
+    };
     let details = match response.extensions().get() {
         Some(Details(details)) => details.clone(),
         None if status.is_success() => String::new(),

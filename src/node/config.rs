@@ -109,6 +109,14 @@ impl NodeConfig {
         if let Some(pair) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("the database label \"{}\" stands twice", pair[0]));
         }
+        let allowed = config.policies.allowed_databases.iter().flatten();
+        if let Some(rule) = allowed.into_iter().find(|rule| !labels.contains(&rule.database)) {
+            return Err(format!(
+                "policies: allowed_databases: there is no database \"{}\"; there is {}",
+                rule.database,
+                labels.join(", ")
+            ));
+        }
         Ok(config)
     }
 

@@ -35,8 +35,9 @@ impl RunRequest {
     /// Gathers what the run, the server and the function tell.
     pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
         let requester = requester(shared, task).await?;
-        let beginner = match beginning(shared, task).await? {
-            Some(first) => Some(self::requester(shared, &first).await?),
+        let first = beginning(shared, task).await?;
+        let beginner = match &first {
+            Some(first) => Some(self::requester(shared, first).await?),
             None => None,
         };
         let store = store(shared, task).await?;
@@ -50,9 +51,9 @@ impl RunRequest {
             return Err(RunError::Parameters);
         }
         let reads = match &about {
-            Some(about) if about.reads_data => vec![built_in::label(task).to_owned()],
-            Some(_) => Vec::new(),
-            None => databases.iter().map(|database| database.label.clone()).collect(),
+            Some(about) if !about.reads_data => Vec::new(),
+            // All that are named, so that none is let through beside another.
+            _ => databases.iter().map(|database| database.label.clone()).collect(),
         };
         let digest = match &about {
             Some(_) => format!("built into Atoll {}", env!("CARGO_PKG_VERSION")),
@@ -80,7 +81,13 @@ impl RunRequest {
             discloses,
             task_id: task.id,
             task_name: task.name.clone(),
-            purpose: task.description.clone().unwrap_or_default(),
+            // Central functions describe their subtasks seldom: what it is for stands with the task that began it.
+            purpose: [Some(task), first.as_ref()]
+                .into_iter()
+                .flatten()
+                .filter_map(|task| task.description.clone())
+                .find(|description| !description.trim().is_empty())
+                .unwrap_or_default(),
             parent_id: task.parent.as_ref().map(|link| link.id),
             username: requester.username.clone(),
             requester_organization: requester.organization.clone(),

@@ -89,6 +89,15 @@ impl Filter {
         }
     }
 
+    /// What is wrong with the days.
+    fn mistake(&self) -> (Option<String>, Option<String>) {
+        let is_no_day = |day: &str| !day.trim().is_empty() && Self::moment(day, 0).is_empty();
+        let no_day = |day: &str| is_no_day(day).then(|| "Say a day, such as 2027-01-31.".to_owned());
+        let (from, until) = (Self::moment(&self.from, 0), Self::moment(&self.until, 0));
+        let is_before = !from.is_empty() && !until.is_empty() && until < from;
+        (no_day(&self.from), no_day(&self.until).or(is_before.then(|| "This is before the first day.".to_owned())))
+    }
+
     fn is_active(&self) -> bool {
         [&self.actor, &self.kind, &self.subject, &self.outcome, &self.from, &self.until]
             .into_iter()
@@ -145,6 +154,7 @@ fn AuditPage(filter: Filter, entries: Listed<AuditEntry>, chain: AuditChain) -> 
     let download = filter.address("/audit.csv", 1);
     let none = entries.items.is_empty();
     let paged = filter.clone();
+    let (from_error, until_error) = filter.mistake();
     view! {
         <div class="page-head">
             <h1>"Audit log"</h1>
@@ -164,15 +174,19 @@ fn AuditPage(filter: Filter, entries: Listed<AuditEntry>, chain: AuditChain) -> 
             <Choice name="kind" label="What" options=&KINDS value=filter.kind.clone()/>
             <TextField name="subject" label="To what (run 12)" value=filter.subject.clone() maxlength=128/>
             <Choice name="outcome" label="Outcome" options=&OUTCOMES value=filter.outcome.clone()/>
-            <TextField name="from" label="From (UTC)" kind="date" value=filter.from.clone()/>
-            <TextField name="until" label="Until (UTC)" kind="date" value=filter.until.clone()/>
+            <TextField name="from" label="From (UTC)" kind="date" value=filter.from.clone() error=from_error/>
+            <TextField name="until" label="Until (UTC)" kind="date" value=filter.until.clone() error=until_error/>
             <div class="buttons">
                 <button type="submit">"Apply"</button>
                 {filter.is_active().then(|| view! { <a class="button quiet" href="/audit">"Clear"</a> })}
             </div>
         </form>
         {if none {
-            view! { <p class="empty">{if filter.is_active() { "No entry matches." } else { "There is no entry yet." }}</p> }.into_any()
+            view! { <p class="empty">{match (page > 1 && total > 0, filter.is_active()) {
+                (true, _) => "There are not so many pages.",
+                (_, true) => "No entry matches.",
+                _ => "There is no entry yet.",
+            }}</p> }.into_any()
         } else {
             view! {
                 <TableFrame label="Audit entries">

@@ -36,6 +36,14 @@ impl PageError {
         PageError::NotFound(format!("{what} does not exist, or you may not see it."))
     }
 
+    /// An error unless a role permits it; so that nothing is offered that the hub would refuse.
+    pub fn unless(permitted: bool) -> Result<(), PageError> {
+        match permitted {
+            true => Ok(()),
+            false => Err(PageError::Forbidden("Your roles do not permit this.".to_owned())),
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             PageError::SignIn { .. } => StatusCode::SEE_OTHER,

@@ -11,7 +11,10 @@ use super::{
     user::User,
 };
 use crate::{
-    protocol::{client::TaskQuery, domain::Node},
+    protocol::{
+        client::{ClientError, TaskQuery},
+        domain::Node,
+    },
     session::{Names, take_flash},
 };
 
@@ -22,7 +25,10 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
     // Who creates no tasks has come for those of others.
     let whose = may_create.then_some(me.user.id);
     let recent = TaskQuery { init_user_id: whose, only_top_level: true, per_page: 8, page: 1, ..Default::default() };
-    let (names, tasks, nodes) = futures::try_join!(me.names(), me.hub.tasks(&recent), me.hub.nodes())?;
+    // Who may see no tasks, or no nodes, as those who only decide, is welcome all the same.
+    let tasks = async { seen(me.hub.tasks(&recent).await) };
+    let nodes = async { seen(me.hub.nodes().await) };
+    let (names, tasks, nodes) = futures::try_join!(me.names(), tasks, nodes)?;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();
@@ -73,6 +79,14 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         }
     };
     Ok(Page::new("Start").user(me.clone()).section("/").flash(flash).render(&state, view).await)
+}
+
+/// What is there; nothing if it may not be seen.
+fn seen<T: Default>(answer: Result<T, ClientError>) -> Result<T, ClientError> {
+    match answer {
+        Err(ClientError::NotAllowed(_)) => Ok(T::default()),
+        answer => answer,
+    }
 }
 
 #[component]

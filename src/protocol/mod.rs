@@ -9,6 +9,7 @@ pub mod image;
 pub mod payload;
 pub mod pickle;
 pub mod policy;
+pub mod printable;
 pub mod review;
 pub mod socket;
 pub mod spreadsheet;

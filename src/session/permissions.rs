@@ -1,4 +1,4 @@
-use crate::protocol::domain::{Operation, Rule, Scope, Task, User};
+use crate::protocol::domain::{Operation, Rule, RuleItem, Scope, Task, User};
 
 /// What the signed-in user may do, as far as pages offer it. The hub decides each time by itself.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +107,11 @@ impl Permissions {
     /// may do so everywhere.
     pub fn may_at_role(&self, operation: Operation, is_own: bool) -> bool {
         self.may_at("role", operation, is_own, false)
+    }
+
+    /// Whether who is signed in has this rule, or one on the same thing that reaches further: only those can be given.
+    pub fn has(&self, item: &RuleItem) -> bool {
+        item.rule.is_some_and(|(scope, operation)| self.widest(&item.resource, operation) >= Some(scope))
     }
 
     /// Whether reviews may be read, of the own organization at least.

@@ -177,6 +177,31 @@ async fn one_ends_ones_own_sessions_and_nodes_have_no_account() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_mailed_where_mail_is_sent_and_not_again_and_again() {
+    let sink = MailSink::start().await;
+    let world = World::with_mail(false, &sink).await;
+    let root = world.token("root").await;
+    let user = json!({"username": "guest", "password": "Unknown-1234", "email": "guest@example.org", "firstname": "g",
+        "lastname": "g", "organization_id": 2, "roles": [4]});
+    let (_, user) = call(&world, POST, "user", &root, user).await;
+    let path = format!("user/{}/invitation", user["id"]);
+    let (status, first) = call(&world, POST, &path, &root, json!({})).await;
+    assert_eq!((status, &first["mailed"]), (200, &json!(true)), "{first}");
+    let (_, second) = call(&world, POST, &path, &root, json!({})).await;
+    assert_eq!(second["mailed"], false, "{second}");
+    let mails = sink.mails();
+    assert_eq!(mails.len(), 1);
+    // Quoted-printable: lines end with "=", and "=" is "=3D".
+    let plain = mails[0].replace("=\r\n", "").replace("=3D", "=");
+    assert!(plain.contains("To: guest@example.org") && plain.contains("/password/reset#"), "{plain}");
+    assert!(plain.contains(first["code"].as_str().unwrap()), "{plain}");
+    let reset = json!({"reset_token": first["code"], "password": "Chosen-1234"});
+    assert_eq!(call(&world, POST, "recover/reset", &root, reset).await.0, 200);
+    let body = json!({"username": "guest", "password": "Chosen-1234"});
+    assert_eq!(world.call(POST, "token/user", None, Some(&body)).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_want_notices_gets_none() {
     let sink = MailSink::start().await;
     let world = World::with_mail(false, &sink).await;

@@ -65,7 +65,7 @@ async fn changes_say_what_was_changed_and_who_was_refused() {
     assert_eq!(status, 201, "{role}");
     let path = format!("role/{}", role["id"]);
     assert_eq!(world.call(Method::PATCH, &path, Some(&root), Some(&json!({"rules": [2, 3]}))).await.0, 200);
-    for (path, edit) in [("organization/3", json!({"country": "Germany"})), ("node/2", json!({"name": "another name"}))]
+    for (path, edit) in [("organization/3", json!({"country": "Norway"})), ("node/2", json!({"name": "another name"}))]
     {
         assert_eq!(world.call(Method::PATCH, path, Some(&root), Some(&edit)).await.0, 200);
     }

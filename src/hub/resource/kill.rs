@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::post};
+use axum::{Extension, Json, Router, extract::State, routing::post};
 use serde_json::Value;
 
 use super::{members::ById, message, task};
 use crate::{
     hub::{
         HubError,
+        audit::Subject,
         body::Body,
         permission::{Caller, Reach, Resource},
         server::HubState,
@@ -22,7 +23,7 @@ async fn kill_task(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(ById { id }): Body<ById>,
-) -> Result<Json<Value>, HubError> {
+) -> Result<(Extension<Subject>, Json<Value>), HubError> {
     caller.require_user()?;
     let task = task::load(&hub, id).await?;
     let may_send = match caller.reach(Resource::Event, Operation::Send) {
@@ -43,14 +44,15 @@ async fn kill_task(
         return Err(HubError::bad(format!("Task {id} already finished with status '{status}', so cannot kill it!")));
     }
     task::kill(&hub, id, task.collaboration_id).await?;
-    Ok(message(format!("Nodes have been instructed to kill any containers running for task {id}.")))
+    let answer = message(format!("Nodes have been instructed to kill any containers running for task {id}."));
+    Ok((Extension(Subject(format!("task {id}"))), answer))
 }
 
 async fn kill_node_tasks(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(ById { id }): Body<ById>,
-) -> Result<Json<Value>, HubError> {
+) -> Result<(Extension<Subject>, Json<Value>), HubError> {
     caller.require_user()?;
     let node: Option<(i64, i64, bool)> =
         sqlx::query_as("SELECT organization_id, collaboration_id, online FROM node WHERE id = ?")
@@ -72,5 +74,6 @@ async fn kill_node_tasks(
         return Err(HubError::bad(format!("Node {id} is not online so cannot kill its tasks!")));
     }
     task::runs_of_node(&hub, id, collaboration_id).await;
-    Ok(message(format!("Node {id} has been instructed to kill all containers running on it.")))
+    let answer = message(format!("Node {id} has been instructed to kill all containers running on it."));
+    Ok((Extension(Subject(format!("node {id}"))), answer))
 }

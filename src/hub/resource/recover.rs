@@ -116,7 +116,8 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
     };
     let text = format!(
         "Somebody, probably you, has asked to replace the {what} of the Atoll account \"{username}\".\n\n\
-         Go to {}/{page} and give this code within an hour:\n\n{token}\n\n\
+         Follow this link within an hour:\n\n{0}/{page}#{token}\n\n\
+         Or go to {0}/{page} and give this code:\n\n{token}\n\n\
          Was it not you? Then there is nothing to do, unless it was the second factor: whoever asks for that knows \
          your password. Change it.\n",
         hub.public_url

@@ -11,6 +11,7 @@ use crate::{
     },
     protocol::{
         payload,
+        printable::printable,
         review::{Approval, Decision, ReviewState, Subject, Verdict},
         timestamp,
     },
@@ -26,11 +27,15 @@ pub enum CommandError {
     Store(#[from] StoreError),
     #[error("run {0} has no review at this node")]
     NoSuchReview(i64),
+    #[error("no approval of a start of run {0} is known here that could be withdrawn")]
+    NothingToWithdraw(i64),
     #[error(
         "what run {run_id} asks for has changed since its first review: look at it with `show`, then add --hash {hash}"
     )]
     Changed { run_id: i64, hash: String },
-    #[error("this releases the result of run {0}: look at it with `show`, which says its hash, then add --hash")]
+    #[error(
+        "run {0} has ended, this is about its result: look at it with `show`, which says its hash, then add --hash"
+    )]
     NeedsHash(i64),
     #[error("the hash of what run {run_id} asks for is {hash}: it is not what you name")]
     OtherHash { run_id: i64, hash: String },
@@ -52,14 +57,6 @@ pub struct Decide {
     /// The beginning of the hash of what was looked at.
     pub hash: Option<String>,
     pub approval: Approval,
-}
-
-/// Text of others for a terminal: without control characters and without those that turn the direction of writing.
-fn printable(text: &str) -> String {
-    let is_bad = |character: char| {
-        character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|character| if is_bad(character) { '\u{fffd}' } else { character }).collect()
 }
 
 fn who(review: &StoredReview) -> String {
@@ -155,7 +152,10 @@ pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'stati
     if let Some(parent) = request.parent_id {
         lines.push(("Asked by", format!("the central function of task {parent}")));
     }
-    lines.push(("Purpose", if request.purpose.is_empty() { "not said".to_owned() } else { request.purpose.clone() }));
+    lines.push((
+        "Purpose",
+        if request.purpose.is_empty() { "none was given".to_owned() } else { request.purpose.clone() },
+    ));
     lines.push(("Function", format!("{} of {}", asked.function, asked.image)));
     lines.push(("Code", asked.digest.clone()));
     lines.push(("What it does", request.does.clone()));
@@ -185,9 +185,15 @@ pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'stati
         lines.push(("Earlier", format!("run {} {}{decision}", other.run_id, other.state.as_str())));
     }
     if let Some(decision) = &review.decision {
-        lines.push(("Decided", format!("{}{}", review.state.as_str(), decided(decision))));
+        let reach = match (review.state, review.subject) {
+            (ReviewState::Approved, Subject::Run) => format!(" {}", review.approval.words()),
+            _ => String::new(),
+        };
+        lines.push(("Decided", format!("{}{reach}{}", review.state.as_str(), decided(decision))));
     }
-    lines.push(("Ends", format!("{} UTC, if nobody decides", minute(&review.expires_at))));
+    if review.state == ReviewState::Waiting {
+        lines.push(("Ends", format!("{} UTC, if nobody decides", minute(&review.expires_at))));
+    }
     lines.push(("Hash", review.hash.clone()));
     if let Some(report) = &review.report {
         let found = |count: usize, places: &[String]| match count {
@@ -205,13 +211,13 @@ pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'stati
         lines.push(("Result", value.to_string()));
     }
     lines.retain(|(_, value)| !value.is_empty());
-    lines
+    lines.into_iter().map(|(name, value)| (name, printable(&value))).collect()
 }
 
 fn describe(review: &StoredReview, earlier: &[StoredReview]) -> String {
     facts_of(review, earlier).into_iter().fold(String::new(), |mut text, (name, value)| {
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "{name:<14}{}", printable(&value));
+        let _ = writeln!(text, "{name:<14}{value}");
         text
     })
 }
@@ -228,11 +234,12 @@ pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, Comma
     let run_id = decide.run_id;
     let review = match decide.verdict {
         // What was released is gone.
-        Verdict::Withdraw => store.run_review(run_id).await?.ok_or(CommandError::NoSuchReview(run_id))?,
+        Verdict::Withdraw => store.run_review(run_id).await?.ok_or(CommandError::NothingToWithdraw(run_id))?,
         _ => find(&store, run_id).await?,
     };
     match &decide.hash {
-        None if review.subject == Subject::Result && decide.verdict == Verdict::Approve => {
+        // Also to withhold it: who means the run, and comes too late, would delete its result.
+        None if review.subject == Subject::Result => {
             return Err(CommandError::NeedsHash(run_id));
         }
         Some(hash) if hash.len() < 8 || !review.hash.starts_with(hash.as_str()) => {
@@ -246,7 +253,9 @@ pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, Comma
     let decision = Decision { by: decide.by, at_node: true, at: timestamp::now(), reason: decide.reason };
     let decided = store.decide(review.id, &review.hash, decide.verdict, &decision, &decide.approval).await?;
     Ok(match (decided.state, decided.subject) {
-        (ReviewState::Approved, Subject::Run) => format!("Run {run_id} is approved; the node starts it.\n"),
+        (ReviewState::Approved, Subject::Run) => {
+            format!("Run {run_id} is approved, {}; the node starts it.\n", decided.approval.words())
+        }
         (ReviewState::Approved, Subject::Result) => format!("The result of run {run_id} is released.\n"),
         (ReviewState::Rejected, Subject::Run) => format!("Run {run_id} is rejected.\n"),
         (ReviewState::Rejected, Subject::Result) => format!("The result of run {run_id} is withheld and deleted.\n"),
@@ -273,11 +282,6 @@ pub fn end_of_day(date: &str) -> Result<String, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_of_others_cannot_write_over_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
-    }
 
     #[test]
     fn an_approval_until_a_date_includes_the_day() {

@@ -76,7 +76,7 @@ pub async fn wait_for_release(
         let line = format!("{AWAITING_RELEASE} of the result by an admin of this organization since {since} UTC");
         say(shared, review.run_id, log, Status::Active, &line).await?;
     }
-    let review = decided(shared, review.id, stopped).await?;
+    let review = decided(shared, review.id, stopped, None).await?;
     match (review.state, &review.result) {
         (ReviewState::Approved, Some(result)) => Ok(result.clone()),
         (ReviewState::Rejected, _) => Err(RunError::NotAllowed(rejection(&review, "the result is withheld"))),

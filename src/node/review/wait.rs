@@ -75,7 +75,8 @@ pub async fn obtain(
             )
             .await?;
         }
-        let review = decided(shared, review.id, stopped).await?;
+        let sought = Some(Sought { run_id, hash: &hash, mode });
+        let review = decided(shared, review.id, stopped, sought).await?;
         match review.state {
             // The approval is used above.
             ReviewState::Approved | ReviewState::Waiting | ReviewState::Void | ReviewState::Withdrawn => {}
@@ -127,8 +128,20 @@ fn decided_by(review: &StoredReview) -> String {
     )
 }
 
-/// Waits until a review waits no more, whoever ends it.
-pub(super) async fn decided(shared: &Shared, id: i64, stopped: &CancellationToken) -> Result<StoredReview, RunError> {
+/// What a run asks for, for which exactly the same may be approved with another run.
+pub(super) struct Sought<'a> {
+    run_id: i64,
+    hash: &'a str,
+    mode: ReviewMode,
+}
+
+/// Waits until a review waits no more, whoever ends it; or until there is an approval of what is sought beside it.
+pub(super) async fn decided(
+    shared: &Shared,
+    id: i64,
+    stopped: &CancellationToken,
+    sought: Option<Sought<'_>>,
+) -> Result<StoredReview, RunError> {
     // Before the first look, so that nothing between is missed.
     let mut changes = shared.store.changes();
     let mut events = shared.events.subscribe();
@@ -154,6 +167,12 @@ pub(super) async fn decided(shared: &Shared, id: i64, stopped: &CancellationToke
                 _ = changes.changed() => {
                     if shared.store.review_state(id).await? != ReviewState::Waiting {
                         break;
+                    }
+                    let from_hub = shared.policies.decisions_from_hub;
+                    if let Some(Sought { run_id, hash, mode }) = sought
+                        && shared.store.usable_approval(run_id, hash, mode, from_hub).await?.is_some()
+                    {
+                        return Ok(review);
                     }
                 }
                 () = stopped.cancelled() => {

@@ -205,7 +205,7 @@ async fn central(
         }
     }
     log.line(format!("Aggregating {} partial results", values.len()));
-    Ok((function.aggregate)(&values)?)
+    Ok((function.aggregate)(&values, left_out.len())?)
 }
 
 /// The organizations that were asked for: by argument, else those of the task if it has several, else all of the

@@ -347,10 +347,14 @@ impl NodeStore {
             Verdict::Reject => action(review.subject, "review.reject", "release.withhold"),
             Verdict::Withdraw => "review.withdraw",
         };
+        let decision_reach = match (verdict, review.subject) {
+            (Verdict::Approve, Subject::Run) => approval.words(),
+            _ => String::new(),
+        };
         // A name that was given could be that of anybody: where it was given stands beside it.
         let place = if decision.at_node { "at the node" } else { "at the hub" };
         let entry = Entry::done(format!("{} ({place})", decision.by), done, format!("run {}", review.run_id))
-            .details(format!("hash {}; {}", review.hash, decision.reason));
+            .details(details(&[&decision_reach, &format!("hash {}", review.hash), &decision.reason]));
         audit::append(&mut transaction, &entry).await?;
         let review = load(&mut transaction, id).await?;
         transaction.commit().await?;
@@ -469,13 +473,18 @@ impl NodeStore {
     }
 }
 
-/// Uses an approval for the start of a run; whether it could still be used.
+/// Parts of an entry's details, without those that are empty.
+pub(super) fn details(parts: &[&str]) -> String {
+    parts.iter().filter(|part| !part.trim().is_empty()).copied().collect::<Vec<_>>().join("; ")
+}
+
+/// Uses an approval for the start of a run; who gave it, if it could still be used. The run's own review waits no more.
 pub(super) async fn use_approval(
     connection: &mut SqliteConnection,
     id: i64,
     run_id: i64,
     hash: &str,
-) -> Result<bool, StoreError> {
+) -> Result<Option<String>, StoreError> {
     let done = sqlx::query(&format!(
         "UPDATE review SET used = used + 1 WHERE id = ?4 AND subject = 'run' AND hash = ?1 AND {USABLE}"
     ))
@@ -483,9 +492,20 @@ pub(super) async fn use_approval(
     .bind(run_id)
     .bind(timestamp::now())
     .bind(id)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(done.rows_affected() > 0)
+    if done.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let approval = load(&mut *connection, id).await?;
+    if let Some(own) = newest(&mut *connection, run_id, Subject::Run).await?
+        && own.state == ReviewState::Waiting
+    {
+        let reason = format!("it starts by the approval of run {}", approval.run_id);
+        end(connection, &own, ReviewState::Void, &reason).await?;
+    }
+    let by = approval.decision.map_or_else(|| "nobody".to_owned(), |decision| decision.by);
+    Ok(Some(format!("approved by {by} with run {}", approval.run_id)))
 }
 
 /// The approvals that hold for the run ?2 at the time ?3.

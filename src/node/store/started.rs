@@ -1,7 +1,10 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::{NodeStore, StoreError, review::use_approval};
+use super::{
+    NodeStore, StoreError,
+    review::{details, use_approval},
+};
 use crate::{
     audit::{self, Entry},
     protocol::{
@@ -89,10 +92,12 @@ impl NodeStore {
         {
             return Ok(Started::TooMany);
         }
-        if let Some(approval) = start.approval
-            && !use_approval(&mut transaction, approval, run_id, start.hash).await?
-        {
-            return Ok(Started::NoApproval);
+        let mut approved = String::new();
+        if let Some(approval) = start.approval {
+            match use_approval(&mut transaction, approval, run_id, start.hash).await? {
+                Some(by) => approved = by,
+                None => return Ok(Started::NoApproval),
+            }
         }
         sqlx::query(
             "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns)
@@ -109,7 +114,8 @@ impl NodeStore {
         .execute(&mut *transaction)
         .await?;
         let entry = Entry::done(actor(asked), "run.start", format!("run {run_id}"));
-        let entry = entry.details(format!("{} of {}; hash {}", asked.function, asked.image, start.hash));
+        let what = format!("{} of {}", asked.function, asked.image);
+        let entry = entry.details(details(&[&what, &approved, &format!("hash {}", start.hash)]));
         audit::append(&mut transaction, &entry).await?;
         transaction.commit().await?;
         self.tell();

@@ -13,8 +13,11 @@ use crate::{
         state::PageState,
         user::User,
     },
-    protocol::{client::TaskQuery, domain::Organization},
-    session::{FlashKind, put_flash},
+    protocol::{
+        client::{ClientError, TaskQuery},
+        domain::{Operation, Organization},
+    },
+    session::{FlashKind, SignedIn, put_flash},
 };
 
 fn number(id: &str) -> Result<i64, PageError> {
@@ -38,11 +41,27 @@ impl Details {
     }
 }
 
+fn takes_part(me: &SignedIn, members: &[i64]) -> bool {
+    me.user.organization_id.is_some_and(|own| members.contains(&own))
+}
+
+/// `organizations`: what can be chosen as members; none where they cannot be changed.
 fn form(id: Option<i64>, details: &Details, organizations: Vec<Organization>) -> Form {
     let page = id.map_or_else(|| "/collaborations".to_owned(), |id| format!("/collaborations/{id}"));
     let mut way = vec![("/collaborations".to_owned(), "Collaborations".to_owned())];
     way.extend(id.map(|_| (page.clone(), details.name.clone())));
     let members = organization_options(organizations, |id| details.organizations.contains(&id));
+    let mut fields = vec![
+        Field::line("name", "Name", details.name.clone()),
+        Field::flag("encrypted", "Encrypted", details.encrypted).help(
+            "Inputs and results are encrypted for their organizations. Atoll's own portal and nodes do not support that \
+             yet: nothing of theirs runs in an encrypted collaboration.",
+        ),
+    ];
+    if !members.is_empty() {
+        let members = Field::several("organization_ids", "Members", members);
+        fields.push(members.help("An organization that leaves takes its node along; its part of tasks stays."));
+    }
     Form {
         title: if id.is_some() { "Change this collaboration".to_owned() } else { "New collaboration".to_owned() },
         section: "/collaborations",
@@ -50,16 +69,14 @@ fn form(id: Option<i64>, details: &Details, organizations: Vec<Organization>) ->
         action: id.map_or_else(|| "/collaborations/new".to_owned(), |id| format!("/collaborations/{id}/edit")),
         submit: if id.is_some() { "Save" } else { "Create the collaboration" },
         cancel: page,
-        fields: vec![
-            Field::line("name", "Name", details.name.clone()),
-            Field::flag("encrypted", "Encrypted", details.encrypted).help(
-                "Inputs and results are encrypted for their organizations. Atoll's own portal and nodes do not support \
-                 that yet: nothing of theirs runs in an encrypted collaboration.",
-            ),
-            Field::several("organization_ids", "Members", members)
-                .help("An organization that leaves takes its node along; its part of tasks stays."),
-        ],
+        fields,
     }
+}
+
+/// The organizations that can be made members: only by those who may do so everywhere, since rights within a
+/// collaboration reach to its organizations.
+async fn choosable(me: &SignedIn) -> Result<Vec<Organization>, ClientError> {
+    if me.permissions.may_create_collaborations() { me.hub.organizations().await } else { Ok(Vec::new()) }
 }
 
 /// `GET /collaborations/new`
@@ -100,12 +117,14 @@ pub async fn create(
 pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id = number(&id)?;
     let me = user.signed_in;
-    let (collaboration, organizations) = futures::try_join!(me.hub.collaboration(id), me.hub.organizations())?;
+    let (collaboration, organizations) = futures::try_join!(me.hub.collaboration(id), choosable(&me))?;
     let details = Details {
         name: collaboration.name,
         encrypted: collaboration.encrypted,
         organizations: collaboration.organizations.iter().map(|member| member.id).collect(),
     };
+    let takes_part = takes_part(&me, &details.organizations);
+    PageError::unless(me.permissions.may_at_collaboration(Operation::Edit, takes_part))?;
     Ok(form(Some(id), &details, organizations).render(&state, me, Errors::new()).await)
 }
 
@@ -119,14 +138,15 @@ pub async fn save(
     let id = number(&id)?;
     let me = user.signed_in;
     let details = Details::of(&Sent(fields));
-    match me.hub.edit_collaboration(id, &details.name, details.encrypted, &details.organizations).await {
+    let members = me.permissions.may_create_collaborations().then_some(details.organizations.as_slice());
+    match me.hub.edit_collaboration(id, &details.name, details.encrypted, members).await {
         Ok(()) => {
             me.forget_names().await;
             put_flash(&user.session, FlashKind::Success, "The collaboration is changed.").await?;
             Ok(Redirect::to(&format!("/collaborations/{id}")).into_response())
         }
         Err(error) => {
-            let form = form(Some(id), &details, me.hub.organizations().await?);
+            let form = form(Some(id), &details, choosable(&me).await?);
             let errors = refused(error, &form)?;
             Ok(form.render(&state, me, errors).await)
         }
@@ -144,6 +164,8 @@ pub async fn confirm_delete(
     let one = TaskQuery { collaboration_id: Some(id), per_page: 1, page: 1, ..Default::default() };
     let (collaboration, nodes, tasks, studies) =
         futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id), me.hub.tasks(&one), me.hub.studies_of(id))?;
+    let members: Vec<i64> = collaboration.organizations.iter().map(|member| member.id).collect();
+    PageError::unless(me.permissions.may_at_collaboration(Operation::Delete, takes_part(&me, &members)))?;
     let with_it = [
         counted(tasks.total, "task with its runs and results", "tasks with their runs and results"),
         counted(

@@ -12,12 +12,18 @@ use crate::{
         state::PageState,
         user::User,
     },
-    protocol::domain::Collaboration,
-    session::{FlashKind, put_flash},
+    protocol::domain::{Collaboration, Operation},
+    session::{FlashKind, SignedIn, put_flash},
 };
 
 fn number(id: &str, what: &str) -> Result<i64, PageError> {
     id.parse().map_err(|_| PageError::not_found(what))
+}
+
+fn require(me: &SignedIn, collaboration: &Collaboration, operation: Operation) -> Result<(), PageError> {
+    let own = me.user.organization_id;
+    let takes_part = collaboration.organizations.iter().any(|member| Some(member.id) == own);
+    PageError::unless(me.permissions.may_at_study(operation, takes_part))
 }
 
 fn form(collaboration: Collaboration, study_id: Option<i64>, name: &str, chosen: &[i64]) -> Form {
@@ -45,6 +51,7 @@ fn form(collaboration: Collaboration, study_id: Option<i64>, name: &str, chosen:
 pub async fn new(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let me = user.signed_in;
     let collaboration = me.hub.collaboration(number(&id, "This collaboration")?).await?;
+    require(&me, &collaboration, Operation::Create)?;
     Ok(form(collaboration, None, "", &[]).render(&state, me, Errors::new()).await)
 }
 
@@ -79,6 +86,7 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
     let of = study.collaboration_id.ok_or_else(|| PageError::not_found("Its collaboration"))?;
     let chosen: Vec<i64> = study.organizations.iter().map(|organization| organization.id).collect();
     let collaboration = me.hub.collaboration(of).await?;
+    require(&me, &collaboration, Operation::Edit)?;
     Ok(form(collaboration, Some(id), &study.name, &chosen).render(&state, me, Errors::new()).await)
 }
 

@@ -126,6 +126,7 @@ pub async fn confirm_key(
     let id = number(&id)?;
     let me = user.signed_in;
     let node = me.hub.node(id).await?;
+    PageError::unless(may(&me, &node, Operation::Edit))?;
     let question = Question {
         heading: format!("Give {} a new API key?", node.name),
         section: "/collaborations",
@@ -166,6 +167,7 @@ pub async fn confirm_delete(
     let id = number(&id)?;
     let me = user.signed_in;
     let node = me.hub.node(id).await?;
+    PageError::unless(may(&me, &node, Operation::Delete))?;
     let question = Question {
         heading: format!("Delete the node {}?", node.name),
         section: "/collaborations",

@@ -38,6 +38,10 @@ pub async fn missing(
     let me = user.signed_in;
     let only = Sent(fields).ids("organization_id");
     let (collaboration, nodes) = futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id))?;
+    PageError::unless(collaboration.organizations.iter().any(|organization| {
+        let is_own = me.user.organization_id == Some(organization.id);
+        me.permissions.may_at_node(Operation::Create, is_own, true)
+    }))?;
     let has_node = |organization_id| nodes.iter().any(|node| node.organization_id == Some(organization_id));
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     for organization in &collaboration.organizations {
@@ -71,16 +75,16 @@ pub async fn keys_page(
     let back = way.last().map(|(address, _)| address.clone()).unwrap_or_default();
     let view = move || {
         let (way, keys, problems, back) = (way.clone(), keys.clone(), problems.clone(), back.clone());
-        let none = keys.is_empty();
+        let (none, one) = (keys.is_empty(), keys.len() == 1);
         view! {
             <Breadcrumbs way/>
-            <h1>{if keys.len() == 1 { "API key of the node" } else { "API keys of the nodes" }}</h1>
+            <h1>{if one { "API key of the node" } else { "API keys of the nodes" }}</h1>
             {problems.into_iter().map(|problem| view! { <p class="flash error" role="alert">{problem}</p> }).collect_view()}
             {if none {
                 view! { <p class="empty">"No node was missing that you may register."</p> }.into_any()
             } else {
                 view! {
-                    <p class="notice">"Copy them now: they are shown this once and stored nowhere. Whoever has one can act as the node. It belongs into the node's configuration, as "<code>"api_key"</code>"."</p>
+                    <p class="notice">{if one { "Copy it now: it is shown this once and stored nowhere. Whoever has it" } else { "Copy them now: they are shown this once and stored nowhere. Whoever has one" }} " can act as the node. It belongs into the node's configuration, as "<code>"api_key"</code>"."</p>
                     <TableFrame label="API keys">
                         <table class="stacked">
                             <thead><tr><th scope="col">"Node"</th><th scope="col">"Organization"</th><th scope="col">"API key"</th></tr></thead>

@@ -88,6 +88,9 @@ pub async fn create(
 pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id = number(&id)?;
     let details = user.signed_in.hub.organization_details(id).await?;
+    let is_own = user.signed_in.user.organization_id == Some(id);
+    // Whoever sees another one shares a collaboration with it.
+    PageError::unless(user.signed_in.permissions.may_edit_organization(is_own, true))?;
     Ok(form(Some(id), &details).render(&state, user.signed_in, Errors::new()).await)
 }
 

@@ -75,6 +75,13 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
             Subject::Run => " wants to start",
             Subject::Result => ": its result wants to leave",
         }}</span></h1>
+        {typed.error("decision").map(|error| view! {
+            <div class="flash error" role="alert">
+                <p>{error}</p>
+                {[typed.comment.clone(), typed.reason.clone()].into_iter().find(|text| !text.trim().is_empty())
+                    .map(|text| view! { <p>{format!("You had written: {text}")}</p> })}
+            </div>
+        })}
         {false_hash.then(|| view! {
             <p class="flash error" role="alert">"The hash of this review is not that of what is shown here: something was changed. Nothing can be decided about it; ask whoever runs the hub."</p>
         })}
@@ -170,7 +177,6 @@ fn DecisionForms(review: Review, typed: Typed) -> impl IntoView {
     view! {
         <section aria-labelledby="decide" class="decide">
             <h2 id="decide">"Your decision"</h2>
-            {typed.error("decision").map(|error| view! { <p class="flash error" role="alert">{error}</p> })}
             <div class="two-forms">
                 <form method="post" action=address.clone()>
                     <input type="hidden" name="hash" value=hash.clone()/>
@@ -209,7 +215,6 @@ fn WithdrawForm(review: Review, typed: Typed) -> impl IntoView {
     view! {
         <section aria-labelledby="withdraw" class="decide">
             <h2 id="withdraw">"Withdraw the approval"</h2>
-            {typed.error("decision").map(|error| view! { <p class="flash error" role="alert">{error}</p> })}
             <p>{help}</p>
             <form method="post" action=format!("/reviews/{}", review.id)>
                 <input type="hidden" name="hash" value=review.hash/>

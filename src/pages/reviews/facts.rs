@@ -3,14 +3,15 @@ use leptos::prelude::*;
 use crate::{
     pages::components::Time,
     protocol::{
-        review::{Finding, Report, Review, Subject},
+        printable::{printable, printable_lines},
+        review::{Finding, Report, Review, ReviewState, Subject},
         timestamp,
     },
 };
 
 /// What a review is called.
 pub fn title(review: &Review) -> String {
-    format!("{} · run {}", review.request.asked.function, review.run_id)
+    printable(&format!("{} · run {}", review.request.asked.function, review.run_id))
 }
 
 /// Who asks, in words.
@@ -61,30 +62,30 @@ pub fn RequestFacts(review: Review, organization: String) -> impl IntoView {
     view! {
         <dl class="facts">
             <div><dt>"Who asks"</dt><dd>{who}</dd></div>
-            <div><dt>"Purpose"</dt><dd class="prose">{or(request.purpose, "No purpose was given.")}</dd></div>
+            <div><dt>"Purpose"</dt><dd class="prose">{or(printable_lines(&request.purpose), "No purpose was given.")}</dd></div>
             <div><dt>"Task"</dt><dd>
-                <a href=format!("/tasks/{}", request.task_id)>{format!("Task {} {}", request.task_id, request.task_name)}</a>
+                <a href=format!("/tasks/{}", request.task_id)>{printable(&format!("Task {} {}", request.task_id, request.task_name))}</a>
                 {request.parent_id.map(|parent| view! { " for the central function of " <a href=format!("/tasks/{parent}")>{format!("task {parent}")}</a> })}
             </dd></div>
-            <div><dt>"Function"</dt><dd><code>{asked.function}</code> " of " <code>{asked.image}</code></dd></div>
+            <div><dt>"Function"</dt><dd><code>{printable(&asked.function)}</code> " of " <code>{printable(&asked.image)}</code></dd></div>
             <div><dt>"Code"</dt><dd>{or(asked.digest, "The image has no digest: its code can change.")}</dd></div>
             <div><dt>"What it does"</dt><dd>{or(request.does, "The node does not know.")}</dd></div>
             <div><dt>"What leaves the organization"</dt><dd>{or(request.discloses, "The node does not know.")}</dd></div>
             <div><dt>"Arguments"</dt><dd>
                 {no_arguments.then_some("none")}
-                <ul class="plain">{arguments.into_iter().map(|(name, value)| view! { <li><code>{name}</code> " = " <code>{value}</code></li> }).collect_view()}</ul>
+                <ul class="plain">{arguments.into_iter().map(|(name, value)| view! { <li><code>{printable(&name)}</code> " = " <code>{printable(&value)}</code></li> }).collect_view()}</ul>
             </dd></div>
             <div><dt>"Data of"</dt><dd>{organization}</dd></div>
             <div><dt>"Databases"</dt><dd>
                 {no_databases.then_some("none")}
                 <ul class="plain">{asked.databases.into_iter().map(|database| {
                     let is_plain = database.parameters.as_object().is_some_and(serde_json::Map::is_empty);
-                    view! { <li><strong>{database.label}</strong> {(!is_plain).then(|| view! { " with " <code>{database.parameters.to_string()}</code> })}</li> }
+                    view! { <li><strong>{printable(&database.label)}</strong> {(!is_plain).then(|| view! { " with " <code>{printable(&database.parameters.to_string())}</code> })}</li> }
                 }).collect_view()}</ul>
             </dd></div>
             <div><dt>"Columns"</dt><dd>{match asked.columns {
                 Some(columns) if columns.is_empty() => "It reads none.".to_owned(),
-                Some(columns) => columns.join(", "),
+                Some(columns) => printable(&columns.join(", ")),
                 None => "not known".to_owned(),
             }}</dd></div>
             <div><dt>"Waiting since"</dt><dd><Time value=timestamp::parse(&review.since)/></dd></div>
@@ -141,7 +142,12 @@ pub fn decision_words(review: &Review) -> String {
         (Subject::Result, "rejected") => "withheld",
         (_, state) => state,
     };
-    let Some(decision) = &review.decision else { return state.to_owned() };
+    let Some(decision) = &review.decision else {
+        return match (review.state, review.void_because.is_empty()) {
+            (ReviewState::Void, false) => format!("{state}: {}", review.void_because),
+            _ => state.to_owned(),
+        };
+    };
     let place = if decision.at_node { " at the node" } else { "" };
     let reason = if decision.reason.is_empty() { String::new() } else { format!(": {}", decision.reason) };
     format!("{state} by {}{place}{reason}", decision.by)
@@ -155,15 +161,5 @@ pub fn reach_words(review: &Review) -> Option<String> {
         1 => "1 run has started by it".to_owned(),
         used => format!("{used} runs have started by it"),
     };
-    let reach = match (approval.this_run_only, &approval.until, approval.runs) {
-        (true, ..) => "for this run only".to_owned(),
-        (_, Some(until), _) => {
-            let day = timestamp::parse(until)
-                .map_or_else(|| until.clone(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string());
-            format!("for exactly the same until {day}")
-        }
-        (_, None, Some(runs)) => format!("for {runs} runs of exactly the same"),
-        (_, None, None) => "for exactly the same from now on".to_owned(),
-    };
-    Some(format!("{reach}; {used}"))
+    Some(format!("{}; {used}", approval.words()))
 }

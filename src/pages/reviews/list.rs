@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     facts::{decision_words, requester, title},
     live::WaitingLive,
-    waiting::{Waiting, load_waiting, may_decide},
+    waiting::{Waiting, load_waiting},
 };
 use crate::{
     islands::LiveUpdates,
@@ -95,9 +95,8 @@ pub async fn waiting(
 
 #[component]
 fn WaitingPage(waiting: Waiting, me: SignedIn, several: Several) -> impl IntoView {
-    let decides = me.permissions.may_decide_reviews();
-    let choosable =
-        decides && (waiting.reviews.is_empty() || waiting.reviews.iter().any(|review| may_decide(&me, review)));
+    // Shown as soon as something can be chosen, also when that arrives later (style/pages.css).
+    let choosable = me.permissions.may_decide_reviews();
     let freshness = Freshness::Loaded;
     view! {
         <h1>"Reviews"</h1>

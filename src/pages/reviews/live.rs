@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::{
     facts::{requester, title},
-    waiting::{Waiting, may_decide},
+    waiting::{Waiting, may_choose},
 };
 use crate::{
     pages::{
@@ -13,6 +13,7 @@ use crate::{
         tasks::Freshness,
     },
     protocol::{
+        printable::printable,
         review::{Review, Subject},
         timestamp,
     },
@@ -54,10 +55,13 @@ fn Parts(waiting: Waiting, freshness: Freshness, me: SignedIn, as_of: String, ch
     let (class, words) = freshness.words(&as_of);
     let total = waiting.total;
     let shown = waiting.reviews.len();
+    // Who decides for one organization sees the requests of this one only.
+    let waits =
+        if me.permissions.may_decide_reviews() { "waits for a decision of yours" } else { "waits for a decision" };
     let summary = match total {
-        0 => "Nothing waits for a decision.".to_owned(),
-        1 => "1 request waits for a decision.".to_owned(),
-        total => format!("{total} requests wait for a decision."),
+        0 => format!("Nothing {waits}."),
+        1 => format!("1 request {waits}."),
+        total => format!("{total} requests {}.", waits.replacen("waits", "wait", 1)),
     };
     view! {
         <div class="task-status">
@@ -80,7 +84,7 @@ fn Parts(waiting: Waiting, freshness: Freshness, me: SignedIn, as_of: String, ch
                         </thead>
                         <tbody>
                             {waiting.reviews.into_iter().map(|review| {
-                                let choosable = may_decide(&me, &review);
+                                let choosable = may_choose(&me, &review);
                                 view! { <Row review choosable chosen=chosen.clone()/> }
                             }).collect_view()}
                         </tbody>
@@ -106,7 +110,8 @@ fn Row(review: Review, choosable: bool, chosen: Vec<String>) -> impl IntoView {
         Some(columns) => columns.join(", "),
         None => "columns not known".to_owned(),
     };
-    let purpose = review.request.purpose.clone();
+    let purpose = printable(&review.request.purpose);
+    let task = printable(&format!("Task {} {}", review.request.task_id, review.request.task_name));
     let unusual = review.request.unusual.len();
     view! {
         <tr id=format!("review-{}", review.id)>
@@ -121,6 +126,7 @@ fn Row(review: Review, choosable: bool, chosen: Vec<String>) -> impl IntoView {
                             Subject::Run => "wants to start",
                             Subject::Result => "its result wants to leave",
                         }}</span>
+                        <span class="sub">{task}</span>
                     </span>
                 </span>
             </th>

@@ -34,6 +34,11 @@ pub fn may_decide(me: &SignedIn, review: &Review) -> bool {
         && is_true(review)
 }
 
+/// Whether it may be decided together with others. A result is looked at by itself: to withhold it deletes it.
+pub fn may_choose(me: &SignedIn, review: &Review) -> bool {
+    review.subject == Subject::Run && may_decide(me, review)
+}
+
 /// Whether the hash of a request is that of what is shown: the node computes it anew before anything starts, and a hub
 /// that shows something else is found out here.
 pub fn is_true(review: &Review) -> bool {

@@ -99,7 +99,9 @@ async fn form(
     // Whoever may do so everywhere chooses whose role it is; a server makes none that is nobody's.
     let chooses = role.is_none() && me.permissions.may_at_role(Operation::Create, false);
     let organizations = async { if chooses { me.hub.organizations().await } else { Ok(Vec::new()) } };
-    let (rules, mut organizations) = futures::try_join!(me.hub.rules(), organizations)?;
+    let (mut rules, mut organizations) = futures::try_join!(me.hub.rules(), organizations)?;
+    // What one may not do oneself cannot be given; what the role has already is shown.
+    rules.retain(|rule| me.permissions.has(rule) || typed.rules.contains(&rule.id));
     organizations.sort_by_key(|organization| organization.name.to_lowercase());
     let own = me.user.organization_id;
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -219,6 +221,7 @@ pub async fn confirm_delete(
     let id = number(&id)?;
     let me = user.signed_in;
     let (role, users) = futures::try_join!(me.hub.role(id), me.hub.count_users_with_role(id))?;
+    PageError::unless(may(&me, &role, Operation::Delete))?;
     let question = Question {
         heading: format!("Delete the role {}?", role.name),
         section: "/users",

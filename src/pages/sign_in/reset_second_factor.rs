@@ -5,6 +5,7 @@ use tower_sessions::Session;
 
 use super::{frame::Frame, outcome, qr_code::SetUp};
 use crate::{
+    islands::TakeFragment,
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{SecondFactor, SignIn, reset_second_factor},
     session::{ClientAddress, take_flash},
@@ -53,13 +54,14 @@ async fn render(state: &PageState, page: Page, code: String, error: Option<Strin
                 <form method="post" action="/second-factor/reset" class="stack">
                     <TextField name="code" label="Code from the mail" value=code autocomplete="off"
                         required=true autofocus=true/>
+                    <TakeFragment/>
                     <button type="submit" class="primary">"Set up a new second factor"</button>
                 </form>
                 <p class="links"><a href="/login">"Back to signing in"</a></p>
             </Frame>
         }
     };
-    page.render(state, view).await
+    page.with_islands().render(state, view).await
 }
 
 async fn render_new(state: &PageState, second_factor: SecondFactor) -> Response {

@@ -94,12 +94,16 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
 
 fn progress(runs: &[Run]) -> String {
     let returned = runs.iter().filter(|run| run.status == Status::Completed).count();
-    let failed = runs.iter().filter(|run| run.status.is_failure()).count();
+    let refused = runs.iter().filter(|run| run.status == Status::NotAllowed).count();
+    let failed = runs.iter().filter(|run| run.status.is_failure()).count() - refused;
     let awaiting = runs.iter().filter(|run| awaits(run).is_some()).count();
     let plural = if runs.len() == 1 { "" } else { "s" };
     let mut text = format!("{returned} of {} organization{plural} returned", runs.len());
     if failed > 0 {
         text.push_str(&format!(", {failed} failed"));
+    }
+    if refused > 0 {
+        text.push_str(&format!(", {refused} refused"));
     }
     match awaiting {
         0 => {}

@@ -4,6 +4,7 @@ use axum::{
     extract::{Form as Fields, Path, State},
     response::{IntoResponse, Redirect, Response},
 };
+use futures::future::join_all;
 use secrecy::SecretString;
 
 use super::{detail::invitation_page, list::require};
@@ -36,15 +37,25 @@ struct Choices {
 }
 
 impl Choices {
-    async fn load(me: &SignedIn) -> Result<Choices, PageError> {
-        let (mut organizations, roles, rules, server) =
+    /// What whoever is signed in may give, and what is chosen already.
+    async fn load(me: &SignedIn, chosen: &UserDetails) -> Result<Choices, PageError> {
+        let (mut organizations, roles, mut rules, server) =
             futures::try_join!(me.hub.organizations(), me.hub.roles(), me.hub.rules(), me.hub.transport().server())?;
+        let is_chosen = |ids: &Option<Vec<i64>>, id: i64| ids.as_ref().is_some_and(|ids| ids.contains(&id));
+        let of_roles = join_all(roles.iter().map(|role| me.hub.rules_of_role(role.id))).await;
+        let mut givable = Vec::new();
+        for (role, of_role) in roles.into_iter().zip(of_roles) {
+            if is_chosen(&chosen.roles, role.id) || of_role?.iter().all(|rule| me.permissions.has(rule)) {
+                givable.push(role);
+            }
+        }
+        rules.retain(|rule| is_chosen(&chosen.rules, rule.id) || me.permissions.has(rule));
         organizations.retain(|organization| {
             let is_own = me.user.organization_id == Some(organization.id);
             me.permissions.may_at_user(Operation::Create, is_own, true)
         });
         organizations.sort_by_key(|organization| organization.name.to_lowercase());
-        Ok(Choices { organizations, roles, rules, invites: server.has_invitations })
+        Ok(Choices { organizations, roles: givable, rules, invites: server.has_invitations })
     }
 }
 
@@ -130,7 +141,7 @@ fn details(sent: &Sent) -> UserDetails {
 pub async fn new(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
     let me = user.signed_in;
     require(&me)?;
-    let choices = Choices::load(&me).await?;
+    let choices = Choices::load(&me, &UserDetails::default()).await?;
     Ok(form(None, &UserDetails::default(), choices, &me).render(&state, me, Errors::new()).await)
 }
 
@@ -144,7 +155,7 @@ pub async fn create(
     require(&me)?;
     let sent = Sent(fields);
     let details = details(&sent);
-    let choices = Choices::load(&me).await?;
+    let choices = Choices::load(&me, &details).await?;
     let invites = choices.invites;
     let password = match invites {
         // Nobody ever knows it.
@@ -188,7 +199,6 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
     let me = user.signed_in;
     require(&me)?;
     let account = me.hub.account(id).await?;
-    let choices = Choices::load(&me).await?;
     let present = UserDetails {
         username: None,
         email: Some(account.email.clone()),
@@ -199,6 +209,7 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
         rules: Some(extra_rules(&me, &account).await?),
         disabled: None,
     };
+    let choices = Choices::load(&me, &present).await?;
     Ok(form(Some(&account), &present, choices, &me).render(&state, me, Errors::new()).await)
 }
 
@@ -224,7 +235,7 @@ pub async fn save(
         }
         Err(error) => {
             let account = me.hub.account(id).await?;
-            let form = form(Some(&account), &details, Choices::load(&me).await?, &me);
+            let form = form(Some(&account), &details, Choices::load(&me, &details).await?, &me);
             let errors = refused(error, &form)?;
             Ok(form.render(&state, me, errors).await)
         }

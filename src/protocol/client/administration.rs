@@ -87,14 +87,18 @@ impl HubClient {
         Ok(self.post::<v4::Collaboration>("collaboration", &body).await?.id)
     }
 
+    /// Its members stay as they are without `organizations`.
     pub async fn edit_collaboration(
         &self,
         id: i64,
         name: &str,
         encrypted: bool,
-        organizations: &[i64],
+        organizations: Option<&[i64]>,
     ) -> Result<(), ClientError> {
-        let body = json!({"name": name, "encrypted": encrypted, "organization_ids": organizations});
+        let mut body = json!({"name": name, "encrypted": encrypted});
+        if let Some(organizations) = organizations {
+            body["organization_ids"] = json!(organizations);
+        }
         self.patch(&format!("collaboration/{id}"), &body).await
     }
 

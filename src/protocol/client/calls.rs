@@ -28,6 +28,13 @@ pub struct Listed<T> {
     pub is_partial: bool,
 }
 
+impl<T> Default for Listed<T> {
+    /// Nothing.
+    fn default() -> Self {
+        Listed { items: Vec::new(), total: 0, is_partial: false }
+    }
+}
+
 /// A parameter of a request.
 pub(super) fn pair(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())

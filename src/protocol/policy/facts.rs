@@ -47,11 +47,12 @@ impl Policies {
         facts
     }
 
-    /// All of them in one short text: a hash, since lists may be long, and what is most asked about.
+    /// All of them in one text: a hash first, since lists may be long and the text cut.
     pub fn summary(&self) -> String {
         let hash = format!("{:x}", Sha256::digest(serde_json::json!(self.facts()).to_string()));
-        let of = |key: &str, values: Vec<String>| format!("{key} {}", values.join(" "));
-        format!("{}; {}; {}", &hash[..16], of("review", of_modes(&self.review)), of("release", of_modes(&self.release)))
+        let facts: Vec<String> =
+            self.facts().into_iter().map(|(key, values)| format!("{key} {}", values.join(" "))).collect();
+        format!("{}; {}", &hash[..16], facts.join("; "))
     }
 
     /// The policies that a node shares; `values` are the texts of a key.

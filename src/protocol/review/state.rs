@@ -84,6 +84,25 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// How far it reaches, in words: `for this run only`, `for 2 runs of exactly the same`.
+    pub fn words(&self) -> String {
+        let until = self.until.as_ref().map(|until| {
+            let time = timestamp::parse(until);
+            time.map_or_else(|| until.clone(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+        });
+        let runs = match self.runs {
+            Some(1) => "for 1 run of exactly the same".to_owned(),
+            Some(runs) => format!("for {runs} runs of exactly the same"),
+            None => "for exactly the same".to_owned(),
+        };
+        match (self.this_run_only, until, self.runs) {
+            (true, ..) => "for this run only".to_owned(),
+            (_, Some(until), _) => format!("{runs} until {until}"),
+            (_, None, Some(_)) => runs,
+            (_, None, None) => format!("{runs} from now on"),
+        }
+    }
+
     /// Why an approval reaches too far; nothing is approved then.
     pub fn check(&self, subject: Subject, mode: ReviewMode) -> Result<(), &'static str> {
         let is_bounded = self.until.is_some() || self.runs.is_some();
@@ -143,6 +162,9 @@ pub struct Review {
     pub report: Option<Report>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// Why it is void, where the hub knows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub void_because: String,
     /// Of an approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,

@@ -98,8 +98,13 @@ pub async fn decide(
     .bind(id)
     .execute(&mut *transaction)
     .await?;
+    let mut details = vec![format!("hash {}", review.hash)];
+    if state == ReviewState::Approved && review.subject == Subject::Run {
+        details.insert(0, approval.words());
+    }
+    details.extend(Some(new.reason.trim().to_owned()).filter(|reason| !reason.is_empty()));
     let entry = Entry::done(format!("user {user_id} ({by})"), action, format!("run {}", review.run_id))
-        .details(format!("hash {}; {}", review.hash, new.reason.trim()))
+        .details(details.join("; "))
         .of(review.organization_id);
     audit::append(&mut transaction, &entry).await?;
     let row = load(&mut transaction, id).await?;

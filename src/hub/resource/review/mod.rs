@@ -74,6 +74,7 @@ impl TryFrom<Row> for Review {
             mode: serde_json::from_str(&row.mode).map_err(json)?,
             request: serde_json::from_str(&row.request).map_err(json)?,
             report: row.report.as_deref().map(serde_json::from_str).transpose().map_err(json)?,
+            void_because: if state == ReviewState::Void { row.reason.clone() } else { String::new() },
             decision: match (row.decided_by, row.decided_at) {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),
                 _ => None,
@@ -126,14 +127,18 @@ fn require_view(caller: &Caller, row: &Row) -> Result<(), HubError> {
 /// To be called when runs ended, in the same transaction.
 pub async fn end_those_without_run(connection: &mut SqliteConnection) -> Result<(), HubError> {
     let ended: Vec<(i64, i64)> = sqlx::query_as(
-        "UPDATE review SET state = 'void' WHERE state = 'waiting'
+        "UPDATE review SET state = 'void', reason = ? WHERE state = 'waiting'
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = review.run_id AND finished_at IS NULL)
          RETURNING run_id, organization_id",
     )
+    .bind(RUN_ENDED)
     .fetch_all(&mut *connection)
     .await?;
-    note_void(connection, &ended, "the run has ended or was deleted").await
+    note_void(connection, &ended, RUN_ENDED).await
 }
+
+/// Why nothing is to be decided any more.
+const RUN_ENDED: &str = "the run was stopped, has ended or was deleted";
 
 /// Writes into the audit log which reviews, by run and organization, are void from now on.
 async fn note_void(connection: &mut SqliteConnection, ended: &[(i64, i64)], reason: &str) -> Result<(), HubError> {

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// Why an earlier review of a run is void.
+const ASKED_ANEW: &str = "the node has asked anew: what the run asks for has changed, or the approval was used";
+
 /// The longest content of a review, in bytes.
 const REQUEST_LIMIT: usize = 256 * 1024;
 
@@ -87,15 +90,16 @@ pub async fn request(
         return Ok((StatusCode::OK, Json(load(&mut transaction, id).await?.try_into()?)));
     }
     let ended: Vec<(i64, i64)> = sqlx::query_as(
-        "UPDATE review SET state = 'void' WHERE run_id = ? AND subject = ? AND state IN ('waiting', 'approved')
+        "UPDATE review SET state = 'void', reason = CASE WHEN decided_by IS NULL THEN ?3 ELSE reason END
+         WHERE run_id = ?1 AND subject = ?2 AND state IN ('waiting', 'approved')
          RETURNING run_id, organization_id",
     )
     .bind(new.run_id)
     .bind(new.subject.as_str())
+    .bind(ASKED_ANEW)
     .fetch_all(&mut *transaction)
     .await?;
-    note_void(&mut transaction, &ended, "the node asks anew: what the run asks for has changed, or it was used")
-        .await?;
+    note_void(&mut transaction, &ended, ASKED_ANEW).await?;
     let id = sqlx::query(
         "INSERT INTO review (run_id, task_id, organization_id, collaboration_id, subject, state, since, expires_at,
          hash, mode, request, only_at_node, report) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)",

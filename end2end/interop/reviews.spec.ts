@@ -101,7 +101,7 @@ test('the official client asks, three admins decide at their nodes, and the task
   await admin3.getByRole('button', { name: 'Approve' }).click()
   await request(admin1, one, /partial_average/)
   const own = (await runs(subtask)).find(({ organization }) => organization.id === world.organizations.example_org1)
-  expect(await said(one, 'approve', String(own?.id), '--comment', 'as agreed')).toContain('approved; the node starts it')
+  expect(await said(one, 'approve', String(own?.id), '--comment', 'as agreed')).toContain('approved, for this run only; the node starts it')
   // Who decides too late is told.
   await admin1.getByLabel('Reason').fill('Too late')
   await admin1.getByRole('button', { name: 'Reject' }).click()

@@ -526,7 +526,7 @@ def test_a_review_is_enforced_without_any_help_from_the_server(federation):
         answer = requests.request(method, f"{federation.server.url}/{path}", headers=headers, json=body, timeout=60)
         assert answer.status_code >= 400
     assert federation.run(task_id)["status"] == "pending"
-    assert "approved; the node starts it" in reviews(node, "approve", run["id"], "--comment", "seen")
+    assert "approved, for this run only; the node starts it" in reviews(node, "approve", run["id"], "--comment", "seen")
     assert federation.completed(task_id) == [part(AWAY)]
     assert "Approved by dana at the node" in federation.run(task_id)["log"]
     # Rejected with a reason, which the researcher reads; the other organization has done its part.
@@ -589,6 +589,8 @@ def test_a_result_is_held_until_it_is_released(federation):
     assert federation.completed(task_id) == [part(AWAY)]
     task_id = federation.create("partial_average", AWAY)
     run = waiting(federation, task_id, "Awaiting release of the result")
-    reviews(node, "reject", run["id"], "--reason", "too few patients")
+    assert "add --hash" in reviews(node, "reject", run["id"], "--reason", "too few patients", succeeds=False)
+    (digest,) = re.findall(r"^Hash +(\w+)$", reviews(node, "show", run["id"]), re.MULTILINE)
+    reviews(node, "reject", run["id"], "--hash", digest, "--reason", "too few patients")
     assert federation.failed(task_id)["status"] == "not allowed"
     federation.stop(AWAY)

@@ -43,8 +43,13 @@ export class Program {
 /** A demo with its own port and data. */
 export class Demo {
   private constructor(readonly url: string, readonly data: string, private readonly program: Program) {}
-  static async start(...args: string[]): Promise<Demo> {
-    const data = mkdtempSync(join(tmpdir(), 'atoll-'))
+  static start(...args: string[]): Promise<Demo> { return Demo.with(mkdtempSync(join(tmpdir(), 'atoll-')), args) }
+  /** Ends and starts again with the same data, at another address. */
+  async again(...args: string[]): Promise<Demo> {
+    await this.program.stop()
+    return Demo.with(this.data, args)
+  }
+  private static async with(data: string, args: string[]): Promise<Demo> {
     const process = Program.start('serve', '--demo', '--listen', '127.0.0.1:0', '--data', data, '--site', site, ...args)
     const [, url] = await process.says(/Atoll is at (https?:\S+?)\/?\n/)
     return new Demo(url, data, process)

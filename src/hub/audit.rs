@@ -28,7 +28,7 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 /// How long it is believed that the chain holds, …
 const VERIFIED_LIFETIME: Duration = Duration::from_secs(10);
 /// … and that what was read of it is not changed behind.
-const WHOLE_LIFETIME: Duration = Duration::from_secs(600);
+const WHOLE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// First parts of paths with the names of what they are about, and where its organization stands.
 const SUBJECTS: [(&str, &str, Option<&str>); 12] = [

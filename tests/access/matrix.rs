@@ -84,6 +84,24 @@ async fn every_page_answers_each_role_as_it_may() {
         ("/roles", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         ("/roles/5", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         ("/nodes/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+        // Nothing is offered that the hub would refuse.
+        ("/collaborations/1/edit", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+        ("/collaborations/1/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+        ("/collaborations/1/studies/new", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+        ("/studies/1/edit", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+        ("/organizations/2/edit", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+        ("/nodes/1/key", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+        ("/nodes/1/delete", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+        ("/users/new", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
+        ("/users/1/edit", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+        ("/users/1/delete", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+        ("/roles/new", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
+        ("/roles/5/edit", [303, 403, 403, 403, 403, 403, 403, 403, 403]),
+        ("/roles/5/delete", [303, 403, 403, 403, 403, 403, 403, 403, 403]),
+        // Leads to the first step.
+        ("/tasks/new", [303, 403, 303, 403, 403, 403, 303, 403, 303]),
+        // Without a second factor there are none.
+        ("/account/recovery-codes", [303, 303, 303, 303, 303, 303, 303, 303, 303]),
         ("/nodes/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
     ];
     let mut wrong = Vec::new();
@@ -98,6 +116,21 @@ async fn every_page_answers_each_role_as_it_may() {
             assert!(!page.contains("panicked"), "{name} {path}");
         }
     }
+    // Streams say to those who may not hear them that there is nothing, and end: a browser would ask again and again.
+    for (path, name) in [
+        ("/tasks/1/events", "stranger"),
+        ("/tasks/1/events", "auditor"),
+        ("/reviews/events", "viewer"),
+        ("/reviews/events", "researcher"),
+        ("/tasks/1/events", "nobody"),
+        ("/reviews/events", "nobody"),
+    ] {
+        web.cookie = cookies[CALLERS.iter().position(|caller| *caller == name).unwrap()].clone();
+        let (status, stream) = web.get(path).await;
+        if stream.contains("partial_average") || stream.contains("example_org1") || stream.len() > 200 {
+            wrong.push(format!("{name} {path}: {status} {stream}"));
+        }
+    }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -107,16 +140,31 @@ async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_s
     let mut web = Web::new(&world, &["127.0.0.1/32"]).await;
     let review = world.client("admin1").await.review(1).await.unwrap();
     let hash = review.hash.clone();
-    for (index, name) in ["viewer", "researcher", "admin2", "stranger", "auditor", "root"].into_iter().enumerate() {
-        let form = web.form("/login", &[("username", name), ("password", PASSWORD)]);
-        let answer = form.header("x-forwarded-for", format!("198.51.100.{index}")).send().await.unwrap();
-        web.cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let everybody = ["nobody", "viewer", "researcher", "admin2", "stranger", "manager", "auditor", "root"];
+    for (index, name) in everybody.into_iter().enumerate() {
+        web.cookie = String::new();
+        if name != "nobody" {
+            let form = web.form("/login", &[("username", name), ("password", PASSWORD)]);
+            let answer = form.header("x-forwarded-for", format!("198.51.100.{index}")).send().await.unwrap();
+            web.cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        }
         let chosen = format!("1:{hash}");
         let mut attempts: Vec<(&str, Vec<(&str, &str)>)> = vec![
             ("/reviews/1", vec![("verdict", "approve"), ("hash", &hash), ("scope", "run")]),
             ("/reviews", vec![("action", "approve"), ("review", &chosen)]),
         ];
-        if name != "root" {
+        if name == "manager" {
+            // Within the collaboration they may do much, but not end it, nor give themselves more.
+            attempts.extend([
+                ("/collaborations/1/delete", vec![]),
+                ("/collaborations/1/edit", vec![("name", "example_collab1"), ("organization_ids", "2")]),
+                ("/organizations/4/delete", vec![]),
+                ("/organizations/new", vec![("name", "taken")]),
+                ("/collaborations/new", vec![("name", "taken"), ("organization_ids", "2")]),
+                ("/users/1/edit", vec![("email", "taken@example.org"), ("roles", "1")]),
+                ("/users/6/active", vec![]),
+            ]);
+        } else if name != "root" {
             attempts.extend([
                 ("/nodes/1", vec![("name", "taken")]),
                 ("/nodes/1/key", vec![]),

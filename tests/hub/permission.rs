@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{
     DELETE, GET, PATCH, POST,
-    support::{ALLOWED_ORIGIN, AVERAGE, World},
+    support::{ALLOWED_ORIGIN, AVERAGE, PASSWORD, World},
     task_body,
 };
 
 /// Who asks, in the order of the expectations below: nobody, viewer (organization 4), researcher (2), admin1 (2),
-/// root (1), node of organization 2, container of a task at organization 2.
-const CALLERS: [&str; 7] = ["nobody", "viewer", "researcher", "admin1", "root", "node", "container"];
+/// root (1), node of organization 2, container of a task at organization 2, admin of organization 3, a
+/// Collaboration Admin of organization 2, an Auditor.
+const CALLERS: [&str; 10] =
+    ["nobody", "viewer", "researcher", "admin1", "root", "node", "container", "admin2", "manager", "auditor"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
@@ -24,6 +26,9 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
     let body = json!({"name": "others", "encrypted": false, "organization_ids": [outsider]});
     let (_, others) = world.call(POST, "collaboration", Some(&root), Some(&body)).await;
     let others = others["id"].as_i64().unwrap();
+    let manager = json!({"username": "manager", "password": PASSWORD, "email": "m@example.org", "organization_id": 2,
+        "roles": [7]});
+    assert_eq!(world.call(POST, "user", Some(&root), Some(&manager)).await.0, 201);
     let researcher = world.token("researcher").await;
     let (status, task) = world.call(POST, "task", Some(&researcher), Some(&task_body(&[2]))).await;
     assert_eq!(status, 201, "{task}");
@@ -38,6 +43,9 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
         Some(root),
         Some(node),
         Some(container["container_token"].as_str().unwrap().to_owned()),
+        Some(world.token("admin2").await),
+        Some(world.token("manager").await),
+        Some(world.token("auditor").await),
     ];
     let user = json!({"username": "someone", "password": "Abcdefg-1", "email": "x@example.org", "organization_id": 3});
     let study = json!({"name": "study", "collaboration_id": 1, "organization_ids": [2, 3]});
@@ -47,68 +55,130 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
     let others_collaboration = format!("collaboration/{others}");
     let others_organization = format!("organization/{outsider}");
     let decision = json!({"verdict": "approve", "hash": "x"});
-    let table: Vec<(Method, &str, Option<Value>, [u16; 7])> = vec![
-        (GET, "version", None, [200; 7]),
-        (GET, "health", None, [200; 7]),
-        (GET, "organization", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "organization/3", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, &others_organization, None, [401, 401, 401, 401, 200, 401, 401]),
-        (GET, "organization/999", None, [401, 404, 404, 404, 404, 404, 404]),
-        (PATCH, "organization/3", Some(json!({"country": "Germany"})), [401, 401, 401, 401, 200, 401, 401]),
-        (PATCH, "organization/2", Some(json!({"country": "Netherlands"})), [401, 401, 401, 200, 200, 200, 401]),
-        (POST, "organization", Some(json!({"name": "root"})), [401, 401, 401, 401, 400, 401, 401]),
-        (DELETE, "organization/1", None, [401, 401, 401, 401, 400, 401, 401]),
-        (GET, "collaboration", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "collaboration/1", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, &others_collaboration, None, [401, 401, 401, 401, 200, 401, 401]),
-        (PATCH, "collaboration/1", Some(json!({"name": "example_collab1"})), [401, 401, 401, 401, 200, 401, 401]),
-        (DELETE, "collaboration/1", None, [401, 401, 401, 401, 400, 401, 401]),
-        (POST, "collaboration/1/organization", Some(json!({"id": 2})), [401, 401, 401, 401, 200, 401, 401]),
-        (GET, "node", None, [401, 200, 200, 200, 200, 200, 401]),
-        (GET, "node/2", None, [401, 200, 200, 200, 200, 401, 401]),
-        (PATCH, "node/1", Some(json!({"name": "example_org1 node"})), [401, 401, 401, 200, 200, 200, 401]),
-        (PATCH, "node/2", Some(json!({"name": "example_org2 node"})), [401, 401, 401, 401, 200, 401, 401]),
-        (POST, "node", Some(json!({"collaboration_id": 1, "organization_id": 3})), [401, 401, 401, 401, 400, 401, 401]),
-        (DELETE, "node/999", None, [401, 404, 404, 404, 404, 401, 401]),
-        (GET, "user", None, [401, 200, 200, 200, 200, 401, 401]),
+    let table: Vec<(Method, &str, Option<Value>, [u16; 10])> = vec![
+        (GET, "version", None, [200; 10]),
+        (GET, "health", None, [200; 10]),
+        (GET, "organization", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "organization/3", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, &others_organization, None, [401, 401, 401, 401, 200, 401, 401, 401, 200, 200]),
+        (GET, "organization/999", None, [401, 404, 404, 404, 404, 404, 404, 404, 404, 404]),
+        (
+            PATCH,
+            "organization/3",
+            Some(json!({"country": "Germany"})),
+            [401, 401, 401, 401, 200, 401, 401, 200, 200, 401],
+        ),
+        (
+            PATCH,
+            "organization/2",
+            Some(json!({"country": "Netherlands"})),
+            [401, 401, 401, 200, 200, 200, 401, 401, 200, 401],
+        ),
+        (POST, "organization", Some(json!({"name": "root"})), [401, 401, 401, 401, 400, 401, 401, 401, 401, 401]),
+        (DELETE, "organization/1", None, [401, 401, 401, 401, 400, 401, 401, 401, 401, 401]),
+        (GET, "collaboration", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "collaboration/1", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, &others_collaboration, None, [401, 401, 401, 401, 200, 401, 401, 401, 401, 200]),
+        (
+            PATCH,
+            "collaboration/1",
+            Some(json!({"name": "example_collab1"})),
+            [401, 401, 401, 401, 200, 401, 401, 401, 200, 401],
+        ),
+        (DELETE, "collaboration/1", None, [401, 401, 401, 401, 400, 401, 401, 401, 401, 401]),
+        (
+            POST,
+            "collaboration/1/organization",
+            Some(json!({"id": 2})),
+            [401, 401, 401, 401, 200, 401, 401, 401, 401, 401],
+        ),
+        (GET, "node", None, [401, 200, 200, 200, 200, 200, 401, 200, 200, 200]),
+        (GET, "node/2", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (
+            PATCH,
+            "node/1",
+            Some(json!({"name": "example_org1 node"})),
+            [401, 401, 401, 200, 200, 200, 401, 401, 200, 401],
+        ),
+        (
+            PATCH,
+            "node/2",
+            Some(json!({"name": "example_org2 node"})),
+            [401, 401, 401, 401, 200, 401, 401, 200, 401, 401],
+        ),
+        (
+            POST,
+            "node",
+            Some(json!({"collaboration_id": 1, "organization_id": 3})),
+            [401, 401, 401, 401, 400, 401, 401, 400, 400, 401],
+        ),
+        (DELETE, "node/999", None, [401, 404, 404, 404, 404, 401, 401, 404, 404, 404]),
+        (GET, "user", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
         // A node may know who asks it.
-        (GET, "user/1", None, [401, 401, 200, 200, 200, 200, 401]),
-        (POST, "user", Some(user), [401, 401, 401, 401, 201, 401, 401]),
-        (PATCH, "user/1", Some(json!({"firstname": "Rosa"})), [401, 401, 200, 200, 200, 401, 401]),
-        (DELETE, "user/8", None, [401, 401, 401, 401, 200, 401, 401]),
-        (GET, "role", None, [401, 200, 200, 200, 200, 401, 401]),
-        (GET, "role/1", None, [401, 200, 200, 200, 200, 401, 401]),
-        (PATCH, "role/4", Some(json!({"description": "x"})), [401, 401, 401, 400, 400, 401, 401]),
-        (DELETE, "role/4", None, [401, 401, 401, 400, 400, 401, 401]),
-        (POST, "role", Some(json!({"name": "Root", "rules": []})), [401, 400, 400, 400, 400, 400, 400]),
-        (GET, "rule", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "rule/1", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "study", None, [401, 200, 200, 200, 200, 200, 401]),
-        (POST, "study", Some(study), [401, 401, 401, 401, 201, 401, 401]),
-        (GET, "study/1", None, [401, 401, 200, 200, 200, 200, 200]),
-        (PATCH, "study/1", Some(json!({"name": "study"})), [401, 401, 401, 401, 200, 401, 401]),
-        (GET, "task", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "task/1", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "task/1/status", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "task?include=runs,results", None, [401, 200, 200, 200, 200, 200, 200]),
-        (POST, "task", Some(task_body(&[3])), [401, 401, 201, 401, 401, 401, 201]),
-        (POST, "column", Some(column), [401, 401, 201, 401, 401, 401, 401]),
-        (DELETE, "task/1", None, [401, 401, 999, 401, 999, 401, 401]),
-        (GET, "run", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "run/1", None, [401, 200, 200, 200, 200, 200, 200]),
-        (PATCH, "run/2", Some(json!({"log": "x"})), [401, 401, 401, 401, 401, 401, 401]),
-        (GET, "result", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "result/1", None, [401, 200, 200, 200, 200, 200, 200]),
-        (GET, "review", None, [401, 401, 401, 200, 200, 401, 401]),
-        (GET, "review/1", None, [401, 404, 404, 404, 404, 404, 401]),
-        (PATCH, "review/1", Some(json!({"state": "approved"})), [401, 401, 401, 401, 401, 404, 401]),
-        (POST, "review/1/use", Some(json!({"run_id": 1})), [401, 401, 401, 401, 401, 404, 401]),
-        (POST, "review/1/decision", Some(decision), [401, 404, 404, 404, 404, 401, 401]),
-        (POST, "kill/task", Some(json!({"id": 1})), [401, 401, 999, 401, 999, 401, 401]),
-        (POST, "kill/node/tasks", Some(json!({"id": 1})), [401, 401, 401, 400, 400, 401, 401]),
-        (POST, "token/user/validate", None, [401, 200, 200, 200, 200, 401, 401]),
-        (POST, "token/container", Some(json!({"task_id": 1, "image": "other"})), [401, 401, 401, 401, 401, 401, 401]),
-        (GET, "algorithmstore?collaboration_id=1", None, [401, 200, 200, 200, 200, 200, 401]),
+        (GET, "user/1", None, [401, 401, 200, 200, 200, 200, 401, 401, 200, 200]),
+        (POST, "user", Some(user), [401, 401, 401, 401, 201, 401, 401, 400, 400, 401]),
+        (PATCH, "user/1", Some(json!({"firstname": "Rosa"})), [401, 401, 200, 200, 200, 401, 401, 401, 200, 401]),
+        (DELETE, "user/9", None, [401, 401, 401, 401, 200, 401, 401, 404, 404, 404]),
+        (GET, "role", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (GET, "role/1", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (PATCH, "role/4", Some(json!({"description": "x"})), [401, 401, 401, 400, 400, 401, 401, 400, 400, 401]),
+        (DELETE, "role/4", None, [401, 401, 401, 400, 400, 401, 401, 400, 400, 401]),
+        (POST, "role", Some(json!({"name": "Root", "rules": []})), [401, 400, 400, 400, 400, 400, 400, 400, 400, 400]),
+        (GET, "rule", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "rule/1", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "study", None, [401, 200, 200, 200, 200, 200, 401, 200, 200, 200]),
+        (POST, "study", Some(study), [401, 401, 401, 401, 201, 401, 401, 401, 400, 401]),
+        (GET, "study/1", None, [401, 401, 200, 200, 200, 200, 200, 200, 200, 401]),
+        (PATCH, "study/1", Some(json!({"name": "study"})), [401, 401, 401, 401, 200, 401, 401, 401, 200, 401]),
+        (GET, "task", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "task/1", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 401]),
+        (GET, "task/1/status", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 401]),
+        (GET, "task?include=runs,results", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (POST, "task", Some(task_body(&[3])), [401, 401, 201, 401, 401, 401, 201, 401, 201, 401]),
+        (POST, "column", Some(column), [401, 401, 201, 401, 401, 401, 401, 401, 201, 401]),
+        (DELETE, "task/1", None, [401, 401, 999, 401, 999, 401, 401, 401, 999, 401]),
+        (GET, "run", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "run/1", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 401]),
+        (PATCH, "run/2", Some(json!({"log": "x"})), [401, 401, 401, 401, 401, 401, 401, 401, 401, 401]),
+        (GET, "result", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
+        (GET, "result/1", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 401]),
+        (GET, "review", None, [401, 401, 401, 200, 200, 401, 401, 200, 200, 200]),
+        (GET, "review/1", None, [401, 404, 404, 404, 404, 404, 401, 404, 404, 404]),
+        (PATCH, "review/1", Some(json!({"state": "approved"})), [401, 401, 401, 401, 401, 404, 401, 401, 401, 401]),
+        (POST, "review/1/use", Some(json!({"run_id": 1})), [401, 401, 401, 401, 401, 404, 401, 401, 401, 401]),
+        (POST, "review/1/decision", Some(decision), [401, 404, 404, 404, 404, 401, 401, 404, 404, 404]),
+        (POST, "kill/task", Some(json!({"id": 1})), [401, 401, 999, 401, 999, 401, 401, 401, 999, 401]),
+        (POST, "kill/node/tasks", Some(json!({"id": 1})), [401, 401, 401, 400, 400, 401, 401, 401, 400, 401]),
+        (POST, "token/user/validate", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (
+            POST,
+            "token/container",
+            Some(json!({"task_id": 1, "image": "other"})),
+            [401, 401, 401, 401, 401, 401, 401, 401, 401, 401],
+        ),
+        (GET, "audit", None, [401, 401, 401, 200, 200, 401, 401, 200, 200, 200]),
+        (GET, "audit/chain", None, [401, 401, 401, 200, 200, 401, 401, 200, 200, 200]),
+        (GET, "audit?organization_id=3", None, [401, 401, 401, 401, 200, 401, 401, 200, 401, 200]),
+        (GET, "account", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (PATCH, "account", Some(json!({"notice_of_tasks": true})), [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (
+            POST,
+            "account/second-factor",
+            Some(json!({"password": "wrong"})),
+            [401, 400, 400, 400, 400, 401, 401, 400, 400, 400],
+        ),
+        (POST, "user/6/invitation", None, [401, 401, 401, 401, 401, 401, 401, 401, 401, 401]),
+        (POST, "user/5/invitation", None, [401, 401, 401, 401, 400, 401, 401, 401, 400, 401]),
+        (POST, "user/4/end-sessions", None, [401, 401, 401, 401, 200, 401, 401, 401, 200, 401]),
+        (POST, "user/4/reset-second-factor", None, [401, 401, 401, 401, 200, 401, 401, 401, 200, 401]),
+        (POST, "recover/node", Some(json!({"id": 2})), [401, 401, 401, 401, 200, 401, 401, 200, 401, 401]),
+        (POST, "collaboration/1/node", Some(json!({"id": 2})), [401, 401, 401, 401, 400, 401, 401, 401, 400, 401]),
+        (DELETE, "collaboration/1/node", Some(json!({"id": 999})), [401, 401, 401, 401, 404, 401, 401, 401, 404, 401]),
+        (POST, "study/1/organization", Some(json!({"id": 2})), [401, 401, 401, 401, 200, 401, 401, 401, 200, 401]),
+        (POST, "role/8/rule/1", None, [401, 401, 401, 400, 400, 401, 401, 400, 400, 401]),
+        (DELETE, "role/8/rule/1", None, [401, 401, 401, 400, 400, 401, 401, 400, 400, 401]),
+        (GET, "rule?role_id=1", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),
+        (GET, "algorithmstore?collaboration_id=1", None, [401, 200, 200, 200, 200, 200, 401, 200, 200, 200]),
     ];
     let mut wrong = Vec::new();
     for (method, path, body, expected) in &table {

@@ -485,6 +485,9 @@ async fn an_approval_of_exactly_the_same_is_for_those_that_wait_already() {
     admin.decide_review(review.id, &NewDecision { approval, ..decision(&review, Verdict::Approve, "") }).await.unwrap();
     // Two of them start, one still waits.
     assert_eq!(waiting(&admin, 1).await[0].hash, review.hash);
+    let decided = ReviewQuery { decided: true, per_page: 100, ..Default::default() };
+    let decided = admin.reviews(&decided).await.unwrap().items;
+    assert_eq!((decided.len(), decided.iter().any(|review| review.state == ReviewState::Waiting)), (2, false));
     let mut completed = 0;
     eventually(async || {
         completed = 0;

@@ -50,11 +50,9 @@ async fn cve_2024_21671_the_time_of_an_answer_does_not_tell_who_exists() {
             times.push(start.elapsed());
         }
     }
-    let median = |times: &mut Vec<Duration>| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
-    };
-    let ratio = median(&mut known) / median(&mut unknown);
+    // The shortest: what else the machine does only makes them longer.
+    let shortest = |times: &[Duration]| times.iter().min().unwrap().as_secs_f64();
+    let ratio = shortest(&known) / shortest(&unknown);
     assert!((0.7..1.4).contains(&ratio), "{ratio}");
 }
 

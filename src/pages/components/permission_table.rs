@@ -29,6 +29,7 @@ pub fn PermissionTable(rules: Vec<RuleItem>, chosen: Vec<i64>, #[prop(default = 
         }
     }
     view! {
+        <p class="help">"How far each reaches: to what is one's own, to what is of the own organization, of the collaborations it takes part in, or to everything. Whoever may edit reviews decides about the organization's data."</p>
         <TableFrame label="Permissions">
             <table class="permissions">
                 <thead><tr>

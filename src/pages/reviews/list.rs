@@ -22,7 +22,6 @@ use crate::{
     },
     protocol::{
         client::{ClientError, Listed, ReviewQuery},
-        review::{Review, ReviewState},
         timestamp,
     },
     session::{Flash, SignedIn, take_flash},
@@ -133,20 +132,16 @@ fn Views(decided: bool) -> impl IntoView {
 }
 
 async fn decided(state: &PageState, me: SignedIn, page: usize, flash: Option<Flash>) -> Result<Response, PageError> {
-    // Those that wait come first in the hub's order: they are passed over.
-    let waiting = ReviewQuery { state: Some(ReviewState::Waiting), per_page: 1, ..Default::default() };
-    let all = ReviewQuery { page, per_page: PER_PAGE, ..Default::default() };
-    let (waiting, listed, names) = futures::try_join!(me.hub.reviews(&waiting), me.hub.reviews(&all), me.names())?;
-    let waiting = waiting.total;
+    let query = ReviewQuery { decided: true, page, per_page: PER_PAGE, ..Default::default() };
+    let (listed, names) = futures::try_join!(me.hub.reviews(&query), me.names())?;
     let view = move || {
         let Listed { items, total, .. } = listed.clone();
-        let items: Vec<Review> = items.into_iter().filter(|review| review.state != ReviewState::Waiting).collect();
         let names = names.clone();
         view! {
             <h1>"Reviews"</h1>
             <Views decided=true/>
             {if items.is_empty() {
-                view! { <p class="empty">{if total > waiting { "All on this page still wait." } else { "Nothing has been decided yet." }}</p> }.into_any()
+                view! { <p class="empty">{if total > 0 { "There are not so many pages." } else { "Nothing has been decided yet." }}</p> }.into_any()
             } else {
                 view! {
                     <TableFrame label="Reviews that were decided">

@@ -129,7 +129,7 @@ async fn form(
                         </select>
                     </div>
                 })}
-                <p class="help">"You can give only what you may do yourself."</p>
+                <p class="help">"Offered is what you may do yourself."</p>
                 <PermissionTable rules chosen=typed.rules edits=true/>
                 <p class="actions form-actions">
                     <button type="submit" class="primary">"Save"</button>

@@ -44,8 +44,13 @@ impl Choices {
         let is_chosen = |ids: &Option<Vec<i64>>, id: i64| ids.as_ref().is_some_and(|ids| ids.contains(&id));
         let of_roles = join_all(roles.iter().map(|role| me.hub.rules_of_role(role.id))).await;
         let mut givable = Vec::new();
-        for (role, of_role) in roles.into_iter().zip(of_roles) {
-            if is_chosen(&chosen.roles, role.id) || of_role?.iter().all(|rule| me.permissions.has(rule)) {
+        for (mut role, of_role) in roles.into_iter().zip(of_roles) {
+            let of_role = of_role?;
+            // The description of the default role does not say so.
+            if of_role.iter().any(|rule| rule.decides_reviews()) {
+                role.description.push_str(" Decides about what may be done with the organization's data.");
+            }
+            if is_chosen(&chosen.roles, role.id) || of_role.iter().all(|rule| me.permissions.has(rule)) {
                 givable.push(role);
             }
         }
@@ -96,10 +101,7 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &Si
             label: role.name,
             remark: role.description,
         });
-        fields.push(
-            Field::several("roles", "Roles", roles.collect())
-                .help("You can give and take only what you may do yourself."),
-        );
+        fields.push(Field::several("roles", "Roles", roles.collect()).help("Offered is what you may do yourself."));
         let kind = Kind::Rules(choices.rules, sent.rules.clone().unwrap_or_default());
         fields.push(Field {
             name: "rules",

@@ -10,6 +10,8 @@ use crate::protocol::review::{Approval, NewReview, Review, ReviewOutcome, Review
 #[derive(Debug, Clone, Default)]
 pub struct ReviewQuery {
     pub state: Option<ReviewState>,
+    /// Only those that do not wait any more.
+    pub decided: bool,
     pub organization_id: Option<i64>,
     pub run_id: Option<i64>,
     pub task_id: Option<i64>,
@@ -41,6 +43,7 @@ impl HubClient {
         let mut pairs: Vec<(String, String)> =
             numbers.into_iter().filter_map(|(name, value)| Some(pair(name, value?))).collect();
         pairs.extend(query.state.map(|state| pair("state", state.as_str())));
+        pairs.extend(query.decided.then(|| pair("decided", 1)));
         pairs.extend(query.subject.map(|subject| pair("subject", subject.as_str())));
         pairs.extend(query.hash.as_ref().map(|hash| pair("hash", hash)));
         pairs.extend([pair("page", query.page.max(1)), pair("per_page", query.per_page.clamp(1, 100))]);

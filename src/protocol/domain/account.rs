@@ -67,6 +67,13 @@ pub struct RuleItem {
     pub rule: Option<(Scope, Operation)>,
 }
 
+impl RuleItem {
+    /// Whether who has it decides about reviews; our hub only.
+    pub fn decides_reviews(&self) -> bool {
+        self.resource == "review" && self.rule.is_some_and(|(_, operation)| operation == Operation::Edit)
+    }
+}
+
 impl From<v4::Rule> for RuleItem {
     fn from(wire: v4::Rule) -> Self {
         let (id, resource) = (wire.id, wire.name.clone());

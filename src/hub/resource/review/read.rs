@@ -28,7 +28,7 @@ const LISTING: Listing = Listing {
     newest_first: false,
 };
 
-/// `GET /review`
+/// `GET /review`: filtered by state, organization, run, task, subject and hash; with `decided=1` without those that wait.
 pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     caller.require_user()?;
     let mut filters = Filters::default();
@@ -43,6 +43,9 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     if let Some(name) = query.text("state") {
         let state = ReviewState::from_name(name).ok_or_else(|| HubError::field("state", "There is no such state."))?;
         filters.text("state = ?", Some(state.as_str()));
+    }
+    if query.flag("decided")?.unwrap_or(false) {
+        filters.when("state <> 'waiting'".to_owned());
     }
     if let Some(name) = query.text("subject") {
         let subject = Subject::from_name(name).ok_or_else(|| HubError::field("subject", "run or result."))?;

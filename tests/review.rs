@@ -583,6 +583,10 @@ async fn a_result_is_held_at_the_node_until_it_is_released() {
     let (status, logs, results) = outcome(&researcher, second.id).await;
     assert_eq!((status, results), (Status::NotAllowed, Vec::<Value>::new()));
     assert!(logs[0].contains("the result is withheld: too few patients (admin1)"), "{logs:?}");
+    let (_, log) = world.get("/audit?action=release", &world.token("admin1").await).await;
+    let actions: Vec<&str> =
+        log["data"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["release.withhold", "release.approve"], "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -659,6 +663,29 @@ async fn what_is_suppressed_is_neither_zero_nor_a_failure() {
     let task = researcher.create_task(&average("central_average", &[4], kwargs)).await.unwrap();
     let (_, _, results) = outcome(&researcher, task.id).await;
     assert_eq!(results, [json!({"average": 43.25, "organizations_left_out": 1})]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_named_limit_holds_for_a_run_at_the_node_that_has_it() {
+    let world = World::new().await;
+    // Four rows each.
+    let _nodes = (
+        node(&world, "example_org1", "policies:\n  smallest_subset: 5\n").await,
+        node(&world, "example_org2", "policies:\n  largest_parameter_share: 0.1\n").await,
+        node(&world, "example_org3", "policies:\n  smallest_cell: 4\n  smallest_subset: 4\n").await,
+    );
+    let researcher = world.client("researcher").await;
+    let sent = |id: i64| average("partial_average", &[id], json!({"column_name": "age"}));
+    for (organization, limit) in [(2, Some("smallest_subset")), (3, Some("largest_parameter_share")), (4, None)] {
+        let task = researcher.create_task(&sent(organization)).await.unwrap();
+        let (status, _, results) = outcome(&researcher, task.id).await;
+        assert_eq!(status, Status::Completed);
+        let text = results[0].to_string();
+        match limit {
+            Some(limit) => assert!(text.contains("suppressed") && text.contains(limit), "{text}"),
+            None => assert!(!text.contains("suppressed"), "{text}"),
+        }
+    }
 }
 
 /// `atoll node reviews …` of an organization's node.

@@ -75,8 +75,18 @@ test('from an empty hub to an organization with a node that is online and a user
     await refused.stop()
     await page.getByRole('link', { name: 'Done' }).click()
     await page.getByRole('link', { name: 'Delete' }).click()
+    await expect(page.locator('main')).toContainText('no task can be sent to the organization in this collaboration')
     await page.getByRole('button', { name: 'Delete the node' }).click()
     await expect(page.getByText('The node is deleted.')).toBeVisible()
+
+    // Encrypted, and not any more.
+    for (const encrypted of [true, false]) {
+      await page.getByRole('link', { name: 'Change', exact: true }).first().click()
+      await page.getByLabel('Encrypted').setChecked(encrypted)
+      await page.getByRole('button', { name: 'Save' }).click()
+      await expect(page.getByText('The collaboration is changed.')).toBeVisible()
+      await expect(page.getByText(encrypted ? 'Encrypted: inputs and results' : 'Not encrypted.')).toBeVisible()
+    }
 
     // A study.
     await page.getByRole('link', { name: 'New study' }).click()
@@ -189,6 +199,7 @@ test('an admin invites, deactivates and deletes people, and gives nothing that i
     await guest.goto('/tasks')
     await expect(guest).toHaveURL(/\/login/)
     await admin.getByRole('link', { name: 'Delete' }).click()
+    await expect(admin.locator('main')).toContainText('To keep what they did, deactivate them instead.')
     await admin.getByRole('button', { name: 'Delete the user' }).click()
     await expect(admin.getByText('The user is deleted.')).toBeVisible()
   } finally {

@@ -61,10 +61,7 @@ pub async fn require_assignable(
 ) -> Result<(), HubError> {
     let all = rules_of(hub, organization_id, roles, rules).await?;
     require_rules(caller, &all)?;
-    if decides(&all) {
-        require_decider(&mut *hub.store.reader().acquire().await?, caller, organization_id).await?;
-    }
-    Ok(())
+    require_decider_for(hub, caller, organization_id, &all).await
 }
 
 /// An error if somebody with these roles and rules administers more users or roles than the caller does: they are not
@@ -76,13 +73,16 @@ pub async fn require_not_above(
     roles: &[i64],
     rules: &[i64],
 ) -> Result<(), HubError> {
+    not_above(caller, &rules_of(hub, organization_id, roles, rules).await?)
+}
+
+fn not_above(caller: &Caller, rules: &[i64]) -> Result<(), HubError> {
     let administers = |id: &i64| {
         rule(*id).is_some_and(|(resource, _, operation)| {
             matches!(resource, Resource::User | Resource::Role) && operation != Operation::View
         })
     };
-    let all = rules_of(hub, organization_id, roles, rules).await?;
-    require_rules(caller, &all.into_iter().filter(administers).collect::<Vec<_>>())
+    require_rules(caller, &rules.iter().copied().filter(administers).collect::<Vec<_>>())
 }
 
 /// An error unless the caller may delete somebody with these roles and rules: who decides is not removed from outside, or
@@ -94,11 +94,22 @@ pub async fn require_removable(
     roles: &[i64],
     rules: &[i64],
 ) -> Result<(), HubError> {
-    require_not_above(hub, caller, organization_id, roles, rules).await?;
-    if decides(&rules_of(hub, organization_id, roles, rules).await?) {
-        require_decider(&mut *hub.store.reader().acquire().await?, caller, organization_id).await?;
+    let all = rules_of(hub, organization_id, roles, rules).await?;
+    not_above(caller, &all)?;
+    require_decider_for(hub, caller, organization_id, &all).await
+}
+
+/// [`require_decider`], if whoever has these rules decides.
+async fn require_decider_for(
+    hub: &HubState,
+    caller: &Caller,
+    organization_id: i64,
+    rules: &[i64],
+) -> Result<(), HubError> {
+    match decides(rules) {
+        true => require_decider(&mut *hub.store.reader().acquire().await?, caller, organization_id).await,
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// An error unless the caller may change these rules of a role: whoever has the role gets, or loses, them.

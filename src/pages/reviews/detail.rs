@@ -71,9 +71,11 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
     let only_at_node = waits && review.only_at_node;
     view! {
         <Breadcrumbs way=vec![("/reviews".to_owned(), "Reviews".to_owned())]/>
-        <h1>{title(&review)} <span class="muted">{match review.subject {
-            Subject::Run => " wants to start",
-            Subject::Result => ": its result wants to leave",
+        <h1>{title(&review)} <span class="muted">{match (waits, review.subject) {
+            (true, Subject::Run) => " wants to start",
+            (true, Subject::Result) => ": its result wants to leave",
+            (false, Subject::Run) => "",
+            (false, Subject::Result) => ": its result",
         }}</span></h1>
         {typed.error("decision").map(|error| view! {
             <div class="flash error" role="alert">

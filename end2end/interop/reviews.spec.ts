@@ -1,6 +1,6 @@
 // Reviews on the real vantage6 server, which knows nothing of them: the official client asks, three admins decide at
 // their own nodes, the researcher follows it in the portal.
-import { accessible, Program, signIn as signInAs, test as strict } from '../tests/atoll'
+import { accessible, loadAgain, Program, signIn as signInAs, test as strict } from '../tests/atoll'
 import { freePort } from '../tests/port'
 import { api, createWithOfficialClient, expect, Portal, RealWorld, writeNodeConfig, type Page, type WorldDescription } from './real'
 
@@ -109,7 +109,7 @@ test('the official client asks, three admins decide at their nodes, and the task
 
   // The researcher sees who did not take part, why, and the result of the others.
   const main = page.locator('main')
-  await expect.poll(async () => { await page.reload(); return main.textContent() }, { timeout: 40_000 }).toMatch(/completed/)
+  await expect.poll(async () => { await loadAgain(page); return main.textContent() }, { timeout: 40_000 }).toMatch(/completed/)
   await page.goto(`/tasks/${subtask}`)
   await expect(main).toContainText('The ethics approval is missing. (Bo at the node)')
   await expect(main).toContainText('2 of 3 organizations returned, 1 refused')

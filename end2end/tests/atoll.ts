@@ -161,3 +161,10 @@ export async function results(page: Page): Promise<string[][]> {
   const rows = page.getByRole('region', { name: 'Results table' }).locator('tbody tr')
   return rows.evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent?.trim() ?? '')))
 }
+
+/** Loads a page again that may do so by itself in the same moment: whichever navigation wins, the page is a new one. */
+export async function loadAgain(page: Page): Promise<void> {
+  await page.reload().catch((error: Error) => {
+    if (!/ERR_ABORTED|interrupted by another navigation/.test(error.message)) throw error
+  })
+}

@@ -1,7 +1,7 @@
 // A researcher asks, admins decide: with two admins, one who does not have to, and one who may not.
 import { type Browser, type BrowserContext, type Page } from '@playwright/test'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { Demo, Program, accessible, createTask, expect, fillWizard, signIn, test } from './atoll'
+import { Demo, Program, accessible, createTask, expect, fillWizard, loadAgain, signIn, test } from './atoll'
 
 /** Somebody with a browser of their own; any error on its console fails the test at its end. */
 class Person {
@@ -26,7 +26,7 @@ class Person {
 /** A page as it is now: without scripts it is loaded again. */
 async function shows(page: Page, scripted: boolean, text: string | RegExp): Promise<void> {
   if (scripted) return expect(page.locator('main')).toContainText(text)
-  await expect.poll(async () => { await page.reload(); return page.locator('main').textContent() }, { timeout: 20_000 }).toMatch(
+  await expect.poll(async () => { await loadAgain(page); return page.locator('main').textContent() }, { timeout: 20_000 }).toMatch(
     text instanceof RegExp ? text : new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')))
 }
 

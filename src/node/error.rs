@@ -1,4 +1,4 @@
-use super::store::StoreError;
+use super::{runtime::ProcessError, store::StoreError};
 use crate::protocol::status::Status;
 use crate::{algorithms::AlgorithmError, protocol::client::ClientError};
 
@@ -20,7 +20,7 @@ pub enum RunError {
     Input(#[from] crate::protocol::payload::PayloadError),
     #[error("this node does not allow it: {0}")]
     NotAllowed(String),
-    #[error("this node has no image \"{0}\"; it runs the built-in algorithms only")]
+    #[error("this node has no image \"{0}\"; it runs the built-in algorithms and those that its configuration names")]
     NoSuchImage(String),
     #[error("this node has no database \"{label}\"; its databases are: {labels}")]
     NoSuchDatabase { label: String, labels: String },
@@ -32,6 +32,8 @@ pub enum RunError {
     TooLarge(&'static str),
     #[error("{0}")]
     Algorithm(#[from] AlgorithmError),
+    #[error("{0}")]
+    Process(#[from] ProcessError),
     #[error("the subtask failed at {organization}: {status}")]
     PartialFailed { organization: String, status: Status },
     #[error("the server refused: {0}")]
@@ -63,6 +65,7 @@ impl RunError {
             | RunError::DatabaseType(_)
             | RunError::Parameters
             | RunError::TooLarge(_) => Status::StartFailed,
+            RunError::Process(error) => error.status(),
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
             RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
             RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) | RunError::Store(_) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{error::RunError, runtime::built_in, station::Shared};
+use super::{error::RunError, runtime, station::Shared};
 use crate::{
     algorithms,
     protocol::{
@@ -41,32 +41,25 @@ impl RunRequest {
             None => None,
         };
         let store = store(shared, task).await?;
-        let about = built_in::about(&task.image, call);
+        let about = runtime::about(shared, task, call);
         let mut databases: Vec<ReviewedDatabase> = task.databases.iter().map(database).collect();
-        if databases.is_empty() && about.as_ref().is_some_and(|about| about.reads_data) {
-            // What is read if nothing is named.
-            databases.push(ReviewedDatabase { label: built_in::label(task).to_owned(), parameters: json!({}) });
+        if let Some(label) = about.standard_database.filter(|_| databases.is_empty()) {
+            databases.push(ReviewedDatabase { label, parameters: json!({}) });
         }
-        if about.is_some() && databases.iter().any(|database| database.parameters != json!({})) {
+        if !about.takes_parameters && databases.iter().any(|database| database.parameters != json!({})) {
             return Err(RunError::Parameters);
         }
-        let reads = match &about {
-            Some(about) if !about.reads_data => Vec::new(),
-            // All that are named, so that none is let through beside another.
-            _ => databases.iter().map(|database| database.label.clone()).collect(),
-        };
-        let digest = match &about {
-            Some(_) => format!("built into Atoll {}", env!("CARGO_PKG_VERSION")),
-            None => task.image.split_once('@').map_or(String::new(), |(_, digest)| digest.to_owned()),
-        };
+        // All that are named, so that none is let through beside another.
+        let named = databases.iter().map(|database| database.label.clone());
+        let reads = if about.reads_data { named.collect() } else { Vec::new() };
         let asked = Asked {
             image: task.image.clone(),
-            digest,
+            digest: runtime::digest(shared, &task.image).await?,
             function: call.function.clone(),
             args: call.args.clone(),
             kwargs: call.kwargs.clone(),
             databases,
-            columns: about.as_ref().and_then(|about| about.columns.clone()),
+            columns: about.columns,
             organization_id: shared.organization_id,
             collaboration_id: shared.collaboration_id,
             user_id: requester.user_id,
@@ -74,11 +67,10 @@ impl RunRequest {
             beginner_user_id: beginner.as_ref().and_then(|beginner| beginner.user_id),
             beginner_organization_id: beginner.as_ref().and_then(|beginner| beginner.organization_id),
         };
-        let (does, discloses) = about.map(|about| (about.does, about.discloses)).unwrap_or_default();
         let mut review = ReviewRequest {
             asked,
-            does,
-            discloses,
+            does: about.does,
+            discloses: about.discloses,
             task_id: task.id,
             task_name: task.name.clone(),
             // Central functions describe their subtasks seldom: what it is for stands with the task that began it.

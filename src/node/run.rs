@@ -9,12 +9,13 @@ use super::{
     error::RunError,
     log::{Outgoing, RunLog},
     request::RunRequest,
-    review,
-    runtime::built_in,
+    review, runtime,
     station::Shared,
     store::{Start, Started, StoreError},
 };
-use crate::protocol::{client::ClientError, event::StatusChange, payload, status::Status, timestamp, wire::v4};
+use crate::protocol::{
+    client::ClientError, event::StatusChange, payload, policy::ReleaseMode, status::Status, timestamp, wire::v4,
+};
 
 /// Pauses between attempts to report an end, while the server is away; the last one is repeated.
 const REPORT_PAUSES: [u64; 5] = [1, 2, 5, 15, 30];
@@ -109,14 +110,21 @@ async fn attempt(
     stopped: &CancellationToken,
 ) -> Result<String, RunError> {
     let (call, dialect) = payload::decode_call(run.input.as_deref().unwrap_or_default())?;
-    let request = RunRequest::of(shared, task, &call).await?;
-    request.check(&shared.policies)?;
-    built_in::check(shared, task, &call)?;
-    // Computed before this node was started again.
-    if let Some(held) = review::held(shared, run.id, &request).await? {
-        return review::wait_for_release(shared, held, log, stopped).await;
-    }
-    permit(shared, run.id, &request, log, stopped).await?;
+    let request = loop {
+        let request = RunRequest::of(shared, task, &call).await?;
+        request.check(&shared.policies)?;
+        runtime::check(shared, task, &call)?;
+        // Computed before this node was started again.
+        if let Some(held) = review::held(shared, run.id, &request).await? {
+            return review::wait_for_release(shared, held, log, stopped).await;
+        }
+        permit(shared, run.id, &request, log, stopped).await?;
+        // It may have waited for days: what was approved is what runs, or it is asked again.
+        if runtime::digest(shared, &task.image).await? == request.review.asked.digest {
+            break request;
+        }
+        log.line("The code of the algorithm was changed while this waited");
+    };
     let patch = v4::RunPatch {
         started_at: Some(timestamp::now()),
         status: Some(Status::Active),
@@ -126,7 +134,8 @@ async fn attempt(
     shared.hub.report_run(run.id, &patch).await.map_err(RunError::of_call)?;
     tell(shared, run, task, Status::Active);
     log.line(format!("Started function \"{}\" of {}", call.function, task.image));
-    let result = built_in::run(shared, task, call, &request.requester, log, stopped).await?;
+    let output_may_leave = shared.share_logs && request.release_mode(&shared.policies) == ReleaseMode::Never;
+    let result = runtime::run(shared, task, call, &request.requester, output_may_leave, log, stopped).await?;
     // In the dialect of the input.
     let encoded = payload::encode(&result, dialect);
     review::release(shared, run.id, &request, encoded, &result, log, stopped).await

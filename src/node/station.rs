@@ -1,7 +1,7 @@
 //! The life of a data station: sign in, connect, take runs, stop.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     NodeConfig, NodeError,
-    config::DatabaseConfig,
+    config::{AlgorithmConfig, DatabaseConfig},
     log::Outgoing,
     page, review, run, share,
     store::{NodeStore, StoreError},
@@ -55,6 +55,9 @@ pub struct Shared {
     pub organization_id: i64,
     pub collaboration_id: i64,
     pub databases: Vec<DatabaseConfig>,
+    /// Algorithms beside those built in, and the variables that all of them get.
+    pub algorithms: Vec<AlgorithmConfig>,
+    pub algorithm_env: BTreeMap<String, String>,
     pub policies: Policies,
     pub share_logs: bool,
     /// What the node remembers.
@@ -107,6 +110,8 @@ impl Station {
             organization_id,
             collaboration_id,
             databases: self.config.database_list(),
+            algorithms: self.config.algorithms.clone(),
+            algorithm_env: self.config.algorithm_env.clone(),
             policies: self.config.policies.clone(),
             share_logs: self.config.share_algorithm_logs,
             store,

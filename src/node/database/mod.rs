@@ -14,6 +14,14 @@ use crate::{
 /// Rows read at once. A batch of one column is then at most some megabytes.
 const BATCH_ROWS: usize = 65_536;
 
+/// The database with this label.
+pub fn find<'a>(databases: &'a [DatabaseConfig], label: &str) -> Result<&'a DatabaseConfig, RunError> {
+    databases.iter().find(|database| database.label == label).ok_or_else(|| {
+        let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
+        RunError::NoSuchDatabase { label: label.to_owned(), labels: labels.join(", ") }
+    })
+}
+
 /// Opens a database as a table.
 pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
     let path = Path::new(&database.uri);

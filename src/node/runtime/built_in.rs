@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use tokio::{sync::broadcast, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::About;
 use crate::{
     algorithms::{self, BuiltIn, CentralFunction, PartialFunction},
-    node::{config::DatabaseConfig, database, error::RunError, log::RunLog, station::Shared},
+    node::{database, error::RunError, log::RunLog, station::Shared},
     protocol::{
         client::HubClient,
         domain::{FunctionCall, Run, TaskSpec},
@@ -25,48 +26,36 @@ const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
 /// How often the subtask is looked at without any event: events can be missed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is known of a call before it runs.
-pub struct About {
-    pub reads_data: bool,
-    /// The columns that it names, if its arguments can be read.
-    pub columns: Option<Vec<String>>,
-    /// What the function does, in words.
-    pub does: String,
-    /// What leaves the organization, in words.
-    pub discloses: String,
-}
-
 /// What is known of a call; `None` if there is no such function here.
-pub fn about(image: &str, call: &FunctionCall) -> Option<About> {
-    let function = algorithms::find(image, &call.function).ok()?;
-    let does = algorithms::description(image, &call.function).unwrap_or_default();
+pub fn about(task: &v4::Task, call: &FunctionCall) -> Option<About> {
+    let function = algorithms::find(&task.image, &call.function).ok()?;
+    let does = algorithms::description(&task.image, &call.function).unwrap_or_default();
     Some(match function {
         BuiltIn::Partial(function) => About {
+            standard_database: Some(label(task).to_owned()),
             reads_data: true,
             columns: (function.columns)(&call.kwargs).ok(),
             does,
             discloses: function.discloses.to_owned(),
+            ..About::default()
         },
         BuiltIn::Central(function) => {
-            About { reads_data: false, columns: Some(Vec::new()), does, discloses: function.discloses.to_owned() }
+            About { columns: Some(Vec::new()), does, discloses: function.discloses.to_owned(), ..About::default() }
         }
     })
 }
 
 /// The label of the database that a partial function reads.
-pub fn label(task: &v4::Task) -> &str {
+fn label(task: &v4::Task) -> &str {
     task.databases.first().map_or("default", |database| database.label.as_str())
 }
 
 /// An error if the call cannot run here at all: nobody has to review it then.
 pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<(), RunError> {
-    if !algorithms::is_built_in(&task.image) {
-        return Err(RunError::NoSuchImage(task.image.clone()));
-    }
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
             (function.columns)(&call.kwargs)?;
-            find_database(&shared.databases, label(task)).map(drop)
+            database::find(&shared.databases, label(task)).map(drop)
         }
         BuiltIn::Central(function) => Ok((function.partial_arguments)(&call.kwargs).map(drop)?),
     }
@@ -100,7 +89,7 @@ async fn partial(
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     let label = label(task);
-    let database = find_database(&shared.databases, label)?.clone();
+    let database = database::find(&shared.databases, label)?.clone();
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
     let _permit = tokio::select! {
         permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
@@ -117,13 +106,6 @@ async fn partial(
     .map_err(|_| RunError::Internal("the function panicked".to_owned()))??;
     log.line("The function has ended");
     Ok(result)
-}
-
-fn find_database<'a>(databases: &'a [DatabaseConfig], label: &str) -> Result<&'a DatabaseConfig, RunError> {
-    databases.iter().find(|database| database.label == label).ok_or_else(|| {
-        let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
-        RunError::NoSuchDatabase { label: label.to_owned(), labels: labels.join(", ") }
-    })
 }
 
 async fn central(

@@ -1,3 +1,11 @@
-//! How functions are run. At present: those built in.
+//! How functions are run: those built in, and those of a command that the node's configuration names.
 
-pub mod built_in;
+mod built_in;
+mod call;
+mod code;
+mod environment;
+mod process;
+
+pub use call::{About, about, check, digest, run};
+pub use environment::is_variable;
+pub use process::ProcessError;

@@ -15,7 +15,7 @@ import pytest
 import requests
 from support import world
 from support.atoll_node import AtollNode
-from support.processes import PROGRAM, ROOT, wait_until
+from support.processes import PROGRAM, ROOT, python_of, wait_until
 from support.real_server import RealServer
 from vantage6.client import Client
 
@@ -24,6 +24,18 @@ LABELS = ["default", "my_other_database"]
 COLUMN = "age"
 IMAGE = "harbor2.vantage6.ai/demo/average"
 OTHER_IMAGE = "harbor2.vantage6.ai/demo/other"
+# An algorithm that a command of the node's machine runs, with the official tools as in a container.
+COUNT_IMAGE = "example.org/count-above:1"
+COUNT_ABOVE = {
+    "image": COUNT_IMAGE,
+    "command": [
+        str(python_of("node-4.15.2")),
+        "-c",
+        "from vantage6.algorithm.tools.wrap import wrap_algorithm; wrap_algorithm()",
+    ],
+    "code": [str(ROOT / "tests/interop/algorithms/count_above.py")],
+    "environment": {"PKG_NAME": "count_above", "PYTHONPATH": str(ROOT / "tests/interop/algorithms")},
+}
 # The server tells its log of each event that it gets and sends.
 TALKATIVE = {"debug": {"socketio": True}}
 
@@ -73,6 +85,7 @@ class Federation:
 
     def start(self, *organizations, **settings):
         """Starts the nodes of these organizations, except those that are up, and waits until they are online."""
+        settings = {"algorithms": [COUNT_ABOVE], "policies": {"smallest_cell": 2}, **settings}
         for name in organizations:
             if name in self.nodes:
                 continue
@@ -285,6 +298,26 @@ def test_another_database_can_be_asked_for(federation):
     federation.start(STEADY)
     task_id = federation.create("partial_average", STEADY, database="my_other_database")
     assert federation.completed(task_id) == [part(STEADY, label="my_other_database")]
+
+
+def test_an_algorithm_of_the_official_tools_runs_by_command_and_is_given_the_disclosure_limits(federation):
+    federation.start(RESTARTED, STEADY)
+    ages = {name: sorted(int(row[COLUMN]) for row in rows(name) if row[COLUMN]) for name in (RESTARTED, STEADY)}
+    # One person of one organization is above it, which nobody tells.
+    above = ages[STEADY][-2]
+    told = sum(age > above for age in ages[RESTARTED])
+    assert ages[STEADY][-1] > above and told >= 2, ages
+    task_id = federation.create(
+        "central_count_above",
+        RESTARTED,
+        image=COUNT_IMAGE,
+        above=above,
+        organizations=[federation.ids[RESTARTED], federation.ids[STEADY]],
+    )
+    assert federation.completed(task_id) == [{"count": told, "organizations_that_suppress": 1}]
+    (subtask,) = federation.subtasks(task_id)
+    logs = [run["log"] for run in federation.runs(subtask["id"]).values()]
+    assert all("counted with smallest cell 2" in log for log in logs), logs
 
 
 def test_an_average_is_made_by_a_subtask_of_the_node(federation):

@@ -1,11 +1,9 @@
-//! Data stations on a real hub: what they compute, refuse, report, and how they come and go.
+//! How data stations come and go, what they compute, refuse and report.
 
-mod support;
-
+use crate::support::{AVERAGE, World, average, eventually, outcome};
 use atoll::protocol::{domain::TaskSpec, status::Status};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{World, average, eventually, outcome};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_seed_s_analyses_give_the_seed_s_results() {
@@ -244,7 +242,7 @@ async fn results_are_given_in_the_dialect_of_the_input() {
         &json!({"master": false, "method": "average_partial", "kwargs": {"column_name": "age"}}),
         Dialect::Json3x,
     );
-    let body = json!({"name": "3.x", "description": "", "image": support::AVERAGE, "collaboration_id": 1,
+    let body = json!({"name": "3.x", "description": "", "image": AVERAGE, "collaboration_id": 1,
         "databases": [{"label": "default"}], "organizations": [{"id": 2, "input": input}]});
     let (_, task) = world.call(reqwest::Method::POST, "task", Some(&token), Some(&body)).await;
     let mut payload = Value::Null;

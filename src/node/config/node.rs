@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::NodeError;
-use crate::protocol::policy::Policies;
+use super::algorithm::{self, AlgorithmConfig};
+use crate::{node::NodeError, protocol::policy::Policies};
 
 /// A node's configuration: the keys of vantage6 4.x node files that have a meaning here. Unknown keys are ignored,
 /// since such files also configure Docker, VPN and proxies.
@@ -26,6 +26,12 @@ pub struct NodeConfig {
     pub databases: Databases,
     #[serde(default)]
     pub policies: Policies,
+    /// Algorithms that this node runs beside those built in.
+    #[serde(default)]
+    pub algorithms: Vec<AlgorithmConfig>,
+    /// Variables that each of them gets (vantage6 4.x).
+    #[serde(default, deserialize_with = "algorithm::texts")]
+    pub algorithm_env: BTreeMap<String, String>,
     /// Whether the server is told labels, types and columns of the databases, and the policies.
     #[serde(default = "yes")]
     pub share_config: bool,
@@ -77,8 +83,12 @@ impl NodeConfig {
         let mut config = Self::parse(&text).map_err(error)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut list = config.database_list();
-        for database in &mut list {
+        // The address of a service is no path.
+        for database in list.iter_mut().filter(|database| !database.uri.contains("://")) {
             database.uri = folder.join(&database.uri).display().to_string();
+        }
+        for path in config.algorithms.iter_mut().flat_map(|algorithm| &mut algorithm.code) {
+            *path = folder.join(&path);
         }
         config.databases = Databases::List(list);
         config.state_file = Some(match &config.state_file {
@@ -93,7 +103,7 @@ impl NodeConfig {
         self.state_file.clone().unwrap_or_else(|| PathBuf::from("node.sqlite"))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let options = serde_saphyr::options! { with_snippet: false };
         let config: NodeConfig =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
@@ -103,6 +113,9 @@ impl NodeConfig {
         }
         if config.review_page.is_some_and(|address| !address.ip().is_loopback()) {
             return Err("review_page has to be on loopback, such as 127.0.0.1:7000".to_owned());
+        }
+        if let Some(mistake) = algorithm::mistake(&config.algorithms, &config.algorithm_env) {
+            return Err(format!("algorithms: {mistake}"));
         }
         let mut labels: Vec<String> = config.database_list().into_iter().map(|database| database.label).collect();
         labels.sort();

@@ -1,0 +1,240 @@
+//! Algorithms that a command of the node's machine runs.
+
+use std::{fs, path::Path};
+
+use atoll::protocol::{
+    client::{HubClient, NewDecision, ReviewQuery},
+    domain::TaskSpec,
+    review::{Approval, Review, ReviewState, Verdict},
+    status::Status,
+};
+use serde_json::{Value, json};
+
+use crate::support::{RunningNode, World, average, eventually, outcome};
+
+const IMAGE: &str = "example.org/of-a-command:1";
+
+/// The node of the first organization, where a script runs for the image; `more` are lines of its configuration.
+async fn node(world: &World, script: &str, more: &str) -> RunningNode {
+    let path = world.node_folder("example_org1").join("algorithm.sh");
+    fs::write(&path, script).unwrap();
+    let node = world
+        .start_node_with("example_org1", |text| {
+            text.push_str(&format!(
+                "algorithms:\n  - image: {IMAGE}\n    command: [/bin/sh, {}]\n    environment: {{PLAIN: as it is}}\n    \
+                 description: Counts what is asked for\n    discloses: one count\n{more}",
+                path.display()
+            ));
+        })
+        .await;
+    world.wait_for_node(2, true).await;
+    node
+}
+
+fn call(kwargs: Value) -> TaskSpec {
+    TaskSpec { image: IMAGE.to_owned(), ..average("some_function", &[2], kwargs) }
+}
+
+/// What becomes of a call.
+async fn called(client: &HubClient, kwargs: Value) -> (Status, String, Vec<Value>) {
+    let task = client.create_task(&call(kwargs)).await.unwrap();
+    let (status, logs, results) = outcome(client, task.id).await;
+    (status, logs.join("\n"), results)
+}
+
+fn decoded(value: &Value) -> String {
+    let text = value.as_str().unwrap().replace('!', "=");
+    String::from_utf8(data_encoding::BASE32.decode(text.as_bytes()).unwrap()).unwrap()
+}
+
+/// Writes what a script prints to where the node looks for the result.
+fn with_output(script: &str) -> String {
+    format!(
+        "decode() {{ printf %s \"$1\" | tr '!' = | base32 -d; }}\nfolder=$(dirname \"$(decode \"$INPUT_FILE\")\")\n{script}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_gets_its_input_the_limits_by_name_its_database_and_no_secret_of_the_node() {
+    let world = World::new().await;
+    let script = with_output(
+        "{ printf '{\"input\": '; cat $folder/input; printf ', \"variables\": {'; \
+         env | sed -n 's/^\\([A-Z_]*\\)=\\(.*\\)$/\"\\1\": \"\\2\",/p'; printf '\"END\": \"\"}}'; } > $folder/output; \
+         test -s $folder/token && test \"$(stat -c %a $folder)\" = 700",
+    );
+    let policies =
+        "policies: {smallest_cell: 4, largest_parameter_share: 0.2}\nalgorithm_env: {PRIVACY_THRESHOLD: 7}\n";
+    let _node = node(&world, &script, policies).await;
+    let client = world.client("researcher").await;
+    let (status, log, results) = called(&client, json!({"threshold": "größer £"})).await;
+    assert_eq!(status, Status::Completed, "{log}");
+    assert_eq!(
+        results[0]["input"],
+        json!({"method": "some_function", "args": [], "kwargs": {"threshold": "größer £"}})
+    );
+    let variables = results[0]["variables"].as_object().unwrap();
+    let value = |name: &str| decoded(&variables[name]);
+    assert_eq!((value("SMALLEST_CELL").as_str(), value("LARGEST_PARAMETER_SHARE").as_str()), ("4", "0.2"));
+    assert!(!variables.contains_key("MINIMUM_ROWS"), "a limit that is not set");
+    assert_eq!(value("PRIVACY_THRESHOLD"), "7");
+    assert_eq!(variables["PLAIN"], "as it is");
+    assert_eq!(value("USER_REQUESTED_DATABASE_LABELS"), "default");
+    assert_eq!(value("DEFAULT_DATABASE_TYPE"), "csv");
+    let database = value("DEFAULT_DATABASE_URI");
+    assert!(Path::new(&database).is_absolute() && database.ends_with("default.csv"), "{database}");
+    assert!(!variables.contains_key("MY_OTHER_DATABASE_DATABASE_URI"), "a database that was not asked for");
+    assert_eq!(format!("{}:{}{}", value("HOST"), value("PORT"), value("API_PATH")), world.url);
+    // Nothing of the node's own environment: cargo sets this one for it.
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok() && !variables.contains_key("CARGO_MANIFEST_DIR"));
+    assert!(!Path::new(&value("INPUT_FILE")).exists(), "its folder is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_is_told_with_the_fitting_status() {
+    let world = World::new().await;
+    let script = with_output(
+        "case $(cat $folder/input) in\n\
+         *fails*) exit 3 ;;\n\
+         *silent*) ;;\n\
+         *broken*) echo '{\"count\": ' > $folder/output ;;\n\
+         *large*) head -c 70000000 /dev/zero | tr '\\0' 1 > $folder/output ;;\n\
+         esac",
+    );
+    let more = "  - {image: 'example.org/missing', command: [/nowhere/program]}\n\
+         policies: {allowed_databases: [{database: default, columns: [age]}], allowed_algorithms: ['^example.org']}\n";
+    let node_ = node(&world, &script, more).await;
+    let client = world.client("researcher").await;
+    // Which columns it reads is not known.
+    let (status, log, _) = called(&client, json!({})).await;
+    assert_eq!(status, Status::NotAllowed, "{log}");
+    assert!(log.contains("it allows only age"), "{log}");
+    node_.stop().await;
+    let _node = world.start_node_with("example_org1", |text| {
+        *text = text.replace("allowed_databases: [{database: default, columns: [age]}], ", "");
+    });
+    let _node = _node.await;
+    for (what, expected, message) in [
+        ("fails", Status::Crashed, "exit status: 3"),
+        ("silent", Status::Crashed, "wrote no result"),
+        ("broken", Status::Crashed, "is not JSON"),
+        ("large", Status::Crashed, "larger than 64 MB"),
+    ] {
+        let (status, log, results) = called(&client, json!({"what": what})).await;
+        assert_eq!((status, results), (expected, vec![]), "{what}: {log}");
+        assert!(log.contains(message), "{what}: {log}");
+    }
+    for (image, database, expected, message) in [
+        ("example.org/missing", "default", Status::StartFailed, "cannot be started"),
+        ("example.org/unknown", "default", Status::NoDockerImage, "those that its configuration names"),
+        (IMAGE, "nowhere", Status::StartFailed, "no database \"nowhere\""),
+    ] {
+        let mut spec = call(json!({}));
+        (spec.image, spec.databases) = (image.to_owned(), vec![database.to_owned()]);
+        let task = client.create_task(&spec).await.unwrap();
+        let (status, logs, _) = outcome(&client, task.id).await;
+        assert_eq!(status, expected, "{logs:?}");
+        assert!(logs[0].contains(message) && !logs[0].contains("/nowhere/"), "{logs:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cve_2023_23930_a_pickle_that_an_algorithm_writes_is_no_result() {
+    let world = World::new().await;
+    let marker = world.node_folder("example_org1").join("pickle-was-run");
+    // What Python's pickle.dumps makes of an object whose __reduce__ is os.system("touch …").
+    let pickle = format!("cposix\\nsystem\\n(S'touch {}'\\ntR.", marker.display());
+    let script = with_output(&format!("printf \"{pickle}\" > $folder/output"));
+    let _node = node(&world, &script, "").await;
+    let client = world.client("researcher").await;
+    let (status, log, results) = called(&client, json!({})).await;
+    assert_eq!((status, results), (Status::Crashed, vec![]), "{log}");
+    assert!(log.contains("is not JSON"), "{log}");
+    assert!(!marker.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_stops_it_with_all_that_it_started() {
+    let world = World::new().await;
+    let noted = world.node_folder("example_org1").join("started");
+    let script = with_output(&format!("sleep 600 & echo $! $folder > {0}.new; mv {0}.new {0}; wait", noted.display()));
+    let _node = node(&world, &script, "").await;
+    let client = world.client("researcher").await;
+    let task = client.create_task(&call(json!({}))).await.unwrap();
+    eventually(async || noted.exists()).await;
+    client.kill_task(task.id).await.unwrap();
+    assert_eq!(outcome(&client, task.id).await.0, Status::Killed);
+    let noted = fs::read_to_string(noted).unwrap();
+    let (id, folder) = noted.trim().split_once(' ').unwrap();
+    let process = Path::new("/proc").join(id).join("cmdline");
+    // One that has ended and that nobody asks about has no command line.
+    eventually(async || fs::read(&process).map_or(true, |line| line.is_empty())).await;
+    eventually(async || !Path::new(folder).exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_prints_leaves_unless_results_are_held() {
+    let world = World::new().await;
+    let script = with_output(
+        "echo printed; echo printed too >&2; head -c 9000 /dev/zero | tr '\\0' x; echo; echo last; echo 1 > $folder/output",
+    );
+    let node_ = node(&world, &script, "").await;
+    let client = world.client("researcher").await;
+    let (status, log, _) = called(&client, json!({})).await;
+    assert_eq!(status, Status::Completed, "{log}");
+    assert!(log.contains(" printed\n") && log.contains(" printed too\n") && log.contains(" last\n"), "{log}");
+    assert!(log.lines().all(|line| line.len() < 2_100), "a long line is cut");
+    node_.stop().await;
+    let node_ = world.start_node_with("example_org1", |text| text.push_str("policies: {release: review}\n")).await;
+    let admin = world.client("admin1").await;
+    let task = client.create_task(&call(json!({}))).await.unwrap();
+    let review = waiting(&admin).await;
+    approve(&admin, &review).await;
+    let (status, logs, _) = outcome(&client, task.id).await;
+    assert_eq!(status, Status::Completed, "{logs:?}");
+    assert!(!logs[0].contains("printed"), "{logs:?}");
+    node_.stop().await;
+}
+
+async fn waiting(admin: &HubClient) -> Review {
+    let query = ReviewQuery { state: Some(ReviewState::Waiting), per_page: 100, ..Default::default() };
+    let mut found = Vec::new();
+    eventually(async || {
+        found = admin.reviews(&query).await.unwrap().items;
+        found.len() == 1
+    })
+    .await;
+    found.remove(0)
+}
+
+async fn approve(admin: &HubClient, review: &Review) {
+    let approval = Some(Approval { this_run_only: true, ..Default::default() });
+    let decision =
+        NewDecision { verdict: Verdict::Approve, hash: review.hash.clone(), reason: String::new(), approval };
+    admin.decide_review(review.id, &decision).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ghsa_47w6_gwp4_w6vc_a_review_is_void_when_the_code_was_changed_while_it_waited() {
+    let world = World::new().await;
+    let _node = node(&world, &with_output("echo 1 > $folder/output"), "policies: {review: always}\n").await;
+    let (client, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = client.create_task(&call(json!({}))).await.unwrap();
+    let first = waiting(&admin).await;
+    assert!(first.request.asked.digest.starts_with("sha256:"), "{first:?}");
+    assert_eq!(
+        (first.request.does.as_str(), first.request.discloses.as_str()),
+        ("Counts what is asked for", "one count")
+    );
+    let script = world.node_folder("example_org1").join("algorithm.sh");
+    fs::write(&script, with_output("echo 2 > $folder/output")).unwrap();
+    approve(&admin, &first).await;
+    let mut second = waiting(&admin).await;
+    while second.hash == first.hash {
+        second = waiting(&admin).await;
+    }
+    assert_ne!(second.request.asked.digest, first.request.asked.digest);
+    approve(&admin, &second).await;
+    let (status, logs, results) = outcome(&client, task.id).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!(2)]), "{logs:?}");
+    assert!(logs[0].contains("was changed while this waited"), "{logs:?}");
+}

@@ -1,0 +1,7 @@
+//! Data stations on a real hub.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command;
+mod station;

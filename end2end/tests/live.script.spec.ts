@@ -85,7 +85,7 @@ played('a page whose task is deleted says so and asks no more', async ({ page, t
   page.on('request', (asked) => { if (asked.url().endsWith('/events')) streams.push(asked.url()) })
   const headers = { authorization: `Bearer ${task.user}` }
   expect((await request.delete(`${task.demo.url}/api/task/${task.task}`, { headers })).ok()).toBe(true)
-  await expect(page.locator('#freshness')).toContainText('this task is gone')
+  await expect(page.locator('#freshness')).toContainText('this is gone')
   expect(streams).toEqual([])
 })
 

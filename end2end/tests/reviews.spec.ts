@@ -46,6 +46,7 @@ test('a researcher asks, one admin rejects with a reason, the other approves, an
     await expect(researcher.page.getByText('An admin reviews it before it starts.')).toHaveCount(2)
     const id = await createTask(researcher.page)
     await shows(researcher.page, scripted, '2 still have to decide')
+    await expect(researcher.page.locator('.status-line')).toContainText('awaiting review')
     await shows(researcher.page, scripted, /example_org2 has not decided yet whether it may start: waiting since \d{4}-\d\d-\d\d \d\d:\d\d UTC/)
     if (scripted) await accessible(researcher.page)
 
@@ -76,7 +77,12 @@ test('a researcher asks, one admin rejects with a reason, the other approves, an
     await admin2.page.getByLabel('Reason').fill('The ethics approval is missing.')
     await admin2.page.getByRole('button', { name: 'Reject' }).click()
     await expect(admin2.page.getByText(/Run \d+ is rejected/)).toBeVisible()
-    // Who comes second is told, and loses nothing.
+    // Who comes second sees it at once, is told, and loses nothing.
+    if (scripted) {
+      await expect(late.locator('#live')).toContainText('rejected by admin2: The ethics approval is missing.')
+      await expect(late.getByRole('link', { name: 'Load the page again' })).toBeVisible()
+      await expect(late.getByLabel('Comment, if you like')).toHaveValue('Looks fine')
+    }
     await late.getByRole('button', { name: 'Approve' }).click()
     await expect(late.getByRole('alert')).toContainText('It is rejected already by admin2.')
     await expect(late.getByRole('alert')).toContainText('You had written: Looks fine')
@@ -133,6 +139,8 @@ test('several requests are decided at once, and one approval can be for more run
       await admin.page.getByLabel(/^Choose partial_average/).check()
       await admin.page.getByLabel('Reason or comment').fill('Routine')
     }
+    await researcher.page.goto('/tasks')
+    await expect(researcher.page.getByRole('row', { name: /Sum of age/ })).toContainText('awaiting review')
     await ask('height')
     await shows(admin.page, scripted, '2 requests wait for a decision of yours.')
     await expect(count(admin.page)).toHaveText(/Reviews\s*2/)

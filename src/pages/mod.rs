@@ -24,7 +24,7 @@ mod users;
 use axum::{Router, routing::get};
 
 pub use error::{PageError, render_error};
-pub use reviews::{load_waiting, waiting_live_html};
+pub use reviews::{Waiting, load_waiting, review_live_html, waiting_live_html};
 pub use state::{Assets, DemoAccount, PageState};
 pub use tasks::{Freshness, RunState, TaskState, load_state, task_live_html};
 pub use user::User;

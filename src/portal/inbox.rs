@@ -1,9 +1,10 @@
-//! `GET /reviews/events`: the reviews that wait, as server-sent events.
+//! `GET /reviews/events`: the reviews that wait, and `GET /reviews/{id}/events`: one that does, as server-sent events.
 
 use std::time::Duration;
 
 use axum::{
     Extension,
+    extract::Path,
     response::{Response, sse::Event as Message},
 };
 use tokio::{
@@ -13,8 +14,13 @@ use tokio::{
 
 use super::stream::{Follower, Live, Sent, open};
 use crate::{
-    pages::{Freshness, User, load_waiting, waiting_live_html},
-    protocol::{client::ClientError, event::Event},
+    pages::{Freshness, PageError, User, Waiting, load_waiting, review_live_html, waiting_live_html},
+    protocol::{
+        client::ClientError,
+        event::Event,
+        review::{Review, ReviewState},
+    },
+    session::SignedIn,
 };
 
 /// How often it is asked without any event.
@@ -22,41 +28,64 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// What happens at once is shown at once.
 const GATHER: Duration = Duration::from_millis(150);
 
-/// The handler of the stream.
+/// The handler of the stream of all that wait.
 pub async fn stream(Extension(live): Extension<Live>, user: Option<User>) -> Response {
-    open(live, user, follow)
+    open(live, user, |stream| {
+        let load = async |me: &SignedIn| load_waiting(me).await;
+        follow(stream, load, |waiting: &Waiting, freshness, me| (waiting_live_html(waiting, freshness, me), false))
+    })
 }
 
-async fn follow(mut stream: Follower) {
+/// The handler of the stream of one.
+pub async fn stream_one(
+    Extension(live): Extension<Live>,
+    user: Option<User>,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id: i64 = id.parse().map_err(|_| PageError::not_found("This review"))?;
+    Ok(open(live, user, move |stream| {
+        let load = async move |me: &SignedIn| me.hub.review(id).await;
+        follow(stream, load, |review: &Review, freshness, _| {
+            (review_live_html(review, freshness), review.state != ReviewState::Waiting)
+        })
+    }))
+}
+
+/// Sends what `load` reads whenever it has changed. `html` makes a page's part of it, and says whether it is the last.
+async fn follow<T: PartialEq>(
+    mut stream: Follower,
+    load: impl AsyncFn(&SignedIn) -> Result<T, ClientError>,
+    html: impl Fn(&T, Freshness, &SignedIn) -> (String, bool),
+) {
     // Before the first look, so that nothing between is missed.
     let connection = stream.live.upstream.of(&stream.signed_in);
     let mut events = connection.subscribe();
-    let mut last = None;
+    let mut last: Option<(T, Freshness)> = None;
     loop {
-        match load_waiting(&stream.signed_in).await {
-            Ok(waiting) => {
-                let state = (waiting, stream.freshness(&connection));
-                if last.as_ref() != Some(&state) || state.1 == Freshness::Asked {
-                    let html = waiting_live_html(&state.0, state.1, &stream.signed_in);
-                    if let Sent::Ended = stream.send(Message::default().data(html)).await {
-                        return;
-                    }
-                    last = Some(state);
-                }
+        let changed = match load(&stream.signed_in).await {
+            Ok(loaded) => {
+                let state = (loaded, stream.freshness(&connection));
+                let changed = last.as_ref() != Some(&state) || state.1 == Freshness::Asked;
+                last = Some(state);
+                changed
             }
             Err(ClientError::SignedOut) => return stream.end_with("signed-out").await,
             Err(ClientError::NotFound(_) | ClientError::NotAllowed(_)) => return stream.end_with("gone").await,
             Err(error) => {
                 tracing::debug!(%error, "the waiting reviews could not be read");
-                if let Some((waiting, freshness)) = &mut last
-                    && *freshness != Freshness::Away
-                {
-                    *freshness = Freshness::Away;
-                    let html = waiting_live_html(waiting, Freshness::Away, &stream.signed_in);
-                    if let Sent::Ended = stream.send(Message::default().data(html)).await {
-                        return;
-                    }
-                }
+                last.as_mut()
+                    .is_some_and(|(_, freshness)| std::mem::replace(freshness, Freshness::Away) != Freshness::Away)
+            }
+        };
+        if let Some((state, freshness)) = last.as_ref().filter(|_| changed) {
+            let (html, is_last) = html(state, *freshness, &stream.signed_in);
+            let message = Message::default().data(html);
+            if is_last {
+                stream.send(message.event("final")).await;
+                return;
+            }
+            if let Sent::Ended = stream.send(message).await {
+                return;
             }
         }
         let mut due = Instant::now() + PAUSE;

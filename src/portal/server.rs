@@ -120,6 +120,7 @@ impl Portal {
         let pages = pages::routes()
             .route("/tasks/{id}/events", get(events::stream))
             .route("/reviews/events", get(inbox::stream))
+            .route("/reviews/{id}/events", get(inbox::stream_one))
             .fallback(|| async { StatusCode::NOT_FOUND })
             .layer(Extension(live))
             .layer(DefaultBodyLimit::max(FORM_LIMIT))

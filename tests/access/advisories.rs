@@ -278,7 +278,7 @@ async fn cve_2023_28635_a_name_is_never_taken_for_an_id() {
     ] {
         assert_eq!(world.call(Method::POST, path, Some(&root), Some(&body)).await.0, 400, "{path}");
     }
-    // What a node does with such names: src/protocol/policy/decision.rs.
+    // What a node does with such names: tests/review/way_around.rs.
 }
 
 #[tokio::test(flavor = "multi_thread")]

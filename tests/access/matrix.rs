@@ -122,6 +122,10 @@ async fn every_page_answers_each_role_as_it_may() {
         ("/tasks/1/events", "auditor"),
         ("/reviews/events", "viewer"),
         ("/reviews/events", "researcher"),
+        ("/reviews/1/events", "viewer"),
+        ("/reviews/1/events", "researcher"),
+        ("/reviews/1/events", "admin2"),
+        ("/reviews/1/events", "nobody"),
         ("/tasks/1/events", "nobody"),
         ("/reviews/events", "nobody"),
     ] {

@@ -46,7 +46,7 @@ fn open(address: String, live: Element) {
     });
     listen(&source, "gone", |source, _| {
         source.close();
-        say("this task is gone: it was deleted, or you may no longer see it");
+        say("this is gone: it was deleted, or you may no longer see it");
     });
     let on_error = Closure::<dyn Fn(Event)>::new({
         let source = source.clone();

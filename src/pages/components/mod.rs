@@ -1,6 +1,7 @@
 //! Pieces that several pages share.
 
 mod account_menu;
+mod argument_list;
 mod breadcrumbs;
 mod field;
 mod flash_message;
@@ -15,6 +16,7 @@ mod task_table;
 mod time;
 
 pub use account_menu::AccountMenu;
+pub use argument_list::ArgumentList;
 pub use breadcrumbs::Breadcrumbs;
 pub use field::{FieldError, PASSWORD_RULES, TextArea, TextField};
 pub use flash_message::FlashMessage;

@@ -1,10 +1,13 @@
 use leptos::prelude::*;
 
-use crate::protocol::status::Status;
+use crate::protocol::{review::Subject, status::Status};
 
-/// A status in words, with a colour that is never the only sign.
+/// A status in words, with a colour that is never the only sign; in its place what an admin has to decide about first.
 #[component]
-pub fn StatusBadge(status: Status) -> impl IntoView {
+pub fn StatusBadge(status: Status, #[prop(optional_no_strip)] awaits: Option<Subject>) -> impl IntoView {
+    if let Some(awaits) = awaits.filter(|_| !status.is_final()) {
+        return view! { <span class="badge waiting">{awaits.awaited().to_owned()}</span> };
+    }
     let class = match &status {
         Status::Completed => "badge good",
         Status::Pending | Status::Initializing => "badge waiting",

@@ -35,7 +35,7 @@ pub fn TaskTable(
                             <tr>
                                 <td class="number" data-label="Id">{task.id}</td>
                                 <th scope="row"><a href=format!("/tasks/{}", task.id)>{name}</a></th>
-                                <td data-label="Status"><StatusBadge status=task.status/></td>
+                                <td data-label="Status"><StatusBadge status=task.status awaits=task.awaits/></td>
                                 {with_collaboration.then(|| view! { <td data-label="Collaboration">{collaboration}</td> })}
                                 <td data-label="Created by">{creator}</td>
                                 <td class="nowrap" data-label="Created"><Time value=task.created_at/></td>

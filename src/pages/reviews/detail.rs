@@ -9,11 +9,13 @@ use leptos::prelude::*;
 
 use super::{
     decide::Typed,
-    facts::{ReportView, RequestFacts, Unusual, decision_words, reach_words, title},
+    facts::{ReportView, RequestFacts, Unusual, decision_words, title},
     list::require,
+    live::ReviewLive,
     waiting::{is_true, may_decide},
 };
 use crate::{
+    islands::LiveUpdates,
     pages::{
         components::{Breadcrumbs, FieldError, TextArea, TextField, Time},
         error::PageError,
@@ -54,16 +56,18 @@ pub async fn render(
     let status = if typed.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let heading = format!("Review: {}", title(&review));
     let decides = may_decide(&me, &review);
+    let waits = review.state == ReviewState::Waiting;
     let view = move || {
         let (review, earlier, names, typed) = (review.clone(), earlier.clone(), names.clone(), typed.clone());
         view! { <ReviewPage review earlier names decides typed/> }
     };
-    Ok(Page::new(heading).user(me).section("/reviews").flash(flash).status(status).render(state, view).await)
+    let page = Page::new(heading).user(me).section("/reviews").flash(flash).status(status);
+    let page = if waits { page.with_islands() } else { page };
+    Ok(page.render(state, view).await)
 }
 
 #[component]
 fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: bool, typed: Typed) -> impl IntoView {
-    let organization = names.organization(review.organization_id);
     let waits = review.state == ReviewState::Waiting;
     let can_withdraw =
         decides && review.state == ReviewState::Approved && review.subject == Subject::Run && is_open(&review);
@@ -90,12 +94,13 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
         {only_at_node.then(|| view! {
             <p class="notice">"This node takes only decisions that are taken at itself: by its own page, or by " <code>{format!("atoll node reviews approve {}", review.run_id)}</code> " on its machine."</p>
         })}
-        <ReviewStatus review=review.clone()/>
+        <ReviewLive review=review.clone()/>
+        {waits.then(|| view! { <LiveUpdates/> })}
         <Unusual review=review.clone()/>
         {review.report.clone().map(|report| view! { <ReportView report run_id=review.run_id/> })}
         <section aria-labelledby="request">
             <h2 id="request">"What is asked for"</h2>
-            <RequestFacts review=review.clone() organization/>
+            <RequestFacts review=review.clone() names/>
         </section>
         <Earlier earlier/>
         {(decides && waits).then(|| view! { <DecisionForms review=review.clone() typed=typed.clone()/> })}
@@ -106,32 +111,6 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
 /// Whether an approval can still start a run.
 fn is_open(review: &Review) -> bool {
     review.approval.as_ref().is_some_and(|approval| !(approval.this_run_only && review.used > 0))
-}
-
-#[component]
-fn ReviewStatus(review: Review) -> impl IntoView {
-    let class = match review.state {
-        ReviewState::Waiting => "badge waiting",
-        ReviewState::Approved => "badge good",
-        ReviewState::Rejected => "badge bad",
-        _ => "badge muted",
-    };
-    let when = review.decision.as_ref().and_then(|decision| timestamp::parse(&decision.at));
-    let decided = review.decision.is_some().then(|| decision_words(&review));
-    let reach = reach_words(&review);
-    let ends = (review.state == ReviewState::Waiting).then(|| timestamp::parse(&review.expires_at));
-    view! {
-        <div class="task-status">
-            <p class="status-line">
-                <span class=class>{review.state.as_str()}</span>
-                {decided} {reach.map(|reach| view! { <span class="progress">{reach}</span> })}
-            </p>
-            <p class="freshness">
-                {when.map(|when| view! { <Time value=Some(when)/> })}
-                {ends.map(|ends| view! { "refused by itself if nobody decides until " <Time value=ends/> })}
-            </p>
-        </div>
-    }
 }
 
 #[component]

@@ -1,12 +1,15 @@
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use crate::{
-    pages::components::Time,
+    pages::components::{ArgumentList, Time},
     protocol::{
         printable::{printable, printable_lines},
         review::{Finding, Report, Review, ReviewState, Subject},
         timestamp,
     },
+    session::Names,
 };
 
 /// What a review is called.
@@ -40,24 +43,12 @@ pub fn requester(review: &Review) -> String {
 
 /// Everything that is asked for, as the node understood it.
 #[component]
-pub fn RequestFacts(review: Review, organization: String) -> impl IntoView {
+pub fn RequestFacts(review: Review, names: Arc<Names>) -> impl IntoView {
+    let organization = names.organization(review.organization_id);
     let who = requester(&review);
     let request = review.request;
     let asked = request.asked;
-    let arguments: Vec<(String, String)> = asked
-        .args
-        .iter()
-        .enumerate()
-        .map(|(index, value)| (format!("argument {}", index + 1), value.to_string()))
-        .chain(
-            asked
-                .kwargs
-                .iter()
-                .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))),
-        )
-        .collect();
     let or = |text: String, missing: &str| if text.is_empty() { missing.to_owned() } else { text };
-    let no_arguments = arguments.is_empty();
     let no_databases = asked.databases.is_empty();
     view! {
         <dl class="facts">
@@ -72,8 +63,7 @@ pub fn RequestFacts(review: Review, organization: String) -> impl IntoView {
             <div><dt>"What it does"</dt><dd>{or(request.does, "The node does not know.")}</dd></div>
             <div><dt>"What leaves the organization"</dt><dd>{or(request.discloses, "The node does not know.")}</dd></div>
             <div><dt>"Arguments"</dt><dd>
-                {no_arguments.then_some("none")}
-                <ul class="plain">{arguments.into_iter().map(|(name, value)| view! { <li><code>{printable(&name)}</code> " = " <code>{printable(&value)}</code></li> }).collect_view()}</ul>
+                <ArgumentList args=asked.args kwargs=asked.kwargs names/>
             </dd></div>
             <div><dt>"Data of"</dt><dd>{organization}</dd></div>
             <div><dt>"Databases"</dt><dd>

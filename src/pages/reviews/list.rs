@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::{
     facts::{decision_words, requester, title},
-    live::WaitingLive,
     waiting::{Waiting, load_waiting},
+    waiting_live::WaitingLive,
 };
 use crate::{
     islands::LiveUpdates,

@@ -1,46 +1,43 @@
-//! The list of what waits, in the page as in its event stream.
+//! How a review stands, in its page as in its event stream.
 
 use jiff::Timestamp;
 use leptos::prelude::*;
 
-use super::{
-    facts::{requester, title},
-    waiting::{Waiting, may_choose},
-};
+use super::facts::{decision_words, reach_words};
 use crate::{
-    pages::{
-        components::{ReviewCount, TableFrame, Time},
-        tasks::Freshness,
-    },
+    pages::{components::Time, tasks::Freshness},
     protocol::{
-        printable::printable,
-        review::{Review, Subject},
+        review::{Review, ReviewState},
         timestamp,
     },
-    session::SignedIn,
 };
 
-/// What waits, kept up to date by the island `LiveUpdates`.
+/// How a review stands, kept up to date by the island `LiveUpdates` for as long as it waits.
 #[component]
-pub fn WaitingLive(waiting: Waiting, freshness: Freshness, me: SignedIn, chosen: Vec<String>) -> impl IntoView {
-    let as_of = now();
+pub fn ReviewLive(review: Review) -> impl IntoView {
+    let (as_of, id) = (now(), review.id);
     let read = as_of.clone();
     view! {
-        <div id="live" data-events="/reviews/events" data-as-of=read>
-            <Parts waiting freshness me as_of chosen/>
+        <div id="live" data-events=format!("/reviews/{id}/events") data-as-of=read>
+            <Status review freshness=Freshness::Loaded as_of/>
         </div>
     }
 }
 
-/// The same as HTML, for the event stream, with the number in the navigation.
-pub fn waiting_live_html(waiting: &Waiting, freshness: Freshness, me: &SignedIn) -> String {
-    let (waiting, me, as_of) = (waiting.clone(), me.clone(), now());
-    let count = me.permissions.may_decide_reviews().then_some(waiting.total);
+/// The same as HTML, for the event stream. What was decided by others changes the rest of the page too, which stays as
+/// it is: somebody may be writing there.
+pub fn review_live_html(review: &Review, freshness: Freshness) -> String {
+    let (review, as_of) = (review.clone(), now());
     let read = as_of.clone();
+    let (id, waits) = (review.id, review.state == ReviewState::Waiting);
     Owner::new().with(|| {
         view! {
-            <div id="live" data-as-of=read><Parts waiting freshness me as_of chosen=Vec::new()/></div>
-            <ReviewCount waiting=count/>
+            <div id="live" data-as-of=read>
+                <Status review freshness as_of/>
+                {(!waits).then(|| view! {
+                    <p class="notice">"It waits no more. " <a href=format!("/reviews/{id}")>"Load the page again"</a> " to see what can be done now."</p>
+                })}
+            </div>
         }
         .to_html()
     })
@@ -51,101 +48,38 @@ fn now() -> String {
 }
 
 #[component]
-fn Parts(waiting: Waiting, freshness: Freshness, me: SignedIn, as_of: String, chosen: Vec<String>) -> impl IntoView {
-    let (class, words) = freshness.words(&as_of);
-    let total = waiting.total;
-    let shown = waiting.reviews.len();
-    // Who decides for one organization sees the requests of this one only.
-    let waits =
-        if me.permissions.may_decide_reviews() { "waits for a decision of yours" } else { "waits for a decision" };
-    let summary = match total {
-        0 => format!("Nothing {waits}."),
-        1 => format!("1 request {waits}."),
-        total => format!("{total} requests {}.", waits.replacen("waits", "wait", 1)),
+fn Status(review: Review, freshness: Freshness, as_of: String) -> impl IntoView {
+    let class = match review.state {
+        ReviewState::Waiting => "badge waiting",
+        ReviewState::Approved => "badge good",
+        ReviewState::Rejected => "badge bad",
+        _ => "badge muted",
     };
+    let when = review.decision.as_ref().and_then(|decision| timestamp::parse(&decision.at));
+    let decided = review.decision.is_some().then(|| decision_words(&review));
+    let reach = reach_words(&review);
+    let waits = review.state == ReviewState::Waiting;
+    let ends = waits.then(|| timestamp::parse(&review.expires_at));
+    let (freshness_class, freshness) = freshness.words(&as_of);
+    let withdrawal = review.withdrawal.filter(|_| review.state != ReviewState::Withdrawn);
     view! {
         <div class="task-status">
-            <p class="status-line" role="status">{summary}</p>
-            <p class=class id="freshness">{words}</p>
+            <p class="status-line" role="status">
+                <span class=class>{review.state.as_str()}</span>
+                {decided} {reach.map(|reach| view! { <span class="progress">{reach}</span> })}
+            </p>
+            <p class="freshness">
+                {when.map(|when| view! { <Time value=Some(when)/> })}
+                {ends.map(|ends| view! { "refused by itself if nobody decides until " <Time value=ends/> })}
+            </p>
+            {waits.then(|| view! { <p class=freshness_class id="freshness">{freshness}</p> })}
         </div>
-        {if shown == 0 {
-            view! { <p class="empty">"New requests appear here as soon as a node asks for them."</p> }.into_any()
-        } else {
+        {withdrawal.map(|withdrawal| {
+            let reason = if withdrawal.reason.is_empty() { String::new() } else { format!(": {}", withdrawal.reason) };
+            let place = if withdrawal.at_node { " at the node" } else { "" };
             view! {
-                <TableFrame label="Requests that wait">
-                    <table class="stacked reviews">
-                        <thead>
-                            <tr>
-                                <th scope="col">"Request"</th>
-                                <th scope="col">"Who asks, and what for"</th>
-                                <th scope="col">"Data"</th>
-                                <th scope="col">"Waiting since"</th>
-                            </tr>
-                        </thead>
-                        <tbody>
-                            {waiting.reviews.into_iter().map(|review| {
-                                let choosable = may_choose(&me, &review);
-                                view! { <Row review choosable chosen=chosen.clone()/> }
-                            }).collect_view()}
-                        </tbody>
-                    </table>
-                </TableFrame>
-            }.into_any()
-        }}
-        {(total > shown).then(|| view! { <p class="help">{format!("The oldest {shown} are shown.")}</p> })}
-    }
-}
-
-#[component]
-fn Row(review: Review, choosable: bool, chosen: Vec<String>) -> impl IntoView {
-    let value = format!("{}:{}", review.id, review.hash);
-    let checked = chosen.contains(&value);
-    let name = title(&review);
-    let id = format!("choose-{}", review.id);
-    let asked = &review.request.asked;
-    let databases: Vec<String> = asked.databases.iter().map(|database| database.label.clone()).collect();
-    let databases = if databases.is_empty() { "no database".to_owned() } else { databases.join(", ") };
-    let columns = match &asked.columns {
-        Some(columns) if columns.is_empty() => "reads no column".to_owned(),
-        Some(columns) => columns.join(", "),
-        None => "columns not known".to_owned(),
-    };
-    let purpose = printable(&review.request.purpose);
-    let task = printable(&format!("Task {} {}", review.request.task_id, review.request.task_name));
-    let unusual = review.request.unusual.len();
-    view! {
-        <tr id=format!("review-{}", review.id)>
-            <th scope="row">
-                <span class="choose">
-                    {choosable.then(|| view! {
-                        <input type="checkbox" name="review" value=value id=id checked=checked data-keep="" aria-label=format!("Choose {name}")/>
-                    })}
-                    <span>
-                        <a href=format!("/reviews/{}", review.id)>{name}</a>
-                        <span class="sub">{match review.subject {
-                            Subject::Run => "wants to start",
-                            Subject::Result => "its result wants to leave",
-                        }}</span>
-                        <span class="sub">{task}</span>
-                    </span>
-                </span>
-            </th>
-            <td data-label="Who asks">
-                <span>{requester(&review)}</span>
-                {if purpose.is_empty() {
-                    view! { <span class="sub">"no purpose given"</span> }.into_any()
-                } else {
-                    view! { <span class="sub clamp">{purpose}</span> }.into_any()
-                }}
-            </td>
-            <td data-label="Data"><span>{databases}</span><span class="sub">{columns}</span></td>
-            <td data-label="Since">
-                <span><Time value=timestamp::parse(&review.since)/></span>
-                {(unusual > 0).then(|| view! { <span class="sub notable">{match unusual {
-                    1 => "1 thing is unusual".to_owned(),
-                    count => format!("{count} things are unusual"),
-                }}</span> })}
-            </td>
-        </tr>
+                <p class="help">{format!("An approval was withdrawn by {}{place}, ", withdrawal.by)} <Time value=timestamp::parse(&withdrawal.at)/> {reason}</p>
+            }
+        })}
     }
 }

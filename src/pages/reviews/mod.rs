@@ -6,13 +6,15 @@ mod facts;
 mod list;
 mod live;
 mod waiting;
+mod waiting_live;
 
 use axum::{Router, routing::get};
 
 use super::state::PageState;
 
-pub use live::waiting_live_html;
-pub use waiting::load_waiting;
+pub use live::review_live_html;
+pub use waiting::{Waiting, load_waiting};
+pub use waiting_live::waiting_live_html;
 
 pub fn routes() -> Router<PageState> {
     Router::new()

@@ -1,9 +1,10 @@
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, State},
     response::Response,
 };
 use leptos::prelude::*;
-use serde_json::Value;
 
 use super::{
     live::TaskLive,
@@ -12,14 +13,14 @@ use super::{
 use crate::{
     islands::LiveUpdates,
     pages::{
-        components::{Breadcrumbs, Time},
+        components::{ArgumentList, Breadcrumbs, Time},
         error::PageError,
         render::Page,
         state::PageState,
         user::User,
     },
     protocol::domain::FunctionCall,
-    session::take_flash,
+    session::{Names, take_flash},
 };
 
 /// `GET /tasks/{id}`: status, what runs where with which arguments, runs, results.
@@ -93,7 +94,7 @@ fn Facts(view: TaskView) -> impl IntoView {
                 <div><dt>"Collaboration"</dt><dd>{collaboration.map(|(id, name)| view! { <a href=format!("/collaborations/{id}")>{name}</a> })}</dd></div>
                 <div><dt>"Image"</dt><dd><code>{task.image}</code></dd></div>
                 {match call {
-                    Some(Ok(call)) => view! { <Call call/> }.into_any(),
+                    Some(Ok(call)) => view! { <Call call names/> }.into_any(),
                     Some(Err(error)) => view! { <div><dt>"Function"</dt><dd>{format!("not readable here: {error}")}</dd></div> }.into_any(),
                     None => ().into_any(),
                 }}
@@ -104,22 +105,13 @@ fn Facts(view: TaskView) -> impl IntoView {
 }
 
 #[component]
-fn Call(call: FunctionCall) -> impl IntoView {
-    let arguments: Vec<(String, Value)> = call.kwargs.into_iter().collect();
-    let positional = (!call.args.is_empty()).then(|| Value::Array(call.args).to_string());
+fn Call(call: FunctionCall, names: Arc<Names>) -> impl IntoView {
     view! {
         <div><dt>"Function"</dt><dd><code>{call.function}</code></dd></div>
         <div>
             <dt>"Arguments"</dt>
             <dd>
-                {(arguments.is_empty() && positional.is_none()).then_some("none")}
-                {positional.map(|text| view! { <p><code>{text}</code></p> })}
-                <ul class="plain">
-                    {arguments.into_iter().map(|(name, value)| {
-                        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                        view! { <li><code>{name}</code> " = " <code>{value}</code></li> }
-                    }).collect_view()}
-                </ul>
+                <ArgumentList args=call.args kwargs=call.kwargs names/>
             </dd>
         </div>
     }

@@ -1,6 +1,6 @@
 //! What a run waits for or why it failed, who can change that, and what to do next.
 
-use super::state::{Awaits, Help};
+use super::state::Help;
 use crate::protocol::{
     domain::Run,
     review::{AWAITING_RELEASE, AWAITING_REVIEW, ReviewState, Subject},
@@ -8,20 +8,17 @@ use crate::protocol::{
 };
 
 /// Whether a run waits for an admin of its organization. Our hub tells; with another server the end of the log does.
-pub fn awaits(run: &Run) -> Option<Awaits> {
+pub fn awaits(run: &Run) -> Option<Subject> {
     if run.status.is_final() {
         return None;
     }
     if let Some(review) = &run.review {
-        return (review.state == ReviewState::Waiting).then_some(match review.subject {
-            Subject::Run => Awaits::Review,
-            Subject::Result => Awaits::Release,
-        });
+        return (review.state == ReviewState::Waiting).then_some(review.subject);
     }
     let last = run.log.lines().last()?;
     match run.status {
-        Status::Pending if last.contains(AWAITING_REVIEW) => Some(Awaits::Review),
-        Status::Active if last.contains(AWAITING_RELEASE) => Some(Awaits::Release),
+        Status::Pending if last.contains(AWAITING_REVIEW) => Some(Subject::Run),
+        Status::Active if last.contains(AWAITING_RELEASE) => Some(Subject::Result),
         _ => None,
     }
 }
@@ -39,12 +36,12 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
     let admin = format!("the admin of {organization}");
     let waits = awaits(run);
     let (what, who, next) = match &run.status {
-        _ if online && waits == Some(Awaits::Review) => (
+        _ if online && waits == Some(Subject::Run) => (
             format!("{organization} has not decided yet whether it may start: waiting{}.", since(run)),
             admin,
             "Wait, or ask them. The other organizations do not wait for it.".to_owned(),
         ),
-        _ if online && waits == Some(Awaits::Release) => (
+        _ if online && waits == Some(Subject::Result) => (
             format!("The result is there; {organization} looks at it before it leaves: waiting{}.", since(run)),
             admin,
             "Wait, or ask them.".to_owned(),

@@ -50,6 +50,7 @@ pub fn task_live_html(id: i64, state: TaskState, freshness: Freshness) -> String
 
 #[component]
 fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
+    let awaits = state.awaits();
     let TaskState { status, finished, as_of, progress, runs, subtasks, results } = state;
     let (class, words) = match finished {
         true => ("freshness final", format!("final, as of {as_of} UTC")),
@@ -57,7 +58,7 @@ fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
     };
     view! {
         <div class="task-status">
-            <p class="status-line" role="status"><StatusBadge status/> <span class="progress">{progress}</span></p>
+            <p class="status-line" role="status"><StatusBadge status awaits/> <span class="progress">{progress}</span></p>
             <p class=class id="freshness">{words}</p>
         </div>
         <section class="results-section" aria-labelledby="results">

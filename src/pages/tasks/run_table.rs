@@ -33,10 +33,7 @@ fn RunRow(run: RunState) -> impl IntoView {
             <th scope="row">{run.organization}</th>
             <td data-label="Node">{run.node}</td>
             <td data-label="Status">
-                {match run.awaits {
-                    Some(awaits) => view! { <span class="badge waiting">{awaits.words()}</span> }.into_any(),
-                    None => view! { <StatusBadge status=run.status/> }.into_any(),
-                }}
+                <StatusBadge status=run.status awaits=run.awaits/>
                 {run.help.map(|help| view! {
                     <div class="help-text">
                         <p>{help.what}</p>

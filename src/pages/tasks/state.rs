@@ -1,5 +1,5 @@
 use super::log::LogTail;
-use crate::protocol::status::Status;
+use crate::protocol::{review::Subject, status::Status};
 
 /// Everything of a task that changes while somebody looks at it. Sent whole with each change, so that no missed event
 /// can leave a page wrong.
@@ -35,8 +35,8 @@ pub struct RunState {
     pub organization: String,
     pub node: String,
     pub status: Status,
-    /// What the run waits for or waited for: a review of its start or of its result.
-    pub awaits: Option<Awaits>,
+    /// What an admin of its organization has to decide about before it goes on.
+    pub awaits: Option<Subject>,
     /// Time of day or date and time, in UTC; empty before the start.
     pub started: String,
     /// Empty before the start.
@@ -44,23 +44,6 @@ pub struct RunState {
     pub log: LogTail,
     /// What the run waits for, or why it failed; `None` if there is nothing to say.
     pub help: Option<Help>,
-}
-
-/// A run that waits for an admin of its organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Awaits {
-    Review,
-    Release,
-}
-
-impl Awaits {
-    /// In words, in the place of a status.
-    pub fn words(self) -> &'static str {
-        match self {
-            Awaits::Review => "awaiting review",
-            Awaits::Release => "awaiting release",
-        }
-    }
 }
 
 /// What happened, who can change it, what to do next.
@@ -109,6 +92,12 @@ impl TaskState {
     /// All runs, those of subtasks included.
     pub fn all_runs(&self) -> impl Iterator<Item = &RunState> {
         self.runs.iter().chain(self.subtasks.iter().flat_map(|subtask| &subtask.runs))
+    }
+
+    /// What admins of organizations still have to decide about: a start, if there is one, else a result.
+    pub fn awaits(&self) -> Option<Subject> {
+        let subjects: Vec<Subject> = self.all_runs().filter_map(|run| run.awaits).collect();
+        [Subject::Run, Subject::Result].into_iter().find(|subject| subjects.contains(subject))
     }
 
     /// The run of this id, wherever it is.

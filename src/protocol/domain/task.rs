@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{FunctionCall, id_of, text_of};
-use crate::protocol::{payload, status::Status, timestamp, wire::v4};
+use crate::protocol::{payload, review::Subject, status::Status, timestamp, wire::v4};
 
 /// A function that runs, or ran, at organizations.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Task {
     pub description: String,
     pub image: String,
     pub status: Status,
+    /// What admins still have to decide about before it, or a subtask of it, goes on; our hub only.
+    pub awaits: Option<Subject>,
     pub created_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub collaboration_id: Option<i64>,
@@ -33,6 +35,7 @@ impl From<v4::Task> for Task {
             description: text_of(wire.description),
             image: wire.image,
             status: wire.status,
+            awaits: wire.awaits,
             created_at: wire.created_at.as_deref().and_then(timestamp::parse),
             finished_at: wire.finished_at.as_deref().and_then(timestamp::parse),
             collaboration_id: id_of(wire.collaboration),

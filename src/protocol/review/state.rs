@@ -38,6 +38,14 @@ impl Subject {
         }
     }
 
+    /// What is said of a run, in the place of a status, that waits for a decision about this.
+    pub fn awaited(self) -> &'static str {
+        match self {
+            Subject::Run => "awaiting review",
+            Subject::Result => "awaiting release",
+        }
+    }
+
     pub fn from_name(name: &str) -> Option<Subject> {
         [Subject::Run, Subject::Result].into_iter().find(|subject| subject.as_str() == name)
     }
@@ -162,6 +170,9 @@ pub struct Review {
     pub report: Option<Report>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// Who took an approval back last; it may wait again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<Decision>,
     /// Why it is void, where the hub knows.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub void_because: String,

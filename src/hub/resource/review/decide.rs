@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use garde::Validate;
 use serde::Deserialize;
 
-use super::{load, require_view, tell};
+use super::{load, note_withdrawal, require_view, tell};
 use crate::{
     audit::{self, Entry},
     hub::{
@@ -17,7 +17,7 @@ use crate::{
     protocol::{
         client::NewDecision,
         domain::Operation,
-        review::{Review, ReviewState, Subject, Verdict},
+        review::{Decision, Review, ReviewState, Subject, Verdict},
         timestamp,
     },
 };
@@ -98,6 +98,11 @@ pub async fn decide(
     .bind(id)
     .execute(&mut *transaction)
     .await?;
+    if new.verdict == Verdict::Withdraw {
+        let reason = new.reason.trim().to_owned();
+        let withdrawal = Decision { by: by.clone(), at_node: false, at: timestamp::now(), reason };
+        note_withdrawal(&mut transaction, id, &withdrawal).await?;
+    }
     let mut details = vec![format!("hash {}", review.hash)];
     if state == ReviewState::Approved && review.subject == Subject::Run {
         details.insert(0, approval.words());

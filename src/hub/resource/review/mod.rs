@@ -59,6 +59,10 @@ struct Row {
     this_run_only: bool,
     until: Option<String>,
     runs: Option<u32>,
+    withdrawn_by: Option<String>,
+    withdrawn_at: Option<String>,
+    withdrawn_at_node: bool,
+    withdrawn_because: String,
     used: u32,
 }
 
@@ -77,6 +81,12 @@ impl TryFrom<Row> for Review {
             void_because: if state == ReviewState::Void { row.reason.clone() } else { String::new() },
             decision: match (row.decided_by, row.decided_at) {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),
+                _ => None,
+            },
+            withdrawal: match (row.withdrawn_by, row.withdrawn_at) {
+                (Some(by), Some(at)) => {
+                    Some(Decision { by, at, at_node: row.withdrawn_at_node, reason: row.withdrawn_because })
+                }
                 _ => None,
             },
             approval: matches!(state, ReviewState::Approved | ReviewState::Withdrawn).then_some(Approval {
@@ -121,6 +131,22 @@ fn require_view(caller: &Caller, row: &Row) -> Result<(), HubError> {
         CallerKind::Container(_) => false,
     };
     if may { Ok(()) } else { Err(HubError::not_found("review", row.id)) }
+}
+
+/// Notes that somebody took an approval back.
+async fn note_withdrawal(connection: &mut SqliteConnection, id: i64, withdrawal: &Decision) -> Result<(), HubError> {
+    sqlx::query(
+        "UPDATE review SET withdrawn_by = ?, withdrawn_at = ?, withdrawn_at_node = ?, withdrawn_because = ?
+         WHERE id = ?",
+    )
+    .bind(&withdrawal.by)
+    .bind(&withdrawal.at)
+    .bind(withdrawal.at_node)
+    .bind(&withdrawal.reason)
+    .bind(id)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Reviews that have nothing to decide about any more, since their runs have ended or are gone, are void from now on.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 
-use super::{Row, load, note_void, tell};
+use super::{Row, load, note_void, note_withdrawal, tell};
 use crate::{
     audit::{self, Entry},
     hub::{
@@ -20,7 +20,7 @@ use crate::{
         server::HubState,
     },
     protocol::{
-        review::{NewReview, Review, ReviewOutcome, ReviewState, Subject},
+        review::{Decision, NewReview, Review, ReviewOutcome, ReviewState, Subject},
         timestamp,
     },
 };
@@ -183,6 +183,12 @@ pub async fn report(
     .bind(id)
     .execute(&mut *transaction)
     .await?;
+    // Withdrawn there: it waits again, and who did it stands in the node's own log.
+    if row.state == ReviewState::Approved.as_str() && outcome.state == ReviewState::Waiting {
+        let by = "an admin".to_owned();
+        let withdrawal = Decision { by, at_node: true, at: timestamp::now(), reason: String::new() };
+        note_withdrawal(&mut transaction, id, &withdrawal).await?;
+    }
     let by = decision.map_or_else(String::new, |decision| format!(" by {} at the node", decision.by));
     let entry = Entry::done(format!("node {node_id}"), "review.report", format!("run {}", row.run_id))
         .details(format!("{}{by}; hash {}", outcome.state.as_str(), row.hash))

@@ -21,6 +21,7 @@ use crate::{
     },
     protocol::{
         domain::Operation,
+        review::Subject,
         status::Status,
         timestamp,
         wire::v4::{Included, Link, Task, TaskDatabase},
@@ -59,13 +60,17 @@ pub struct Row {
     pub databases: String,
     /// Whether all its runs have ended.
     pub complete: bool,
+    /// The subject of a review that waits.
+    pub awaits: Option<String>,
 }
 
 /// The columns of [`Row`], for queries from `task`.
 pub const COLUMNS: &str = "task.*, (SELECT json_group_array(json_object('label', label, 'parameters', parameters)) \
                            FROM (SELECT label, parameters FROM task_database WHERE task_id = task.id \
                            ORDER BY position)) AS databases, \
-                           NOT EXISTS (SELECT 1 FROM run WHERE task_id = task.id AND finished_at IS NULL) AS complete";
+                           NOT EXISTS (SELECT 1 FROM run WHERE task_id = task.id AND finished_at IS NULL) AS complete, \
+                           (SELECT max(subject) FROM review WHERE state = 'waiting' AND (review.task_id = task.id OR \
+                           review.task_id IN (SELECT id FROM task AS part WHERE part.parent_id = task.id))) AS awaits";
 
 impl From<Row> for Task {
     fn from(row: Row) -> Task {
@@ -75,6 +80,8 @@ impl From<Row> for Task {
         let databases: Vec<TaskDatabase> = serde_json::from_str(&row.databases).unwrap_or_default();
         Task {
             complete: Some(row.complete),
+            // Of both it is the start: "run" is the greater text.
+            awaits: row.awaits.as_deref().and_then(Subject::from_name),
             status: Status::from(row.status),
             finished_at: row.finished_at,
             collaboration: Some(link("collaboration", row.collaboration_id, all)),

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Included, Link, ResultItem, Run};
-use crate::protocol::status::Status;
+use crate::protocol::{review::Subject, status::Status};
 
 /// A function to run, with the runs that belong to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Task {
     #[serde(default)]
     pub created_at: Option<String>,
     pub status: Status,
+    /// What of it, or of a subtask, waits for an admin; our hub only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Subject>,
     #[serde(default)]
     pub finished_at: Option<String>,
     /// Whether all runs have ended, well or not: what clients of vantage6 3.x wait for. 4.x servers do not tell it.

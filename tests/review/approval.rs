@@ -1,0 +1,147 @@
+//! How far an approval reaches, and how it is taken back.
+
+use atoll::protocol::client::{NewDecision, ReviewQuery};
+use atoll::protocol::policy::ReviewMode;
+use atoll::protocol::review::{Approval, ReviewState, Verdict};
+use atoll::protocol::status::Status;
+use serde_json::json;
+
+use crate::support::{World, average, eventually, outcome, web::Web};
+use crate::{ALWAYS, ages, decision, in_hub_database, node, once, reviews, waiting};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_for_two_runs_is_for_two_of_exactly_the_same() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let unlimited = NewDecision { approval: Some(Approval::default()), ..once(&review) };
+    let refused = admin.decide_review(review.id, &unlimited).await.unwrap_err();
+    assert!(refused.to_string().contains("needs a date or a number"), "{refused}");
+    let two = NewDecision { approval: Some(Approval { runs: Some(2), ..Default::default() }), ..once(&review) };
+    admin.decide_review(review.id, &two).await.unwrap();
+    outcome(&researcher, first.id).await;
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    let (status, ..) = outcome(&researcher, second.id).await;
+    assert_eq!(status, Status::Completed);
+    // Another column, another user and a third time wait.
+    let other = average("partial_average", &[2], json!({"column_name": "height"}));
+    researcher.create_task(&other).await.unwrap();
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    waiting(&admin, 2).await;
+    assert_eq!(admin.review(review.id).await.unwrap().used, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_the_first_time_starts_by_itself_until_it_is_withdrawn() {
+    let world = World::new().await;
+    let rules = "policies:\n  review:\n    - function: partial_average\n      users: [researcher]\n      mode: first_time\n    - mode: always\n";
+    let _node = node(&world, "example_org1", rules).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    assert_eq!(review.mode, ReviewMode::FirstTime);
+    let lasting = NewDecision { approval: Some(Approval::default()), ..once(&review) };
+    admin.decide_review(review.id, &lasting).await.unwrap();
+    outcome(&researcher, first.id).await;
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    let withdrawn = admin.decide_review(review.id, &decision(&review, Verdict::Withdraw, "over")).await.unwrap();
+    assert_eq!(withdrawn.state, ReviewState::Withdrawn);
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_ne!(waiting(&admin, 1).await[0].id, review.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_is_withdrawn_before_the_start_starts_nothing() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let again = admin.decide_review(review.id, &decision(&review, Verdict::Withdraw, "too early")).await.unwrap();
+    assert_eq!((again.state, again.decision), (ReviewState::Waiting, None));
+    // It waits as before, and tells who took the approval back.
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("admin1").await;
+    let (_, page) = web.get(&format!("/reviews/{}", review.id)).await;
+    assert!(page.contains("An approval was withdrawn by admin1") && page.contains(": too early"), "{page}");
+    let withdrawal = again.withdrawal.unwrap();
+    assert_eq!(
+        (withdrawal.by.as_str(), withdrawal.reason.as_str(), withdrawal.at_node),
+        ("admin1", "too early", false)
+    );
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_eq!(waiting(&admin, 1).await[0].id, review.id, "the same review goes on");
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "changed my mind")).await.unwrap();
+    assert_eq!(outcome(&researcher, task.id).await.0, Status::NotAllowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_of_exactly_the_same_is_for_those_that_wait_already() {
+    let world = World::new().await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        tasks.push(researcher.create_task(&ages(&[2])).await.unwrap().id);
+    }
+    let review = waiting(&admin, 3).await.remove(0);
+    let approval = Some(Approval { runs: Some(2), ..Default::default() });
+    admin.decide_review(review.id, &NewDecision { approval, ..decision(&review, Verdict::Approve, "") }).await.unwrap();
+    // Two of them start, one still waits.
+    assert_eq!(waiting(&admin, 1).await[0].hash, review.hash);
+    let decided = ReviewQuery { decided: true, per_page: 100, ..Default::default() };
+    let decided = admin.reviews(&decided).await.unwrap().items;
+    assert_eq!((decided.len(), decided.iter().any(|review| review.state == ReviewState::Waiting)), (2, false));
+    let mut completed = 0;
+    eventually(async || {
+        completed = 0;
+        for id in &tasks {
+            completed += usize::from(researcher.task_status(*id).await.unwrap() == Status::Completed);
+        }
+        completed == 2
+    })
+    .await;
+    let token = world.token("admin1").await;
+    let (_, log) = world.get("/audit?action=review.approve", &token).await;
+    assert!(log["data"][0]["details"].as_str().unwrap().starts_with("for 2 runs of exactly the same; hash"), "{log}");
+    let config = atoll::demo::node_config(world.data.path(), "example_org1");
+    let mut export = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+    let output = export.args(["audit", "export", "--node"]).arg(config).output().unwrap();
+    let own = String::from_utf8(output.stdout).unwrap();
+    let started = own.lines().filter(|line| line.contains("run.start"));
+    let by = format!("approved by admin1 with run {}", review.run_id);
+    assert_eq!(started.filter(|line| line.contains(&by)).count(), 2, "{own}");
+    assert!(own.contains("admin1 (at the hub)"), "{own}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_at_the_node_is_not_undone_by_the_hub_s_older_approval() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let id = review.run_id.to_string();
+    reviews(&world, "example_org1", &["approve", &id]).await;
+    reviews(&world, "example_org1", &["withdraw", &id]).await;
+    // The hub believes in the approval of before.
+    in_hub_database(
+        &world,
+        &format!(
+            "UPDATE review SET state = 'approved', decided_by = 'ada', decided_at = since WHERE id = {}",
+            review.id
+        ),
+    )
+    .await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_eq!(waiting(&admin, 1).await[0].id, review.id);
+    assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
+    let withdrawal = admin.review(review.id).await.unwrap().withdrawal;
+    assert!(withdrawal.is_some_and(|withdrawal| withdrawal.at_node));
+}

@@ -1,0 +1,141 @@
+//! Decisions on the machine of the node, and its log.
+
+use atoll::protocol::client::NewDecision;
+use atoll::protocol::review::{Approval, ReviewState, Verdict};
+use atoll::protocol::status::Status;
+use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::support::{World, average, eventually, outcome};
+use crate::{ALWAYS, ages, decision, node, reviews, waiting};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_until_a_date_is_given_at_hub_and_command_line() {
+    let world = World::new().await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let until = |day: &str| NewDecision {
+        approval: Some(Approval { until: Some(format!("{day}T23:59:59.000000")), ..Default::default() }),
+        ..decision(&review, Verdict::Approve, "")
+    };
+    assert!(admin.decide_review(review.id, &until("2020-01-31")).await.is_err(), "it is over");
+    admin.decide_review(review.id, &until("2999-01-31")).await.unwrap();
+    assert_eq!(outcome(&researcher, first.id).await.0, Status::Completed);
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    // At the node.
+    let other = average("partial_average", &[2], json!({"column_name": "height"}));
+    let third = researcher.create_task(&other).await.unwrap();
+    let id = waiting(&admin, 1).await[0].run_id.to_string();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--until", "2020-01-31"]).await;
+    assert!(!done, "{answer}");
+    assert!(reviews(&world, "example_org1", &["approve", &id, "--until", "2999-01-31"]).await.0);
+    assert_eq!(outcome(&researcher, third.id).await.0, Status::Completed);
+    let fourth = researcher.create_task(&other).await.unwrap();
+    assert_eq!(outcome(&researcher, fourth.id).await.0, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_decides_and_the_hub_is_told() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    assert!(reviews(&world, "example_org1", &["list"]).await.1.contains("No run of this node"));
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let id = review.run_id.to_string();
+    let (_, list) = reviews(&world, "example_org1", &["list"]).await;
+    assert!(list.contains("waiting") && list.contains("researcher (user 1) of example_org1"), "{list}");
+    let (_, shown) = reviews(&world, "example_org1", &["show", &id]).await;
+    for text in ["column_name = \"age\"", "Columns       age", "two numbers", &review.hash] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", "00000000"]).await;
+    assert!(!done && answer.contains("is not what you name"), "{answer}");
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--comment", "seen", "--runs", "2"]).await;
+    assert!(done, "{answer}");
+    assert_eq!(outcome(&researcher, first.id).await.0, Status::Completed);
+    let (done, answer) = reviews(&world, "example_org1", &["reject", &id, "--reason", "no"]).await;
+    assert!(!done && answer.contains("approved already, by dana"), "{answer}");
+    eventually(async || admin.review(review.id).await.unwrap().state == ReviewState::Approved).await;
+    let decision = admin.review(review.id).await.unwrap().decision.unwrap();
+    assert_eq!((decision.by.as_str(), decision.at_node, decision.reason.as_str()), ("dana", true, "seen"));
+    // The second run starts by itself, the third is rejected here.
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    let third = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let id = review.run_id.to_string();
+    let (done, _) = reviews(&world, "example_org1", &["reject", &id]).await;
+    assert!(!done, "a rejection needs a reason");
+    reviews(&world, "example_org1", &["reject", &id, "--reason", "enough for today"]).await;
+    let (status, logs, _) = outcome(&researcher, third.id).await;
+    assert_eq!(status, Status::NotAllowed);
+    assert!(logs[0].contains("enough for today (dana at the node)"), "{logs:?}");
+    eventually(async || admin.review(review.id).await.unwrap().state == ReviewState::Rejected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_result_is_seen_at_the_node_only() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", "policies:\n  release: review\n").await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let id = waiting(&admin, 1).await[0].run_id.to_string();
+    let (_, shown) = reviews(&world, "example_org1", &["show", &id]).await;
+    assert!(
+        shown.contains("{\"sum\":253,\"count\":4}") && shown.contains("Small cells   below 5: 1 (count)"),
+        "{shown}"
+    );
+    // What nobody has looked at is not released, nor withheld, by mistake.
+    let (done, answer) = reviews(&world, "example_org1", &["reject", &id, "--reason", "no"]).await;
+    assert!(!done && answer.contains("look at it with `show`"), "{answer}");
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id]).await;
+    assert!(!done && answer.contains("look at it with `show`"), "{answer}");
+    let hash = shown.lines().find_map(|line| line.strip_prefix("Hash")).unwrap().trim().to_owned();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &hash[..12]]).await;
+    assert!(done && answer.contains("is released"), "{answer}");
+    assert_eq!(outcome(&researcher, task.id).await.2, [json!({"sum": 253, "count": 4})]);
+    // It does not stay here.
+    eventually(async || !reviews(&world, "example_org1", &["show", &id]).await.1.contains("253")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_logs_of_hub_and_node_are_checked_and_written_by_command() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "=cmd|' /C calc'!A0")).await.unwrap();
+    outcome(&researcher, task.id).await;
+    let config = atoll::demo::node_config(world.data.path(), "example_org1");
+    let audit = async |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+        command.arg("audit").args(arguments).env("ATOLL_DATA", world.data.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success(), text)
+    };
+    let (holds, text) = audit(&["verify"]).await;
+    assert!(holds && text.contains("The chain holds"), "{text}");
+    let (holds, text) = audit(&["verify", "--node", config.to_str().unwrap()]).await;
+    assert!(holds, "{text}");
+    let (_, exported) = audit(&["export", "--node", config.to_str().unwrap()]).await;
+    let actions: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<&str> = actions.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["policy.change", "review.wait", "review.reject"]);
+    let (_, exported) = audit(&["export", "--format", "csv"]).await;
+    assert!(exported.starts_with("id,at,actor,action,subject,outcome,details,organization_id,hash\n"), "{exported}");
+    assert!(exported.contains("admin1") && !exported.contains(",=cmd"), "{exported}");
+    let end = text.trim().rsplit(' ').next().unwrap().to_owned();
+    for statement in ["DROP TRIGGER audit_keeps_entries", "DELETE FROM audit"] {
+        let options = SqliteConnectOptions::new().filename(config.with_extension("sqlite"));
+        sqlx::query(statement).execute(&mut options.connect().await.unwrap()).await.unwrap();
+    }
+    let (holds, text) = audit(&["verify", "--node", config.to_str().unwrap(), "--head", &end]).await;
+    assert!(!holds && text.contains("entry 1 is missing"), "{text}");
+}

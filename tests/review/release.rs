@@ -1,0 +1,86 @@
+//! Results that are held at the node.
+
+use atoll::protocol::client::NewDecision;
+use atoll::protocol::review::{Approval, Subject, Verdict};
+use atoll::protocol::status::Status;
+use serde_json::{Value, json};
+
+use crate::support::{World, eventually, outcome};
+use crate::{ages, decision, in_node_database, node, once, reviews, waiting};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_nobody_releases_in_time_never_leaves() {
+    let world = World::new().await;
+    let release = "policies:\n  release: review\n";
+    let station = node(&world, "example_org1", release).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let id = waiting(&admin, 1).await[0].run_id.to_string();
+    station.stop().await;
+    let past = "UPDATE review SET expires_at = '2026-01-01T00:00:00.000000'";
+    in_node_database(&world, "example_org1", past).await;
+    let _station = node(&world, "example_org1", release).await;
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::NotAllowed, Vec::<Value>::new()));
+    assert!(logs[0].contains("nobody released the result"), "{logs:?}");
+    assert!(!reviews(&world, "example_org1", &["show", &id]).await.1.contains("253"), "it is deleted here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_result_that_nobody_wants_any_more_is_forgotten() {
+    let world = World::new().await;
+    let release = "policies:\n  release: review\n";
+    let station = node(&world, "example_org1", release).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let id = review.run_id.to_string();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &review.hash]).await;
+    assert!(done, "{answer}");
+    let held = async || reviews(&world, "example_org1", &["show", &id]).await.1.contains("253");
+    assert!(held().await);
+    researcher.delete_task(task.id).await.unwrap();
+    let _station = node(&world, "example_org1", release).await;
+    eventually(async || !held().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_held_at_the_node_until_it_is_released() {
+    let world = World::new().await;
+    let release = "policies:\n  release: review\n  smallest_cell: 3\n";
+    let station = node(&world, "example_org1", release).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    assert_eq!(review.subject, Subject::Result);
+    let report = review.report.clone().unwrap();
+    assert_eq!((report.values, report.smallest_cell, report.small_cells.count), (2, 3, 0));
+    let run = researcher.runs(task.id).await.unwrap().remove(0);
+    assert_eq!((run.status, run.review.unwrap().subject), (Status::Active, Subject::Result));
+    assert!(run.log.contains("Awaiting release"), "{}", run.log);
+    assert_eq!(researcher.task(task.id).await.unwrap().awaits, Some(Subject::Result));
+    // Neither results nor reviews of the hub hold a value of it.
+    assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);
+    assert!(!serde_json::to_string(&review).unwrap().contains("253"));
+    // It is not computed again after a restart: the data have changed, the result has not.
+    station.stop().await;
+    std::fs::write(world.node_folder("example_org1").join("default.csv"), "patient,age\nx,1\ny,2\nz,3\n").unwrap();
+    let _station = node(&world, "example_org1", release).await;
+    let lasting = NewDecision { approval: Some(Approval::default()), ..once(&review) };
+    assert!(admin.decide_review(review.id, &lasting).await.is_err(), "a release is for one result");
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!({"sum": 253, "count": 4})]), "{logs:?}");
+
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    admin.decide_review(review.id, &decision(&review, Verdict::Reject, "too few patients")).await.unwrap();
+    let (status, logs, results) = outcome(&researcher, second.id).await;
+    assert_eq!((status, results), (Status::NotAllowed, Vec::<Value>::new()));
+    assert!(logs[0].contains("the result is withheld: too few patients (admin1)"), "{logs:?}");
+    let (_, log) = world.get("/audit?action=release", &world.token("admin1").await).await;
+    let actions: Vec<&str> =
+        log["data"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["release.withhold", "release.approve"], "{log}");
+}

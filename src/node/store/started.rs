@@ -1,10 +1,7 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::{
-    NodeStore, StoreError,
-    review::{details, use_approval},
-};
+use super::{NodeStore, StoreError, decision::use_approval, review::details};
 use crate::{
     audit::{self, Entry},
     protocol::{

@@ -35,7 +35,7 @@ pub struct Sent {
 
 /// What is wrong, by field.
 #[derive(Clone, Default)]
-pub struct Errors {
+struct Errors {
     password: Option<String>,
     code: Option<String>,
     general: Option<String>,
@@ -43,7 +43,7 @@ pub struct Errors {
 
 impl Sent {
     /// What the hub is to be asked with, or what is missing.
-    pub fn checked(self, state: &PageState, address: ClientAddress, account: &OwnAccount) -> Result<Proof, Errors> {
+    fn checked(self, state: &PageState, address: ClientAddress, account: &OwnAccount) -> Result<Proof, Errors> {
         if self.password.expose_secret().is_empty() {
             return Err(Errors { password: Some("Enter your password.".to_owned()), ..Default::default() });
         }
@@ -60,7 +60,7 @@ impl Sent {
 
 impl Errors {
     /// What the hub has against it.
-    pub fn of(error: ClientError) -> Result<Errors, PageError> {
+    fn of(error: ClientError) -> Result<Errors, PageError> {
         let ClientError::Rejected { errors, .. } = &error else {
             return match refusal(&error) {
                 Some(message) => Ok(Errors { general: Some(message), ..Default::default() }),
@@ -75,13 +75,31 @@ impl Errors {
 }
 
 impl ProofForm {
-    pub async fn render(
+    /// The page with the form.
+    pub async fn show(&self, state: &PageState, me: SignedIn, account: &OwnAccount) -> Response {
+        self.render(state, me, account, None).await
+    }
+
+    /// What the hub answers when it is asked with what was typed; or the page again, with what is wrong.
+    pub async fn answer<T>(
         &self,
         state: &PageState,
-        me: SignedIn,
+        me: &SignedIn,
         account: &OwnAccount,
-        errors: Option<Errors>,
-    ) -> Response {
+        (sent, address): (Sent, ClientAddress),
+        ask: impl AsyncFnOnce(&Proof) -> Result<T, ClientError>,
+    ) -> Result<Result<T, Response>, PageError> {
+        let errors = match sent.checked(state, address, account) {
+            Ok(proof) => match ask(&proof).await {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(error) => Errors::of(error)?,
+            },
+            Err(errors) => errors,
+        };
+        Ok(Err(self.render(state, me.clone(), account, Some(errors)).await))
+    }
+
+    async fn render(&self, state: &PageState, me: SignedIn, account: &OwnAccount, errors: Option<Errors>) -> Response {
         let status = if errors.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         let ProofForm { title, lead, action, submit, dangerous } = *self;
         let (asks_code, username) = (account.second_factor, me.user.username.clone());

@@ -5,10 +5,11 @@ use axum::{
 };
 use leptos::prelude::*;
 
-use super::proof::{Errors, ProofForm, Sent};
+use super::proof::{ProofForm, Sent};
 use crate::{
     islands::CopyButton,
     pages::{components::Breadcrumbs, error::PageError, render::Page, state::PageState, user::User},
+    protocol::client::Proof,
     session::{ClientAddress, SignedIn},
 };
 
@@ -27,7 +28,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
     if !account.second_factor {
         return Ok(Redirect::to("/account").into_response());
     }
-    Ok(FORM.render(&state, user.signed_in, &account, None).await)
+    Ok(FORM.show(&state, user.signed_in, &account).await)
 }
 
 /// `POST /account/recovery-codes`
@@ -39,14 +40,11 @@ pub async fn make(
 ) -> Result<Response, PageError> {
     let me = user.signed_in;
     let account = me.hub.own_account().await?;
-    let errors = match sent.checked(&state, address, &account) {
-        Ok(proof) => match me.hub.new_recovery_codes(&proof).await {
-            Ok(codes) => return Ok(codes_page(&state, me, codes).await),
-            Err(error) => Errors::of(error)?,
-        },
-        Err(errors) => errors,
-    };
-    Ok(FORM.render(&state, me, &account, Some(errors)).await)
+    let ask = async |proof: &Proof| me.hub.new_recovery_codes(proof).await;
+    Ok(match FORM.answer(&state, &me, &account, (sent, address), ask).await? {
+        Ok(codes) => codes_page(&state, me, codes).await,
+        Err(again) => again,
+    })
 }
 
 /// The page with recovery codes, which are shown this once.

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::{
-    proof::{Errors, ProofForm, Sent},
+    proof::{ProofForm, Sent},
     recovery_codes::codes_page,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     },
     protocol::{
         account::OwnAccount,
-        client::{SecondFactor, SignIn, refusal},
+        client::{Proof, SecondFactor, SignIn, refusal},
     },
     session::{ClientAddress, FlashKind, SignedIn, put_flash},
 };
@@ -46,7 +46,7 @@ fn form(account: &OwnAccount) -> ProofForm {
 /// `GET /account/second-factor`
 pub async fn show(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
     let account = user.signed_in.hub.own_account().await?;
-    Ok(form(&account).render(&state, user.signed_in, &account, None).await)
+    Ok(form(&account).show(&state, user.signed_in, &account).await)
 }
 
 /// `POST /account/second-factor`: shows the new secret, once.
@@ -58,15 +58,12 @@ pub async fn begin(
 ) -> Result<Response, PageError> {
     let me = user.signed_in;
     let account = me.hub.own_account().await?;
-    let errors = match sent.checked(&state, address, &account) {
-        Ok(proof) => match me.hub.begin_second_factor(&proof).await {
-            Ok(SignIn::SetUpSecondFactor(begun)) => return Ok(first_code_page(&state, me, Some(begun), None).await),
-            Ok(_) => return Err(PageError::Internal),
-            Err(error) => Errors::of(error)?,
-        },
-        Err(errors) => errors,
-    };
-    Ok(form(&account).render(&state, me, &account, Some(errors)).await)
+    let ask = async |proof: &Proof| me.hub.begin_second_factor(proof).await;
+    match form(&account).answer(&state, &me, &account, (sent, address), ask).await? {
+        Ok(SignIn::SetUpSecondFactor(begun)) => Ok(first_code_page(&state, me, Some(begun), None).await),
+        Ok(_) => Err(PageError::Internal),
+        Err(again) => Ok(again),
+    }
 }
 
 #[derive(Deserialize)]
@@ -148,7 +145,7 @@ const REMOVAL: ProofForm = ProofForm {
 /// `GET /account/second-factor/remove`
 pub async fn show_remove(State(state): State<PageState>, user: User) -> Result<Response, PageError> {
     let account = user.signed_in.hub.own_account().await?;
-    Ok(REMOVAL.render(&state, user.signed_in, &account, None).await)
+    Ok(REMOVAL.show(&state, user.signed_in, &account).await)
 }
 
 /// `POST /account/second-factor/remove`
@@ -160,15 +157,10 @@ pub async fn remove(
 ) -> Result<Response, PageError> {
     let me = user.signed_in;
     let account = me.hub.own_account().await?;
-    let errors = match sent.checked(&state, address, &account) {
-        Ok(proof) => match me.hub.remove_second_factor(&proof).await {
-            Ok(()) => {
-                put_flash(&user.session, FlashKind::Success, "The second factor is turned off.").await?;
-                return Ok(Redirect::to("/account").into_response());
-            }
-            Err(error) => Errors::of(error)?,
-        },
-        Err(errors) => errors,
-    };
-    Ok(REMOVAL.render(&state, me, &account, Some(errors)).await)
+    let ask = async |proof: &Proof| me.hub.remove_second_factor(proof).await;
+    if let Err(again) = REMOVAL.answer(&state, &me, &account, (sent, address), ask).await? {
+        return Ok(again);
+    }
+    put_flash(&user.session, FlashKind::Success, "The second factor is turned off.").await?;
+    Ok(Redirect::to("/account").into_response())
 }

@@ -32,7 +32,7 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
-    /// Gathers what the run, the server and the function tell.
+    /// Gathers what the run, the server and the function tell; an error unless it is surely allowed and can run here.
     pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
         let requester = requester(shared, task).await?;
         let first = beginning(shared, task).await?;
@@ -54,7 +54,8 @@ impl RunRequest {
         let reads = if about.reads_data { named.collect() } else { Vec::new() };
         let asked = Asked {
             image: task.image.clone(),
-            digest: runtime::digest(shared, &task.image).await?,
+            // Only after the policies have been asked: it reads the code.
+            digest: String::new(),
             function: call.function.clone(),
             args: call.args.clone(),
             kwargs: call.kwargs.clone(),
@@ -67,7 +68,7 @@ impl RunRequest {
             beginner_user_id: beginner.as_ref().and_then(|beginner| beginner.user_id),
             beginner_organization_id: beginner.as_ref().and_then(|beginner| beginner.organization_id),
         };
-        let mut review = ReviewRequest {
+        let review = ReviewRequest {
             asked,
             does: about.does,
             discloses: about.discloses,
@@ -87,9 +88,8 @@ impl RunRequest {
             unusual: Vec::new(),
         };
         review.check().map_err(RunError::TooLarge)?;
-        review.unusual = shared.store.unusual(&review).await?;
         let is_built_in = algorithms::is_built_in(&task.image);
-        Ok(RunRequest {
+        let mut request = RunRequest {
             review,
             requester,
             beginner,
@@ -97,7 +97,12 @@ impl RunRequest {
             other_images: if is_built_in { vec![algorithms::AVERAGE_IMAGE] } else { Vec::new() },
             other_functions: algorithms::other_names(&task.image, &call.function),
             reads,
-        })
+        };
+        request.check(&shared.policies)?;
+        runtime::check(shared, task, call)?;
+        request.review.asked.digest = runtime::digest(shared, &task.image).await?;
+        request.review.unusual = shared.store.unusual(&request.review).await?;
+        Ok(request)
     }
 
     /// When an admin decides whether it may start: as strictly as for whoever asks and whoever began it.
@@ -132,7 +137,7 @@ impl RunRequest {
     }
 
     /// An error unless the policies surely allow it.
-    pub fn check(&self, policies: &Policies) -> Result<(), RunError> {
+    fn check(&self, policies: &Policies) -> Result<(), RunError> {
         for request in self.for_policies() {
             match policies.answer(&request) {
                 Answer::Allowed => {}

@@ -33,7 +33,7 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     if stopped.is_cancelled() {
         return report_stop(shared, &run, &task, &log).await;
     }
-    let (status, result) = match outcome {
+    let (mut status, result) = match outcome {
         Ok(result) => (Status::Completed, Some(result)),
         Err(RunError::ServerAway(error)) => {
             tracing::warn!(run_id = run.id, %error, "a run is given back: it is taken again when the server answers");
@@ -58,7 +58,16 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         log: Some(log.text()),
         result,
     };
-    match report_end(shared, run.id, &patch, &stopped).await {
+    let mut reported = report_end(shared, run.id, &patch, &stopped).await;
+    if let (Reported::Refused(reason), Some(_)) = (&reported, &patch.result) {
+        // If the run has not ended there anyway it would be taken again, and computed again, without end.
+        log.last_line(format!("Failed: the server does not take the result: {reason}"));
+        let patch = v4::RunPatch { result: None, status: Some(Status::Failed), log: Some(log.text()), ..patch.clone() };
+        tracing::warn!(run_id = run.id, reason, "the server does not take a result");
+        reported = report_end(shared, run.id, &patch, &stopped).await;
+        status = Status::Failed;
+    }
+    match reported {
         Reported::Taken => {
             close(shared, run.id).await;
             tell(shared, &run, &task, status);
@@ -112,8 +121,6 @@ async fn attempt(
     let (call, dialect) = payload::decode_call(run.input.as_deref().unwrap_or_default())?;
     let request = loop {
         let request = RunRequest::of(shared, task, &call).await?;
-        request.check(&shared.policies)?;
-        runtime::check(shared, task, &call)?;
         // Computed before this node was started again.
         if let Some(held) = review::held(shared, run.id, &request).await? {
             return review::wait_for_release(shared, held, log, stopped).await;
@@ -135,7 +142,7 @@ async fn attempt(
     tell(shared, run, task, Status::Active);
     log.line(format!("Started function \"{}\" of {}", call.function, task.image));
     let output_may_leave = shared.share_logs && request.release_mode(&shared.policies) == ReleaseMode::Never;
-    let result = runtime::run(shared, task, call, &request.requester, output_may_leave, log, stopped).await?;
+    let result = runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await?;
     // In the dialect of the input.
     let encoded = payload::encode(&result, dialect);
     review::release(shared, run.id, &request, encoded, &result, log, stopped).await

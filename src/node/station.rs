@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
     sync::{Semaphore, broadcast, mpsc},
@@ -58,6 +59,8 @@ pub struct Shared {
     /// Algorithms beside those built in, and the variables that all of them get.
     pub algorithms: Vec<AlgorithmConfig>,
     pub algorithm_env: BTreeMap<String, String>,
+    /// The key of the node at the server.
+    pub api_key: SecretString,
     pub policies: Policies,
     pub share_logs: bool,
     /// What the node remembers.
@@ -112,6 +115,7 @@ impl Station {
             databases: self.config.database_list(),
             algorithms: self.config.algorithms.clone(),
             algorithm_env: self.config.algorithm_env.clone(),
+            api_key: self.config.api_key.clone(),
             policies: self.config.policies.clone(),
             share_logs: self.config.share_algorithm_logs,
             store,

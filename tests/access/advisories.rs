@@ -1,5 +1,5 @@
 //! The advisories of vantage6 and its peers, each by its number, against our hub, portal and node. Of those that a part
-//! of its own is about, the test is there: GHSA-47w6-gwp4-w6vc in tests/review.rs.
+//! of its own is about, the test is there: GHSA-47w6-gwp4-w6vc in tests/review/way_around.rs and tests/node/command.rs.
 
 use std::time::{Duration, Instant};
 

@@ -65,12 +65,18 @@ async fn every_page_answers_each_role_as_it_may() {
         ("/organizations/3/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
         ("/account", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         ("/account/second-factor", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/account/second-factor/confirm", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/account/second-factor/remove", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/account/password", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/account/sessions/all", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         ("/organizations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
         ("/tasks", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
         // An auditor reads what happened, not results.
         ("/tasks/1", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
         ("/tasks/1/results.csv", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+        ("/tasks/1/results.json", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
         ("/tasks/1/delete", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
+        ("/tasks/1/cancel", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
         ("/tasks/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
         ("/runs/1/log", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
         ("/reviews", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
@@ -182,11 +188,19 @@ async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_s
                 ("/users/4/delete", vec![]),
                 ("/users/4/invite", vec![]),
                 ("/users/4/end-sessions", vec![]),
+                ("/users/4/reset-second-factor", vec![]),
                 ("/users/1/edit", vec![("email", "taken@example.org"), ("roles", "1")]),
                 ("/roles/5/edit", vec![("name", "taken"), ("rules", "1")]),
                 ("/organizations/new", vec![("name", "taken")]),
                 ("/collaborations/new", vec![("name", "taken"), ("organization_ids", "2")]),
             ]);
+        }
+        // An organization's admin registers its own node.
+        if !["admin2", "manager", "root"].contains(&name) {
+            attempts.push(("/collaborations/1/nodes", vec![]));
+        }
+        if !["researcher", "manager", "root"].contains(&name) {
+            attempts.extend([("/tasks/1/cancel", vec![]), ("/tasks/1/delete", vec![])]);
         }
         for (path, fields) in attempts {
             let (status, place, page) = web.post(path, &fields).await;
@@ -207,6 +221,8 @@ async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_s
     let (_, names) = world.get("organization?name=taken", &root).await;
     assert_eq!(names["data"].as_array().unwrap().len(), 0);
     assert_eq!(world.get("study/1", &root).await.0, 200);
+    let (_, task) = world.get("task/1", &root).await;
+    assert_eq!(task["status"], "pending", "{task}");
     assert_eq!(world.get("organization/4", &root).await.0, 200);
     let (_, user) = world.get("user/1?include_permissions=1", &root).await;
     assert_eq!(user["permissions"]["roles"], json!([5]));

@@ -8,7 +8,9 @@ use atoll::protocol::{
     review::{Approval, Review, ReviewState, Verdict},
     status::Status,
 };
+use axum::{Router, body::to_bytes, extract::Request, http::StatusCode, response::IntoResponse};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::support::{RunningNode, World, average, eventually, outcome};
 
@@ -97,32 +99,41 @@ async fn what_goes_wrong_is_told_with_the_fitting_status() {
          *fails*) exit 3 ;;\n\
          *silent*) ;;\n\
          *broken*) echo '{\"count\": ' > $folder/output ;;\n\
-         *large*) head -c 70000000 /dev/zero | tr '\\0' 1 > $folder/output ;;\n\
+         *linked*) ln -sf /etc/hostname $folder/output ;;\n\
+         *piped*) rm $folder/output && mkfifo $folder/output ;;\n\
+         *detached*) echo 5 > $folder/output; setsid sleep 60 & ;;\n\
+         *large*) head -c 22000000 /dev/zero | tr '\\0' 1 > $folder/output ;;\n\
          esac",
     );
     let more = "  - {image: 'example.org/missing', command: [/nowhere/program]}\n\
          policies: {allowed_databases: [{database: default, columns: [age]}], allowed_algorithms: ['^example.org']}\n";
-    let node_ = node(&world, &script, more).await;
+    let first_node = node(&world, &script, more).await;
     let client = world.client("researcher").await;
     // Which columns it reads is not known.
     let (status, log, _) = called(&client, json!({})).await;
     assert_eq!(status, Status::NotAllowed, "{log}");
     assert!(log.contains("it allows only age"), "{log}");
-    node_.stop().await;
-    let _node = world.start_node_with("example_org1", |text| {
-        *text = text.replace("allowed_databases: [{database: default, columns: [age]}], ", "");
-    });
-    let _node = _node.await;
+    first_node.stop().await;
+    let _node = world
+        .start_node_with("example_org1", |text| {
+            *text = text.replace("allowed_databases: [{database: default, columns: [age]}], ", "");
+        })
+        .await;
     for (what, expected, message) in [
         ("fails", Status::Crashed, "exit status: 3"),
         ("silent", Status::Crashed, "wrote no result"),
         ("broken", Status::Crashed, "is not JSON"),
-        ("large", Status::Crashed, "larger than 64 MB"),
+        ("large", Status::Crashed, "larger than 20 MB"),
+        ("linked", Status::Crashed, "wrote no result"),
+        ("piped", Status::Crashed, "wrote no result"),
     ] {
         let (status, log, results) = called(&client, json!({"what": what})).await;
         assert_eq!((status, results), (expected, vec![]), "{what}: {log}");
         assert!(log.contains(message), "{what}: {log}");
     }
+    // What it leaves behind holds nothing up.
+    let (status, log, results) = called(&client, json!({"what": "detached"})).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!(5)]), "{log}");
     for (image, database, expected, message) in [
         ("example.org/missing", "default", Status::StartFailed, "cannot be started"),
         ("example.org/unknown", "default", Status::NoDockerImage, "those that its configuration names"),
@@ -177,14 +188,14 @@ async fn what_it_prints_leaves_unless_results_are_held() {
     let script = with_output(
         "echo printed; echo printed too >&2; head -c 9000 /dev/zero | tr '\\0' x; echo; echo last; echo 1 > $folder/output",
     );
-    let node_ = node(&world, &script, "").await;
+    let first_node = node(&world, &script, "").await;
     let client = world.client("researcher").await;
     let (status, log, _) = called(&client, json!({})).await;
     assert_eq!(status, Status::Completed, "{log}");
     assert!(log.contains(" printed\n") && log.contains(" printed too\n") && log.contains(" last\n"), "{log}");
     assert!(log.lines().all(|line| line.len() < 2_100), "a long line is cut");
-    node_.stop().await;
-    let node_ = world.start_node_with("example_org1", |text| text.push_str("policies: {release: review}\n")).await;
+    first_node.stop().await;
+    let first_node = world.start_node_with("example_org1", |text| text.push_str("policies: {release: review}\n")).await;
     let admin = world.client("admin1").await;
     let task = client.create_task(&call(json!({}))).await.unwrap();
     let review = waiting(&admin).await;
@@ -192,7 +203,7 @@ async fn what_it_prints_leaves_unless_results_are_held() {
     let (status, logs, _) = outcome(&client, task.id).await;
     assert_eq!(status, Status::Completed, "{logs:?}");
     assert!(!logs[0].contains("printed"), "{logs:?}");
-    node_.stop().await;
+    first_node.stop().await;
 }
 
 async fn waiting(admin: &HubClient) -> Review {
@@ -228,13 +239,87 @@ async fn ghsa_47w6_gwp4_w6vc_a_review_is_void_when_the_code_was_changed_while_it
     let script = world.node_folder("example_org1").join("algorithm.sh");
     fs::write(&script, with_output("echo 2 > $folder/output")).unwrap();
     approve(&admin, &first).await;
-    let mut second = waiting(&admin).await;
-    while second.hash == first.hash {
+    let mut second = first.clone();
+    eventually(async || {
         second = waiting(&admin).await;
-    }
+        second.hash != first.hash
+    })
+    .await;
     assert_ne!(second.request.asked.digest, first.request.asked.digest);
     approve(&admin, &second).await;
     let (status, logs, results) = outcome(&client, task.id).await;
     assert_eq!((status, results), (Status::Completed, vec![json!(2)]), "{logs:?}");
     assert!(logs[0].contains("was changed while this waited"), "{logs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_makes_keys_of_does_not_reach_the_hub_before_the_release() {
+    let world = World::new().await;
+    let script = with_output("printf '{\"Jan de Vries\": 1, \"others\": [7, 8]}' > $folder/output");
+    let _node = node(&world, &script, "policies: {release: review}\n").await;
+    let (client, admin) = (world.client("researcher").await, world.client("admin1").await);
+    client.create_task(&call(json!({}))).await.unwrap();
+    let review = waiting(&admin).await;
+    let report = review.report.clone().unwrap();
+    assert_eq!((report.values, report.small_cells.count, report.single_values.count), (3, 1, 2));
+    assert!(!serde_json::to_string(&review).unwrap().contains("Jan"), "{review:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_lines_the_first_thousand_are_kept() {
+    let world = World::new().await;
+    let _node = node(&world, &with_output("yes | head -n 5000; echo 1 > $folder/output"), "").await;
+    let (status, log, _) = called(&world.client("researcher").await, json!({})).await;
+    assert_eq!(status, Status::Completed);
+    assert!(log.contains("prints more than is kept"), "{log}");
+    assert_eq!(log.lines().filter(|line| line.ends_with(" y")).count(), 1_000);
+}
+
+/// A proxy before the hub that takes no body of more than a megabyte, as many are set up.
+async fn narrow_proxy(world: &World) -> u16 {
+    let (hub, http) = (world.url.trim_end_matches("/api").to_owned(), reqwest::Client::new());
+    let forward = async move |request: Request| {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, 1 << 20).await else {
+            return (StatusCode::PAYLOAD_TOO_LARGE, "too large".to_owned()).into_response();
+        };
+        let mut headers = parts.headers;
+        headers.remove("host");
+        let sent = http.request(parts.method, format!("{hub}{}", parts.uri)).headers(headers).body(body).send();
+        let answer = sent.await.unwrap();
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        (status, headers, answer.bytes().await.unwrap()).into_response()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(forward)).await.unwrap() });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_the_server_never_takes_ends_the_run_and_is_not_computed_again() {
+    let world = World::new().await;
+    let port = narrow_proxy(&world).await;
+    let runs = world.node_folder("example_org1").join("runs");
+    let script = with_output(&format!(
+        "echo once >> {}; {{ printf '\"'; head -c 2000000 /dev/zero | tr '\\0' x; printf '\"'; }} > $folder/output",
+        runs.display()
+    ));
+    let path = world.node_folder("example_org1").join("algorithm.sh");
+    fs::write(&path, script).unwrap();
+    let _node = world
+        .start_node_with("example_org1", |text| {
+            let (server, rest) =
+                text.split_once("port:").map(|(server, rest)| (server.to_owned(), rest.to_owned())).unwrap();
+            let rest = rest.split_once('\n').unwrap().1;
+            *text = format!(
+                "{server}port: {port}\n{rest}algorithms:\n  - {{image: '{IMAGE}', command: [/bin/sh, {}]}}\n",
+                path.display()
+            );
+        })
+        .await;
+    let (status, log, results) = called(&world.client("researcher").await, json!({})).await;
+    assert_eq!((status, results), (Status::Failed, vec![]), "{log}");
+    assert!(log.contains("the server does not take the result"), "{log}");
+    assert_eq!(fs::read_to_string(runs).unwrap(), "once\n");
 }

@@ -31,6 +31,11 @@ async fn an_approval_for_two_runs_is_for_two_of_exactly_the_same() {
     researcher.create_task(&ages(&[2])).await.unwrap();
     waiting(&admin, 2).await;
     assert_eq!(admin.review(review.id).await.unwrap().used, 2);
+    // What was approved stays to be read when it is taken back.
+    let withdrawn = admin.decide_review(review.id, &decision(&review, Verdict::Withdraw, "over")).await.unwrap();
+    assert_eq!(withdrawn.approval.and_then(|approval| approval.runs), Some(2));
+    assert_eq!(withdrawn.decision.map(|decision| decision.reason), Some(String::new()));
+    assert_eq!(withdrawn.withdrawal.map(|withdrawal| withdrawal.reason).as_deref(), Some("over"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::{built_in, code, process};
 use crate::{
     algorithms,
-    node::{config::AlgorithmConfig, error::RunError, log::RunLog, station::Shared},
-    protocol::{domain::FunctionCall, policy::Requester, wire::v4},
+    node::{config::AlgorithmConfig, error::RunError, log::RunLog, request::RunRequest, station::Shared},
+    protocol::{domain::FunctionCall, wire::v4},
 };
 
 /// What is known of a call before it runs.
@@ -47,7 +47,8 @@ pub async fn digest(shared: &Shared, image: &str) -> Result<String, RunError> {
     let Some(algorithm) = algorithm(shared, image).cloned() else {
         return Ok(image.split_once('@').map_or(String::new(), |(_, digest)| digest.to_owned()));
     };
-    let digest = spawn_blocking(move || code::digest(&algorithm)).await;
+    let (algorithm_env, key) = (shared.algorithm_env.clone(), shared.api_key.clone());
+    let digest = spawn_blocking(move || code::digest(&algorithm, &algorithm_env, &key)).await;
     Ok(digest.map_err(|error| RunError::Internal(error.to_string()))??)
 }
 
@@ -62,22 +63,23 @@ pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<()
     }
 }
 
-/// Runs a function for somebody; the result as JSON. `output_may_leave`: whether what a command prints may stand in
-/// the run's log.
+/// Runs a function as it was asked for; the result as JSON. `output_may_leave`: whether what a command prints may stand
+/// in the run's log.
 pub async fn run(
     shared: &Shared,
     task: &v4::Task,
     call: FunctionCall,
-    requester: &Requester,
+    request: &RunRequest,
     output_may_leave: bool,
     log: &RunLog,
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     if algorithms::is_built_in(&task.image) {
-        return built_in::run(shared, task, call, requester, log, stopped).await;
+        return built_in::run(shared, task, call, &request.requester, log, stopped).await;
     }
     let algorithm = algorithm(shared, &task.image).ok_or_else(|| RunError::NoSuchImage(task.image.clone()))?;
-    let process = process::Process { shared, algorithm, task, call: &call };
+    let digest = &request.review.asked.digest;
+    let process = process::Process { shared, algorithm, task, call: &call, digest };
     process.run(output_may_leave.then_some(log), stopped).await
 }
 

@@ -1,59 +1,100 @@
 //! What a command runs, as a digest: a review is bound to it.
 
 use std::{
+    collections::{BTreeMap, HashSet},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::ProcessError;
 use crate::node::config::AlgorithmConfig;
 
-/// The SHA-256 of a command: of its words, of those files that it names by their whole path, and of the files and
-/// folders that the configuration calls its code. Reads them all.
-pub fn digest(algorithm: &AlgorithmConfig) -> Result<String, ProcessError> {
+/// The SHA-256 of a command: of its words, its program, the files that it names by their whole path, the files and
+/// folders that the configuration calls its code, and its variables. Reads them all. The variables go into it with the
+/// key of the node, since the digest is told and values of variables may be secrets that are easily guessed.
+pub fn digest(
+    algorithm: &AlgorithmConfig,
+    algorithm_env: &BTreeMap<String, String>,
+    key: &SecretString,
+) -> Result<String, ProcessError> {
     let mut hash = Sha256::new();
+    add_count(&mut hash, algorithm.command.len());
     for word in &algorithm.command {
         add_text(&mut hash, word);
-        let path = Path::new(word);
-        if path.is_absolute() && path.is_file() {
-            add(&mut hash, path)?;
+    }
+    let words = algorithm.command.iter().skip(1).map(PathBuf::from).filter(|path| path.is_absolute() && path.is_file());
+    let files: Vec<PathBuf> = program(algorithm).into_iter().chain(words).collect();
+    for paths in [&files, &algorithm.code] {
+        add_count(&mut hash, paths.len());
+        for path in paths {
+            add(&mut hash, path, &mut HashSet::new())?;
         }
     }
-    for path in &algorithm.code {
-        add(&mut hash, path)?;
+    let mut secret = Sha256::new();
+    add_text(&mut secret, key.expose_secret());
+    for variables in [algorithm_env, &algorithm.environment] {
+        add_count(&mut secret, variables.len());
+        for (name, value) in variables {
+            add_text(&mut secret, name);
+            add_text(&mut secret, value);
+        }
     }
+    hash.update(secret.finalize());
     Ok(format!("sha256:{:x}", hash.finalize()))
+}
+
+/// The file of the program, looked for as the system does.
+fn program(algorithm: &AlgorithmConfig) -> Option<PathBuf> {
+    let program = Path::new(algorithm.command.first()?);
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+fn add_count(hash: &mut Sha256, count: usize) {
+    hash.update((count as u64).to_be_bytes());
 }
 
 /// With its length, so that two texts are never taken for two others.
 fn add_text(hash: &mut Sha256, text: &str) {
-    hash.update((text.len() as u64).to_be_bytes());
+    add_count(hash, text.len());
     hash.update(text);
 }
 
-/// A file, or a folder with all that is in it.
-fn add(hash: &mut Sha256, path: &Path) -> Result<(), ProcessError> {
+/// A file, or a folder with all that is in it. Links are followed; `seen` are the folders on the way, since a link can
+/// lead back to one.
+fn add(hash: &mut Sha256, path: &Path, seen: &mut HashSet<PathBuf>) -> Result<(), ProcessError> {
     add_text(hash, &path.to_string_lossy());
     let failed = |error: io::Error| ProcessError::Code { path: path.to_owned(), error };
-    if fs::metadata(path).map_err(failed)?.is_dir() {
+    let kind = fs::metadata(path).map_err(failed)?;
+    if kind.is_dir() {
+        let folder = path.canonicalize().map_err(failed)?;
+        if !seen.insert(folder.clone()) {
+            return Ok(());
+        }
         let entries: Result<Vec<PathBuf>, io::Error> =
             fs::read_dir(path).map_err(failed)?.map(|entry| entry.map(|entry| entry.path())).collect();
         let mut entries = entries.map_err(failed)?;
         entries.sort();
-        hash.update((entries.len() as u64).to_be_bytes());
+        add_count(hash, entries.len());
         for entry in entries {
-            let kind = fs::symlink_metadata(&entry).map_err(failed)?;
-            if kind.is_symlink() && entry.is_dir() {
-                // Not followed: it could lead back to where it came from.
-                add_text(hash, &fs::read_link(&entry).map_err(failed)?.to_string_lossy());
-                continue;
+            // A link that leads nowhere is no code.
+            if entry.exists() {
+                add(hash, &entry, seen)?;
             }
-            add(hash, &entry)?;
         }
+        seen.remove(&folder);
         return Ok(());
+    }
+    if !kind.is_file() {
+        // Nothing that would have to be waited for, or never ends.
+        return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
     let mut content = Sha256::new();
     io::copy(&mut File::open(path).map_err(failed)?, &mut content).map_err(failed)?;
@@ -64,36 +105,70 @@ fn add(hash: &mut Sha256, path: &Path) -> Result<(), ProcessError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
-    fn whatever_changes_in_the_code_changes_its_digest() {
+    fn whatever_changes_in_the_code_or_its_variables_changes_its_digest() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir(path("package")).unwrap();
+        fs::create_dir(path("release")).unwrap();
         fs::write(path("package/a.py"), "1").unwrap();
+        fs::write(path("release/b.py"), "1").unwrap();
         fs::write(path("program"), "run").unwrap();
-        let algorithm = |word: &str| AlgorithmConfig {
+        symlink(path("release"), path("package/current")).unwrap();
+        symlink(path("package"), path("release/back")).unwrap();
+        let mut algorithm = AlgorithmConfig {
             image: "example.org/median".to_owned(),
-            command: vec![path("program").display().to_string(), word.to_owned()],
+            command: vec![path("program").display().to_string(), "-c".to_owned()],
             code: vec![path("package")],
             ..AlgorithmConfig::default()
         };
-        let of = |word: &str| digest(&algorithm(word)).unwrap();
-        let first = of("-c");
-        assert_eq!(of("-c"), first);
-        assert_ne!(of("-d"), first);
+        let mut of_all = BTreeMap::new();
+        let key = SecretString::from("key");
+        let mut digests = vec![digest(&algorithm, &of_all, &key).unwrap()];
+        assert_eq!(digest(&algorithm, &of_all, &key).unwrap(), digests[0]);
+        let mut note = |algorithm: &AlgorithmConfig, of_all: &BTreeMap<String, String>| {
+            digests.push(digest(algorithm, of_all, &key).unwrap());
+        };
         fs::write(path("program"), "walk").unwrap();
-        let second = of("-c");
+        note(&algorithm, &of_all);
         fs::write(path("package/a.py"), "2").unwrap();
-        let third = of("-c");
-        fs::rename(path("package/a.py"), path("package/b.py")).unwrap();
-        let fourth = of("-c");
-        let mut all = vec![first, second, third, fourth];
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), 4);
-        fs::remove_dir_all(path("package")).unwrap();
-        let error = digest(&algorithm("-c")).unwrap_err().to_string();
-        assert!(!error.contains(&folder.path().display().to_string()), "{error}");
+        note(&algorithm, &of_all);
+        fs::rename(path("package/a.py"), path("package/c.py")).unwrap();
+        note(&algorithm, &of_all);
+        // Behind a link.
+        fs::write(path("release/b.py"), "2").unwrap();
+        note(&algorithm, &of_all);
+        algorithm.command.push("-d".to_owned());
+        note(&algorithm, &of_all);
+        // What is a word of the command is not what is its code.
+        let code = algorithm.code.remove(0);
+        algorithm.command.push(code.display().to_string());
+        note(&algorithm, &of_all);
+        algorithm.environment.insert("PKG_NAME".to_owned(), "median".to_owned());
+        note(&algorithm, &of_all);
+        algorithm.environment.insert("PKG_NAME".to_owned(), "other".to_owned());
+        note(&algorithm, &of_all);
+        of_all.insert("PRIVACY_THRESHOLD".to_owned(), "5".to_owned());
+        note(&algorithm, &of_all);
+        // Found by its name alone.
+        algorithm.command = vec!["sh".to_owned()];
+        note(&algorithm, &of_all);
+        let count = digests.len();
+        digests.sort();
+        digests.dedup();
+        assert_eq!(digests.len(), count);
+        let other_node = digest(&algorithm, &of_all, &SecretString::from("other")).unwrap();
+        assert!(!digests.contains(&other_node), "the values of variables cannot be guessed from it");
+    }
+
+    #[test]
+    fn code_that_cannot_be_read_is_told_without_its_place() {
+        for code in ["/nowhere/at/all", "/dev/zero"] {
+            let algorithm = AlgorithmConfig { code: vec![code.into()], ..AlgorithmConfig::default() };
+            let error = digest(&algorithm, &BTreeMap::new(), &SecretString::from("key")).unwrap_err().to_string();
+            assert!(!error.contains(code), "{error}");
+        }
     }
 }

@@ -52,11 +52,14 @@ pub fn of_databases(asked: &[v4::TaskDatabase], held: &[DatabaseConfig]) -> Resu
         ("USER_REQUESTED_DATABASE_LABELS".to_owned(), encoded(&labels.join(","))),
         ("DB_LABELS".to_owned(), encoded(&labels.join(","))),
     ];
+    let mut taken: Vec<String> = Vec::new();
     for database in asked {
-        if !is_variable(&database.label) {
+        let label = database.label.to_uppercase();
+        // A second one would take the place of the first.
+        if !is_variable(&database.label) || taken.contains(&label) {
             return Err(ProcessError::Label(database.label.clone()));
         }
-        let label = database.label.to_uppercase();
+        taken.push(label.clone());
         if let Some(held) = held.iter().find(|held| held.label == database.label) {
             variables.push((format!("{label}_DATABASE_URI"), encoded(&held.uri)));
             variables.push((format!("{label}_DATABASE_TYPE"), encoded(&held.kind)));
@@ -125,6 +128,8 @@ mod tests {
         ] {
             assert!(of(label, parameters).is_err(), "{label} {parameters}");
         }
+        // Of two with the same variables nobody could tell which one is read.
+        assert!(of_databases(&[asked("default", None), asked("Default", None)], &[]).is_err());
         // Whatever a value holds, it is encoded.
         let variables = of("default", r#"{"query": "1\u0000\nLD_PRELOAD=/tmp/a.so"}"#).unwrap();
         let plain = |value: &String| value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'!');

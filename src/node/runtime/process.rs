@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::{
@@ -18,6 +19,8 @@ use tokio::{
     fs,
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::{Child, Command},
+    task::spawn_blocking,
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +30,13 @@ use crate::{
     protocol::{domain::FunctionCall, status::Status, wire::v4},
 };
 
-/// The largest output, in bytes.
-const OUTPUT_LIMIT: u64 = 64 << 20;
-/// What is kept of a line that the command prints, and of all of them, in bytes.
+/// The largest output, in bytes. As base64 it has to be below what servers take: ours 32 MiB.
+const OUTPUT_LIMIT: u64 = 20 << 20;
+/// How long what was printed is read after the command has ended.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+/// What is kept of a line that the command prints, in bytes, and how many lines of each of its two outputs.
 const LINE_LIMIT: usize = 2_000;
-const PRINTED_LIMIT: usize = 200_000;
+const PRINTED_LIMIT: usize = 1_000;
 
 /// Why a command gives no result. The texts go into the run's log, so they tell nothing of the organization's files.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +45,9 @@ pub enum ProcessError {
     Code { path: PathBuf, error: io::Error },
     #[error("the algorithm cannot be started at this node ({})", .0.kind())]
     Start(io::Error),
-    #[error("the database label \"{0}\" cannot be given to an algorithm: it is no name of a variable")]
+    #[error("the code of the algorithm was changed in the moment before the start; create the task again")]
+    Changed,
+    #[error("the database label \"{0}\" cannot be given to an algorithm: it is no name of a variable, or stands twice")]
     Label(String),
     #[error("of a database an algorithm takes query, sheet_name and preprocessing")]
     Parameters,
@@ -58,9 +65,11 @@ impl ProcessError {
     /// The status of a run that ended so.
     pub fn status(&self) -> Status {
         match self {
-            ProcessError::Code { .. } | ProcessError::Start(_) | ProcessError::Label(_) | ProcessError::Parameters => {
-                Status::StartFailed
-            }
+            ProcessError::Code { .. }
+            | ProcessError::Changed
+            | ProcessError::Start(_)
+            | ProcessError::Label(_)
+            | ProcessError::Parameters => Status::StartFailed,
             ProcessError::Ended(_) | ProcessError::NoOutput | ProcessError::TooLarge | ProcessError::NotJson => {
                 Status::Crashed
             }
@@ -83,6 +92,8 @@ pub struct Process<'a> {
     pub algorithm: &'a AlgorithmConfig,
     pub task: &'a v4::Task,
     pub call: &'a FunctionCall,
+    /// What was allowed, and nothing else is run.
+    pub digest: &'a str,
 }
 
 impl Process<'_> {
@@ -97,16 +108,29 @@ impl Process<'_> {
             .tempdir()
             .map_err(ProcessError::Start)?;
         self.write_files(folder.path(), &token).await.map_err(ProcessError::Start)?;
-        let mut child = self.command(folder.path())?.spawn().map_err(ProcessError::Start)?;
+        let mut command = self.command(folder.path())?;
+        // At the last moment: an approval is for the code that was seen.
+        if super::digest(self.shared, &self.task.image).await? != self.digest {
+            return Err(ProcessError::Changed.into());
+        }
+        let mut child = command.spawn().map_err(ProcessError::Start)?;
         let group = Group::of(&child);
         let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let over = CancellationToken::new();
         let ended = async {
             let status = child.wait().await;
             // What it left behind would keep its output open.
             drop(group);
+            over.cancel();
             status
         };
-        let reading = async { tokio::join!(follow(output, printed), follow(errors, printed)) };
+        let reading = async {
+            tokio::select! {
+                _ = async { tokio::join!(follow(output, printed), follow(errors, printed)) } => {}
+                // Something that it started has left its group and holds the output.
+                () = async { over.cancelled().await; sleep(READ_PATIENCE).await } => {}
+            }
+        };
         let status = tokio::select! {
             (status, _) = async { tokio::join!(ended, reading) } => status,
             () = stopped.cancelled() => return Err(RunError::Stopped),
@@ -115,7 +139,11 @@ impl Process<'_> {
         if !status.success() {
             return Err(ProcessError::Ended(status).into());
         }
-        Ok(read_output(&folder.path().join("output")).await?)
+        let output = folder.path().join("output");
+        tokio::select! {
+            value = read_output(&output) => Ok(value?),
+            () = stopped.cancelled() => Err(RunError::Stopped),
+        }
     }
 
     async fn write_files(&self, folder: &Path, token: &str) -> io::Result<()> {
@@ -152,6 +180,7 @@ impl Process<'_> {
         let plain = [
             ("PATH", std::env::var("PATH").unwrap_or_default()),
             ("HOME", folder.display().to_string()),
+            ("TMPDIR", folder.join("temporary").display().to_string()),
             ("LANG", "C.UTF-8".to_owned()),
             // What Python would write beside the code would change its digest.
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
@@ -195,11 +224,11 @@ async fn follow(printed: Option<impl AsyncRead + Unpin>, log: Option<&RunLog>) {
     let (mut line, mut kept) = (Vec::new(), 0);
     loop {
         line.clear();
-        let (length, is_whole) = {
+        let is_whole = {
             let mut part = (&mut reader).take(LINE_LIMIT as u64);
             match part.read_until(b'\n', &mut line).await {
                 Ok(0) | Err(_) => return,
-                Ok(length) => (length, line.ends_with(b"\n") || length < LINE_LIMIT),
+                Ok(length) => line.ends_with(b"\n") || length < LINE_LIMIT,
             }
         };
         if !is_whole {
@@ -212,7 +241,7 @@ async fn follow(printed: Option<impl AsyncRead + Unpin>, log: Option<&RunLog>) {
             None => tracing::debug!(line = text, "an algorithm prints"),
             Some(_) if kept > PRINTED_LIMIT => {}
             Some(log) => {
-                kept += length;
+                kept += 1;
                 log.line(if kept > PRINTED_LIMIT { "The algorithm prints more than is kept" } else { text });
             }
         }
@@ -231,6 +260,10 @@ async fn drop_rest_of_line(reader: &mut (impl AsyncBufReadExt + Unpin)) {
 }
 
 async fn read_output(path: &Path) -> Result<Value, ProcessError> {
+    // Not what a link leads to, and nothing that would have to be waited for.
+    if !fs::symlink_metadata(path).await.is_ok_and(|data| data.is_file()) {
+        return Err(ProcessError::NoOutput);
+    }
     let file = fs::File::open(path).await.map_err(|_| ProcessError::NoOutput)?;
     let mut output = Vec::new();
     file.take(OUTPUT_LIMIT + 1).read_to_end(&mut output).await.map_err(|_| ProcessError::NoOutput)?;
@@ -241,5 +274,6 @@ async fn read_output(path: &Path) -> Result<Value, ProcessError> {
         return Err(ProcessError::TooLarge);
     }
     // Never a pickle or anything else that does something when it is read (CVE-2023-23930).
-    serde_json::from_slice(&output).map_err(|_| ProcessError::NotJson)
+    let value = spawn_blocking(move || serde_json::from_slice(&output)).await.map_err(|_| ProcessError::NotJson)?;
+    value.map_err(|_| ProcessError::NotJson)
 }

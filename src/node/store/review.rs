@@ -220,10 +220,13 @@ impl NodeStore {
         newest(&mut *self.pool.acquire().await?, run_id, Subject::Result).await
     }
 
-    /// Reviews: those that wait first, the oldest of them on top; then the others, the newest on top.
+    /// Reviews without held results, which may be large: those that wait first, the oldest of them on top; then the
+    /// others, the newest on top.
     pub async fn reviews(&self, limit: u32) -> Result<Vec<StoredReview>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM review ORDER BY state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN id ELSE -id END
+            "SELECT id, run_id, subject, hash, mode, request, state, since, expires_at, report, NULL AS result, hub_id,
+             told, decided_by, decided_at, at_node, reason, this_run_only, until, runs, used
+             FROM review ORDER BY state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN id ELSE -id END
              LIMIT ?",
         )
         .bind(limit)

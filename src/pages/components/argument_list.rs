@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::{protocol::printable::printable, session::Names};
 
-/// How the names of arguments begin whose values are ids of organizations, as in vantage6's own algorithms.
-const ORGANIZATIONS: &str = "organization";
+/// Arguments whose values are ids of organizations, by the names that vantage6's own algorithms give them.
+const ORGANIZATIONS: [&str; 6] =
+    ["organizations_to_include", "organizations", "organization_ids", "org_ids", "organization", "organization_id"];
 
 /// The arguments of a call, those that have no name first, with the names of the organizations that they mean.
 #[component]
@@ -19,7 +20,7 @@ pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, na
         <ul class="plain">
             {arguments.into_iter().map(|(name, value)| {
                 let organizations = organizations(&name, &value, &names);
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let value = words(&value);
                 view! {
                     <li>
                         <code>{printable(&name)}</code> " = " <code>{printable(&value)}</code>
@@ -31,9 +32,17 @@ pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, na
     }
 }
 
+/// A value as it can be read: a text without quotes, unless it would look like a number or another value.
+fn words(value: &Value) -> String {
+    match value.as_str() {
+        Some(text) if serde_json::from_str::<Value>(text).is_err() => text.to_owned(),
+        _ => value.to_string(),
+    }
+}
+
 /// The names of the organizations that an argument means, if it means any.
 fn organizations(name: &str, value: &Value, names: &Names) -> Option<String> {
-    if !name.starts_with(ORGANIZATIONS) {
+    if !ORGANIZATIONS.contains(&name) {
         return None;
     }
     let ids: Option<Vec<i64>> = match value {
@@ -42,4 +51,20 @@ fn organizations(name: &str, value: &Value, names: &Names) -> Option<String> {
     };
     let words: Vec<String> = ids?.into_iter().map(|id| names.organization(id)).collect();
     (!words.is_empty()).then(|| printable(&words.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_that_are_not_the_same_do_not_look_the_same() {
+        let words: Vec<String> =
+            [json!("age"), json!("1"), json!(1), json!("[1]"), json!([1]), json!("true"), json!("")]
+                .iter()
+                .map(words)
+                .collect();
+        assert_eq!(words, ["age", "\"1\"", "1", "\"[1]\"", "[1]", "\"true\"", ""]);
+    }
 }

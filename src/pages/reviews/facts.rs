@@ -35,10 +35,10 @@ pub fn requester(review: &Review) -> String {
         (None, Some(id)) => format!(" of organization {id}"),
         (None, None) => String::new(),
     };
-    match review.request.parent_id {
+    printable(&match review.request.parent_id {
         Some(_) => format!("{user}{beginner}, through {organization}"),
         None => format!("{user} of {organization}"),
-    }
+    })
 }
 
 /// Everything that is asked for, as the node understood it.
@@ -104,8 +104,9 @@ pub fn ReportView(report: Report, run_id: i64) -> impl IntoView {
     let places = |finding: Finding| {
         match finding.count {
         0 => view! { "none" }.into_any(),
+        count if finding.places.is_empty() => view! { {count} " (the node shows where)" }.into_any(),
         count => view! {
-            <details><summary>{count}</summary><ul class="plain">{finding.places.into_iter().map(|place| view! { <li><code>{place}</code></li> }).collect_view()}</ul></details>
+            <details><summary>{count}</summary><ul class="plain">{finding.places.into_iter().map(|place| view! { <li><code>{printable(&place)}</code></li> }).collect_view()}</ul></details>
         }
         .into_any(),
     }
@@ -132,7 +133,7 @@ pub fn decision_words(review: &Review) -> String {
         (Subject::Result, "rejected") => "withheld",
         (_, state) => state,
     };
-    let Some(decision) = &review.decision else {
+    let Some(decision) = review.last_decision() else {
         return match (review.state, review.void_because.is_empty()) {
             (ReviewState::Void, false) => format!("{state}: {}", review.void_because),
             _ => state.to_owned(),
@@ -140,7 +141,7 @@ pub fn decision_words(review: &Review) -> String {
     };
     let place = if decision.at_node { " at the node" } else { "" };
     let reason = if decision.reason.is_empty() { String::new() } else { format!(": {}", decision.reason) };
-    format!("{state} by {}{place}{reason}", decision.by)
+    printable(&format!("{state} by {}{place}{reason}", decision.by))
 }
 
 /// How far an approval reaches, in words.

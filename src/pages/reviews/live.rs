@@ -7,6 +7,7 @@ use super::facts::{decision_words, reach_words};
 use crate::{
     pages::{components::Time, tasks::Freshness},
     protocol::{
+        printable::printable,
         review::{Review, ReviewState},
         timestamp,
     },
@@ -55,7 +56,7 @@ fn Status(review: Review, freshness: Freshness, as_of: String) -> impl IntoView 
         ReviewState::Rejected => "badge bad",
         _ => "badge muted",
     };
-    let when = review.decision.as_ref().and_then(|decision| timestamp::parse(&decision.at));
+    let when = review.last_decision().and_then(|decision| timestamp::parse(&decision.at));
     let decided = review.decision.is_some().then(|| decision_words(&review));
     let reach = reach_words(&review);
     let waits = review.state == ReviewState::Waiting;
@@ -78,7 +79,7 @@ fn Status(review: Review, freshness: Freshness, as_of: String) -> impl IntoView 
             let reason = if withdrawal.reason.is_empty() { String::new() } else { format!(": {}", withdrawal.reason) };
             let place = if withdrawal.at_node { " at the node" } else { "" };
             view! {
-                <p class="help">{format!("An approval was withdrawn by {}{place}, ", withdrawal.by)} <Time value=timestamp::parse(&withdrawal.at)/> {reason}</p>
+                <p class="help">{printable(&format!("An approval was withdrawn by {}{place}, ", withdrawal.by))} <Time value=timestamp::parse(&withdrawal.at)/> {printable(&reason)}</p>
             }
         })}
     }

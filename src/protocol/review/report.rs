@@ -8,7 +8,8 @@ const USUAL_SMALLEST_CELL: u64 = 5;
 /// The most findings of a kind that are listed.
 const LISTED: usize = 50;
 
-/// What somebody who releases a result should look at. It names places in the result and never its values.
+/// What somebody who releases a result should look at. It names places in the result and never its values; but a place
+/// can be named by a value, where an algorithm makes keys of values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// How many single values the result has.
@@ -46,6 +47,14 @@ impl Report {
         let mut report = Report { smallest_cell: smallest_cell.unwrap_or(USUAL_SMALLEST_CELL), ..Default::default() };
         report.look(result, "");
         report
+    }
+
+    /// The same without the places: for whoever must not see what an unknown algorithm makes keys of.
+    pub fn without_places(mut self) -> Report {
+        for finding in [&mut self.small_cells, &mut self.single_values, &mut self.missing] {
+            finding.places.clear();
+        }
+        self
     }
 
     fn look(&mut self, value: &Value, place: &str) {
@@ -126,6 +135,14 @@ mod tests {
         assert_eq!(report.values, 8);
         let text = serde_json::to_string(&report).unwrap();
         assert!(!text.contains("male") && !text.contains("12"), "{text}");
+    }
+
+    #[test]
+    fn without_places_it_tells_no_key() {
+        let report = Report::of(&json!({"Jan de Vries": 1, "HIV+": [{"x": "a"}, {"x": "b"}]}), None).without_places();
+        let text = serde_json::to_string(&report).unwrap();
+        assert!(!text.contains("Jan") && !text.contains("HIV"), "{text}");
+        assert_eq!((report.small_cells.count, report.single_values.count), (1, 2));
     }
 
     #[test]

@@ -184,6 +184,14 @@ pub struct Review {
     pub used: u32,
 }
 
+impl Review {
+    /// Who decided last: of an approval that was taken back, who took it.
+    pub fn last_decision(&self) -> Option<&Decision> {
+        let withdrawal = self.withdrawal.as_ref().filter(|_| self.state == ReviewState::Withdrawn);
+        withdrawal.or(self.decision.as_ref())
+    }
+}
+
 /// What a node asks the hub to have reviewed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewReview {

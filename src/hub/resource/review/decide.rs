@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use garde::Validate;
 use serde::Deserialize;
 
-use super::{load, note_withdrawal, require_view, tell};
+use super::{load, require_view, set_decision, tell, withdraw};
 use crate::{
     audit::{self, Entry},
     hub::{
@@ -79,29 +79,16 @@ pub async fn decide(
             _ => (ReviewState::Withdrawn, "review.withdraw"),
         },
         (_, state) => {
-            let by = review.decision.as_ref().map_or_else(String::new, |decision| format!(" by {}", decision.by));
+            let by = review.last_decision().map_or_else(String::new, |decision| format!(" by {}", decision.by));
             return Err(HubError::Conflict(format!("It is {} already{by}.", state.as_str())));
         }
     };
-    let is_decided = state != ReviewState::Waiting;
-    sqlx::query(
-        "UPDATE review SET state = ?, decided_by = ?, decided_at = ?, at_node = 0, reason = ?,
-         this_run_only = ?, until = ?, runs = ? WHERE id = ?",
-    )
-    .bind(state.as_str())
-    .bind(is_decided.then_some(&by))
-    .bind(is_decided.then(timestamp::now))
-    .bind(new.reason.trim())
-    .bind(approval.this_run_only)
-    .bind(&approval.until)
-    .bind(approval.runs)
-    .bind(id)
-    .execute(&mut *transaction)
-    .await?;
+    let decision =
+        Decision { by: by.clone(), at_node: false, at: timestamp::now(), reason: new.reason.trim().to_owned() };
     if new.verdict == Verdict::Withdraw {
-        let reason = new.reason.trim().to_owned();
-        let withdrawal = Decision { by: by.clone(), at_node: false, at: timestamp::now(), reason };
-        note_withdrawal(&mut transaction, id, &withdrawal).await?;
+        withdraw(&mut transaction, id, state, &decision).await?;
+    } else {
+        set_decision(&mut transaction, id, state, Some(&decision), &approval).await?;
     }
     let mut details = vec![format!("hash {}", review.hash)];
     if state == ReviewState::Approved && review.subject == Subject::Run {

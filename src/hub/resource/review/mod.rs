@@ -133,19 +133,54 @@ fn require_view(caller: &Caller, row: &Row) -> Result<(), HubError> {
     if may { Ok(()) } else { Err(HubError::not_found("review", row.id)) }
 }
 
-/// Notes that somebody took an approval back.
-async fn note_withdrawal(connection: &mut SqliteConnection, id: i64, withdrawal: &Decision) -> Result<(), HubError> {
+/// Writes how a review stands, and by whose decision.
+async fn set_decision(
+    connection: &mut SqliteConnection,
+    id: i64,
+    state: ReviewState,
+    decision: Option<&Decision>,
+    approval: &Approval,
+) -> Result<(), HubError> {
     sqlx::query(
-        "UPDATE review SET withdrawn_by = ?, withdrawn_at = ?, withdrawn_at_node = ?, withdrawn_because = ?
+        "UPDATE review SET state = ?, decided_by = ?, decided_at = ?, at_node = ?, reason = ?,
+         this_run_only = ?, until = ?, runs = ? WHERE id = ?",
+    )
+    .bind(state.as_str())
+    .bind(decision.map(|decision| &decision.by))
+    .bind(decision.map(|decision| &decision.at))
+    .bind(decision.is_some_and(|decision| decision.at_node))
+    .bind(decision.map_or("", |decision| &decision.reason))
+    .bind(approval.this_run_only)
+    .bind(&approval.until)
+    .bind(approval.runs)
+    .bind(id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes an approval back. One by which something has started stays as it was given; else the review waits again.
+async fn withdraw(
+    connection: &mut SqliteConnection,
+    id: i64,
+    state: ReviewState,
+    withdrawal: &Decision,
+) -> Result<(), HubError> {
+    sqlx::query(
+        "UPDATE review SET state = ?, withdrawn_by = ?, withdrawn_at = ?, withdrawn_at_node = ?, withdrawn_because = ?
          WHERE id = ?",
     )
+    .bind(state.as_str())
     .bind(&withdrawal.by)
     .bind(&withdrawal.at)
     .bind(withdrawal.at_node)
     .bind(&withdrawal.reason)
     .bind(id)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    if state == ReviewState::Waiting {
+        set_decision(connection, id, state, None, &Approval::default()).await?;
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 
-use super::{Row, load, note_void, note_withdrawal, tell};
+use super::{Row, load, note_void, set_decision, tell, withdraw};
 use crate::{
     audit::{self, Entry},
     hub::{
@@ -168,26 +168,17 @@ pub async fn report(
     if decision.as_ref().is_some_and(|decision| length(&decision.by) || length(&decision.reason)) {
         return Err(HubError::field("decision", "Longer than 1024 characters"));
     }
-    sqlx::query(
-        "UPDATE review SET state = ?, decided_by = ?, decided_at = ?, at_node = ?, reason = ?,
-         this_run_only = ?, until = ?, runs = ? WHERE id = ?",
-    )
-    .bind(outcome.state.as_str())
-    .bind(decision.as_ref().map(|decision| &decision.by))
-    .bind(decision.as_ref().map(|decision| &decision.at))
-    .bind(decision.is_some())
-    .bind(decision.as_ref().map_or("", |decision| &decision.reason))
-    .bind(approval.this_run_only)
-    .bind(&approval.until)
-    .bind(approval.runs)
-    .bind(id)
-    .execute(&mut *transaction)
-    .await?;
-    // Withdrawn there: it waits again, and who did it stands in the node's own log.
-    if row.state == ReviewState::Approved.as_str() && outcome.state == ReviewState::Waiting {
-        let by = "an admin".to_owned();
-        let withdrawal = Decision { by, at_node: true, at: timestamp::now(), reason: String::new() };
-        note_withdrawal(&mut transaction, id, &withdrawal).await?;
+    let is_withdrawal = row.state == ReviewState::Approved.as_str()
+        && matches!(outcome.state, ReviewState::Waiting | ReviewState::Withdrawn);
+    if is_withdrawal {
+        // One that waits again tells nobody's name; the node's own log does.
+        let somebody =
+            || Decision { by: "an admin".to_owned(), at_node: true, at: timestamp::now(), reason: String::new() };
+        let withdrawal = decision.clone().unwrap_or_else(somebody);
+        withdraw(&mut transaction, id, outcome.state, &Decision { at_node: true, ..withdrawal }).await?;
+    } else {
+        let decision = decision.clone().map(|decision| Decision { at_node: true, ..decision });
+        set_decision(&mut transaction, id, outcome.state, decision.as_ref(), &approval).await?;
     }
     let by = decision.map_or_else(String::new, |decision| format!(" by {} at the node", decision.by));
     let entry = Entry::done(format!("node {node_id}"), "review.report", format!("run {}", row.run_id))

@@ -38,11 +38,6 @@ impl Entry {
         Entry { details: details.into(), ..self }
     }
 
-    /// The details as they are recorded.
-    pub fn recorded_details(&self) -> String {
-        plain(&self.details)
-    }
-
     /// For the admins of this organization too.
     pub fn of(self, organization_id: impl Into<Option<i64>>) -> Self {
         Entry { organization_id: organization_id.into(), ..self }

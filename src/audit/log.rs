@@ -45,6 +45,17 @@ pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error
     Ok(Head { id, hash })
 }
 
+/// Adds an entry, as [`append`] does, unless the last one of this action about this subject says the same.
+pub async fn append_change(connection: &mut SqliteConnection, entry: &Entry) -> Result<(), sqlx::Error> {
+    let last: Option<String> =
+        sqlx::query_scalar("SELECT details FROM audit WHERE action = ? AND subject = ? ORDER BY id DESC LIMIT 1")
+            .bind(entry.action)
+            .bind(plain(&entry.subject))
+            .fetch_optional(&mut *connection)
+            .await?;
+    if last.as_deref() == Some(plain(&entry.details).as_str()) { Ok(()) } else { append(connection, entry).await }
+}
+
 /// Adds an entry. In the transaction of what it tells of, so that neither is there without the other; the transaction
 /// has to have written before, or begun as one that writes, since two must not read the same end.
 pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<(), sqlx::Error> {

@@ -7,4 +7,4 @@ mod log;
 
 pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
-pub use log::{Filter, append, head, open, page, prepare, read_all};
+pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};

@@ -46,9 +46,27 @@ impl Outgoing {
 }
 
 impl RunLog {
-    /// A log that is sent over `outgoing` too, if there is one.
-    pub fn new(run_id: i64, task_id: i64, collaboration_id: i64, outgoing: Option<UnboundedSender<Outgoing>>) -> Self {
-        RunLog { text: Arc::default(), under_way: Arc::default(), run_id, task_id, collaboration_id, outgoing }
+    /// A log that goes on after what the server has of it already, and that is sent over `outgoing` too, if there is
+    /// one.
+    pub fn new(
+        run_id: i64,
+        task_id: i64,
+        collaboration_id: i64,
+        before: &str,
+        outgoing: Option<UnboundedSender<Outgoing>>,
+    ) -> Self {
+        let mut text = before.to_owned();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        RunLog {
+            text: Arc::new(Mutex::new(text)),
+            under_way: Arc::default(),
+            run_id,
+            task_id,
+            collaboration_id,
+            outgoing,
+        }
     }
 
     /// Adds a line with the time (UTC). Never call it with values of the data.
@@ -103,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_the_server_did_not_take_before_the_report_is_not_sent_after_it() {
         let (sender, mut receiver) = unbounded_channel();
-        let log = RunLog::new(1, 1, 1, Some(sender));
+        let log = RunLog::new(1, 1, 1, "", Some(sender));
         log.line("taken");
         log.line("waiting for a connection");
         let taken = receiver.recv().await.unwrap();
@@ -119,9 +137,9 @@ mod tests {
     #[test]
     fn the_last_line_is_only_in_the_report() {
         let (sender, mut receiver) = unbounded_channel();
-        let log = RunLog::new(1, 1, 1, Some(sender));
+        let log = RunLog::new(1, 1, 1, "before", Some(sender));
         log.last_line("the end");
         assert!(receiver.try_recv().is_err());
-        assert!(log.text().ends_with("the end\n"));
+        assert!(log.text().starts_with("before\n") && log.text().ends_with("the end\n"));
     }
 }

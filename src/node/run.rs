@@ -13,6 +13,7 @@ use super::{
     station::Shared,
     store::{Start, Started, StoreError},
 };
+use crate::algorithms;
 use crate::protocol::{
     client::ClientError, event::StatusChange, payload, policy::ReleaseMode, status::Status, timestamp, wire::v4,
 };
@@ -27,7 +28,9 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         return;
     };
     let outgoing = shared.share_logs.then(|| shared.outgoing.clone());
-    let log = RunLog::new(run.id, task.id, shared.collaboration_id, outgoing);
+    // What a node that was restarted has written before stays.
+    let before = run.log.as_deref().unwrap_or_default();
+    let log = RunLog::new(run.id, task.id, shared.collaboration_id, before, outgoing);
     let attempt = AssertUnwindSafe(attempt(shared, &run, &task, &log, &stopped)).catch_unwind();
     let outcome = attempt.await.unwrap_or_else(|_| Err(RunError::Internal("the node panicked".to_owned())));
     if stopped.is_cancelled() {
@@ -84,6 +87,8 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
 async fn close(shared: &Shared, run_id: i64) {
     let closed = async {
         shared.store.end_run(run_id).await?;
+        // As when the policies allow it no more while its result is held.
+        shared.store.end_reviews_of(run_id).await?;
         shared.store.forget_result(run_id).await
     };
     if let Err(error) = closed.await {
@@ -142,6 +147,9 @@ async fn attempt(
     tell(shared, run, task, Status::Active);
     log.line(format!("Started function \"{}\" of {}", call.function, task.image));
     let output_may_leave = shared.share_logs && request.release_mode(&shared.policies) == ReleaseMode::Never;
+    if !output_may_leave && !algorithms::is_built_in(&task.image) {
+        log.line("What the algorithm prints stays at the node, in its own log");
+    }
     let result = runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await?;
     // In the dialect of the input.
     let encoded = payload::encode(&result, dialect);
@@ -169,7 +177,8 @@ async fn permit(
     }
     loop {
         let approval = review::obtain(shared, run_id, request, log, stopped).await?;
-        let start = Start { run_id, asked, hash: &hash, per_day, approval };
+        let start =
+            Start { run_id, asked, hash: &hash, per_day, approval: approval.as_ref().map(|approval| approval.id) };
         match shared.store.start_run(&start).await? {
             Started::Yes => return Ok(()),
             Started::TooMany => return Err(too_many()),

@@ -19,7 +19,7 @@ use super::{
     NodeConfig, NodeError,
     config::{AlgorithmConfig, DatabaseConfig},
     log::Outgoing,
-    page, review, run, share,
+    page, review, run, runtime, share,
     store::{NodeStore, StoreError},
 };
 use crate::{
@@ -69,6 +69,8 @@ pub struct Shared {
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Events from the server.
     pub events: broadcast::Sender<Event>,
+    /// Held while a run starts by an approval.
+    pub starting: tokio::sync::Mutex<()>,
     /// One permit a processor, for functions that compute.
     pub processors: Semaphore,
 }
@@ -101,6 +103,10 @@ impl Station {
             Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
         }
         store.note_policies(&self.config.policies.summary()).await?;
+        if !self.config.ignored.is_empty() {
+            let keys = self.config.ignored.join(", ");
+            tracing::info!(keys, "keys of the configuration that have no meaning here");
+        }
         let url = self.config.hub_url().map_err(|reason| NodeError::Config { path: "node".to_owned(), reason })?;
         let transport = Transport::new(&url)?;
         let hub = self.sign_in(&transport).await?;
@@ -121,8 +127,10 @@ impl Station {
             store,
             outgoing,
             events: broadcast::channel(256).0,
+            starting: tokio::sync::Mutex::default(),
             processors: Semaphore::new(processors),
         });
+        runtime::warn_of_missing_code(&shared.algorithms);
         // Ends with this function.
         let mut aside = JoinSet::new();
         aside.spawn({

@@ -246,6 +246,7 @@ async fn ghsa_47w6_gwp4_w6vc_a_review_is_void_when_the_code_was_changed_while_it
     })
     .await;
     assert_ne!(second.request.asked.digest, first.request.asked.digest);
+    assert!(second.request.unusual.iter().any(|text| text.contains("has changed since")), "{second:?}");
     approve(&admin, &second).await;
     let (status, logs, results) = outcome(&client, task.id).await;
     assert_eq!((status, results), (Status::Completed, vec![json!(2)]), "{logs:?}");

@@ -150,3 +150,22 @@ async fn a_withdrawal_at_the_node_is_not_undone_by_the_hub_s_older_approval() {
     let withdrawal = admin.review(review.id).await.unwrap().withdrawal;
     assert!(withdrawal.is_some_and(|withdrawal| withdrawal.at_node));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_come_at_once_use_an_approval_no_more_often_than_it_is_for() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let first = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    let three = NewDecision { approval: Some(Approval { runs: Some(3), ..Default::default() }), ..once(&review) };
+    admin.decide_review(review.id, &three).await.unwrap();
+    outcome(&researcher, first.id).await;
+    station.stop().await;
+    for _ in 0..5 {
+        researcher.create_task(&ages(&[2])).await.unwrap();
+    }
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    waiting(&admin, 3).await;
+    assert_eq!(admin.review(review.id).await.unwrap().used, 3);
+}

@@ -55,6 +55,8 @@ async fn the_command_line_decides_and_the_hub_is_told() {
     }
     let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", "00000000"]).await;
     assert!(!done && answer.contains("is not what you name"), "{answer}");
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &review.hash[..4]]).await;
+    assert!(!done && answer.contains("at least its first 8 characters"), "{answer}");
     let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--comment", "seen", "--runs", "2"]).await;
     assert!(done, "{answer}");
     assert_eq!(outcome(&researcher, first.id).await.0, Status::Completed);
@@ -64,8 +66,10 @@ async fn the_command_line_decides_and_the_hub_is_told() {
     let decision = admin.review(review.id).await.unwrap().decision.unwrap();
     assert_eq!((decision.by.as_str(), decision.at_node, decision.reason.as_str()), ("dana", true, "seen"));
     // The second run starts by itself, the third is rejected here.
+    assert_eq!(admin.review(review.id).await.unwrap().used, 1, "the hub knows what has started by it");
     let second = researcher.create_task(&ages(&[2])).await.unwrap();
     assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    assert_eq!(admin.review(review.id).await.unwrap().used, 2);
     let third = researcher.create_task(&ages(&[2])).await.unwrap();
     let review = waiting(&admin, 1).await.remove(0);
     let id = review.run_id.to_string();

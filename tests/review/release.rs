@@ -1,7 +1,7 @@
 //! Results that are held at the node.
 
 use atoll::protocol::client::NewDecision;
-use atoll::protocol::review::{Approval, Subject, Verdict};
+use atoll::protocol::review::{Approval, ReviewState, Subject, Verdict};
 use atoll::protocol::status::Status;
 use serde_json::{Value, json};
 
@@ -72,6 +72,8 @@ async fn a_result_is_held_at_the_node_until_it_is_released() {
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     let (status, logs, results) = outcome(&researcher, task.id).await;
     assert_eq!((status, results), (Status::Completed, vec![json!({"sum": 253, "count": 4})]), "{logs:?}");
+    // What was written before the restart is there.
+    assert!(logs[0].contains("Started function"), "{logs:?}");
 
     let second = researcher.create_task(&ages(&[2])).await.unwrap();
     let review = waiting(&admin, 1).await.remove(0);
@@ -83,4 +85,21 @@ async fn a_result_is_held_at_the_node_until_it_is_released() {
     let actions: Vec<&str> =
         log["data"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["release.withhold", "release.approve"], "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_result_that_the_policies_allow_no_more_is_no_more_to_be_released() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", "policies:\n  release: review\n").await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let _station = node(&world, "example_org1", "  allowed_users: [admin1]\n").await;
+    let (status, logs, _) = outcome(&researcher, task.id).await;
+    assert_eq!(status, Status::NotAllowed, "{logs:?}");
+    eventually(async || admin.review(review.id).await.unwrap().state == ReviewState::Void).await;
+    let id = review.run_id.to_string();
+    let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &review.hash]).await;
+    assert!(!done && answer.contains("void already"), "{answer}");
 }

@@ -121,7 +121,7 @@ async fn a_node_that_trusts_no_hub_takes_no_decision_from_it() {
     station.stop().await;
     in_hub_database(&world, &format!("UPDATE review SET state = 'approved' WHERE id = {}", review.id)).await;
     let _station = node(&world, "example_org1", own).await;
-    eventually(async || researcher.runs(task.id).await.unwrap()[0].log.matches("Awaiting review").count() == 1).await;
+    eventually(async || researcher.runs(task.id).await.unwrap()[0].log.matches("Awaiting review").count() == 2).await;
     assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
 }
 
@@ -199,4 +199,18 @@ async fn cve_2023_28635_an_organization_that_is_named_like_the_id_of_another_is_
     let (status, logs, _) = outcome(&researcher, task.id).await;
     assert_eq!(status, Status::NotAllowed, "{logs:?}");
     assert!(logs[0].contains("neither the user nor the organization"), "{logs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_trusts_no_hub_any_more_is_asked_there_only_also_for_what_waits_already() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", "policies:\n  release: review\n").await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    station.stop().await;
+    let _station = node(&world, "example_org1", "  decisions_from_hub: false\n").await;
+    eventually(async || admin.review(review.id).await.unwrap().only_at_node).await;
+    let refused = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
+    assert!(refused.to_string().contains("taken at itself"), "{refused}");
 }

@@ -1,8 +1,9 @@
 //! Nodes: when they come and go, and what they tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::sender::{collaboration_room, organization_room};
 use crate::{
@@ -109,16 +110,10 @@ pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload:
         }
     }
     let mut transaction = hub.store.writer().begin().await?;
-    let before: Vec<(String, String)> = sqlx::query_as("SELECT key, value FROM node_config WHERE node_id = ?")
-        .bind(node_id)
-        .fetch_all(&mut *transaction)
-        .await?;
-    let changed = changed_policies(&before, &rows);
-    if !changed.is_empty() {
-        let node = format!("node {node_id}");
-        let entry = Entry::done(node.clone(), "policy.change", node).details(changed.join(", "));
-        audit::append(&mut transaction, &entry.of(caller.authority.organization_id)).await?;
-    }
+    let node = format!("node {node_id}");
+    let entry = Entry::done(node.clone(), "policy.change", node).details(policies_in_words(&rows));
+    // What a node has told is forgotten when it goes: the log knows what it said last.
+    audit::append_change(&mut transaction, &entry.of(caller.authority.organization_id)).await?;
     sqlx::query("DELETE FROM node_config WHERE node_id = ?").bind(node_id).execute(&mut *transaction).await?;
     for (key, value) in rows {
         sqlx::query("INSERT INTO node_config (node_id, key, value) VALUES (?, ?, ?)")
@@ -137,23 +132,15 @@ pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload:
     Ok(())
 }
 
-/// The names of the policies that differ between two configurations of a node.
-fn changed_policies(before: &[(String, String)], after: &[(String, String)]) -> Vec<String> {
-    let policies = |config: &[(String, String)]| -> BTreeMap<String, BTreeSet<String>> {
-        let mut policies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let is_policy = |key: &str| {
-            !(matches!(key, "encryption" | "database_labels")
-                || key.starts_with("db_type_")
-                || key.starts_with("columns_"))
-        };
-        for (key, value) in config.iter().filter(|(key, _)| is_policy(key)) {
-            policies.entry(key.clone()).or_default().insert(value.clone());
-        }
-        policies
+/// The policies of a node's configuration, a hash first, since the text may be cut.
+fn policies_in_words(config: &[(String, String)]) -> String {
+    let is_policy = |key: &str| {
+        !(matches!(key, "encryption" | "database_labels") || key.starts_with("db_type_") || key.starts_with("columns_"))
     };
-    let (before, after) = (policies(before), policies(after));
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
+    let policies: BTreeSet<String> =
+        config.iter().filter(|(key, _)| is_policy(key)).map(|(key, value)| format!("{key} {value}")).collect();
+    let words = Vec::from_iter(policies).join("; ");
+    format!("{}; {words}", &format!("{:x}", Sha256::digest(&words))[..16])
 }
 
 /// Task and job of a run, if it is one of this node's.

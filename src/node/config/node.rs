@@ -5,7 +5,8 @@ use std::{
 };
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
+use strsim::normalized_damerau_levenshtein;
 use url::Url;
 
 use super::algorithm::{self, AlgorithmConfig};
@@ -45,6 +46,42 @@ pub struct NodeConfig {
     /// Address and port of the node's own page for reviews, on loopback only; without, there is no page.
     #[serde(default)]
     pub review_page: Option<SocketAddr>,
+    /// Keys of the file that have no meaning here.
+    #[serde(skip)]
+    pub ignored: Vec<String>,
+}
+
+/// The keys that have a meaning here.
+const KEYS: [&str; 12] = [
+    "api_key",
+    "server_url",
+    "port",
+    "api_path",
+    "databases",
+    "policies",
+    "algorithms",
+    "algorithm_env",
+    "share_config",
+    "share_algorithm_logs",
+    "state_file",
+    "review_page",
+];
+/// How alike a key has to be to one of them, from 0 to 1, to be a typing mistake.
+const ALIKE: f64 = 0.8;
+
+/// The keys that have no meaning here; an error if one looks like a typing mistake: policies that are not read protect
+/// nothing.
+fn ignored_keys(text: &str) -> Result<Vec<String>, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let keys: BTreeMap<String, IgnoredAny> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+    let ignored: Vec<String> = keys.into_keys().filter(|key| !KEYS.contains(&key.as_str())).collect();
+    for key in &ignored {
+        if let Some(meant) = KEYS.iter().find(|known| normalized_damerau_levenshtein(known, key) >= ALIKE) {
+            return Err(format!("there is no key \"{key}\"; is \"{meant}\" meant?"));
+        }
+    }
+    Ok(ignored)
 }
 
 fn default_api_path() -> String {
@@ -105,8 +142,9 @@ impl NodeConfig {
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let options = serde_saphyr::options! { with_snippet: false };
-        let config: NodeConfig =
+        let mut config: NodeConfig =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+        config.ignored = ignored_keys(text)?;
         config.hub_url()?;
         if let Some(mistake) = config.policies.mistake() {
             return Err(format!("policies: {mistake}"));
@@ -215,6 +253,25 @@ mod tests {
             "  review:\n    - {function: f, users: rosa, mode: first_time}\n    - mode: always\n  release: review\n";
         assert!(of(rules).is_ok());
         assert!(of("  require_algorithm_pull: true\n  allow_basics_algorithm: false\n").is_ok());
+    }
+
+    #[test]
+    fn a_key_that_is_mistyped_is_an_error_and_one_of_vantage6_is_not() {
+        let of = |line: &str| {
+            NodeConfig::parse(&format!("api_key: top-secret\nserver_url: http://h\ndatabases: {{a: /x.csv}}\n{line}\n"))
+        };
+        for (line, meant) in [
+            ("polices: {review: always}", "policies"),
+            ("reviewpage: 127.0.0.1:7000", "review_page"),
+            ("algoritms: []", "algorithms"),
+            ("share_configs: false", "share_config"),
+        ] {
+            let error = of(line).unwrap_err();
+            assert!(error.contains(&format!("is \"{meant}\" meant")) && !error.contains("top-secret"), "{error}");
+        }
+        let others =
+            "task_dir: /t\nencryption: {enabled: false}\nlogging: {}\nnode_extra_env: {}\nvpn_subnet: x\nsquid: {}";
+        assert_eq!(of(others).unwrap().ignored.len(), 6);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub enum CommandError {
         "run {0} has ended, this is about its result: look at it with `show`, which says its hash, then add --hash"
     )]
     NeedsHash(i64),
+    #[error("--hash needs at least its first 8 characters")]
+    ShortHash,
     #[error("the hash of what run {run_id} asks for is {hash}: it is not what you name")]
     OtherHash { run_id: i64, hash: String },
     #[error("{0}")]
@@ -67,16 +69,19 @@ fn who(review: &StoredReview) -> String {
         (_, None) => "a deleted user".to_owned(),
     };
     let organization = match (&review.request.requester_organization, asked.requester_organization_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => format!("organization {id}"),
+        (None, None) => return printable(&user),
+    };
+    let beginner = match (&review.request.beginner_organization, asked.beginner_organization_id) {
         (Some(name), _) => format!(" of {name}"),
         (None, Some(id)) => format!(" of organization {id}"),
         (None, None) => String::new(),
     };
-    let begun = match (&review.request.beginner_organization, asked.beginner_organization_id) {
-        (Some(name), _) => format!(", for a task that {name} began"),
-        (None, Some(id)) => format!(", for a task that organization {id} began"),
-        (None, None) => String::new(),
-    };
-    printable(&format!("{user}{organization}{begun}"))
+    printable(&match review.request.parent_id {
+        Some(_) => format!("{user}{beginner}, through {organization}"),
+        None => format!("{user} of {organization}"),
+    })
 }
 
 fn subject(review: &StoredReview) -> &'static str {
@@ -242,7 +247,8 @@ pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, Comma
         None if review.subject == Subject::Result => {
             return Err(CommandError::NeedsHash(run_id));
         }
-        Some(hash) if hash.len() < 8 || !review.hash.starts_with(hash.as_str()) => {
+        Some(hash) if hash.len() < 8 => return Err(CommandError::ShortHash),
+        Some(hash) if !review.hash.starts_with(hash.as_str()) => {
             return Err(CommandError::OtherHash { run_id, hash: review.hash });
         }
         None if store.has_changed(&review).await? => {

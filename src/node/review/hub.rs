@@ -82,6 +82,8 @@ async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, C
             Err(ClientError::NotFound(_)) => {}
             // Void there for a reason that does not hold here: asked anew.
             Ok(at_hub) if at_hub.state == ReviewState::Void || at_hub.hash != review.hash => {}
+            // The policies say otherwise since: the hub must offer no decision that does not count, or offer one again.
+            Ok(at_hub) if at_hub.only_at_node == shared.policies.decisions_from_hub => {}
             answer => return answer.map(Some),
         }
     }
@@ -109,7 +111,7 @@ async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, C
 pub(super) async fn still_approves(shared: &Shared, approval: &StoredReview, run_id: i64) -> Result<bool, RunError> {
     let at_node = approval.decision.as_ref().is_some_and(|decision| decision.at_node);
     if at_node {
-        return Ok(true);
+        return note_use(shared, approval, run_id).await.map(|()| true);
     }
     let outcome = match approval.hub_id {
         Some(hub_id) => shared.hub.use_review(hub_id, run_id).await,
@@ -130,6 +132,24 @@ pub(super) async fn still_approves(shared: &Shared, approval: &StoredReview, run
         }
         // Whatever else comes between is no reason to withdraw.
         Err(error) => Err(RunError::ServerAway(error)),
+    }
+}
+
+/// Tells the hub that a run starts by an approval of this node, which holds whatever the hub says to it.
+async fn note_use(shared: &Shared, approval: &StoredReview, run_id: i64) -> Result<(), RunError> {
+    let Some(hub_id) = approval.hub_id else { return Ok(()) };
+    if !approval.told
+        && let Err(error) = tell(shared).await
+    {
+        tracing::warn!(run_id, error, "the hub is not told yet what was decided at this node");
+    }
+    match shared.hub.use_review(hub_id, run_id).await {
+        Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
+        Err(error) => {
+            tracing::warn!(run_id, %error, "the hub does not take that a run starts by an approval of this node");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,7 +1,10 @@
 use std::{pin::pin, time::Duration};
 
 use jiff::Timestamp;
-use tokio::{sync::broadcast, time::sleep};
+use tokio::{
+    sync::{MutexGuard, broadcast},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::hub;
@@ -26,14 +29,21 @@ use crate::{
 /// How often the hub is asked without any event: events can be missed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Waits until a run may start: at once if it needs no review; else until there is an approval, whose id this is.
-pub async fn obtain(
-    shared: &Shared,
+/// An approval by which a run starts. As long as it is held no other run of this node starts by any: the hub is told of
+/// each before it is used up here.
+pub struct Approved<'a> {
+    pub id: i64,
+    _starting: MutexGuard<'a, ()>,
+}
+
+/// Waits until a run may start: at once if it needs no review; else until there is an approval.
+pub async fn obtain<'a>(
+    shared: &'a Shared,
     run_id: i64,
     request: &RunRequest,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Option<i64>, RunError> {
+) -> Result<Option<Approved<'a>>, RunError> {
     let hash = request.review.asked.hash();
     let mode = request.review_mode(&shared.policies);
     if mode == ReviewMode::Never {
@@ -49,19 +59,27 @@ pub async fn obtain(
     if shared.store.has_started(run_id, &hash).await? {
         return Ok(None);
     }
+    let mut review_request = request.review.clone();
+    if shared.store.asked_otherwise(run_id, &hash).await? {
+        review_request.unusual.push(
+            "This run was reviewed before, and what it asks for or the code that it runs has changed since.".to_owned(),
+        );
+    }
     let mut told = false;
     loop {
         if stopped.is_cancelled() {
             return Err(RunError::Stopped);
         }
         let from_hub = shared.policies.decisions_from_hub;
+        let starting = shared.starting.lock().await;
         while let Some(approval) = shared.store.usable_approval(run_id, &hash, mode, from_hub).await? {
             if hub::still_approves(shared, &approval, run_id).await? {
                 log.line(format!("Approved by {}", decided_by(&approval)));
-                return Ok(Some(approval.id));
+                return Ok(Some(Approved { id: approval.id, _starting: starting }));
             }
         }
-        let about = About { run_id, subject: Subject::Run, hash: &hash, mode, request: &request.review, held: None };
+        drop(starting);
+        let about = About { run_id, subject: Subject::Run, hash: &hash, mode, request: &review_request, held: None };
         let review = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?;
         if !told {
             told = true;

@@ -47,6 +47,19 @@ pub fn digest(
     Ok(format!("sha256:{:x}", hash.finalize()))
 }
 
+/// Tells the admin at the start what no run could be started with.
+pub fn warn_of_missing_code(algorithms: &[AlgorithmConfig]) {
+    for algorithm in algorithms {
+        let image = &algorithm.image;
+        if program(algorithm).is_none() {
+            tracing::warn!(image, "the program of an algorithm is not there");
+        }
+        for path in algorithm.code.iter().filter(|path| !path.exists()) {
+            tracing::warn!(image, path = %path.display(), "code of an algorithm is not there");
+        }
+    }
+}
+
 /// The file of the program, looked for as the system does.
 fn program(algorithm: &AlgorithmConfig) -> Option<PathBuf> {
     let program = Path::new(algorithm.command.first()?);

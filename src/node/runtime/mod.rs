@@ -7,5 +7,6 @@ mod environment;
 mod process;
 
 pub use call::{About, about, check, digest, run};
+pub use code::warn_of_missing_code;
 pub use environment::is_variable;
 pub use process::ProcessError;

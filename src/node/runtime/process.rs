@@ -97,7 +97,7 @@ pub struct Process<'a> {
 }
 
 impl Process<'_> {
-    /// Runs it; the result. What it prints goes into `printed`, if it may; else to the node's own log in detail.
+    /// Runs it; the result. What it prints goes into `printed`, if it may; else to the node's own log.
     pub async fn run(&self, printed: Option<&RunLog>, stopped: &CancellationToken) -> Result<Value, RunError> {
         let token = self.shared.hub.container_token(self.task.id, &self.task.image).await;
         let token = token.map_err(RunError::of_call)?;
@@ -238,7 +238,7 @@ async fn follow(printed: Option<impl AsyncRead + Unpin>, log: Option<&RunLog>) {
         let text = text.trim_end();
         match log {
             _ if text.is_empty() => {}
-            None => tracing::debug!(line = text, "an algorithm prints"),
+            None => tracing::info!(line = text, "an algorithm prints"),
             Some(_) if kept > PRINTED_LIMIT => {}
             Some(log) => {
                 kept += 1;

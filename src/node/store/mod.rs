@@ -78,14 +78,8 @@ impl NodeStore {
     /// Notes under which policies the node works from now on, if they are others than before.
     pub async fn note_policies(&self, policies: &str) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let before: Option<String> =
-            sqlx::query_scalar("SELECT details FROM audit WHERE action = 'policy.change' ORDER BY id DESC LIMIT 1")
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let entry = Entry::done("system", "policy.change", "node").details(policies);
-        if before.as_deref() != Some(entry.recorded_details().as_str()) {
-            audit::append(&mut transaction, &entry).await?;
-        }
+        audit::append_change(&mut transaction, &Entry::done("system", "policy.change", "node").details(policies))
+            .await?;
         Ok(transaction.commit().await?)
     }
 

@@ -247,6 +247,29 @@ impl NodeStore {
         Ok(others > 0)
     }
 
+    /// Whether a run asked for something else when its start was reviewed before.
+    pub async fn asked_otherwise(&self, run_id: i64, hash: &str) -> Result<bool, StoreError> {
+        let others: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM review WHERE run_id = ? AND subject = 'run' AND hash <> ?")
+                .bind(run_id)
+                .bind(hash)
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(others > 0)
+    }
+
+    /// Ends whatever of a run still waits, since the run itself has ended.
+    pub async fn end_reviews_of(&self, run_id: i64) -> Result<(), StoreError> {
+        let waiting: Vec<i64> = sqlx::query_scalar("SELECT id FROM review WHERE run_id = ? AND state = 'waiting'")
+            .bind(run_id)
+            .fetch_all(&self.pool)
+            .await?;
+        for id in waiting {
+            self.end_review(id, ReviewState::Void, "the run has ended otherwise").await?;
+        }
+        Ok(())
+    }
+
     /// What was decided about exactly the same before, the newest first.
     pub async fn earlier_decisions(&self, review: &StoredReview) -> Result<Vec<StoredReview>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(

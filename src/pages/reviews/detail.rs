@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use super::{
     decide::Typed,
-    facts::{ReportView, RequestFacts, Unusual, decision_words, title},
+    facts::{ReportView, RequestFacts, Unusual, decision_words, reach_words, title},
     list::require,
     live::ReviewLive,
     waiting::{is_true, may_decide},
@@ -124,7 +124,7 @@ fn Earlier(earlier: Vec<Review>) -> impl IntoView {
                 view! {
                     <ul>{earlier.into_iter().map(|review| {
                         let when = review.decision.as_ref().and_then(|decision| timestamp::parse(&decision.at));
-                        view! { <li><a href=format!("/reviews/{}", review.id)>{title(&review)}</a> ": " {decision_words(&review)} ", " <Time value=when/></li> }
+                        view! { <li><a href=format!("/reviews/{}", review.id)>{title(&review)}</a> ": " {decision_words(&review)} ", " <Time value=when/> {reach_words(&review).map(|reach| format!(" ({reach})"))}</li> }
                     }).collect_view()}</ul>
                 }.into_any()
             }}

@@ -139,6 +139,9 @@ pub fn decision_words(review: &Review) -> String {
             _ => state.to_owned(),
         };
     };
+    if review.state == ReviewState::Void {
+        return printable(&format!("void after a decision of {}", decision.by));
+    }
     let place = if decision.at_node { " at the node" } else { "" };
     let reason = if decision.reason.is_empty() { String::new() } else { format!(": {}", decision.reason) };
     printable(&format!("{state} by {}{place}{reason}", decision.by))

@@ -3,7 +3,11 @@
 
 use leptos::prelude::*;
 
-use super::{results_table::ResultsTable, run_table::RunTable, state::TaskState};
+use super::{
+    results_table::ResultsTable,
+    run_table::RunTable,
+    state::{TaskState, awaited},
+};
 use crate::pages::components::StatusBadge;
 
 /// How fresh a state is that is shown.
@@ -77,7 +81,7 @@ fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
             <section class="subtask" id=format!("subtask-{}", subtask.id) aria-label=format!("Subtask {}", subtask.id)>
                 <h3>
                     <a href=format!("/tasks/{}", subtask.id)>{format!("Subtask {}", subtask.id)}</a> " "
-                    <StatusBadge status=subtask.status/>
+                    <StatusBadge status=subtask.status awaits=awaited(&subtask.runs)/>
                     <span class="progress">{subtask.progress}</span>
                 </h3>
                 <RunTable runs=subtask.runs label=format!("Table of runs of subtask {}", subtask.id)/>

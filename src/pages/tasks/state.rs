@@ -94,10 +94,9 @@ impl TaskState {
         self.runs.iter().chain(self.subtasks.iter().flat_map(|subtask| &subtask.runs))
     }
 
-    /// What admins of organizations still have to decide about: a start, if there is one, else a result.
+    /// What admins of organizations still have to decide about before it, or a subtask of it, goes on.
     pub fn awaits(&self) -> Option<Subject> {
-        let subjects: Vec<Subject> = self.all_runs().filter_map(|run| run.awaits).collect();
-        [Subject::Run, Subject::Result].into_iter().find(|subject| subjects.contains(subject))
+        awaited(self.all_runs())
     }
 
     /// The run of this id, wherever it is.
@@ -116,4 +115,10 @@ impl TaskState {
             None => false,
         }
     }
+}
+
+/// What of these runs admins still have to decide about: a start, if there is one, else a result.
+pub fn awaited<'a>(runs: impl IntoIterator<Item = &'a RunState>) -> Option<Subject> {
+    let subjects: Vec<Subject> = runs.into_iter().filter_map(|run| run.awaits).collect();
+    [Subject::Run, Subject::Result].into_iter().find(|subject| subjects.contains(subject))
 }

@@ -48,7 +48,9 @@ impl Choices {
             let of_role = of_role?;
             // The description of the default role does not say so.
             if of_role.iter().any(|rule| rule.decides_reviews()) {
-                role.description.push_str(" Decides about what may be done with the organization's data.");
+                let end = if role.description.trim_end().ends_with(['.', '!', '?']) { "" } else { "." };
+                role.description.push_str(end);
+                role.description.push_str(" Decides about what may be done with the data of their own organization.");
             }
             if is_chosen(&chosen.roles, role.id) || of_role.iter().all(|rule| me.permissions.has(rule)) {
                 givable.push(role);

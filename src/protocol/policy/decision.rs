@@ -175,9 +175,10 @@ impl Policies {
             (Columns::None, _) => Answer::Refused(format!(
                 "it allows the database \"{label}\" neither to the user nor to the organization that asks"
             )),
-            (Columns::These(allowed), None) => {
-                Answer::Unknown(format!("of the database \"{label}\" it allows only {}", allowed.join(", ")))
-            }
+            (Columns::These(allowed), None) => Answer::Unknown(format!(
+                "of the database \"{label}\" it allows only {}, and it is not known which columns this reads",
+                allowed.join(", ")
+            )),
             (Columns::These(allowed), Some(columns)) => {
                 let refused: Vec<&str> =
                     columns.iter().filter(|column| !allowed.contains(column)).map(String::as_str).collect();

@@ -75,7 +75,7 @@ pub async fn request(
     };
     let known: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM review WHERE run_id = ?1 AND subject = ?2 AND hash = ?3 AND (state IN ('waiting', 'rejected') OR
-             state = 'approved' AND (until IS NULL OR until > ?4)
+             state = 'approved' AND (at_node OR NOT ?5) AND (until IS NULL OR until > ?4)
              AND (SELECT COUNT(*) FROM review_use WHERE review_id = review.id) <
                  CASE WHEN this_run_only THEN 1 ELSE coalesce(runs, 9223372036854775807) END)
          ORDER BY id DESC",
@@ -84,10 +84,18 @@ pub async fn request(
     .bind(new.subject.as_str())
     .bind(&new.hash)
     .bind(timestamp::now())
+    .bind(new.only_at_node)
     .fetch_optional(&mut *transaction)
     .await?;
     if let Some(id) = known {
-        return Ok((StatusCode::OK, Json(load(&mut transaction, id).await?.try_into()?)));
+        sqlx::query("UPDATE review SET only_at_node = ? WHERE id = ?")
+            .bind(new.only_at_node)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        let row = load(&mut transaction, id).await?;
+        transaction.commit().await?;
+        return Ok((StatusCode::OK, Json(row.try_into()?)));
     }
     let ended: Vec<(i64, i64)> = sqlx::query_as(
         "UPDATE review SET state = 'void', reason = CASE WHEN decided_by IS NULL THEN ?3 ELSE reason END

@@ -158,7 +158,10 @@ fn notes(policies: &Policies, asking: &Asking<'_>, gives: bool, aggregates: bool
     if requests.iter().any(|request| policies.release_mode(request) == ReleaseMode::Review) {
         notes.push("An admin looks at the result before it leaves.".to_owned());
     }
-    notes.extend(policies.runs_per_user_per_day.map(|runs| format!("At most {runs} runs of one user a day.")));
+    notes.extend(policies.runs_per_user_per_day.map(|runs| match runs {
+        1 => "At most 1 run of one user a day.".to_owned(),
+        runs => format!("At most {runs} runs of one user a day."),
+    }));
     let limits: Vec<String> =
         policies.limits().named().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
     if gives && !limits.is_empty() {

@@ -86,7 +86,7 @@ struct Serve {
     /// Ask every user of the embedded hub for a code of an authenticator app when signing in
     #[arg(long, env = "ATOLL_TWO_FACTOR", conflicts_with = "hub")]
     two_factor: bool,
-    /// Mail server of the embedded hub, for forgotten passwords: smtp://user:password@host:587?tls=required. Better
+    /// Mail server of the embedded hub, for invitations, forgotten passwords and notices: smtp://user:password@host:587?tls=required. Better
     /// said by the variable, since others see a command line
     #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true, conflicts_with = "hub")]
     smtp: Option<SecretString>,

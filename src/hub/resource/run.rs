@@ -301,12 +301,15 @@ async fn report(
     .bind(id)
     .execute(&mut *transaction)
     .await?;
-    // What one organization does not allow, others may: their runs go on.
+    // What one organization does not allow, others may: their runs go on. So do those of a user's own task that wait
+    // for their admins, whose results somebody wants by themselves; for a subtask it is too late.
     let ends_others = |status: &&Status| status.is_failure() && **status != Status::NotAllowed;
     if let Some(status) = report.status.as_ref().filter(ends_others) {
         sqlx::query(
-            "UPDATE run SET status = ?, finished_at = ?, log = coalesce(nullif(log, ''), ?)
-             WHERE task_id = ? AND started_at IS NULL AND finished_at IS NULL AND id <> ?",
+            "UPDATE run SET status = ?1, finished_at = ?2, log = coalesce(nullif(log, ''), ?3)
+             WHERE task_id = ?4 AND started_at IS NULL AND finished_at IS NULL AND id <> ?5
+             AND ((SELECT parent_id FROM task WHERE id = ?4) IS NOT NULL
+                 OR NOT EXISTS (SELECT 1 FROM review WHERE run_id = run.id AND state = 'waiting'))",
         )
         .bind(Status::Failed.as_str())
         .bind(timestamp::now())

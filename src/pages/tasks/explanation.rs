@@ -39,7 +39,7 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
         _ if online && waits == Some(Subject::Run) => (
             format!("{organization} has not decided yet whether it may start: waiting{}.", since(run)),
             admin,
-            "Wait, or ask them. The other organizations do not wait for it.".to_owned(),
+            "Wait, or ask them.".to_owned(),
         ),
         _ if online && waits == Some(Subject::Result) => (
             format!("The result is there; {organization} looks at it before it leaves: waiting{}.", since(run)),

@@ -86,8 +86,8 @@ struct Serve {
     /// Ask every user of the embedded hub for a code of an authenticator app when signing in
     #[arg(long, env = "ATOLL_TWO_FACTOR", conflicts_with = "hub")]
     two_factor: bool,
-    /// Mail server of the embedded hub, for invitations, forgotten passwords and notices: smtp://user:password@host:587?tls=required. Better
-    /// said by the variable, since others see a command line
+    /// Mail server of the embedded hub, for invitations, forgotten passwords and notices:
+    /// smtp://user:password@host:587?tls=required. Better said by the variable, since others see a command line
     #[arg(long, env = "ATOLL_SMTP", value_name = "URL", hide_env_values = true, conflicts_with = "hub")]
     smtp: Option<SecretString>,
     /// Mail admins when a review waits, and researchers when their task has ended; needs --smtp

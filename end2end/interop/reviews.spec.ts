@@ -66,7 +66,7 @@ test('the official client asks, three admins decide at their nodes, and the task
   const id = createWithOfficialClient(world, 'example_org1', organizations)
   await signInAs(page, 'researcher')
   await page.goto(`/tasks/${id}`)
-  await expect(page.locator('.status-line')).toContainText('pending')
+  await expect(page.locator('.status-line')).toContainText('awaiting review')
 
   // The central function waits at the first node; nothing has reached the others.
   await open(admin1, one, 'Ada')

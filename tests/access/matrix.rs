@@ -332,3 +332,22 @@ async fn nobody_outside_makes_a_decider_of_their_own_or_takes_one_over() {
     // Nor the rules of roles that they may not see.
     assert_eq!(world.get(&format!("rule?role_id={}", role["id"]), &admin).await.0, 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_offered_about_those_who_decide_is_what_the_hub_takes() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    for (name, offered) in [("root", false), ("admin1", true)] {
+        web.sign_in(name).await;
+        let (_, page) = web.get("/users/2").await;
+        let own = name == "admin1";
+        assert_eq!(page.contains("only those who do so there change their roles"), !offered, "{name}");
+        let (status, _) = web.get("/users/2/delete").await;
+        assert_eq!(status.as_u16(), if offered { 200 } else { 403 }, "{name}");
+        let (_, form) = web.get("/users/2/edit").await;
+        assert_eq!(form.contains("name=\"roles\""), offered && !own, "{name}");
+        // About others nothing is taken away.
+        let (_, form) = web.get("/users/1/edit").await;
+        assert!(form.contains("name=\"roles\""), "{name}");
+    }
+}

@@ -30,6 +30,16 @@ fn may(me: &SignedIn, account: &Account, operation: Operation) -> bool {
     me.permissions.may_at_user(operation, is_own, true)
 }
 
+/// Whether somebody decides about the data of their organization, where others can deactivate them but neither give nor
+/// take it, nor delete them (our hub).
+pub(super) async fn is_guarded(me: &SignedIn, account: &Account) -> Result<bool, PageError> {
+    let is_own = account.organization_id.is_some() && account.organization_id == me.user.organization_id;
+    if is_own && me.permissions.may_decide_reviews() {
+        return Ok(false);
+    }
+    Ok(me.hub.rule_items_of_user(account.id).await?.iter().any(|rule| rule.decides_reviews()))
+}
+
 /// `GET /users/{id}`
 pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id = number(&id)?;
@@ -41,6 +51,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let is_self = me.user.id == id;
     let (edits, deletes) = (may(&me, &account, Operation::Edit), may(&me, &account, Operation::Delete));
     let own_hub = server.has_invitations;
+    let guarded = deletes && !is_self && is_guarded(&me, &account).await?;
     let title = account.username.clone();
     let view = move || {
         let (account, roles, names) = (account.clone(), roles.clone(), names.clone());
@@ -53,7 +64,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                 <h1>{account.username.clone()} {account.disabled.then(|| view! { " " <span class="tag">"deactivated"</span> })}</h1>
                 <div class="actions">
                     {edits.then(|| view! { <a class="button" href=format!("/users/{id}/edit")>"Change"</a> })}
-                    {(deletes && !is_self).then(|| view! { <a class="button danger" href=format!("/users/{id}/delete")>"Delete"</a> })}
+                    {(deletes && !is_self && !guarded).then(|| view! { <a class="button danger" href=format!("/users/{id}/delete")>"Delete"</a> })}
                 </div>
             </div>
             <dl class="facts">
@@ -84,6 +95,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                         </form>
                     </div>
                     <p class="help">"Who is deactivated cannot sign in; tasks and decisions of theirs stay."</p>
+                    {guarded.then(|| view! { <p class="help">"They decide about the data of their organization: only those who do so there change their roles or delete them."</p> })}
                 </section>
             })}
             {(edits && !own_hub).then(|| view! { <p class="help">"A vantage6 server can neither invite nor deactivate users, nor end their sessions; that is done there by deleting them."</p> })}
@@ -103,7 +115,10 @@ pub async fn invitation_page(state: &PageState, me: SignedIn, id: i64) -> Result
                 "It was mailed to {}. If nothing arrives, send this link to them and to nobody else:",
                 account.email
             ),
-            false => "Send this link to them and to nobody else:".to_owned(),
+            false => format!(
+                "Send this link to them and to nobody else, and tell them that their username is \"{}\":",
+                account.username
+            ),
         };
         view! {
             <Breadcrumbs way=vec![("/users".to_owned(), "Users".to_owned()), (format!("/users/{id}"), account.username.clone())]/>
@@ -188,6 +203,7 @@ pub async fn confirm_delete(
     require(&me)?;
     let theirs = TaskQuery { init_user_id: Some(id), per_page: 1, page: 1, ..Default::default() };
     let (account, tasks) = futures::try_join!(me.hub.account(id), me.hub.tasks(&theirs))?;
+    PageError::unless(!is_guarded(&me, &account).await?)?;
     let question = Question {
         heading: format!("Delete the user {}?", account.username),
         section: "/users",

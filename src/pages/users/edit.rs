@@ -7,7 +7,10 @@ use axum::{
 use futures::future::join_all;
 use secrecy::SecretString;
 
-use super::{detail::invitation_page, list::require};
+use super::{
+    detail::{invitation_page, is_guarded},
+    list::require,
+};
 use crate::{
     pages::{
         components::PASSWORD_RULES,
@@ -50,7 +53,7 @@ impl Choices {
             if of_role.iter().any(|rule| rule.decides_reviews()) {
                 let end = if role.description.trim_end().ends_with(['.', '!', '?']) { "" } else { "." };
                 role.description.push_str(end);
-                role.description.push_str(" Decides about what may be done with the data of their own organization.");
+                role.description.push_str(" Decides about what may be done with the data of their own organization; given by those who do so there, by others only to its first one.");
             }
             if is_chosen(&chosen.roles, role.id) || of_role.iter().all(|rule| me.permissions.has(rule)) {
                 givable.push(role);
@@ -66,7 +69,7 @@ impl Choices {
     }
 }
 
-fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &SignedIn) -> Form {
+fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &SignedIn, guarded: bool) -> Form {
     let (own, is_self) = (me.user.organization_id, account.is_some_and(|account| account.id == me.user.id));
     let page = account.map_or_else(|| "/users".to_owned(), |account| format!("/users/{}", account.id));
     let mut way = vec![("/users".to_owned(), "Users".to_owned())];
@@ -90,7 +93,7 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &Si
         fields.push(Field { name: "password", label: "First password", help: PASSWORD_RULES, kind });
     }
     // Nobody changes their own roles.
-    if !is_self {
+    if !is_self && !guarded {
         let chosen = sent.roles.clone().unwrap_or_default();
         // Neither of machines, nor of other organizations.
         let roles = choices
@@ -146,7 +149,7 @@ pub async fn new(State(state): State<PageState>, user: User) -> Result<Response,
     let me = user.signed_in;
     require(&me)?;
     let choices = Choices::load(&me, &UserDetails::default()).await?;
-    Ok(form(None, &UserDetails::default(), choices, &me).render(&state, me, Errors::new()).await)
+    Ok(form(None, &UserDetails::default(), choices, &me, false).render(&state, me, Errors::new()).await)
 }
 
 /// `POST /users/new`: answers with the invitation, which is not kept anywhere.
@@ -168,7 +171,7 @@ pub async fn create(
             sent.0.iter().find(|(name, _)| name == "password").map(|(_, value)| value.clone()).unwrap_or_default(),
         ),
     };
-    let form = form(None, &details, choices, &me);
+    let form = form(None, &details, choices, &me, false);
     if details.username.is_none() {
         let errors = Errors::from([("username".to_owned(), "Enter a username.".to_owned())]);
         return Ok(form.render(&state, me, errors).await);
@@ -214,7 +217,8 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
         disabled: None,
     };
     let choices = Choices::load(&me, &present).await?;
-    Ok(form(Some(&account), &present, choices, &me).render(&state, me, Errors::new()).await)
+    let guarded = is_guarded(&me, &account).await?;
+    Ok(form(Some(&account), &present, choices, &me, guarded).render(&state, me, Errors::new()).await)
 }
 
 /// `POST /users/{id}/edit`
@@ -228,7 +232,9 @@ pub async fn save(
     let me = user.signed_in;
     require(&me)?;
     let mut details = UserDetails { username: None, organization_id: None, ..details(&Sent(fields)) };
-    if id == me.user.id {
+    let account = me.hub.account(id).await?;
+    let guarded = is_guarded(&me, &account).await?;
+    if id == me.user.id || guarded {
         (details.roles, details.rules) = (None, None);
     }
     match me.hub.edit_user(id, &details).await {
@@ -238,8 +244,7 @@ pub async fn save(
             Ok(Redirect::to(&format!("/users/{id}")).into_response())
         }
         Err(error) => {
-            let account = me.hub.account(id).await?;
-            let form = form(Some(&account), &details, Choices::load(&me, &details).await?, &me);
+            let form = form(Some(&account), &details, Choices::load(&me, &details).await?, &me, guarded);
             let errors = refused(error, &form)?;
             Ok(form.render(&state, me, errors).await)
         }

@@ -27,6 +27,7 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
              hash TEXT NOT NULL
          ) STRICT",
         "CREATE INDEX IF NOT EXISTS audit_of_organization ON audit (organization_id)",
+        "CREATE INDEX IF NOT EXISTS audit_of_subject ON audit (subject, action)",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_entries BEFORE DELETE ON audit
          BEGIN SELECT RAISE(ABORT, 'audit entries are not deleted'); END",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_words BEFORE UPDATE ON audit

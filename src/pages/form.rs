@@ -106,6 +106,8 @@ pub struct Form {
     /// The menu entry, and the way to this page.
     pub section: &'static str,
     pub way: Vec<(String, String)>,
+    /// Said before the fields; empty if there is nothing to say.
+    pub lead: &'static str,
     pub action: String,
     pub submit: &'static str,
     pub cancel: String,
@@ -154,6 +156,7 @@ fn FormPage(form: Form, errors: Errors) -> impl IntoView {
     view! {
         <Breadcrumbs way=form.way/>
         <h1>{form.title}</h1>
+        {(!form.lead.is_empty()).then(|| view! { <p class="lead">{form.lead}</p> })}
         <form method="post" action=form.action class="wizard-form form-page">
             {general.map(|message| view! { <p class="flash error" role="alert">{message}</p> })}
             {form.fields.into_iter().map(|field| {

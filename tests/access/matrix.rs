@@ -346,6 +346,11 @@ async fn what_is_offered_about_those_who_decide_is_what_the_hub_takes() {
         assert_eq!(status.as_u16(), if offered { 200 } else { 403 }, "{name}");
         let (_, form) = web.get("/users/2/edit").await;
         assert_eq!(form.contains("name=\"roles\""), offered && !own, "{name}");
+        assert_eq!(form.contains("name=\"email\""), offered, "{name}");
+        let (status, place, _) = web
+            .post("/users/2/edit", &[("firstname", name), ("lastname", "A"), ("email", "admin1@example.invalid")])
+            .await;
+        assert_eq!((status.as_u16(), place.as_str()), (303, "/users/2"), "{name}: what is offered is taken");
         // About others nothing is taken away.
         let (_, form) = web.get("/users/1/edit").await;
         assert!(form.contains("name=\"roles\""), "{name}");

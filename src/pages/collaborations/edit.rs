@@ -66,6 +66,8 @@ fn form(id: Option<i64>, details: &Details, organizations: Vec<Organization>) ->
         title: if id.is_some() { "Change this collaboration".to_owned() } else { "New collaboration".to_owned() },
         section: "/collaborations",
         way,
+
+        lead: "",
         action: id.map_or_else(|| "/collaborations/new".to_owned(), |id| format!("/collaborations/{id}/edit")),
         submit: if id.is_some() { "Save" } else { "Create the collaboration" },
         cancel: page,

@@ -32,6 +32,8 @@ fn form(collaboration: Collaboration, study_id: Option<i64>, name: &str, chosen:
         title: if study_id.is_some() { "Change this study".to_owned() } else { "New study".to_owned() },
         section: "/collaborations",
         way: vec![("/collaborations".to_owned(), "Collaborations".to_owned()), (page.clone(), collaboration.name)],
+
+        lead: "",
         action: study_id.map_or_else(|| format!("{page}/studies/new"), |id| format!("/studies/{id}/edit")),
         submit: if study_id.is_some() { "Save" } else { "Create the study" },
         cancel: page,

@@ -29,6 +29,8 @@ fn form(id: Option<i64>, details: &OrganizationDetails) -> Form {
         title: if id.is_some() { "Change this organization".to_owned() } else { "New organization".to_owned() },
         section: "/organizations",
         way,
+
+        lead: "",
         action: id.map_or_else(|| "/organizations/new".to_owned(), |id| format!("/organizations/{id}/edit")),
         submit: if id.is_some() { "Save" } else { "Create the organization" },
         cancel: page,

@@ -30,6 +30,9 @@ fn may(me: &SignedIn, account: &Account, operation: Operation) -> bool {
     me.permissions.may_at_user(operation, is_own, true)
 }
 
+/// Said where something is not offered because of [`is_guarded`].
+pub(super) const GUARDED: &str = "They decide about the data of their organization: only those who do so there change their roles or address, invite them anew, or delete them.";
+
 /// Whether somebody decides about the data of their organization, where others can deactivate them but neither give nor
 /// take it, nor delete them (our hub).
 pub(super) async fn is_guarded(me: &SignedIn, account: &Account) -> Result<bool, PageError> {
@@ -51,7 +54,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let is_self = me.user.id == id;
     let (edits, deletes) = (may(&me, &account, Operation::Edit), may(&me, &account, Operation::Delete));
     let own_hub = server.has_invitations;
-    let guarded = deletes && !is_self && is_guarded(&me, &account).await?;
+    let guarded = (edits || deletes) && !is_self && is_guarded(&me, &account).await?;
     let title = account.username.clone();
     let view = move || {
         let (account, roles, names) = (account.clone(), roles.clone(), names.clone());
@@ -81,7 +84,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                 <section aria-labelledby="access">
                     <h2 id="access">"Access"</h2>
                     <div class="actions">
-                        {(account.last_seen.is_none() && !account.disabled).then(|| view! {
+                        {(account.last_seen.is_none() && !account.disabled && !guarded).then(|| view! {
                             <form method="post" action=format!("/users/{id}/invite")><button type="submit">"New invitation"</button></form>
                         })}
                         <form method="post" action=format!("/users/{id}/end-sessions")><button type="submit">"End all sessions"</button></form>
@@ -95,7 +98,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                         </form>
                     </div>
                     <p class="help">"Who is deactivated cannot sign in; tasks and decisions of theirs stay."</p>
-                    {guarded.then(|| view! { <p class="help">"They decide about the data of their organization: only those who do so there change their roles or delete them."</p> })}
+                    {guarded.then(|| view! { <p class="help">{GUARDED}</p> })}
                 </section>
             })}
             {(edits && !own_hub).then(|| view! { <p class="help">"A vantage6 server can neither invite nor deactivate users, nor end their sessions; that is done there by deleting them."</p> })}

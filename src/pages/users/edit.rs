@@ -8,7 +8,7 @@ use futures::future::join_all;
 use secrecy::SecretString;
 
 use super::{
-    detail::{invitation_page, is_guarded},
+    detail::{GUARDED, invitation_page, is_guarded},
     list::require,
 };
 use crate::{
@@ -78,7 +78,10 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &Si
     if account.is_none() {
         fields.push(Field::line("username", "Username", sent.username.clone().unwrap_or_default()));
     }
-    fields.push(Field::line("email", "E-mail", sent.email.clone().unwrap_or_default()));
+    // By mail to another address somebody could sign in as this user.
+    if !guarded {
+        fields.push(Field::line("email", "E-mail", sent.email.clone().unwrap_or_default()));
+    }
     fields.push(Field::line("firstname", "First name", sent.firstname.clone().unwrap_or_default()));
     fields.push(Field::line("lastname", "Last name", sent.lastname.clone().unwrap_or_default()));
     let organization = sent.organization_id.or(own);
@@ -119,6 +122,7 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &Si
         title: if account.is_some() { "Change this user".to_owned() } else { "New user".to_owned() },
         section: "/users",
         way,
+        lead: if guarded { GUARDED } else { "" },
         action: account.map_or_else(|| "/users/new".to_owned(), |account| format!("/users/{}/edit", account.id)),
         submit: match (account.is_some(), choices.invites) {
             (true, _) => "Save",
@@ -236,6 +240,9 @@ pub async fn save(
     let guarded = is_guarded(&me, &account).await?;
     if id == me.user.id || guarded {
         (details.roles, details.rules) = (None, None);
+    }
+    if guarded {
+        details.email = None;
     }
     match me.hub.edit_user(id, &details).await {
         Ok(()) => {

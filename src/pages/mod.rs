@@ -26,7 +26,7 @@ use axum::{Router, routing::get};
 pub use error::{PageError, render_error};
 pub use reviews::{Waiting, load_waiting, review_live_html, waiting_live_html};
 pub use state::{Assets, DemoAccount, PageState};
-pub use tasks::{Freshness, RunState, TaskState, load_state, task_live_html};
+pub use tasks::{Freshness, RunState, TaskState, load_state, task_live_html, time_of_day};
 pub use user::User;
 
 /// Every page, with its POST handlers.

@@ -7,7 +7,6 @@ use axum::{
     extract::Path,
     response::{Response, sse::Event as Message},
 };
-use jiff::Timestamp;
 use tokio::{
     sync::broadcast::error::{RecvError, TryRecvError},
     time::{Instant, sleep_until},
@@ -18,7 +17,7 @@ use super::{
     told::Told,
 };
 use crate::{
-    pages::{Freshness, PageError, TaskState, User, load_state, task_live_html},
+    pages::{Freshness, PageError, TaskState, User, load_state, task_live_html, time_of_day},
     protocol::{client::ClientError, event::Event},
 };
 
@@ -144,7 +143,7 @@ async fn follow(mut stream: Follower, id: i64) {
                     Ok(Event::Log(lines)) => {
                         let Some(state) = last.as_mut() else { break };
                         if state.append_log(lines.run_id, &lines.log) {
-                            state.as_of = Timestamp::now().strftime("%H:%M:%S").to_string();
+                            state.as_of = time_of_day();
                             log_due.get_or_insert_with(|| Instant::now() + LOG_PAUSE);
                         }
                     }

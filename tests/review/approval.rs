@@ -7,15 +7,11 @@ use atoll::protocol::status::Status;
 use serde_json::json;
 
 use crate::support::{World, average, eventually, outcome, web::Web};
-use crate::{ALWAYS, ages, decision, in_hub_database, node, once, reviews, waiting};
+use crate::{ALWAYS, Asked, ages, asked, decision, in_hub_database, node, once, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_for_two_runs_is_for_two_of_exactly_the_same() {
-    let world = World::new().await;
-    let _node = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let first = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world: _world, station: _station, researcher, admin, task: first, review } = asked(ALWAYS).await;
     let unlimited = NewDecision { approval: Some(Approval::default()), ..once(&review) };
     let refused = admin.decide_review(review.id, &unlimited).await.unwrap_err();
     assert!(refused.to_string().contains("needs a date or a number"), "{refused}");
@@ -60,11 +56,7 @@ async fn what_was_approved_the_first_time_starts_by_itself_until_it_is_withdrawn
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_is_withdrawn_before_the_start_starts_nothing() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     station.stop().await;
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     let again = admin.decide_review(review.id, &decision(&review, Verdict::Withdraw, "too early")).await.unwrap();
@@ -126,11 +118,7 @@ async fn an_approval_of_exactly_the_same_is_for_those_that_wait_already() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_at_the_node_is_not_undone_by_the_hub_s_older_approval() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     station.stop().await;
     let id = review.run_id.to_string();
     reviews(&world, "example_org1", &["approve", &id]).await;
@@ -153,11 +141,7 @@ async fn a_withdrawal_at_the_node_is_not_undone_by_the_hub_s_older_approval() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_that_come_at_once_use_an_approval_no_more_often_than_it_is_for() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let first = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task: first, review } = asked(ALWAYS).await;
     let three = NewDecision { approval: Some(Approval { runs: Some(3), ..Default::default() }), ..once(&review) };
     admin.decide_review(review.id, &three).await.unwrap();
     outcome(&researcher, first.id).await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{World, average, eventually, outcome, web::Web};
-use crate::{ALWAYS, ages, decision, in_hub_database, in_node_database, node, once, reviews, waiting};
+use crate::{ALWAYS, Asked, ages, asked, decision, in_hub_database, in_node_database, node, once, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_waits_until_an_admin_of_its_organization_approves() {
@@ -43,11 +43,7 @@ async fn a_run_waits_until_an_admin_of_its_organization_approves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_decides_or_reads_a_review() {
-    let world = World::new().await;
-    let _node = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station: _station, researcher: _researcher, admin, task: _task, review } = asked(ALWAYS).await;
     for name in ["researcher", "viewer", "admin2", "root"] {
         let other = world.client(name).await;
         let refused = other.decide_review(review.id, &once(&review)).await.unwrap_err();
@@ -136,11 +132,7 @@ async fn a_central_function_goes_on_without_those_who_reject() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_admins_at_once_one_wins_and_the_other_is_told() {
-    let world = World::new().await;
-    let _node = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world: _world, station: _station, researcher, admin, task, review } = asked(ALWAYS).await;
     let (approve, reject) = (once(&review), decision(&review, Verdict::Reject, "no"));
     let (one, other) = tokio::join!(admin.decide_review(review.id, &approve), admin.decide_review(review.id, &reject));
     let lost = match (one, other) {
@@ -154,11 +146,7 @@ async fn of_two_admins_at_once_one_wins_and_the_other_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_while_the_node_was_away_holds_when_it_is_back() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     station.stop().await;
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     assert_eq!(researcher.task_status(task.id).await.unwrap(), Status::Pending);
@@ -168,11 +156,7 @@ async fn a_decision_while_the_node_was_away_holds_when_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requester_who_cancels_ends_the_review() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let first = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task: first, review } = asked(ALWAYS).await;
     researcher.kill_task(first.id).await.unwrap();
     waiting(&admin, 0).await;
     let late = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
@@ -194,11 +178,7 @@ async fn a_requester_who_cancels_ends_the_review() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_decides_about_in_time_is_refused_and_late_decisions_do_not_count() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     station.stop().await;
     let past = "UPDATE review SET expires_at = '2026-01-01T00:00:00.000000'";
     in_node_database(&world, "example_org1", past).await;

@@ -82,3 +82,22 @@ async fn reviews(world: &World, organization: &str, arguments: &[&str]) -> (bool
     let output = command.output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
+
+/// What most tests begin with: at a node with these policies something waits for the admin that the researcher asked for.
+struct Asked {
+    world: World,
+    station: RunningNode,
+    researcher: HubClient,
+    admin: HubClient,
+    task: atoll::protocol::domain::Task,
+    review: Review,
+}
+
+async fn asked(policies: &str) -> Asked {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", policies).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let task = researcher.create_task(&ages(&[2])).await.unwrap();
+    let review = waiting(&admin, 1).await.remove(0);
+    Asked { world, station, researcher, admin, task, review }
+}

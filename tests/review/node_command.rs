@@ -8,15 +8,11 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::support::{World, average, eventually, outcome};
-use crate::{ALWAYS, ages, decision, node, reviews, waiting};
+use crate::{ALWAYS, Asked, ages, asked, decision, node, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_until_a_date_is_given_at_hub_and_command_line() {
-    let world = World::new().await;
-    let _station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let first = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station: _station, researcher, admin, task: first, review } = asked(ALWAYS).await;
     let until = |day: &str| NewDecision {
         approval: Some(Approval { until: Some(format!("{day}T23:59:59.000000")), ..Default::default() }),
         ..decision(&review, Verdict::Approve, "")
@@ -109,11 +105,7 @@ async fn a_held_result_is_seen_at_the_node_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_logs_of_hub_and_node_are_checked_and_written_by_command() {
-    let world = World::new().await;
-    let _node = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station: _station, researcher, admin, task, review } = asked(ALWAYS).await;
     admin.decide_review(review.id, &decision(&review, Verdict::Reject, "=cmd|' /C calc'!A0")).await.unwrap();
     outcome(&researcher, task.id).await;
     let config = atoll::demo::node_config(world.data.path(), "example_org1");

@@ -6,7 +6,7 @@ use atoll::protocol::status::Status;
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually, outcome};
-use crate::{ages, decision, in_node_database, node, once, reviews, waiting};
+use crate::{Asked, ages, asked, decision, in_node_database, node, once, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_nobody_releases_in_time_never_leaves() {
@@ -89,11 +89,7 @@ async fn a_result_is_held_at_the_node_until_it_is_released() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_result_that_the_policies_allow_no_more_is_no_more_to_be_released() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", "policies:\n  release: review\n").await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked("policies:\n  release: review\n").await;
     station.stop().await;
     let _station = node(&world, "example_org1", "  allowed_users: [admin1]\n").await;
     let (status, logs, _) = outcome(&researcher, task.id).await;

@@ -7,16 +7,12 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{self, World, average, eventually, outcome};
-use crate::{ALWAYS, ages, decision, in_hub_database, node, once, reviews, waiting};
+use crate::{ALWAYS, Asked, ages, asked, decision, in_hub_database, node, once, reviews, waiting};
 
 /// GHSA-47w6-gwp4-w6vc: what runs was swapped after somebody had looked at it.
 #[tokio::test(flavor = "multi_thread")]
 async fn ghsa_47w6_gwp4_w6vc_what_is_swapped_after_the_review_does_not_run() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     // The hub itself is bad: it swaps the arguments after the approval, while the node is away.
     station.stop().await;
     admin.decide_review(review.id, &once(&review)).await.unwrap();
@@ -48,11 +44,7 @@ async fn ghsa_47w6_gwp4_w6vc_what_is_swapped_after_the_review_does_not_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_has_ended_and_is_opened_again_is_reviewed_again() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
     station.stop().await;
@@ -65,11 +57,7 @@ async fn a_run_that_has_ended_and_is_opened_again_is_reviewed_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_the_node_was_away_does_not_start_by_its_old_approval() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", ALWAYS).await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    let task = researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
     station.stop().await;
     // Approved at the node, and killed before it could start.
     let id = review.run_id.to_string();
@@ -203,11 +191,8 @@ async fn cve_2023_28635_an_organization_that_is_named_like_the_id_of_another_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_trusts_no_hub_any_more_is_asked_there_only_also_for_what_waits_already() {
-    let world = World::new().await;
-    let station = node(&world, "example_org1", "policies:\n  release: review\n").await;
-    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
-    researcher.create_task(&ages(&[2])).await.unwrap();
-    let review = waiting(&admin, 1).await.remove(0);
+    let Asked { world, station, researcher: _researcher, admin, task: _task, review } =
+        asked("policies:\n  release: review\n").await;
     station.stop().await;
     let _station = node(&world, "example_org1", "  decisions_from_hub: false\n").await;
     eventually(async || admin.review(review.id).await.unwrap().only_at_node).await;

@@ -68,20 +68,7 @@ fn who(review: &StoredReview) -> String {
         (_, Some(id)) => format!("user {id}"),
         (_, None) => "a deleted user".to_owned(),
     };
-    let organization = match (&review.request.requester_organization, asked.requester_organization_id) {
-        (Some(name), _) => name.clone(),
-        (None, Some(id)) => format!("organization {id}"),
-        (None, None) => return printable(&user),
-    };
-    let beginner = match (&review.request.beginner_organization, asked.beginner_organization_id) {
-        (Some(name), _) => format!(" of {name}"),
-        (None, Some(id)) => format!(" of organization {id}"),
-        (None, None) => String::new(),
-    };
-    printable(&match review.request.parent_id {
-        Some(_) => format!("{user}{beginner}, through {organization}"),
-        None => format!("{user} of {organization}"),
-    })
+    printable(&review.request.asked_by(&user))
 }
 
 fn subject(review: &StoredReview) -> &'static str {
@@ -251,7 +238,7 @@ pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, Comma
         Some(hash) if !review.hash.starts_with(hash.as_str()) => {
             return Err(CommandError::OtherHash { run_id, hash: review.hash });
         }
-        None if store.has_changed(&review).await? => {
+        None if store.has_changed(run_id, review.subject, &review.hash).await? => {
             return Err(CommandError::Changed { run_id, hash: review.hash });
         }
         _ => {}

@@ -60,7 +60,7 @@ pub async fn obtain<'a>(
         return Ok(None);
     }
     let mut review_request = request.review.clone();
-    if shared.store.asked_otherwise(run_id, &hash).await? {
+    if shared.store.has_changed(run_id, Subject::Run, &hash).await? {
         review_request.unusual.push(
             "This run was reviewed before, and what it asks for or the code that it runs has changed since.".to_owned(),
         );

@@ -1,14 +1,15 @@
 //! What a command runs, as a digest: a review is bound to it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    fs::{self, File},
+    collections::BTreeMap,
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
 
 use super::ProcessError;
 use crate::node::config::AlgorithmConfig;
@@ -31,7 +32,7 @@ pub fn digest(
     for paths in [&files, &algorithm.code] {
         add_count(&mut hash, paths.len());
         for path in paths {
-            add(&mut hash, path, &mut HashSet::new())?;
+            add(&mut hash, path)?;
         }
     }
     let mut secret = Sha256::new();
@@ -62,12 +63,7 @@ pub fn warn_of_missing_code(algorithms: &[AlgorithmConfig]) {
 
 /// The file of the program, looked for as the system does.
 fn program(algorithm: &AlgorithmConfig) -> Option<PathBuf> {
-    let program = Path::new(algorithm.command.first()?);
-    if program.components().count() > 1 {
-        return program.is_file().then(|| program.to_owned());
-    }
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+    which::which(algorithm.command.first()?).ok()
 }
 
 fn add_count(hash: &mut Sha256, count: usize) {
@@ -80,45 +76,40 @@ fn add_text(hash: &mut Sha256, text: &str) {
     hash.update(text);
 }
 
-/// A file, or a folder with all that is in it. Links are followed; `seen` are the folders on the way, since a link can
-/// lead back to one.
-fn add(hash: &mut Sha256, path: &Path, seen: &mut HashSet<PathBuf>) -> Result<(), ProcessError> {
-    add_text(hash, &path.to_string_lossy());
+/// A file, or a folder with all that is in it. Links are followed.
+fn add(hash: &mut Sha256, path: &Path) -> Result<(), ProcessError> {
     let failed = |error: io::Error| ProcessError::Code { path: path.to_owned(), error };
-    let kind = fs::metadata(path).map_err(failed)?;
-    if kind.is_dir() {
-        let folder = path.canonicalize().map_err(failed)?;
-        if !seen.insert(folder.clone()) {
-            return Ok(());
+    for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // A link that leads back to where it came from adds nothing, and one in a folder that leads nowhere is no
+            // code.
+            Err(error) if error.loop_ancestor().is_some() => continue,
+            Err(error) if error.depth() > 0 && error.path().is_some_and(Path::is_symlink) => continue,
+            Err(error) => return Err(failed(error.into())),
+        };
+        add_text(hash, &entry.path().to_string_lossy());
+        if entry.file_type().is_dir() {
+            continue;
         }
-        let entries: Result<Vec<PathBuf>, io::Error> =
-            fs::read_dir(path).map_err(failed)?.map(|entry| entry.map(|entry| entry.path())).collect();
-        let mut entries = entries.map_err(failed)?;
-        entries.sort();
-        add_count(hash, entries.len());
-        for entry in entries {
-            // A link that leads nowhere is no code.
-            if entry.exists() {
-                add(hash, &entry, seen)?;
-            }
+        if !entry.file_type().is_file() {
+            // Nothing that would have to be waited for, or never ends.
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
-        seen.remove(&folder);
-        return Ok(());
+        let mut content = Sha256::new();
+        io::copy(&mut File::open(entry.path()).map_err(failed)?, &mut content).map_err(failed)?;
+        hash.update(content.finalize());
     }
-    if !kind.is_file() {
-        // Nothing that would have to be waited for, or never ends.
-        return Err(failed(io::ErrorKind::InvalidInput.into()));
-    }
-    let mut content = Sha256::new();
-    io::copy(&mut File::open(path).map_err(failed)?, &mut content).map_err(failed)?;
-    hash.update(content.finalize());
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, symlink},
+    };
 
     #[test]
     fn whatever_changes_in_the_code_or_its_variables_changes_its_digest() {
@@ -129,6 +120,7 @@ mod tests {
         fs::write(path("package/a.py"), "1").unwrap();
         fs::write(path("release/b.py"), "1").unwrap();
         fs::write(path("program"), "run").unwrap();
+        fs::set_permissions(path("program"), fs::Permissions::from_mode(0o755)).unwrap();
         symlink(path("release"), path("package/current")).unwrap();
         symlink(path("package"), path("release/back")).unwrap();
         let mut algorithm = AlgorithmConfig {

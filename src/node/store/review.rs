@@ -235,23 +235,12 @@ impl NodeStore {
         rows.into_iter().map(StoredReview::try_from).collect()
     }
 
-    /// Whether a run asked for something else before: who has looked at it may have seen that.
-    pub async fn has_changed(&self, review: &StoredReview) -> Result<bool, StoreError> {
+    /// Whether a run was reviewed before when it asked for something else: who has looked at it may have seen that.
+    pub async fn has_changed(&self, run_id: i64, subject: Subject, hash: &str) -> Result<bool, StoreError> {
         let others: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM review WHERE run_id = ? AND subject = ? AND hash <> ?")
-                .bind(review.run_id)
-                .bind(review.subject.as_str())
-                .bind(&review.hash)
-                .fetch_one(&self.pool)
-                .await?;
-        Ok(others > 0)
-    }
-
-    /// Whether a run asked for something else when its start was reviewed before.
-    pub async fn asked_otherwise(&self, run_id: i64, hash: &str) -> Result<bool, StoreError> {
-        let others: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM review WHERE run_id = ? AND subject = 'run' AND hash <> ?")
                 .bind(run_id)
+                .bind(subject.as_str())
                 .bind(hash)
                 .fetch_one(&self.pool)
                 .await?;

@@ -25,20 +25,7 @@ pub fn requester(review: &Review) -> String {
         (None, Some(id)) => format!("user {id}"),
         (None, None) => "a user who is no longer there".to_owned(),
     };
-    let organization = match (&review.request.requester_organization, asked.requester_organization_id) {
-        (Some(name), _) => name.clone(),
-        (None, Some(id)) => format!("organization {id}"),
-        (None, None) => return user,
-    };
-    let beginner = match (&review.request.beginner_organization, asked.beginner_organization_id) {
-        (Some(name), _) => format!(" of {name}"),
-        (None, Some(id)) => format!(" of organization {id}"),
-        (None, None) => String::new(),
-    };
-    printable(&match review.request.parent_id {
-        Some(_) => format!("{user}{beginner}, through {organization}"),
-        None => format!("{user} of {organization}"),
-    })
+    printable(&review.request.asked_by(&user))
 }
 
 /// Everything that is asked for, as the node understood it.

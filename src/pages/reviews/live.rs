@@ -1,11 +1,13 @@
 //! How a review stands, in its page as in its event stream.
 
-use jiff::Timestamp;
 use leptos::prelude::*;
 
 use super::facts::{decision_words, reach_words};
 use crate::{
-    pages::{components::Time, tasks::Freshness},
+    pages::{
+        components::Time,
+        tasks::{Freshness, time_of_day},
+    },
     protocol::{
         printable::printable,
         review::{Review, ReviewState},
@@ -16,7 +18,7 @@ use crate::{
 /// How a review stands, kept up to date by the island `LiveUpdates` for as long as it waits.
 #[component]
 pub fn ReviewLive(review: Review) -> impl IntoView {
-    let (as_of, id) = (now(), review.id);
+    let (as_of, id) = (time_of_day(), review.id);
     let read = as_of.clone();
     view! {
         <div id="live" data-events=format!("/reviews/{id}/events") data-as-of=read>
@@ -28,7 +30,7 @@ pub fn ReviewLive(review: Review) -> impl IntoView {
 /// The same as HTML, for the event stream. What was decided by others changes the rest of the page too, which stays as
 /// it is: somebody may be writing there.
 pub fn review_live_html(review: &Review, freshness: Freshness) -> String {
-    let (review, as_of) = (review.clone(), now());
+    let (review, as_of) = (review.clone(), time_of_day());
     let read = as_of.clone();
     let (id, waits) = (review.id, review.state == ReviewState::Waiting);
     Owner::new().with(|| {
@@ -42,10 +44,6 @@ pub fn review_live_html(review: &Review, freshness: Freshness) -> String {
         }
         .to_html()
     })
-}
-
-fn now() -> String {
-    Timestamp::now().strftime("%H:%M:%S").to_string()
 }
 
 #[component]

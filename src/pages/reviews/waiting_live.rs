@@ -1,6 +1,5 @@
 //! The list of what waits, in the page as in its event stream.
 
-use jiff::Timestamp;
 use leptos::prelude::*;
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
 use crate::{
     pages::{
         components::{ReviewCount, TableFrame, Time},
-        tasks::Freshness,
+        tasks::{Freshness, time_of_day},
     },
     protocol::{
         printable::printable,
@@ -23,7 +22,7 @@ use crate::{
 /// What waits, kept up to date by the island `LiveUpdates`.
 #[component]
 pub fn WaitingLive(waiting: Waiting, freshness: Freshness, me: SignedIn, chosen: Vec<String>) -> impl IntoView {
-    let as_of = now();
+    let as_of = time_of_day();
     let read = as_of.clone();
     view! {
         <div id="live" data-events="/reviews/events" data-as-of=read>
@@ -34,7 +33,7 @@ pub fn WaitingLive(waiting: Waiting, freshness: Freshness, me: SignedIn, chosen:
 
 /// The same as HTML, for the event stream, with the number in the navigation.
 pub fn waiting_live_html(waiting: &Waiting, freshness: Freshness, me: &SignedIn) -> String {
-    let (waiting, me, as_of) = (waiting.clone(), me.clone(), now());
+    let (waiting, me, as_of) = (waiting.clone(), me.clone(), time_of_day());
     let count = me.permissions.may_decide_reviews().then_some(waiting.total);
     let read = as_of.clone();
     Owner::new().with(|| {
@@ -44,10 +43,6 @@ pub fn waiting_live_html(waiting: &Waiting, freshness: Freshness, me: &SignedIn)
         }
         .to_html()
     })
-}
-
-fn now() -> String {
-    Timestamp::now().strftime("%H:%M:%S").to_string()
 }
 
 #[component]

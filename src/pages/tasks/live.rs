@@ -1,6 +1,7 @@
 //! What of a task's page changes while somebody looks at it. The server renders it, first in the page and then in
 //! each event of its stream; the browser only takes it over.
 
+use jiff::Timestamp;
 use leptos::prelude::*;
 
 use super::{
@@ -21,6 +22,11 @@ pub enum Freshness {
     Asked,
     /// The hub does not answer.
     Away,
+}
+
+/// The present time of day in UTC, for how fresh something is.
+pub fn time_of_day() -> String {
+    Timestamp::now().strftime("%H:%M:%S").to_string()
 }
 
 impl Freshness {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     explanation::{awaits, explain},
+    live::time_of_day,
     log::LogTail,
     results,
     state::{RunState, SubtaskState, TaskState},
@@ -79,7 +80,7 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
     let state = TaskState {
         status: task.status.clone(),
         finished,
-        as_of: Timestamp::now().strftime("%H:%M:%S").to_string(),
+        as_of: time_of_day(),
         // Of a central function the organizations that give data count.
         progress: match runs_of_subtasks.iter().flatten().cloned().collect::<Vec<_>>() {
             of_subtasks if of_subtasks.is_empty() => progress(&runs),

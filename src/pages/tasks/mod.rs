@@ -21,7 +21,7 @@ use axum::{
 
 use super::state::PageState;
 
-pub use live::{Freshness, task_live_html};
+pub use live::{Freshness, task_live_html, time_of_day};
 pub use load::load_state;
 pub use state::{RunState, TaskState};
 

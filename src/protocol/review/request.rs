@@ -66,6 +66,19 @@ const SIZE_LIMIT: usize = 200 * 1024;
 const DEPTH_LIMIT: usize = 32;
 
 impl ReviewRequest {
+    /// Who asks, in words: this user, of which organization, and through which other one if a central function asks.
+    pub fn asked_by(&self, user: &str) -> String {
+        let named =
+            |name: &Option<String>, id: Option<i64>| name.clone().or_else(|| id.map(|id| format!("organization {id}")));
+        let beginner = named(&self.beginner_organization, self.asked.beginner_organization_id);
+        let beginner = beginner.map(|name| format!(" of {name}")).unwrap_or_default();
+        match (named(&self.requester_organization, self.asked.requester_organization_id), self.parent_id) {
+            (None, _) => user.to_owned(),
+            (Some(organization), Some(_)) => format!("{user}{beginner}, through {organization}"),
+            (Some(organization), None) => format!("{user} of {organization}"),
+        }
+    }
+
     /// Why nobody can review it: it is too long or too deep.
     pub fn check(&self) -> Result<(), &'static str> {
         let asked = &self.asked;

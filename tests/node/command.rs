@@ -251,6 +251,9 @@ async fn ghsa_47w6_gwp4_w6vc_a_review_is_void_when_the_code_was_changed_while_it
     let (status, logs, results) = outcome(&client, task.id).await;
     assert_eq!((status, results), (Status::Completed, vec![json!(2)]), "{logs:?}");
     assert!(logs[0].contains("was changed while this waited"), "{logs:?}");
+    let void = admin.review(first.id).await.unwrap();
+    assert_eq!(void.state, ReviewState::Void);
+    assert!(void.decision.is_some() && void.void_because.contains("what the run asks for has changed"), "{void:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

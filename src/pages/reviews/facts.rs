@@ -120,15 +120,13 @@ pub fn decision_words(review: &Review) -> String {
         (Subject::Result, "rejected") => "withheld",
         (_, state) => state,
     };
-    let Some(decision) = review.last_decision() else {
-        return match (review.state, review.void_because.is_empty()) {
-            (ReviewState::Void, false) => format!("{state}: {}", review.void_because),
-            _ => state.to_owned(),
-        };
-    };
     if review.state == ReviewState::Void {
-        return printable(&format!("void after a decision of {}", decision.by));
+        let before = review.decision.as_ref().map(|decision| format!(" after a decision of {}", decision.by));
+        let because = Some(&review.void_because).filter(|because| !because.is_empty());
+        let because = because.map(|because| format!(": {because}"));
+        return printable(&format!("{state}{}{}", before.unwrap_or_default(), because.unwrap_or_default()));
     }
+    let Some(decision) = review.last_decision() else { return state.to_owned() };
     let place = if decision.at_node { " at the node" } else { "" };
     let reason = if decision.reason.is_empty() { String::new() } else { format!(": {}", decision.reason) };
     printable(&format!("{state} by {}{place}{reason}", decision.by))

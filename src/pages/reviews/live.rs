@@ -55,9 +55,9 @@ fn Status(review: Review, freshness: Freshness, as_of: String) -> impl IntoView 
         _ => "badge muted",
     };
     let when = review.last_decision().and_then(|decision| timestamp::parse(&decision.at));
-    let decided = review.decision.is_some().then(|| decision_words(&review));
-    let reach = reach_words(&review);
     let waits = review.state == ReviewState::Waiting;
+    let decided = (!waits).then(|| decision_words(&review));
+    let reach = reach_words(&review);
     let ends = waits.then(|| timestamp::parse(&review.expires_at));
     let (freshness_class, freshness) = freshness.words(&as_of);
     let withdrawal = review.withdrawal.filter(|_| review.state != ReviewState::Withdrawn);

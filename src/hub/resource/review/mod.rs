@@ -63,6 +63,7 @@ struct Row {
     withdrawn_at: Option<String>,
     withdrawn_at_node: bool,
     withdrawn_because: String,
+    void_because: String,
     used: u32,
 }
 
@@ -78,7 +79,7 @@ impl TryFrom<Row> for Review {
             mode: serde_json::from_str(&row.mode).map_err(json)?,
             request: serde_json::from_str(&row.request).map_err(json)?,
             report: row.report.as_deref().map(serde_json::from_str).transpose().map_err(json)?,
-            void_because: if state == ReviewState::Void { row.reason.clone() } else { String::new() },
+            void_because: row.void_because,
             decision: match (row.decided_by, row.decided_at) {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),
                 _ => None,
@@ -188,7 +189,7 @@ async fn withdraw(
 /// To be called when runs ended, in the same transaction.
 pub async fn end_those_without_run(connection: &mut SqliteConnection) -> Result<(), HubError> {
     let ended: Vec<(i64, i64)> = sqlx::query_as(
-        "UPDATE review SET state = 'void', reason = ? WHERE state = 'waiting'
+        "UPDATE review SET state = 'void', void_because = ? WHERE state = 'waiting'
          AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = review.run_id AND finished_at IS NULL)
          RETURNING run_id, organization_id",
     )

@@ -98,7 +98,7 @@ pub async fn request(
         return Ok((StatusCode::OK, Json(row.try_into()?)));
     }
     let ended: Vec<(i64, i64)> = sqlx::query_as(
-        "UPDATE review SET state = 'void', reason = CASE WHEN decided_by IS NULL THEN ?3 ELSE reason END
+        "UPDATE review SET state = 'void', void_because = ?3
          WHERE run_id = ?1 AND subject = ?2 AND state IN ('waiting', 'approved')
          RETURNING run_id, organization_id",
     )

@@ -56,7 +56,8 @@ fn Status(review: Review, freshness: Freshness, as_of: String) -> impl IntoView 
     };
     let when = review.last_decision().and_then(|decision| timestamp::parse(&decision.at));
     let waits = review.state == ReviewState::Waiting;
-    let decided = (!waits).then(|| decision_words(&review));
+    // The state alone stands beside it already.
+    let decided = Some(decision_words(&review)).filter(|words| words != review.state.as_str());
     let reach = reach_words(&review);
     let ends = waits.then(|| timestamp::parse(&review.expires_at));
     let (freshness_class, freshness) = freshness.words(&as_of);

@@ -1,7 +1,11 @@
 //! Role × page × endpoint: nothing is reachable by guessing an id.
 
+use std::{collections::BTreeSet, path::Path};
+
+use regex::Regex;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
+use walkdir::WalkDir;
 
 use crate::support::{PASSWORD, World, average, eventually, web::Web};
 
@@ -12,6 +16,66 @@ const CALLERS: [&str; 9] =
 /// 403 or 404: which of several questions the hub answers first does not matter, as long as neither says that there is
 /// something.
 const GONE: u16 = 0;
+
+/// What each page answers to each of them; [`GONE`] where it must not tell.
+#[rustfmt::skip]
+const PAGES: [(&str, [u16; 9]); 49] = [
+    // nobody, viewer, researcher, admin1, admin2, stranger, manager, auditor, root
+    ("/", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/collaborations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/collaborations/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+    ("/collaborations/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+    ("/collaborations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+    ("/organizations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/organizations/2", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+    ("/organizations/3/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+    ("/account", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/account/second-factor", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/account/second-factor/confirm", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/account/second-factor/remove", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/account/password", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/account/sessions/all", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/organizations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+    ("/tasks", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    // An auditor reads what happened, not results.
+    ("/tasks/1", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+    ("/tasks/1/results.csv", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+    ("/tasks/1/results.json", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+    ("/tasks/1/delete", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
+    ("/tasks/1/cancel", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
+    ("/tasks/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+    ("/runs/1/log", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
+    ("/reviews", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
+    // The manager is of the same organization; nobody else's admin learns that it is there.
+    ("/reviews/1", [303, 403, 403, 200, 404, 404, 200, 200, 200]),
+    ("/audit", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
+    ("/audit.csv", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
+    ("/users", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
+    ("/users/1", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+    ("/users/999", [303, 403, 403, GONE, GONE, GONE, GONE, 403, GONE]),
+    ("/roles", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/roles/5", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/nodes/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
+    // Nothing is offered that the hub would refuse.
+    ("/collaborations/1/edit", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+    ("/collaborations/1/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
+    ("/collaborations/1/studies/new", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+    ("/studies/1/edit", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+    ("/organizations/2/edit", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+    ("/nodes/1/key", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+    ("/nodes/1/delete", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
+    ("/users/new", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
+    ("/users/1/edit", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+    ("/users/1/delete", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
+    ("/roles/new", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
+    ("/roles/5/edit", [303, 403, 403, 403, 403, 403, 403, 403, 403]),
+    ("/roles/5/delete", [303, 403, 403, 403, 403, 403, 403, 403, 403]),
+    // Leads to the first step.
+    ("/tasks/new", [303, 403, 303, 403, 403, 403, 303, 403, 303]),
+    // Without a second factor there are none.
+    ("/account/recovery-codes", [303, 303, 303, 303, 303, 303, 303, 303, 303]),
+    ("/nodes/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+];
 
 /// A world with a stranger, a manager, a task, a waiting review at example_org1 (organization 2), a study.
 async fn world() -> (World, crate::support::RunningNode) {
@@ -52,66 +116,8 @@ async fn every_page_answers_each_role_as_it_may() {
             cookies.push(String::new());
         }
     }
-    #[rustfmt::skip]
-    let pages = [
-        // nobody, viewer, researcher, admin1, admin2, stranger, manager, auditor, root
-        ("/", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/collaborations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/collaborations/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
-        ("/collaborations/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
-        ("/collaborations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
-        ("/organizations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/organizations/2", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
-        ("/organizations/3/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
-        ("/account", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/second-factor", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/second-factor/confirm", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/second-factor/remove", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/password", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/sessions/all", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/organizations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
-        ("/tasks", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        // An auditor reads what happened, not results.
-        ("/tasks/1", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
-        ("/tasks/1/results.csv", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
-        ("/tasks/1/results.json", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
-        ("/tasks/1/delete", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
-        ("/tasks/1/cancel", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
-        ("/tasks/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
-        ("/runs/1/log", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
-        ("/reviews", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
-        // The manager is of the same organization; nobody else's admin learns that it is there.
-        ("/reviews/1", [303, 403, 403, 200, 404, 404, 200, 200, 200]),
-        ("/audit", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
-        ("/audit.csv", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
-        ("/users", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
-        ("/users/1", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
-        ("/users/999", [303, 403, 403, GONE, GONE, GONE, GONE, 403, GONE]),
-        ("/roles", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/roles/5", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/nodes/1", [303, 200, 200, 200, 200, 403, 200, 200, 200]),
-        // Nothing is offered that the hub would refuse.
-        ("/collaborations/1/edit", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
-        ("/collaborations/1/delete", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
-        ("/collaborations/1/studies/new", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
-        ("/studies/1/edit", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
-        ("/organizations/2/edit", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
-        ("/nodes/1/key", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
-        ("/nodes/1/delete", [303, 403, 403, 403, 403, 403, 200, 403, 200]),
-        ("/users/new", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
-        ("/users/1/edit", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
-        ("/users/1/delete", [303, 403, 403, 200, 403, 403, 200, 403, 200]),
-        ("/roles/new", [303, 403, 403, 200, 200, 200, 200, 403, 200]),
-        ("/roles/5/edit", [303, 403, 403, 403, 403, 403, 403, 403, 403]),
-        ("/roles/5/delete", [303, 403, 403, 403, 403, 403, 403, 403, 403]),
-        // Leads to the first step.
-        ("/tasks/new", [303, 403, 303, 403, 403, 403, 303, 403, 303]),
-        // Without a second factor there are none.
-        ("/account/recovery-codes", [303, 303, 303, 303, 303, 303, 303, 303, 303]),
-        ("/nodes/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
-    ];
     let mut wrong = Vec::new();
-    for (path, expected) in pages {
+    for (path, expected) in PAGES {
         for (index, name) in CALLERS.iter().enumerate() {
             web.cookie = cookies[index].clone();
             let (status, page) = web.get(path).await;
@@ -355,4 +361,22 @@ async fn what_is_offered_about_those_who_decide_is_what_the_hub_takes() {
         let (_, form) = web.get("/users/1/edit").await;
         assert!(form.contains("name=\"roles\""), "{name}");
     }
+}
+
+#[test]
+fn the_matrix_has_every_page() {
+    let route = Regex::new(r#"\.route\(\s*"([^"]+)",\s*get\("#).unwrap();
+    let number = Regex::new(r"/[0-9]+").unwrap();
+    let known: BTreeSet<String> =
+        PAGES.iter().map(|(path, _)| number.replace_all(path, "/{id}").into_owned()).collect();
+    let rooms = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages");
+    let modules = WalkDir::new(rooms).into_iter().map(Result::unwrap).filter(|entry| entry.file_name() == "mod.rs");
+    let texts = modules.map(|entry| std::fs::read_to_string(entry.path()).unwrap());
+    let pages: BTreeSet<String> = texts
+        .flat_map(|text| route.captures_iter(&text).map(|found| found[1].to_owned()).collect::<Vec<_>>())
+        // For those who are nobody yet.
+        .filter(|path| !["/login", "/password", "/second-factor"].iter().any(|start| path.starts_with(start)))
+        .collect();
+    assert!(pages.len() > 40, "{pages:?}");
+    assert_eq!(pages.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
 }

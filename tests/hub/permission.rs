@@ -1,6 +1,9 @@
 //! Who may do what at which endpoint.
 
-use atoll::protocol::payload::{Dialect, encode};
+use atoll::protocol::{
+    payload::{Dialect, encode},
+    review::Asked,
+};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
@@ -33,6 +36,16 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
     let (status, task) = world.call(POST, "task", Some(&researcher), Some(&task_body(&[2]))).await;
     assert_eq!(status, 201, "{task}");
     let node = world.node_token("example_org1").await;
+    let asked = json!({"image": AVERAGE, "digest": "", "function": "partial_average", "args": [], "kwargs": {},
+        "databases": [], "columns": null, "organization_id": 2, "collaboration_id": 1, "user_id": 1,
+        "requester_organization_id": 2});
+    let hash = serde_json::from_value::<Asked>(asked.clone()).unwrap().hash();
+    let request = json!({"asked": asked, "does": "", "discloses": "", "task_id": task["id"], "task_name": "",
+        "purpose": "", "parent_id": null, "username": null, "requester_organization": null, "unusual": []});
+    let review = json!({"run_id": 1, "subject": "run", "hash": hash, "mode": "always",
+        "expires_at": "2999-01-01T00:00:00.000000", "request": request});
+    let (status, review) = world.call(POST, "review", Some(&node), Some(&review)).await;
+    assert_eq!((status.as_u16(), &review["id"]), (201, &json!(1)), "{review}");
     let body = json!({"task_id": task["id"], "image": AVERAGE});
     let (_, container) = world.call(POST, "token/container", Some(&node), Some(&body)).await;
     let tokens = [
@@ -143,10 +156,18 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
         (GET, "result", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 200]),
         (GET, "result/1", None, [401, 200, 200, 200, 200, 200, 200, 200, 200, 401]),
         (GET, "review", None, [401, 401, 401, 200, 200, 401, 401, 200, 200, 200]),
-        (GET, "review/1", None, [401, 404, 404, 404, 404, 404, 401, 404, 404, 404]),
-        (PATCH, "review/1", Some(json!({"state": "approved"})), [401, 401, 401, 401, 401, 404, 401, 401, 401, 401]),
-        (POST, "review/1/use", Some(json!({"run_id": 1})), [401, 401, 401, 401, 401, 404, 401, 401, 401, 401]),
-        (POST, "review/1/decision", Some(decision), [401, 404, 404, 404, 404, 401, 401, 404, 404, 404]),
+        (GET, "review/1", None, [401, 404, 404, 200, 200, 200, 401, 404, 200, 200]),
+        (GET, "review/2", None, [401, 404, 404, 404, 404, 404, 401, 404, 404, 404]),
+        // A node that says something impossible, and an approval that there is not.
+        (
+            PATCH,
+            "review/1",
+            Some(json!({"state": "approved", "because": "x".repeat(1025)})),
+            [401, 401, 401, 401, 401, 400, 401, 401, 401, 401],
+        ),
+        (POST, "review/1/use", Some(json!({"run_id": 1})), [401, 401, 401, 401, 401, 409, 401, 401, 401, 401]),
+        // With another hash than what waits.
+        (POST, "review/1/decision", Some(decision), [401, 404, 404, 409, 401, 401, 401, 404, 401, 401]),
         (POST, "kill/task", Some(json!({"id": 1})), [401, 401, 999, 401, 999, 401, 401, 401, 999, 401]),
         (POST, "kill/node/tasks", Some(json!({"id": 1})), [401, 401, 401, 400, 400, 401, 401, 401, 400, 401]),
         (POST, "token/user/validate", None, [401, 200, 200, 200, 200, 401, 401, 200, 200, 200]),

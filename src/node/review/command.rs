@@ -181,7 +181,12 @@ pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'stati
             (ReviewState::Approved, Subject::Run) => format!(" {}", review.approval.words()),
             _ => String::new(),
         };
-        lines.push(("Decided", format!("{}{reach}{}", review.state.as_str(), decided(decision))));
+        // What ended afterwards was decided all the same.
+        let state = if review.ended_because.is_empty() { review.state.as_str() } else { "" };
+        lines.push(("Decided", format!("{state}{reach}{}", decided(decision)).trim_start().to_owned()));
+    }
+    if !review.ended_because.is_empty() {
+        lines.push(("Ended", format!("{}: {}", review.state.as_str(), review.ended_because)));
     }
     if review.state == ReviewState::Waiting {
         lines.push(("Ends", format!("{} UTC, if nobody decides", minute(&review.expires_at))));

@@ -62,7 +62,12 @@ pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<St
         Err(error) => {
             // What was decided about there is not what would run here: the review there is void.
             tracing::error!(run_id = review.run_id, %error, "a decision of the hub does not count");
-            let outcome = ReviewOutcome { state: ReviewState::Void, decision: None, approval: None };
+            let outcome = ReviewOutcome {
+                state: ReviewState::Void,
+                because: "what was decided about is not what would run".to_owned(),
+                decision: None,
+                approval: None,
+            };
             if let Err(error) = shared.hub.report_review(at_hub.id, &outcome).await {
                 tracing::warn!(%error, "the hub does not take that a review is void");
             }
@@ -172,6 +177,7 @@ async fn tell(shared: &Shared) -> Result<(), String> {
         let Some(hub_id) = review.hub_id else { continue };
         let outcome = ReviewOutcome {
             state: review.state,
+            because: review.ended_because.clone(),
             decision: review.decision.clone(),
             approval: (review.state == ReviewState::Approved).then(|| review.approval.clone()),
         };

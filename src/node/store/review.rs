@@ -30,6 +30,8 @@ pub struct StoredReview {
     /// Whether the hub knows the present state.
     pub told: bool,
     pub decision: Option<Decision>,
+    /// Why it ended without a decision, or in spite of one; empty if it did not.
+    pub ended_because: String,
     pub approval: Approval,
     /// How many runs have started by it.
     pub used: u32,
@@ -61,6 +63,7 @@ pub(super) struct Row {
     decided_at: Option<String>,
     at_node: bool,
     reason: String,
+    ended_because: String,
     this_run_only: bool,
     until: Option<String>,
     runs: Option<u32>,
@@ -79,6 +82,7 @@ impl TryFrom<Row> for StoredReview {
             mode: serde_json::from_str(&row.mode).map_err(json)?,
             request: serde_json::from_str(&row.request).map_err(json)?,
             report: row.report.as_deref().map(serde_json::from_str).transpose().map_err(json)?,
+            ended_because: row.ended_because,
             decision: match (row.decided_by, row.decided_at) {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),
                 _ => None,
@@ -225,7 +229,7 @@ impl NodeStore {
     pub async fn reviews(&self, limit: u32) -> Result<Vec<StoredReview>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, run_id, subject, hash, mode, request, state, since, expires_at, report, NULL AS result, hub_id,
-             told, decided_by, decided_at, at_node, reason, this_run_only, until, runs, used
+             told, decided_by, decided_at, at_node, reason, ended_because, this_run_only, until, runs, used
              FROM review ORDER BY state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN id ELSE -id END
              LIMIT ?",
         )
@@ -369,7 +373,7 @@ pub(super) async fn end(
     state: ReviewState,
     reason: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE review SET state = ?, reason = ?, told = 0, result = NULL WHERE id = ?")
+    sqlx::query("UPDATE review SET state = ?, ended_because = ?, told = 0, result = NULL WHERE id = ?")
         .bind(state.as_str())
         .bind(reason)
         .bind(review.id)

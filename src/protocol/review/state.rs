@@ -223,6 +223,9 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReviewOutcome {
     pub state: ReviewState,
+    /// Why it ended, where that is no decision.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub because: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -173,12 +173,23 @@ pub async fn report(
     let (node_id, row) = own(&mut transaction, &caller, id).await?;
     let (decision, approval) = (outcome.decision, outcome.approval.unwrap_or_default());
     let length = |text: &str| text.chars().count() > 1024;
+    if length(&outcome.because) {
+        return Err(HubError::field("because", "Longer than 1024 characters"));
+    }
     if decision.as_ref().is_some_and(|decision| length(&decision.by) || length(&decision.reason)) {
         return Err(HubError::field("decision", "Longer than 1024 characters"));
     }
     let is_withdrawal = row.state == ReviewState::Approved.as_str()
         && matches!(outcome.state, ReviewState::Waiting | ReviewState::Withdrawn);
-    if is_withdrawal {
+    if matches!(outcome.state, ReviewState::Void | ReviewState::Expired) {
+        // What was decided before stays to be read.
+        sqlx::query("UPDATE review SET state = ?, void_because = ? WHERE id = ?")
+            .bind(outcome.state.as_str())
+            .bind(&outcome.because)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+    } else if is_withdrawal {
         // One that waits again tells nobody's name; the node's own log does.
         let somebody =
             || Decision { by: "an admin".to_owned(), at_node: true, at: timestamp::now(), reason: String::new() };

@@ -120,7 +120,7 @@ pub async fn create(hub: &Hub, data: &Path, port: u16, review_at: &[String]) -> 
 }
 
 fn yaml(api_key: &SecretString, port: u16, review: bool) -> String {
-    let policies = if review { "policies:\n  review: always\n" } else { "" };
+    let review = if review { "  review: always\n" } else { "" };
     format!(
         "# Written anew at each start of the demo.\n\
          api_key: {}\n\
@@ -134,7 +134,16 @@ fn yaml(api_key: &SecretString, port: u16, review: bool) -> String {
          \x20 - label: my_other_database\n\
          \x20   type: csv\n\
          \x20   uri: my_other_database.csv\n\
-         {policies}",
+         # The tables of the demo have four rows, as in the documentation of vantage6: with the limits that hold where\n\
+         # nothing is said they would tell nothing. Never do this with data of people.\n\
+         policies:\n\
+         \x20 minimum_rows: 1\n\
+         \x20 smallest_cell: 1\n\
+         \x20 smallest_subset: 0\n\
+         \x20 largest_parameter_share: 1\n\
+         \x20 largest_value_share: 1\n\
+         \x20 allowed_identifiers: [age, weight, height, visits]\n\
+         {review}",
         api_key.expose_secret()
     )
 }

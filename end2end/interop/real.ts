@@ -76,10 +76,17 @@ export function writeNodeConfig(world: WorldDescription, organization: string, o
   }
   const server = new URL(origin)
   const config = join(folder, 'node.yaml')
+  // The tables of the demo have four rows: with the limits that hold where nothing is said they would tell nothing.
+  const limits = ['minimum_rows: 1', 'smallest_cell: 1', 'smallest_subset: 0', 'largest_parameter_share: 1',
+    'largest_value_share: 1', 'allowed_identifiers: [age, weight, height, visits]']
+  const said = more.find((line) => line.startsWith('policies: {'))
+  const missing = limits.filter((limit) => !said?.includes(`${limit.split(':')[0]}:`))
+  const policies = said ? said.replace('policies: {', `policies: {${missing.join(', ')}, `) : `policies: {${missing.join(', ')}}`
   writeFileSync(config, [
     `api_key: ${world.api_keys[organization]}`, `server_url: ${server.protocol}//${server.hostname}`,
     `port: ${server.port}`, `api_path: ${new URL(world.url).pathname}`, 'databases:',
-    ...['default', 'my_other_database'].map((label) => `  - {label: ${label}, type: csv, uri: ${label}.csv}`), ...more, '',
+    ...['default', 'my_other_database'].map((label) => `  - {label: ${label}, type: csv, uri: ${label}.csv}`), 
+    ...more.filter((line) => line !== said), policies, '',
   ].join('\n'), { mode: 0o600 })
   return config
 }

@@ -172,7 +172,7 @@ test('several requests are decided at once, and one approval can be for more run
     await shows(researcher.page, scripted, '1 of 1 organization returned')
     await admin.page.goto('/reviews?show=decided')
     await admin.page.getByRole('link', { name: /^partial_average · run/ }).first().click()
-    await expect(admin.page.locator('main')).toContainText('for 2 runs of exactly the same; 2 runs have started by it')
+    await expect(admin.page.locator('main')).toContainText('for 2 runs of exactly the same, as long as the data stay as they are; 2 runs have started by it')
     await admin.page.getByRole('button', { name: 'Withdraw' }).click()
     await expect(admin.page.getByText('no other run starts by it')).toBeVisible()
   } finally {
@@ -184,8 +184,9 @@ test('several requests are decided at once, and one approval can be for more run
 test('a result is held until an admin releases it, and the policies that say so are shown', async ({ browser, scripted }) => {
   const demo = await Demo.start('--without-node', 'example_org1')
   const config = demo.nodeConfig('example_org1')
-  const policies = 'policies:\n  release: review\n  smallest_cell: 3\n  review_expires_after_days: 7\n'
-  writeFileSync(config, readFileSync(config, 'utf8') + policies)
+  const policies = 'policies:\n  release: review\n  review_expires_after_days: 7\n'
+  const text = readFileSync(config, 'utf8').replace('policies:\n', policies).replace('smallest_cell: 1', 'smallest_cell: 3')
+  writeFileSync(config, text)
   const node = Program.start('node', '--config', config)
   const [researcher, admin] = await Promise.all(['researcher', 'admin1'].map((name) => Person.come(browser, demo, name, scripted)))
   try {

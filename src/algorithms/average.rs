@@ -3,15 +3,22 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    AlgorithmError, CentralFunction, PartialFunction, Table,
+    AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
     column::{self, Number},
+    guard::Guard,
 };
-use crate::protocol::{domain::MissingValue, policy::Limits};
+use crate::protocol::domain::MissingValue;
+
+/// Counts up whenever what is computed or told changes.
+pub const VERSION: u32 = 2;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {
+    name: "partial_average",
     columns: |arguments| Ok(vec![column_name(arguments)?.to_owned()]),
+    question: partial_arguments,
     compute: partial,
+    suppressed: |reason| suppressed(reason).value,
     discloses: "The sum and the number of the values in the column: two numbers.",
 };
 
@@ -42,30 +49,39 @@ fn column_name(arguments: &Map<String, Value>) -> Result<&str, AlgorithmError> {
 fn partial(
     arguments: &Map<String, Value>,
     table: Table,
-    limits: &Limits,
+    disclosure: &Disclosure,
     stopped: &dyn Fn() -> bool,
-) -> Result<Value, AlgorithmError> {
+) -> Result<Computed, AlgorithmError> {
     let name = column_name(arguments)?;
     let index = column::find(&table.schema, name)?;
     column::require_numeric(&table, index)?;
+    let mut guard = Guard::new(&table, name, 1, disclosure)?;
     let mut sum = Sum::default();
-    let mut rows = 0;
     for batch in (table.read)(&[index])? {
         if stopped() {
             return Err(AlgorithmError::Stopped);
         }
         let batch = batch?;
-        rows += batch.num_rows() as u64;
-        column::for_each_number(name, batch.column(0), |number| sum.add(number))?;
+        guard.batch(&batch)?;
+        column::for_each_number(name, batch.column(0), |row, number| {
+            sum.add(number);
+            guard.see(row, number);
+        })?;
     }
     // The sum of a single value would be the value.
-    match limits.suppression(rows, sum.count, 1) {
-        Some(reason) => {
-            let suppressed = MissingValue::Suppressed(reason).to_json();
-            Ok(json!({"sum": suppressed, "count": suppressed}))
+    Ok(match guard.end()? {
+        Err(reason) => suppressed(&reason),
+        Ok(told_of) => {
+            let value = json!({"sum": sum.total(), "count": sum.count});
+            Computed { value, told_of: Some(told_of) }
         }
-        None => Ok(json!({"sum": sum.total(), "count": sum.count})),
-    }
+    })
+}
+
+/// What is told in the place of sum and count.
+fn suppressed(reason: &str) -> Computed {
+    let suppressed = MissingValue::Suppressed(reason.to_owned()).to_json();
+    Computed { value: json!({"sum": suppressed, "count": suppressed}), told_of: None }
 }
 
 /// A sum that loses no digits: integers exactly, floats with Neumaier's compensation (a plain sum of ten million
@@ -156,6 +172,7 @@ fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{algorithms::PeopleKey, protocol::policy::Limits};
     use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
     use std::sync::Arc;
 
@@ -164,8 +181,16 @@ mod tests {
         Table {
             schema: batch.schema(),
             untyped: false,
+            identifiers: Vec::new(),
+            has_person: false,
             read: Box::new(move |columns| Ok(Box::new(std::iter::once(Ok(batch.project(columns).unwrap()))))),
         }
+    }
+
+    fn within(limits: Limits) -> Disclosure {
+        // Whether values are identifiers is not what these tests are about.
+        let allowed_identifiers = ["age", "weight", "small", "x", "name"].map(str::to_owned).into();
+        Disclosure { limits, allowed_identifiers, key: PeopleKey::new([7; 16]) }
     }
 
     fn call(column: &str, table: Table) -> Result<Value, AlgorithmError> {
@@ -173,7 +198,8 @@ mod tests {
     }
 
     fn call_within(column: &str, table: Table, limits: Limits) -> Result<Value, AlgorithmError> {
-        partial(&Map::from_iter([("column_name".to_owned(), json!(column))]), table, &limits, &|| false)
+        let arguments = Map::from_iter([("column_name".to_owned(), json!(column))]);
+        Ok(partial(&arguments, table, &within(limits), &|| false)?.value)
     }
 
     #[test]
@@ -212,7 +238,8 @@ mod tests {
         assert_eq!(error.to_string(), "there is no column \"age\"; the columns are: name");
         let error = call("name", table(vec![("name", name.clone())])).unwrap_err();
         assert_eq!(error.to_string(), "the column \"name\" is not numeric: it holds text");
-        let error = partial(&Map::new(), table(vec![("name", name)]), &Limits::default(), &|| false).unwrap_err();
+        let limits = within(Limits::default());
+        let error = partial(&Map::new(), table(vec![("name", name)]), &limits, &|| false).unwrap_err();
         assert_eq!(error, AlgorithmError::MissingArgument("column_name"));
     }
 
@@ -221,7 +248,8 @@ mod tests {
         let age: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let arguments = Map::from_iter([("column_name".to_owned(), json!("age"))]);
         let table = table(vec![("age", age)]);
-        assert_eq!(partial(&arguments, table, &Limits::default(), &|| true), Err(AlgorithmError::Stopped));
+        let stopped = partial(&arguments, table, &within(Limits::default()), &|| true).unwrap_err();
+        assert_eq!(stopped, AlgorithmError::Stopped);
     }
 
     #[test]
@@ -234,13 +262,13 @@ mod tests {
 
     #[test]
     fn suppressed_zero_and_not_established_are_three_results() {
-        let limits = Limits { minimum_rows: Some(3), smallest_cell: Some(2), ..Default::default() };
+        let limits = Limits { minimum_rows: Some(3), smallest_cell: Some(1), ..Default::default() };
         let of = |ages: Vec<Option<i64>>| {
             let ages: ArrayRef = Arc::new(Int64Array::from(ages));
             call_within("age", table(vec![("age", ages)]), limits).unwrap()
         };
         assert_eq!(of(vec![None, None, None]), json!({"sum": 0, "count": 0}));
-        assert_eq!(of(vec![Some(1), Some(2), None]), json!({"sum": 3, "count": 2}));
+        assert_eq!(of(vec![Some(1), Some(2), Some(2), None]), json!({"sum": 5, "count": 3}));
         for few in [vec![Some(7), None, None], vec![Some(7), Some(8)]] {
             let suppressed = of(few);
             for key in ["sum", "count"] {
@@ -248,6 +276,65 @@ mod tests {
             }
             assert!(!suppressed.to_string().contains('7'), "{suppressed}");
         }
+    }
+
+    #[test]
+    fn thresholds_count_people_where_the_table_says_who_its_rows_are_about() {
+        let limits = Limits { minimum_rows: Some(3), ..Default::default() };
+        let of = |people: Vec<Option<&str>>, ages: Vec<i64>| {
+            let ages: ArrayRef = Arc::new(Int64Array::from(ages));
+            let people: ArrayRef = Arc::new(StringArray::from(people));
+            let table = Table { has_person: true, ..table(vec![("age", ages), ("patient", people)]) };
+            let read = table.read;
+            let table = Table { read: Box::new(move |_| read(&[0, 1])), ..table };
+            let arguments = Map::from_iter([("column_name".to_owned(), json!("age"))]);
+            partial(&arguments, table, &within(limits), &|| false).unwrap()
+        };
+        let two_people = of(vec![Some("a"), Some("b"), Some("b"), Some("b")], vec![60, 61, 62, 63]);
+        assert!(two_people.told_of.is_none() && two_people.value.to_string().contains("fewer than 3 people"));
+        let three = of(vec![Some("a"), Some("b"), Some("c"), Some("c")], vec![60, 61, 62, 63]);
+        assert_eq!(three.value["count"], 4);
+        assert!(three.told_of.unwrap().people.is_some());
+        let unnamed = of(vec![Some("a"), Some("b"), Some("c"), None], vec![60, 61, 62, 63]);
+        assert!(unnamed.told_of.is_none());
+    }
+
+    #[test]
+    fn a_sum_that_is_a_count_of_few_or_one_value_is_suppressed() {
+        let of = |values: Vec<f64>, limits: Limits| {
+            let values: ArrayRef = Arc::new(Float64Array::from(values));
+            call_within("x", table(vec![("x", values)]), limits).unwrap().to_string()
+        };
+        let smokers = |yes: usize, no: usize| [vec![1.0; yes], vec![0.0; no]].concat();
+        assert!(of(smokers(3, 60), Limits::SAFE).contains("two values"));
+        // And the complement.
+        assert!(of(smokers(60, 3), Limits::SAFE).contains("two values"));
+        assert_eq!(of(smokers(5, 60), Limits::SAFE), r#"{"sum":5.0,"count":65}"#);
+        assert!(of(smokers(60, 0), Limits::SAFE).contains("60"));
+        let incomes = [vec![1_000_000.0], vec![1_000.5; 6], vec![2_000.5; 6]].concat();
+        assert!(of(incomes, Limits::SAFE).contains("largest_value_share"));
+    }
+
+    #[test]
+    fn identifiers_are_refused_and_other_values_are_not() {
+        let of = |values: Vec<f64>, named: &[&str], allowed: &[&str]| {
+            let values: ArrayRef = Arc::new(Float64Array::from(values));
+            let table = Table {
+                identifiers: named.iter().map(|name| (*name).to_owned()).collect(),
+                ..table(vec![("number", values)])
+            };
+            let allowed_identifiers = allowed.iter().map(|name| (*name).to_owned()).collect();
+            let disclosure = Disclosure { allowed_identifiers, ..within(Limits::SAFE) };
+            partial(&Map::from_iter([("column_name".to_owned(), json!("number"))]), table, &disclosure, &|| false)
+        };
+        let ids: Vec<f64> = (100_000..100_040).map(f64::from).collect();
+        assert!(matches!(of(ids.clone(), &[], &[]), Err(AlgorithmError::Identifiers(_))));
+        assert!(of(ids.clone(), &[], &["number"]).unwrap().told_of.is_some());
+        let ages: Vec<f64> = (0..40).map(|number| f64::from(40 + number % 20)).collect();
+        assert!(of(ages.clone(), &[], &[]).unwrap().told_of.is_some());
+        assert!(matches!(of(ages, &["number"], &[]), Err(AlgorithmError::Identifiers(_))));
+        let weights: Vec<f64> = ids.iter().map(|id| id / 1_000.0 + 0.0005).collect();
+        assert!(of(weights, &[], &[]).unwrap().told_of.is_some());
     }
 
     #[test]

@@ -63,27 +63,24 @@ const MISSING: [&str; 17] = [
     "1.#QNAN", "-1.#IND",
 ];
 
-/// Calls `visit` with each number of an array; missing values (null, NaN) are left out.
-pub fn for_each_number(column: &str, array: &ArrayRef, mut visit: impl FnMut(Number)) -> Result<(), AlgorithmError> {
-    let mut float = |value: f64| {
-        if !value.is_nan() {
-            visit(Number::Float(value));
-        }
-    };
+/// Calls `visit` with the row and the value of each number of an array; missing values (null, NaN) are left out.
+pub fn for_each_number(
+    column: &str,
+    array: &ArrayRef,
+    mut visit: impl FnMut(usize, Number),
+) -> Result<(), AlgorithmError> {
     match array.data_type() {
         DataType::Null => {}
-        DataType::Float64 => array.as_primitive::<Float64Type>().iter().flatten().for_each(float),
-        DataType::Int64 => {
-            array.as_primitive::<Int64Type>().iter().flatten().for_each(|value| visit(Number::Integer(value)));
-        }
+        DataType::Float64 => floats(array, visit),
+        DataType::Int64 => integers(array, visit),
         DataType::Utf8 => {
-            for text in array.as_string::<i32>().iter().flatten() {
-                let text = text.trim();
+            for (row, text) in array.as_string::<i32>().iter().enumerate() {
+                let Some(text) = text.map(str::trim) else { continue };
                 if let Ok(value) = text.parse::<i64>() {
-                    visit(Number::Integer(value));
+                    visit(row, Number::Integer(value));
                 } else if MISSING.contains(&text) {
                 } else if let Ok(value) = text.parse::<f64>() {
-                    visit(Number::Float(value));
+                    visit(row, Number::Float(value));
                 } else {
                     return Err(not_numeric(column, "it holds text".to_owned()));
                 }
@@ -95,15 +92,26 @@ pub fn for_each_number(column: &str, array: &ArrayRef, mut visit: impl FnMut(Num
             let options = CastOptions { safe: true, format_options: FormatOptions::default() };
             let cast =
                 cast_with_options(array, &target, &options).map_err(|_| not_numeric(column, plain_name(kind)))?;
-            if target == DataType::Int64 {
-                let cast = cast.as_primitive::<Int64Type>();
-                cast.iter().flatten().for_each(|value| visit(Number::Integer(value)));
-            } else {
-                cast.as_primitive::<Float64Type>().iter().flatten().for_each(&mut float);
-            }
+            if target == DataType::Int64 { integers(&cast, visit) } else { floats(&cast, visit) }
         }
     }
     Ok(())
+}
+
+fn floats(array: &ArrayRef, mut visit: impl FnMut(usize, Number)) {
+    for (row, value) in array.as_primitive::<Float64Type>().iter().enumerate() {
+        if let Some(value) = value.filter(|value| !value.is_nan()) {
+            visit(row, Number::Float(value));
+        }
+    }
+}
+
+fn integers(array: &ArrayRef, mut visit: impl FnMut(usize, Number)) {
+    for (row, value) in array.as_primitive::<Int64Type>().iter().enumerate() {
+        if let Some(value) = value {
+            visit(row, Number::Integer(value));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +122,7 @@ mod tests {
 
     fn numbers(array: ArrayRef) -> Result<Vec<Number>, AlgorithmError> {
         let mut numbers = Vec::new();
-        for_each_number("x", &array, |number| numbers.push(number))?;
+        for_each_number("x", &array, |_, number| numbers.push(number))?;
         Ok(numbers)
     }
 

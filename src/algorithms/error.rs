@@ -9,6 +9,14 @@ pub enum AlgorithmError {
     WrongArgument { name: &'static str, expected: &'static str },
     #[error("there is no column \"{column}\"; the columns are: {columns}")]
     NoSuchColumn { column: String, columns: String },
+    /// The same, where the columns are not told.
+    #[error("there is no column \"{0}\"")]
+    NoSuchColumnHere(String),
+    #[error(
+        "the column \"{0}\" identifies people: it is named as one of identifiers, or all of its values are different. The \
+         policies of the node can allow it (allowed_identifiers)"
+    )]
+    Identifiers(String),
     #[error("the column \"{column}\" is not numeric: {kind}")]
     NotNumeric { column: String, kind: String },
     #[error("a partial result is not what it should be: {0}")]

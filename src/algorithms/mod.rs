@@ -4,6 +4,8 @@ mod average;
 mod column;
 mod description;
 mod error;
+mod guard;
+mod people;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -11,17 +13,24 @@ use serde_json::{Map, Value};
 
 pub use description::describe_all;
 pub use error::AlgorithmError;
-
-use crate::protocol::policy::Limits;
+pub use guard::{Computed, Disclosure, ToldOf};
+pub use people::{Difference, People, PeopleKey};
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";
+
+/// The argument of central functions that names the organizations whose data are used.
+pub const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
 
 /// A table of a database, read in batches so that memory stays flat.
 pub struct Table {
     pub schema: SchemaRef,
     /// Whether the source has no types of its own (CSV): its text is read as numbers where numbers are needed.
     pub untyped: bool,
+    /// Columns whose values identify people: no function uses them unless policies allow it.
+    pub identifiers: Vec<String>,
+    /// Whether each batch has one more column at its end, which says who its rows are about.
+    pub has_person: bool,
     /// Reads the batches; only the columns that are asked for.
     pub read: ReadColumns,
 }
@@ -35,15 +44,20 @@ pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, AlgorithmError>> 
 /// Arguments by name.
 pub type Arguments = Map<String, Value>;
 
-/// Arguments and one table to a JSON result that keeps within the limits; the last argument says whether to stop.
-pub type Compute = fn(&Arguments, Table, &Limits, &dyn Fn() -> bool) -> Result<Value, AlgorithmError>;
+/// Arguments and one table to a result that tells no more than it may; the last argument says whether to stop.
+pub type Compute = fn(&Arguments, Table, &Disclosure, &dyn Fn() -> bool) -> Result<Computed, AlgorithmError>;
 
 /// A function that runs beside the data.
 #[derive(Clone, Copy)]
 pub struct PartialFunction {
+    pub name: &'static str,
     /// The columns that a call names.
     pub columns: fn(&Arguments) -> Result<Vec<String>, AlgorithmError>,
+    /// The arguments that matter: calls that agree in them ask the same question.
+    pub question: fn(&Arguments) -> Result<Arguments, AlgorithmError>,
     pub compute: Compute,
+    /// What is told in the place of the result, for this reason.
+    pub suppressed: fn(&str) -> Value,
     /// What leaves the organization, for those who review a call.
     pub discloses: &'static str,
 }
@@ -82,6 +96,18 @@ const FUNCTIONS: [(&str, &str, BuiltIn); 4] = [
 /// servers add that of the store's image, which these functions stand for.
 pub fn is_built_in(image: &str) -> bool {
     FUNCTIONS.iter().any(|(known, ..)| *known == without_digest(image))
+}
+
+/// The name and the version of a built-in analysis: another version computes or tells something else, so approvals of
+/// the one are none of the other.
+pub fn version(image: &str) -> Option<String> {
+    is_built_in(image).then(|| format!("average, version {}", average::VERSION))
+}
+
+/// The other names of an image: those under which the same code is known.
+pub fn other_images(image: &str) -> Vec<&'static str> {
+    let same = FUNCTIONS.iter().map(|(known, ..)| *known).find(|known| *known == without_digest(image));
+    same.into_iter().filter(|known| *known != image).collect()
 }
 
 /// The other names of a function in this image: the same code.

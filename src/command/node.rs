@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use atoll::{
     node::{self, Decide, NodeConfig, Station},
     protocol::review::{Approval, Verdict},
@@ -52,6 +52,10 @@ enum Reviews {
         /// Also for all other runs that ask for exactly the same, where the policy is first_time
         #[arg(long, conflicts_with_all = ["until", "runs"])]
         from_now_on: bool,
+        /// Let the other runs start also when the data have changed by then; without it each is reviewed again after a
+        /// change
+        #[arg(long)]
+        any_data: bool,
         #[command(flatten)]
         decider: Decider,
     },
@@ -106,10 +110,13 @@ pub async fn run(options: Node, stop: CancellationToken) -> anyhow::Result<()> {
         Reviews::List => node::list(&config).await?,
         Reviews::Code => node::page_code(&config).await?,
         Reviews::Show { run_id } => node::show(&config, run_id).await?,
-        Reviews::Approve { run_id, comment, until, runs, from_now_on, decider } => {
+        Reviews::Approve { run_id, comment, until, runs, from_now_on, any_data, decider } => {
             let this_run_only = until.is_none() && runs.is_none() && !from_now_on;
+            if this_run_only && any_data {
+                bail!("--any-data is about other runs: it goes with --until, --runs or --from-now-on");
+            }
             let until = until.as_deref().map(node::end_of_day).transpose()?;
-            let approval = Approval { this_run_only, until, runs };
+            let approval = Approval { this_run_only, until, runs, any_data };
             node::decide(&config, decide(run_id, Verdict::Approve, comment, decider, approval)).await?
         }
         Reviews::Reject { run_id, reason, decider } => {

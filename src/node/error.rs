@@ -22,7 +22,7 @@ pub enum RunError {
     NotAllowed(String),
     #[error("this node has no image \"{0}\"; it runs the built-in algorithms and those that its configuration names")]
     NoSuchImage(String),
-    #[error("this node has no database \"{label}\"; its databases are: {labels}")]
+    #[error("this node has no database \"{label}\"{labels}")]
     NoSuchDatabase { label: String, labels: String },
     #[error("databases of type \"{0}\" cannot be read by the built-in algorithms; csv and parquet can")]
     DatabaseType(String),
@@ -43,6 +43,9 @@ pub enum RunError {
     ServerAway(ClientError),
     #[error("it was stopped")]
     Stopped,
+    /// It failed, and somebody let that be told.
+    #[error("{message}")]
+    Released { status: Status, message: String },
     #[error("internal error: {0}")]
     Internal(String),
     #[error("{0}")]
@@ -53,6 +56,25 @@ impl RunError {
     /// A call to the server that failed.
     pub fn of_call(error: ClientError) -> Self {
         if error.is_temporary() { RunError::ServerAway(error) } else { RunError::Subtask(error) }
+    }
+
+    /// Whether the data can have made it fail, so that it tells of them.
+    pub fn may_tell_of_data(&self) -> bool {
+        match self {
+            RunError::Algorithm(error) => *error != AlgorithmError::Stopped,
+            RunError::Process(error) => error.status() == Status::Crashed,
+            _ => false,
+        }
+    }
+
+    /// The same, without the names of columns where the configuration does not share them.
+    pub fn told_without_names(self, shares: bool) -> Self {
+        match self {
+            RunError::Algorithm(AlgorithmError::NoSuchColumn { column, .. }) if !shares => {
+                AlgorithmError::NoSuchColumnHere(column).into()
+            }
+            error => error,
+        }
     }
 
     /// The status of a run that ended so.
@@ -66,6 +88,7 @@ impl RunError {
             | RunError::Parameters
             | RunError::TooLarge(_) => Status::StartFailed,
             RunError::Process(error) => error.status(),
+            RunError::Released { status, .. } => status.clone(),
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
             RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
             RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) | RunError::Store(_) => {

@@ -6,6 +6,7 @@ mod database;
 mod error;
 mod log;
 mod page;
+mod parent;
 mod request;
 mod review;
 mod run;

@@ -1,14 +1,17 @@
 //! What a run asks for, as this node understands it.
 
-use serde_json::{Value, json};
+use std::net::IpAddr;
 
-use super::{error::RunError, runtime, station::Shared};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{database, error::RunError, parent, runtime, station::Shared};
 use crate::{
     algorithms,
     protocol::{
         client::ClientError,
         domain::FunctionCall,
-        policy::{Answer, Policies, ReleaseMode, Request, Requester, ReviewMode, Store},
+        policy::{Answer, Columns, Policies, ReleaseMode, Request, Requester, ReviewMode, Store},
         review::{Asked, ReviewRequest, ReviewedDatabase},
         wire::v4,
     },
@@ -20,9 +23,9 @@ const DEPTH: usize = 8;
 /// A run's request with everything that decisions about it need.
 pub struct RunRequest {
     pub review: ReviewRequest,
-    pub requester: Requester,
-    /// Who began it, if a central function asks: both have to be allowed, or whoever is not would ask through another.
-    beginner: Option<Requester>,
+    /// All who have to be allowed: who asks; of a subtask the organization that aggregates, without the user whom it
+    /// acts for, and who began the task. Else whoever is not allowed would ask through another.
+    askers: Vec<Requester>,
     store: Store,
     /// Other names of the same code.
     other_images: Vec<&'static str>,
@@ -40,9 +43,13 @@ impl RunRequest {
             Some(first) => Some(self::requester(shared, first).await?),
             None => None,
         };
+        let parent = match &task.parent {
+            Some(link) => Some(parent::of(shared, task, call, link.id).await?),
+            None => None,
+        };
         let store = store(shared, task).await?;
         let about = runtime::about(shared, task, call);
-        let mut databases: Vec<ReviewedDatabase> = task.databases.iter().map(database).collect();
+        let mut databases: Vec<ReviewedDatabase> = task.databases.iter().map(database_of).collect();
         if let Some(label) = about.standard_database.filter(|_| databases.is_empty()) {
             databases.push(ReviewedDatabase { label, parameters: json!({}) });
         }
@@ -82,26 +89,28 @@ impl RunRequest {
                 .find(|description| !description.trim().is_empty())
                 .unwrap_or_default(),
             parent_id: task.parent.as_ref().map(|link| link.id),
+            parent,
+            data: None,
             username: requester.username.clone(),
             requester_organization: requester.organization.clone(),
             beginner_organization: beginner.as_ref().and_then(|beginner| beginner.organization.clone()),
             unusual: Vec::new(),
         };
         review.check().map_err(RunError::TooLarge)?;
-        let is_built_in = algorithms::is_built_in(&task.image);
         let mut request = RunRequest {
             review,
-            requester,
-            beginner,
+            askers: askers(requester, beginner, shared.organization_id),
             store,
-            other_images: if is_built_in { vec![algorithms::AVERAGE_IMAGE] } else { Vec::new() },
+            other_images: algorithms::other_images(&task.image),
             other_functions: algorithms::other_names(&task.image, &call.function),
             reads,
         };
         request.check(&shared.policies)?;
         runtime::check(shared, task, call)?;
         request.review.asked.digest = runtime::digest(shared, &task.image).await?;
+        request.review.data = data_state(shared, &request.review.asked.databases);
         request.review.unusual = shared.store.unusual(&request.review).await?;
+        request.review.unusual.extend(weaknesses(shared, &request.review.asked));
         Ok(request)
     }
 
@@ -115,25 +124,24 @@ impl RunRequest {
         self.for_policies().map(|request| policies.release_mode(&request)).max().unwrap_or(ReleaseMode::Review)
     }
 
-    /// The request in the forms in which policies look at it: of whoever asks, and of whoever began it.
+    /// The request in the forms in which policies look at it: of each who has to be allowed.
     fn for_policies(&self) -> impl Iterator<Item = Request<'_>> {
-        let as_asked = self.as_asked();
-        let as_begun = self.beginner.as_ref().map(|beginner| Request { requester: beginner, ..as_asked.clone() });
-        [Some(as_asked), as_begun].into_iter().flatten()
-    }
-
-    fn as_asked(&self) -> Request<'_> {
         let asked = &self.review.asked;
-        Request {
+        self.askers.iter().map(|requester| Request {
             image: &asked.image,
             other_images: &self.other_images,
             function: Some(&asked.function),
             other_functions: &self.other_functions,
-            requester: &self.requester,
+            requester,
             store: &self.store,
             databases: &self.reads,
             columns: asked.columns.as_deref(),
-        }
+        })
+    }
+
+    /// What of a database each who has to be allowed may use.
+    pub fn columns_of(&self, policies: &Policies, label: &str) -> Vec<Columns> {
+        self.askers.iter().map(|requester| policies.columns_of(label, requester)).collect()
     }
 
     /// An error unless the policies surely allow it.
@@ -149,7 +157,18 @@ impl RunRequest {
     }
 }
 
-fn database(database: &v4::TaskDatabase) -> ReviewedDatabase {
+/// All who have to be allowed. A user's name never stands for the organization that aggregates: whoever holds its key
+/// could ask for something else. The organization of this node may aggregate its own data.
+fn askers(requester: Requester, beginner: Option<Requester>, own: i64) -> Vec<Requester> {
+    let Some(beginner) = beginner else { return vec![requester] };
+    if requester.organization_id == Some(own) {
+        return vec![beginner];
+    }
+    vec![Requester { user_id: None, username: None, ..requester }, beginner]
+}
+
+/// A database as a task names it.
+pub fn database_of(database: &v4::TaskDatabase) -> ReviewedDatabase {
     let parameters = database.parameters.as_deref().unwrap_or("{}");
     let parameters = serde_json::from_str(parameters).unwrap_or_else(|_| Value::String(parameters.to_owned()));
     // Absent and empty are the same.
@@ -161,6 +180,47 @@ fn database(database: &v4::TaskDatabase) -> ReviewedDatabase {
     };
     let parameters = if is_absent { json!({}) } else { parameters };
     ReviewedDatabase { label: database.label.clone(), parameters }
+}
+
+/// What tells whether the databases are still the same; `None` if none is read here, or one cannot be looked at.
+fn data_state(shared: &Shared, asked: &[ReviewedDatabase]) -> Option<String> {
+    let mut states = Vec::new();
+    for ReviewedDatabase { label, .. } in asked {
+        let held = shared.databases.iter().find(|database| database.label == *label)?;
+        states.push(database::state(held).ok()?);
+    }
+    (!states.is_empty()).then(|| format!("{:x}", Sha256::digest(states.concat())))
+}
+
+/// Where this node protects less than it could, for whoever reviews.
+fn weaknesses(shared: &Shared, asked: &Asked) -> Vec<String> {
+    let mut weaknesses = Vec::new();
+    let weaker = shared.policies.limits().weaker();
+    if !weaker.is_empty() {
+        weaknesses.push(format!("The disclosure limits of this node are weaker than usual: {}.", weaker.join(", ")));
+    }
+    if !algorithms::is_built_in(&asked.image) {
+        weaknesses.push(
+            "The algorithm is not built in: nothing compares its answers, so asking again after one person has come or \
+             gone could tell of that person."
+                .to_owned(),
+        );
+        return weaknesses;
+    }
+    let held = asked.databases.iter().filter_map(|asked| {
+        let held = shared.databases.iter().find(|database| database.label == asked.label)?;
+        held.person.is_none().then_some(held.label.as_str())
+    });
+    let unnamed: Vec<&str> =
+        if asked.columns.as_ref().is_some_and(Vec::is_empty) { Vec::new() } else { held.collect() };
+    if !unnamed.is_empty() {
+        weaknesses.push(format!(
+            "Nothing says who the rows of {} are about (person): limits count rows, and answers are compared by the \
+             number of rows only, which does not see that one was replaced.",
+            unnamed.join(", ")
+        ));
+    }
+    weaknesses
 }
 
 /// Who asks, with names as far as the server tells them: servers of the 4.x line tell nodes no usernames.
@@ -207,6 +267,44 @@ async fn beginning(shared: &Shared, task: &v4::Task) -> Result<Option<v4::Task>,
     Err(RunError::NotAllowed("its tasks are nested too deeply to tell who began them".to_owned()))
 }
 
+/// Whether a name leads to public addresses only; one that the policies name letter by letter may lead anywhere.
+async fn resolves_publicly(shared: &Shared, url: &str) -> bool {
+    let mut named = shared.policies.allowed_algorithm_stores.iter().flatten();
+    if named.any(|entry| entry.trim_end_matches('/') == url.trim_end_matches('/')) {
+        return true;
+    }
+    let Ok(url) = url.parse::<url::Url>() else { return false };
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(mut addresses) => addresses.all(|address| is_public(address.ip().to_canonical())),
+        Err(_) => false,
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            !(address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || address.is_broadcast()
+                || is_shared
+                || first == 0)
+        }
+        IpAddr::V6(address) => {
+            !(address.is_loopback()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || address.is_unique_local()
+                || address.is_unicast_link_local())
+        }
+    }
+}
+
 /// The store of a task, if policies ask for it: the node itself looks whether the store has the image, since the server
 /// could say anything.
 async fn store(shared: &Shared, task: &v4::Task) -> Result<Store, RunError> {
@@ -220,6 +318,10 @@ async fn store(shared: &Shared, task: &v4::Task) -> Result<Store, RunError> {
         Err(_) => return Ok(Store::Unknown),
     };
     let Some(store) = stores.into_iter().find(|store| store.id == id) else { return Ok(Store::None) };
+    // The server names an address, and this node's token would go there.
+    if !shared.policies.may_ask_store(&store.url) || !resolves_publicly(shared, &store.url).await {
+        return Ok(Store::None);
+    }
     match store.algorithms().await {
         Ok(algorithms) => {
             let has = algorithms.iter().any(|algorithm| {

@@ -9,7 +9,8 @@ use super::{
     error::RunError,
     log::{Outgoing, RunLog},
     request::RunRequest,
-    review, runtime,
+    review::{self, Outcome},
+    runtime,
     station::Shared,
     store::{Start, Started, StoreError},
 };
@@ -128,7 +129,7 @@ async fn attempt(
         let request = RunRequest::of(shared, task, &call).await?;
         // Computed before this node was started again.
         if let Some(held) = review::held(shared, run.id, &request).await? {
-            return review::wait_for_release(shared, held, log, stopped).await;
+            return review::wait_for_release(shared, held, log, stopped).await?.into_result();
         }
         permit(shared, run.id, &request, log, stopped).await?;
         // It may have waited for days: what was approved is what runs, or it is asked again.
@@ -146,14 +147,21 @@ async fn attempt(
     shared.hub.report_run(run.id, &patch).await.map_err(RunError::of_call)?;
     tell(shared, run, task, Status::Active);
     log.line(format!("Started function \"{}\" of {}", call.function, task.image));
-    let output_may_leave = shared.share_logs && request.release_mode(&shared.policies) == ReleaseMode::Never;
+    let is_held = request.release_mode(&shared.policies) != ReleaseMode::Never;
+    let output_may_leave = shared.share_logs && !is_held;
     if !output_may_leave && !algorithms::is_built_in(&task.image) {
         log.line("What the algorithm prints stays at the node, in its own log");
     }
-    let result = runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await?;
-    // In the dialect of the input.
-    let encoded = payload::encode(&result, dialect);
-    review::release(shared, run.id, &request, encoded, &result, log, stopped).await
+    let outcome = match runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await {
+        // In the dialect of the input.
+        Ok(result) => Outcome::Result { encoded: payload::encode(&result, dialect), value: result },
+        // How it failed can tell of the data as well as a result: it is held like one.
+        Err(error) if is_held && error.may_tell_of_data() => {
+            Outcome::Failure { status: error.status(), message: error.to_string() }
+        }
+        Err(error) => return Err(error),
+    };
+    review::release(shared, run.id, &request, outcome, log, stopped).await?.into_result()
 }
 
 /// Waits until the run may start, and notes that it does.

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
-    sync::{Semaphore, broadcast, mpsc},
+    sync::{Notify, Semaphore, broadcast, mpsc},
     task::{JoinSet, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
@@ -62,6 +62,8 @@ pub struct Shared {
     /// The key of the node at the server.
     pub api_key: SecretString,
     pub policies: Policies,
+    /// Whether labels and columns are told.
+    pub share_config: bool,
     pub share_logs: bool,
     /// What the node remembers.
     pub store: NodeStore,
@@ -79,8 +81,24 @@ pub struct Shared {
 const STEADY: Duration = Duration::from_secs(60);
 const ENCRYPTED: &str = "the collaboration is encrypted, which this node does not support yet: it stays off";
 
-/// The runs that are under way, each with what stops it.
-type Running = Arc<Mutex<HashMap<i64, (i64, CancellationToken)>>>;
+/// The runs that are under way. Who hears events never waits for the server: that asks for a look at the open runs, and
+/// another task takes it.
+#[derive(Default)]
+struct Taking {
+    wake: Notify,
+    runs: Mutex<Runs>,
+}
+
+#[derive(Default)]
+struct Runs {
+    /// Each with its task and what stops it.
+    under_way: HashMap<i64, (i64, CancellationToken)>,
+    /// When runs ended or were stopped: an answer of the server that was on its way may still call them open.
+    over: HashMap<i64, Instant>,
+}
+
+/// How long it is remembered that a run is over: longer than any answer is on its way.
+const OVER_LIFETIME: Duration = Duration::from_secs(600);
 
 impl Station {
     pub fn new(config: NodeConfig) -> Self {
@@ -123,6 +141,7 @@ impl Station {
             algorithm_env: self.config.algorithm_env.clone(),
             api_key: self.config.api_key.clone(),
             policies: self.config.policies.clone(),
+            share_config: self.config.share_config,
             share_logs: self.config.share_algorithm_logs,
             store,
             outgoing,
@@ -131,6 +150,7 @@ impl Station {
             processors: Semaphore::new(processors),
         });
         runtime::warn_of_missing_code(&shared.algorithms);
+        warn_of_weak_protection(&shared);
         // Ends with this function.
         let mut aside = JoinSet::new();
         aside.spawn({
@@ -153,12 +173,15 @@ impl Station {
                 }
             });
         }
-        let running = Running::default();
-        let mut runs = JoinSet::new();
+        let taking = Arc::new(Taking::default());
+        aside.spawn({
+            let (shared, taking) = (shared.clone(), taking.clone());
+            async move { take_runs(&shared, &taking).await }
+        });
         let mut attempt = 0_usize;
         loop {
             let begin = Instant::now();
-            match self.connected(&shared, &running, &mut runs, &mut from_runs, stop).await {
+            match self.connected(&shared, &taking, &mut from_runs, stop).await {
                 Ok(()) => return Ok(()),
                 Err(reason) => tracing::warn!(node_id, reason, "no connection for events; asking for runs instead"),
             }
@@ -166,7 +189,7 @@ impl Station {
             attempt = if begin.elapsed() > STEADY { 0 } else { attempt + 1 };
             let seconds = RECONNECT_PAUSES[attempt.min(RECONNECT_PAUSES.len() - 1)];
             sleep(Duration::from_secs(seconds)).await;
-            take_open_runs(&shared, &running, &mut runs).await;
+            taking.wake.notify_one();
         }
     }
 
@@ -226,8 +249,7 @@ impl Station {
     async fn connected(
         &self,
         shared: &Arc<Shared>,
-        running: &Running,
-        runs: &mut JoinSet<()>,
+        taking: &Taking,
         from_runs: &mut mpsc::UnboundedReceiver<Outgoing>,
         stop: &CancellationToken,
     ) -> Result<(), String> {
@@ -243,9 +265,7 @@ impl Station {
         // Nobody listens without a receiver; that is fine.
         let _ = shared.events.send(Event::Connected);
         let mut ping = interval(PING_INTERVAL);
-        let mut poll = interval(POLL_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 received = socket.next() => {
@@ -258,13 +278,12 @@ impl Station {
                         }
                         Event::Sync => {
                             if self.config.share_config {
-                                let details = self.details().await;
-                                socket.emit("node_info_update", &details).await.map_err(|error| error.to_string())?;
+                                self.tell_details(shared.outgoing.clone());
                             }
-                            take_open_runs(shared, running, runs).await;
+                            taking.wake.notify_one();
                         }
-                        Event::NewTask(_) => take_open_runs(shared, running, runs).await,
-                        Event::Kill(kill) => stop_runs(shared, running, kill),
+                        Event::NewTask(_) => taking.wake.notify_one(),
+                        Event::Kill(kill) => taking.stop_runs(shared, kill),
                         _ => {}
                     }
                     let _ = shared.events.send(event);
@@ -279,8 +298,6 @@ impl Station {
                 _ = ping.tick() => {
                     socket.emit("ping", &Value::Null).await.map_err(|error| error.to_string())?;
                 }
-                _ = poll.tick() => take_open_runs(shared, running, runs).await,
-                Some(_) = runs.join_next() => {}
                 () = stop.cancelled() => {
                     socket.close().await;
                     return Ok(());
@@ -301,9 +318,32 @@ impl Station {
         }
     }
 
-    async fn details(&self) -> Value {
+    /// Tells the server of the databases, which may take a while to look at: events are heard meanwhile.
+    fn tell_details(&self, outgoing: mpsc::UnboundedSender<Outgoing>) {
         let config = self.config.clone();
-        spawn_blocking(move || share::details(&config)).await.unwrap_or_else(|_| Value::Object(Default::default()))
+        tokio::spawn(async move {
+            match spawn_blocking(move || share::details(&config)).await {
+                // Without a receiver the node is stopping.
+                Ok(payload) => drop(outgoing.send(Outgoing { name: "node_info_update", payload, taken: None })),
+                Err(error) => tracing::error!(%error, "the databases cannot be looked at"),
+            }
+        });
+    }
+}
+
+/// Tells at the start where this node protects less than it could.
+fn warn_of_weak_protection(shared: &Shared) {
+    let weaker = shared.policies.limits().weaker();
+    if !weaker.is_empty() {
+        tracing::warn!(limits = weaker.join(", "), "the disclosure limits of this node are weaker than usual");
+    }
+    let unnamed = shared.databases.iter().filter(|database| database.person.is_none());
+    let labels: Vec<&str> = unnamed.map(|database| database.label.as_str()).collect();
+    if !labels.is_empty() {
+        tracing::warn!(
+            databases = labels.join(", "),
+            "nothing says who the rows are about (person): limits count rows, and a row that is replaced is not seen"
+        );
     }
 }
 
@@ -312,10 +352,27 @@ async fn is_encrypted(shared: &Shared) -> Result<bool, ClientError> {
     Ok(shared.hub.collaboration(shared.collaboration_id).await?.encrypted)
 }
 
+/// Takes open runs whenever somebody asks for it, and now and then without, for as long as it is polled.
+async fn take_runs(shared: &Arc<Shared>, taking: &Arc<Taking>) {
+    let mut runs = JoinSet::new();
+    let mut poll = interval(POLL_INTERVAL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = taking.wake.notified() => {}
+            _ = poll.tick() => {}
+            Some(_) = runs.join_next() => continue,
+        }
+        take_open_runs(shared, taking, &mut runs).await;
+    }
+}
+
 /// Asks for the runs that are still to end, starts those that are not under way, and stops those that have ended
 /// there: somebody may have stopped them while nothing could be heard.
-async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut JoinSet<()>) {
-    let under_way: Vec<i64> = running.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut JoinSet<()>) {
+    let under_way: Vec<i64> = taking.lock().under_way.keys().copied().collect();
+    // What ends from now on can be called open by the answer.
+    let asked_at = Instant::now();
     let open = match shared.hub.open_runs(shared.node_id).await {
         Ok(open) => open,
         Err(error) => {
@@ -325,12 +382,8 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
     };
     let open_ids: Vec<i64> = open.iter().map(|run| run.id).collect();
     for id in under_way.iter().filter(|id| !open_ids.contains(id)) {
-        if !review::is_gone(shared, *id).await {
-            continue;
-        }
-        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, token)) = running.get(id) {
-            token.cancel();
+        if review::is_gone(shared, *id).await {
+            taking.stop(*id);
         }
     }
     if let Err(error) = review::end_those_that_are_gone(shared, &open_ids).await {
@@ -364,35 +417,90 @@ async fn take_open_runs(shared: &Arc<Shared>, running: &Running, runs: &mut Join
             );
             continue;
         }
-        let task_id = run.task.as_ref().map_or(0, |task| task.id());
-        let id = run.id;
-        let token = CancellationToken::new();
-        {
-            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-            if running.contains_key(&id) {
+        // One that this node has ended is begun anew only if the server says so once more.
+        match shared.store.has_ended(run.id).await {
+            Ok(true) if review::is_gone(shared, run.id).await => continue,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(run_id = run.id, %error, "it is not known whether a run has ended");
                 continue;
             }
-            running.insert(id, (task_id, token.clone()));
         }
-        let (shared, running) = (shared.clone(), running.clone());
+        let task_id = run.task.as_ref().map_or(0, |task| task.id());
+        let (id, token) = (run.id, CancellationToken::new());
+        if !taking.begin(id, task_id, &token, asked_at) {
+            continue;
+        }
+        let (shared, taking) = (shared.clone(), taking.clone());
         runs.spawn(async move {
             // Ends with the task also when the node stops and the set of runs is dropped.
             let _stop_with_this = token.clone().drop_guard();
             run::execute(&shared, run, token).await;
-            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            taking.end(id);
         });
     }
 }
 
-fn stop_runs(shared: &Shared, running: &Running, kill: &Kill) {
-    if kill.collaboration_id != shared.collaboration_id {
-        return;
+impl Taking {
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-    for (run_id, (_, token)) in running.iter() {
-        let of_list = kill.kill_list.iter().flatten().any(|item| item.run_id == *run_id);
-        if of_list || (kill.kill_list.is_none() && kill.node_id == Some(shared.node_id)) {
+
+    /// Whether a run may begin that was open when the server was asked: not if it is under way, or over since.
+    fn begin(&self, id: i64, task_id: i64, token: &CancellationToken, asked_at: Instant) -> bool {
+        let mut runs = self.lock();
+        runs.over.retain(|_, over_at| over_at.elapsed() < OVER_LIFETIME);
+        if runs.under_way.contains_key(&id) || runs.over.get(&id).is_some_and(|over_at| *over_at >= asked_at) {
+            return false;
+        }
+        runs.under_way.insert(id, (task_id, token.clone()));
+        true
+    }
+
+    fn end(&self, id: i64) {
+        let mut runs = self.lock();
+        runs.over.insert(id, Instant::now());
+        runs.under_way.remove(&id);
+    }
+
+    fn stop(&self, id: i64) {
+        let mut runs = self.lock();
+        runs.over.insert(id, Instant::now());
+        if let Some((_, token)) = runs.under_way.get(&id) {
             token.cancel();
         }
+    }
+
+    fn stop_runs(&self, shared: &Shared, kill: &Kill) {
+        if kill.collaboration_id != shared.collaboration_id {
+            return;
+        }
+        match &kill.kill_list {
+            // Also what is not under way yet: the answer that calls it open may be on its way.
+            Some(list) => list.iter().for_each(|item| self.stop(item.run_id)),
+            None if kill.node_id == Some(shared.node_id) => {
+                self.lock().under_way.values().for_each(|(_, token)| token.cancel());
+            }
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_begins_once_whatever_the_order_of_answers_and_ends() {
+        let (taking, token) = (Taking::default(), CancellationToken::new());
+        let asked_at = Instant::now();
+        assert!(taking.begin(7, 1, &token, asked_at));
+        assert!(!taking.begin(7, 1, &token, asked_at), "it is under way");
+        taking.end(7);
+        assert!(!taking.begin(7, 1, &token, asked_at), "it was open when the server was asked, and is over since");
+        let later = Instant::now() + Duration::from_millis(1);
+        assert!(taking.begin(7, 1, &token, later), "the server calls it open again");
+        taking.stop(8);
+        assert!(!taking.begin(8, 1, &token, asked_at), "it was stopped before it began");
     }
 }

@@ -77,7 +77,7 @@ async fn it_gets_its_input_the_limits_by_name_its_database_and_no_secret_of_the_
     let variables = results[0]["variables"].as_object().unwrap();
     let value = |name: &str| decoded(&variables[name]);
     assert_eq!((value("SMALLEST_CELL").as_str(), value("LARGEST_PARAMETER_SHARE").as_str()), ("4", "0.2"));
-    assert!(!variables.contains_key("MINIMUM_ROWS"), "a limit that is not set");
+    assert_eq!(value("LARGEST_VALUE_SHARE"), "1", "what the configuration does not say here");
     assert_eq!(value("PRIVACY_THRESHOLD"), "7");
     assert_eq!(variables["PLAIN"], "as it is");
     assert_eq!(value("USER_REQUESTED_DATABASE_LABELS"), "default");

@@ -105,7 +105,13 @@ async fn an_approval_of_exactly_the_same_is_for_those_that_wait_already() {
     .await;
     let token = world.token("admin1").await;
     let (_, log) = world.get("/audit?action=review.approve", &token).await;
-    assert!(log["data"][0]["details"].as_str().unwrap().starts_with("for 2 runs of exactly the same; hash"), "{log}");
+    assert!(
+        log["data"][0]["details"]
+            .as_str()
+            .unwrap()
+            .starts_with("for 2 runs of exactly the same, as long as the data stay as they are; hash"),
+        "{log}"
+    );
     let config = atoll::demo::node_config(world.data.path(), "example_org1");
     let mut export = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
     let output = export.args(["audit", "export", "--node"]).arg(config).output().unwrap();

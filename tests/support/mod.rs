@@ -157,8 +157,17 @@ impl World {
 
     /// As [`World::start_node`], with a changed configuration file.
     pub async fn start_node_with(&self, organization: &str, change: impl FnOnce(&mut String)) -> RunningNode {
+        self.start_node_as_written(organization, |text| {
+            change(text);
+            *text = with_demo_limits(text);
+        })
+        .await
+    }
+
+    /// As [`World::start_node_with`], without the limits of the demo: those hold that hold where nothing is said.
+    pub async fn start_node_as_written(&self, organization: &str, change: impl FnOnce(&mut String)) -> RunningNode {
         let path = demo::node_config(self.data.path(), organization);
-        let mut text = std::fs::read_to_string(&path).unwrap();
+        let mut text = without_limits(&std::fs::read_to_string(&path).unwrap());
         change(&mut text);
         std::fs::write(&path, text).unwrap();
         let stop = CancellationToken::new();
@@ -193,6 +202,46 @@ impl World {
     /// The folder of an organization's node.
     pub fn node_folder(&self, organization: &str) -> std::path::PathBuf {
         demo::node_config(self.data.path(), organization).parent().map(Path::to_owned).unwrap()
+    }
+}
+
+/// The disclosure limits of the demo, whose tables have four rows.
+pub const DEMO_LIMITS: [(&str, &str); 6] = [
+    ("minimum_rows", "1"),
+    ("smallest_cell", "1"),
+    ("smallest_subset", "0"),
+    ("largest_parameter_share", "1"),
+    ("largest_value_share", "1"),
+    ("allowed_identifiers", "[age, weight, height, visits]"),
+];
+
+/// A node's configuration without the demo's limits, nor the section of policies if nothing else is in it.
+fn without_limits(text: &str) -> String {
+    let is_limit = |line: &str| DEMO_LIMITS.iter().any(|(name, value)| line.trim() == format!("{name}: {value}"));
+    let lines: Vec<&str> = text.lines().filter(|line| !is_limit(line)).collect();
+    let is_empty = |index: usize| lines.get(index + 1).is_none_or(|next| !next.starts_with(' '));
+    let kept = lines.iter().enumerate().filter(|(index, line)| **line != "policies:" || !is_empty(*index));
+    let mut text: String = kept.map(|(_, line)| format!("{line}\n")).collect();
+    for (name, value) in DEMO_LIMITS {
+        text = text.replace(&format!("{name}: {value}, "), "").replace(&format!("{name}: {value}}}"), "}");
+    }
+    text.replace("policies: {}\n", "")
+}
+
+/// A node's configuration with the demo's limits, where it does not say others.
+fn with_demo_limits(text: &str) -> String {
+    let missing: Vec<String> = DEMO_LIMITS
+        .iter()
+        .filter(|(name, _)| !text.contains(&format!("{name}:")))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    if missing.is_empty() {
+        return text.to_owned();
+    }
+    match text.lines().find(|line| line.starts_with("policies:")) {
+        None => format!("{text}policies: {{{}}}\n", missing.join(", ")),
+        Some("policies:") => text.replace("policies:\n", &format!("policies:\n  {}\n", missing.join("\n  "))),
+        Some(_) => text.replace("policies: {", &format!("policies: {{{}, ", missing.join(", "))),
     }
 }
 

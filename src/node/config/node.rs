@@ -10,7 +10,10 @@ use strsim::normalized_damerau_levenshtein;
 use url::Url;
 
 use super::algorithm::{self, AlgorithmConfig};
-use crate::{node::NodeError, protocol::policy::Policies};
+use crate::{
+    node::NodeError,
+    protocol::policy::{Ignored, Policies},
+};
 
 /// A node's configuration: the keys of vantage6 4.x node files that have a meaning here. Unknown keys are ignored,
 /// since such files also configure Docker, VPN and proxies.
@@ -101,7 +104,7 @@ pub enum Databases {
 }
 
 /// One database.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct DatabaseConfig {
     pub label: String,
     /// `csv`, `parquet`, …
@@ -109,6 +112,32 @@ pub struct DatabaseConfig {
     pub kind: String,
     /// A path; a relative one counts from the folder of the configuration file.
     pub uri: String,
+    /// The column that says who a row is about: limits count people by it, and answers are compared by it.
+    #[serde(default)]
+    pub person: Option<String>,
+    /// Columns whose values identify people; the one above is one of them anyway.
+    #[serde(default)]
+    pub identifiers: Vec<String>,
+    /// Other keys of vantage6.
+    #[serde(flatten)]
+    pub(in crate::node) other: BTreeMap<String, Ignored>,
+}
+
+/// Keys of a database that protect: one that is mistyped would not.
+const DATABASE_KEYS: [&str; 2] = ["person", "identifiers"];
+
+impl DatabaseConfig {
+    /// A key that looks like one of [`DATABASE_KEYS`], and is none.
+    fn mistake(&self) -> Option<String> {
+        let alike =
+            |key: &&String| DATABASE_KEYS.iter().any(|known| normalized_damerau_levenshtein(known, key) >= ALIKE);
+        let key = self.other.keys().find(alike)?;
+        Some(format!(
+            "the database \"{}\" has a key \"{key}\"; is one of {} meant?",
+            self.label,
+            DATABASE_KEYS.join(", ")
+        ))
+    }
 }
 
 impl NodeConfig {
@@ -155,6 +184,9 @@ impl NodeConfig {
         if let Some(mistake) = algorithm::mistake(&config.algorithms, &config.algorithm_env) {
             return Err(format!("algorithms: {mistake}"));
         }
+        if let Some(mistake) = config.database_list().iter().find_map(DatabaseConfig::mistake) {
+            return Err(mistake);
+        }
         let mut labels: Vec<String> = config.database_list().into_iter().map(|database| database.label).collect();
         labels.sort();
         if let Some(pair) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -177,7 +209,12 @@ impl NodeConfig {
             Databases::List(list) => list.clone(),
             Databases::Map(map) => map
                 .iter()
-                .map(|(label, uri)| DatabaseConfig { label: label.clone(), kind: String::new(), uri: uri.clone() })
+                .map(|(label, uri)| DatabaseConfig {
+                    label: label.clone(),
+                    kind: String::new(),
+                    uri: uri.clone(),
+                    ..Default::default()
+                })
                 .collect(),
         };
         for database in &mut list {

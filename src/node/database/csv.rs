@@ -42,7 +42,7 @@ pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
             })
         })))
     });
-    Ok(Table { schema, untyped: true, read })
+    Ok(Table { schema, untyped: true, identifiers: Vec::new(), has_person: false, read })
 }
 
 fn skip_byte_order_mark(file: &mut File) -> Result<(), AlgorithmError> {

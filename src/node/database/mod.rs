@@ -5,31 +5,81 @@ mod parquet;
 
 use std::{path::Path, sync::Arc};
 
+use sha2::{Digest, Sha256};
+
 use super::{config::DatabaseConfig, error::RunError};
 use crate::{
-    algorithms::{AlgorithmError, Table},
+    algorithms::{AlgorithmError, Batches, ReadColumns, Table},
     protocol::policy::Columns,
 };
 
 /// Rows read at once. A batch of one column is then at most some megabytes.
 const BATCH_ROWS: usize = 65_536;
 
-/// The database with this label.
-pub fn find<'a>(databases: &'a [DatabaseConfig], label: &str) -> Result<&'a DatabaseConfig, RunError> {
+/// The database with this label. Others are named only where the configuration shares them.
+pub fn find<'a>(databases: &'a [DatabaseConfig], label: &str, shares: bool) -> Result<&'a DatabaseConfig, RunError> {
     databases.iter().find(|database| database.label == label).ok_or_else(|| {
         let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
-        RunError::NoSuchDatabase { label: label.to_owned(), labels: labels.join(", ") }
+        RunError::NoSuchDatabase {
+            label: label.to_owned(),
+            labels: if shares { format!("; its databases are: {}", labels.join(", ")) } else { String::new() },
+        }
     })
 }
 
 /// Opens a database as a table.
 pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
     let path = Path::new(&database.uri);
-    match database.kind.as_str() {
-        "csv" => Ok(csv::open(path)?),
-        "parquet" => Ok(parquet::open(path)?),
-        kind => Err(RunError::DatabaseType(kind.to_owned())),
+    let table = match database.kind.as_str() {
+        "csv" => csv::open(path)?,
+        "parquet" => parquet::open(path)?,
+        kind => return Err(RunError::DatabaseType(kind.to_owned())),
+    };
+    let mut table = in_order(table);
+    table.identifiers.clone_from(&database.identifiers);
+    if let Some(person) = &database.person {
+        let place = table.schema.index_of(person).map_err(|_| {
+            AlgorithmError::Unreadable("it has no column that says who its rows are about (person)".to_owned())
+        })?;
+        table.identifiers.push(person.clone());
+        let read = table.read;
+        table.has_person = true;
+        table.read = Box::new(move |columns: &[usize]| read(&[columns, &[place]].concat()));
     }
+    Ok(table)
+}
+
+/// Gives the columns in the order in which they are asked for, each as often as it is, whatever the reader does.
+fn in_order(table: Table) -> Table {
+    let read = table.read;
+    let read =
+        Box::new(move |columns: &[usize]| -> Result<Batches, AlgorithmError> {
+            let mut once = columns.to_vec();
+            once.sort_unstable();
+            once.dedup();
+            let places: Vec<usize> = columns.iter().filter_map(|column| once.binary_search(column).ok()).collect();
+            if once == columns {
+                return read(columns);
+            }
+            let batches = read(&once)?;
+            Ok(Box::new(batches.map(move |batch| {
+                batch?.project(&places).map_err(|error| AlgorithmError::Unreadable(error.to_string()))
+            })))
+        });
+    Table { read, ..table }
+}
+
+/// What tells whether a database is still the same: its path, its size, when it was changed, and which file it is.
+pub fn state(database: &DatabaseConfig) -> Result<String, AlgorithmError> {
+    let path = Path::new(&database.uri);
+    let data = std::fs::metadata(path).map_err(unreadable)?;
+    let changed = data.modified().map_err(unreadable)?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    #[cfg(unix)]
+    let file = std::os::unix::fs::MetadataExt::ino(&data);
+    #[cfg(not(unix))]
+    let file = 0;
+    let facts = format!("{}\n{}\n{}\n{file}", database.uri, data.len(), changed.as_nanos());
+    Ok(format!("{:x}", Sha256::digest(facts)))
 }
 
 /// A table with the columns that may be used, and no others.
@@ -43,11 +93,11 @@ pub fn only(table: Table, columns: &Columns) -> Result<Table, AlgorithmError> {
     let places: Vec<usize> = fields.filter(|(_, field)| allowed(field.name())).map(|(place, _)| place).collect();
     let schema = table.schema.project(&places).map_err(|error| AlgorithmError::Unreadable(error.to_string()))?;
     let read = table.read;
-    let read = Box::new(move |columns: &[usize]| {
+    let read: ReadColumns = Box::new(move |columns: &[usize]| {
         let columns: Option<Vec<usize>> = columns.iter().map(|column| places.get(*column).copied()).collect();
         read(&columns.ok_or_else(|| AlgorithmError::Unreadable("it has no such column".to_owned()))?)
     });
-    Ok(Table { schema: Arc::new(schema), untyped: table.untyped, read })
+    Ok(Table { schema: Arc::new(schema), read, ..table })
 }
 
 /// The names of the columns, if the database can tell.

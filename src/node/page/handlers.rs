@@ -112,20 +112,23 @@ pub struct Decide {
     until: String,
     #[serde(default)]
     runs: String,
+    #[serde(default)]
+    any_data: Option<String>,
 }
 
 impl Decide {
     fn approval(&self) -> Result<Approval, String> {
+        let any_data = self.any_data.is_some();
         Ok(match self.scope.as_str() {
             "until" => {
                 let until = end_of_day(self.until.trim()).map_err(|_| "Say a day, such as 2027-01-31.")?;
-                Approval { until: Some(until), ..Default::default() }
+                Approval { until: Some(until), any_data, ..Default::default() }
             }
             "runs" => {
                 let runs = self.runs.trim().parse().map_err(|_| "Say how many runs, such as 5.")?;
-                Approval { runs: Some(runs), ..Default::default() }
+                Approval { runs: Some(runs), any_data, ..Default::default() }
             }
-            "always" => Approval::default(),
+            "always" => Approval { any_data, ..Default::default() },
             _ => Approval { this_run_only: true, ..Default::default() },
         })
     }

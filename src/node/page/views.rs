@@ -137,6 +137,7 @@ pub fn review(name: &str, review: &StoredReview, earlier: &[StoredReview], error
                         {choice("until", "every run that asks for exactly the same, until the end of this day (UTC):", false)}
                         <input name="until" type="date" aria-label="Day"/>
                         {first_time.then(|| choice("always", "every run that asks for exactly the same, from now on", true))}
+                        <label class="choice"><input type="checkbox" name="any_data" value="yes"/> " Other runs may start also when the data have changed by then"</label>
                         </fieldset>
                     })}
                     <label for="comment">"Comment, if you like"</label>

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::release;
 use crate::{
     node::{
         NodeConfig,
@@ -142,7 +143,11 @@ pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'stati
         ("Who asks", who(review)),
     ];
     if let Some(parent) = request.parent_id {
-        lines.push(("Asked by", format!("the central function of task {parent}")));
+        let about = request.parent.as_ref().map_or_else(String::new, |parent| {
+            let arguments: Vec<String> = parent.kwargs.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            format!(" {}: {} with {}", parent.name, parent.function, arguments.join(", "))
+        });
+        lines.push(("Asked by", format!("the central function of task {parent}{about}")));
     }
     lines.push((
         "Purpose",
@@ -204,8 +209,13 @@ pub fn facts_of(review: &StoredReview, earlier: &[StoredReview]) -> Vec<(&'stati
         lines.push(("Suppressed", found(report.missing.count, &report.missing.places)));
     }
     if let Some(result) = &review.result {
-        let value = payload::decode(result).map(|(value, _)| value).unwrap_or(Value::String("unreadable".to_owned()));
-        lines.push(("Result", value.to_string()));
+        lines.push(match release::failure(result) {
+            Some((status, message)) => ("Failed", format!("{status}: {message}")),
+            None => {
+                let value = payload::decode(result).map(|(value, _)| value);
+                ("Result", value.unwrap_or(Value::String("unreadable".to_owned())).to_string())
+            }
+        });
     }
     lines.retain(|(_, value)| !value.is_empty());
     lines.into_iter().map(|(name, value)| (name, printable(&value))).collect()

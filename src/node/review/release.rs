@@ -1,5 +1,6 @@
 //! Results that are held until somebody has looked at them.
 
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -37,20 +38,55 @@ pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<
     Ok(is_held.then_some(review))
 }
 
-/// Holds a result, if the policies say so, until it may leave; the form in which it is sent.
+/// What became of a run that has ended.
+pub enum Outcome {
+    /// A result, and the form in which it is sent.
+    Result { encoded: String, value: Value },
+    /// It failed.
+    Failure { status: Status, message: String },
+}
+
+/// What may leave: a result in the form in which it is sent, or that the run failed.
+pub struct Released(String);
+
+/// How a failure begins where results are kept: no result in the form in which it is sent does.
+const FAILURE: char = '!';
+
+impl Released {
+    /// The result; the failure as the error that it was.
+    pub fn into_result(self) -> Result<String, RunError> {
+        match failure(&self.0) {
+            Some((status, message)) => Err(RunError::Released { status, message }),
+            None => Ok(self.0),
+        }
+    }
+}
+
+/// How a run failed, if this is what is kept in the place of a result.
+pub fn failure(kept: &str) -> Option<(Status, String)> {
+    serde_json::from_str(kept.strip_prefix(FAILURE)?).ok()
+}
+
+/// Holds what became of a run, if the policies say so, until it may leave.
 pub async fn release(
     shared: &Shared,
     run_id: i64,
     request: &RunRequest,
-    encoded: String,
-    value: &serde_json::Value,
+    outcome: Outcome,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<String, RunError> {
+) -> Result<Released, RunError> {
+    let (encoded, value) = match outcome {
+        Outcome::Result { encoded, value } => (encoded, value),
+        Outcome::Failure { status, message } => {
+            let value = json!({"failed": message});
+            (format!("{FAILURE}{}", json!([status, message])), value)
+        }
+    };
     if request.release_mode(&shared.policies) == ReleaseMode::Never {
-        return Ok(encoded);
+        return Ok(Released(encoded));
     }
-    let report = Report::of(value, shared.policies.smallest_cell);
+    let report = Report::of(&value, shared.policies.smallest_cell);
     let hash = hash_of(&request.review.asked.hash(), &encoded);
     let about = About {
         run_id,
@@ -70,7 +106,7 @@ pub async fn wait_for_release(
     review: StoredReview,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<String, RunError> {
+) -> Result<Released, RunError> {
     if review.state == ReviewState::Waiting {
         let since = review.since.get(..16).unwrap_or(&review.since).replace('T', " ");
         let line = format!("{AWAITING_RELEASE} of the result by an admin of this organization since {since} UTC");
@@ -78,7 +114,7 @@ pub async fn wait_for_release(
     }
     let review = decided(shared, review.id, stopped, None).await?;
     match (review.state, &review.result) {
-        (ReviewState::Approved, Some(result)) => Ok(result.clone()),
+        (ReviewState::Approved, Some(result)) => Ok(Released(result.clone())),
         (ReviewState::Rejected, _) => Err(RunError::NotAllowed(rejection(&review, "the result is withheld"))),
         (ReviewState::Expired, _) => Err(RunError::NotAllowed(format!(
             "nobody released the result within {} days",

@@ -65,6 +65,12 @@ pub async fn obtain<'a>(
             "This run was reviewed before, and what it asks for or the code that it runs has changed since.".to_owned(),
         );
     }
+    let data = request.review.data.as_deref();
+    if shared.store.has_approval_for_other_data(run_id, &hash, mode, shared.policies.decisions_from_hub, data).await? {
+        review_request
+            .unusual
+            .push("Exactly this was approved before, when the data were others; they have changed since.".to_owned());
+    }
     let mut told = false;
     loop {
         if stopped.is_cancelled() {
@@ -72,7 +78,7 @@ pub async fn obtain<'a>(
         }
         let from_hub = shared.policies.decisions_from_hub;
         let starting = shared.starting.lock().await;
-        while let Some(approval) = shared.store.usable_approval(run_id, &hash, mode, from_hub).await? {
+        while let Some(approval) = shared.store.usable_approval(run_id, &hash, mode, from_hub, data).await? {
             if hub::still_approves(shared, &approval, run_id).await? {
                 log.line(format!("Approved by {}", decided_by(&approval)));
                 return Ok(Some(Approved { id: approval.id, _starting: starting }));
@@ -93,7 +99,7 @@ pub async fn obtain<'a>(
             )
             .await?;
         }
-        let sought = Some(Sought { run_id, hash: &hash, mode });
+        let sought = Some(Sought { run_id, hash: &hash, mode, data });
         let review = decided(shared, review.id, stopped, sought).await?;
         match review.state {
             // The approval is used above.
@@ -151,6 +157,7 @@ pub(super) struct Sought<'a> {
     run_id: i64,
     hash: &'a str,
     mode: ReviewMode,
+    data: Option<&'a str>,
 }
 
 /// Waits until a review waits no more, whoever ends it; or until there is an approval of what is sought beside it.
@@ -187,8 +194,8 @@ pub(super) async fn decided(
                         break;
                     }
                     let from_hub = shared.policies.decisions_from_hub;
-                    if let Some(Sought { run_id, hash, mode }) = sought
-                        && shared.store.usable_approval(run_id, hash, mode, from_hub).await?.is_some()
+                    if let Some(Sought { run_id, hash, mode, data }) = sought
+                        && shared.store.usable_approval(run_id, hash, mode, from_hub, data).await?.is_some()
                     {
                         return Ok(review);
                     }

@@ -3,26 +3,33 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tokio::{sync::broadcast, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::About;
 use crate::{
-    algorithms::{self, BuiltIn, CentralFunction, PartialFunction},
-    node::{database, error::RunError, log::RunLog, station::Shared},
+    algorithms::{self, AlgorithmError, BuiltIn, CentralFunction, Disclosure, PartialFunction},
+    node::{
+        config::DatabaseConfig,
+        database,
+        error::RunError,
+        log::RunLog,
+        request::RunRequest,
+        station::Shared,
+        store::{Question, ToTell},
+    },
     protocol::{
         client::HubClient,
         domain::{FunctionCall, Run, TaskSpec},
         event::Event,
-        policy::{Columns, Requester},
+        policy::{Columns, Limits},
         status::Status,
         wire::v4,
     },
 };
 
-/// The argument of central functions that names the organizations whose data are used.
-const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
 /// How often the subtask is looked at without any event: events can be missed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -55,7 +62,7 @@ pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<()
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
             (function.columns)(&call.kwargs)?;
-            database::find(&shared.databases, label(task)).map(drop)
+            database::find(&shared.databases, label(task), shared.share_config).map(drop)
         }
         BuiltIn::Central(function) => Ok((function.partial_arguments)(&call.kwargs).map(drop)?),
     }
@@ -66,14 +73,17 @@ pub async fn run(
     shared: &Shared,
     task: &v4::Task,
     call: FunctionCall,
-    requester: &Requester,
+    request: &RunRequest,
+    may_tell: bool,
     log: &RunLog,
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
-            let columns = shared.policies.columns_of(label(task), requester);
-            partial(shared, task, function, call.kwargs, columns, log, stopped).await
+            let columns = request.columns_of(&shared.policies, label(task));
+            // Whether the data have changed is told with the result, and not before.
+            let told = may_tell.then_some(log);
+            partial(shared, task, function, call.kwargs, columns, log, told, stopped).await
         }
         BuiltIn::Central(function) => central(shared, task, function, &call.kwargs, log, stopped).await,
     }
@@ -84,28 +94,109 @@ async fn partial(
     task: &v4::Task,
     function: PartialFunction,
     arguments: Map<String, Value>,
-    columns: Columns,
+    columns: Vec<Columns>,
     log: &RunLog,
+    told: Option<&RunLog>,
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     let label = label(task);
-    let database = database::find(&shared.databases, label)?.clone();
+    let database = database::find(&shared.databases, label, shared.share_config)?.clone();
+    let disclosure = Disclosure {
+        limits: shared.policies.limits(),
+        allowed_identifiers: shared.policies.allowed_identifiers.clone(),
+        key: shared.store.people_key().await?,
+    };
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
     let _permit = tokio::select! {
         permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
         () = stopped.cancelled() => return Err(RunError::Stopped),
     };
+    let question = question(task, &function, &arguments, &database, disclosure.limits)?;
+    if let Some(kept) = shared.store.kept_answer(&question).await? {
+        if let Some(log) = told {
+            log.line(format!("The same was asked of the same data at {} UTC: that answer is given", minute(&kept.at)));
+        }
+        return read_answer(&kept.answer);
+    }
     log.line(format!("Reading database \"{label}\" ({})", database.kind));
-    let (stop, limits) = (stopped.clone(), shared.policies.limits());
-    let result = spawn_blocking(move || {
+    let stop = stopped.clone();
+    let (computed, state) = spawn_blocking(move || {
         // What the policies do not allow is not there for the function.
-        let table = database::only(database::open(&database)?, &columns)?;
-        Ok::<Value, RunError>((function.compute)(&arguments, table, &limits, &|| stop.is_cancelled())?)
+        let mut table = database::open(&database)?;
+        for columns in &columns {
+            table = database::only(table, columns)?;
+        }
+        let computed = (function.compute)(&arguments, table, &disclosure, &|| stop.is_cancelled())?;
+        Ok::<_, RunError>((computed, database::state(&database)?))
     })
     .await
-    .map_err(|_| RunError::Internal("the function panicked".to_owned()))??;
+    .map_err(|_| RunError::Internal("the function panicked".to_owned()))?
+    .map_err(|error| error.told_without_names(shared.share_config))?;
+    if state != question.state {
+        let changed = "its file was changed while it was read; create the task again";
+        return Err(AlgorithmError::Unreadable(changed.to_owned()).into());
+    }
     log.line("The function has ended");
-    Ok(result)
+    let Some(told_of) = computed.told_of else { return Ok(computed.value) };
+    Ok(match shared.store.answer(&question, &told_of, &computed.value.to_string()).await? {
+        ToTell::New => computed.value,
+        ToTell::Kept(kept) => {
+            let line = format!(
+                "The data have changed by fewer people than policies allow to tell apart (smallest_subset): the answer \
+                 of {} UTC is given",
+                minute(&kept.at)
+            );
+            if let Some(log) = told {
+                log.line(line);
+            }
+            let mut answer = read_answer(&kept.answer)?;
+            if let Value::Object(answer) = &mut answer {
+                answer.insert(ANSWERED_AT.to_owned(), json!(kept.at));
+            }
+            answer
+        }
+        ToTell::Nothing { since } => (function.suppressed)(&format!(
+            "its people differ by too few from those of an answer of {} UTC (smallest_subset)",
+            minute(&since)
+        )),
+    })
+}
+
+/// The key of a kept answer that says when it was given, where the data have changed since.
+const ANSWERED_AT: &str = "answered_at";
+
+fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+fn read_answer(answer: &str) -> Result<Value, RunError> {
+    serde_json::from_str(answer).map_err(|error| RunError::Internal(error.to_string()))
+}
+
+/// What is asked of which data, apart from who asks and by which names.
+fn question(
+    task: &v4::Task,
+    function: &PartialFunction,
+    arguments: &Map<String, Value>,
+    database: &DatabaseConfig,
+    limits: Limits,
+) -> Result<Question, RunError> {
+    let mut columns = (function.columns)(arguments)?;
+    columns.sort();
+    columns.dedup();
+    let asked = json!({
+        "image": algorithms::without_digest(&task.image),
+        "question": (function.question)(arguments)?,
+        "function": function.name,
+        "database": database.uri,
+    });
+    Ok(Question {
+        hash: format!("{:x}", Sha256::digest(asked.to_string())),
+        database: database.uri.clone(),
+        columns,
+        state: database::state(database)?,
+        limits,
+    })
 }
 
 async fn central(
@@ -142,7 +233,7 @@ async fn central(
             subtask
         }
         None => {
-            let organizations = organizations_of(&hub, shared, task, arguments, &names).await?;
+            let organizations = organizations_of(&hub, task, arguments, &names).await?;
             let list: Vec<String> = organizations.iter().map(|id| name(*id)).collect();
             let spec = TaskSpec {
                 name: format!("{} (subtask)", task.name).chars().take(128).collect(),
@@ -194,17 +285,16 @@ async fn central(
 /// collaboration (or of the study).
 async fn organizations_of(
     hub: &HubClient,
-    shared: &Shared,
     task: &v4::Task,
     arguments: &Map<String, Value>,
     all: &[(i64, String)],
 ) -> Result<Vec<i64>, RunError> {
-    match arguments.get(ORGANIZATIONS_ARGUMENT) {
+    match arguments.get(algorithms::ORGANIZATIONS_ARGUMENT) {
         None | Some(Value::Null) => {}
         Some(value) => {
             let ids: Option<Vec<i64>> = value.as_array().and_then(|ids| ids.iter().map(Value::as_i64).collect());
             let ids = ids.ok_or(algorithms::AlgorithmError::WrongArgument {
-                name: ORGANIZATIONS_ARGUMENT,
+                name: algorithms::ORGANIZATIONS_ARGUMENT,
                 expected: "a list of organization ids",
             })?;
             if !ids.is_empty() {
@@ -217,18 +307,14 @@ async fn organizations_of(
     if of_task.len() > 1 {
         return Ok(of_task);
     }
-    let all: Vec<i64> = match &task.study {
+    // Which of them have a node is not for a container to know; the server says if one has none.
+    Ok(match &task.study {
         Some(study) => {
             let of_study = hub.organizations_of_study(study.id).await.map_err(RunError::of_call)?;
             of_study.into_iter().map(|organization| organization.id).collect()
         }
         None => all.iter().map(|(id, _)| *id).collect(),
-    };
-    // Organizations without a node cannot take part.
-    let nodes = shared.hub.nodes_of(shared.collaboration_id).await.map_err(RunError::of_call)?;
-    let with_node: Vec<i64> = nodes.iter().filter_map(|node| node.organization_id).collect();
-    // A node may see only itself; then these organizations are what is known.
-    Ok(if with_node.len() > 1 { all.into_iter().filter(|id| with_node.contains(id)).collect() } else { all })
+    })
 }
 
 /// Waits until a task has ended: looks after each event that concerns it, and now and then without one.

@@ -41,8 +41,8 @@ pub fn about(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> About {
 /// What the code of an image is, as a text that changes with it; what the image's name tells if there is no such code
 /// here.
 pub async fn digest(shared: &Shared, image: &str) -> Result<String, RunError> {
-    if algorithms::is_built_in(image) {
-        return Ok(format!("built into Atoll {}", env!("CARGO_PKG_VERSION")));
+    if let Some(version) = algorithms::version(image) {
+        return Ok(format!("built into Atoll: {version}"));
     }
     let Some(algorithm) = algorithm(shared, image).cloned() else {
         return Ok(image.split_once('@').map_or(String::new(), |(_, digest)| digest.to_owned()));
@@ -75,7 +75,7 @@ pub async fn run(
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     if algorithms::is_built_in(&task.image) {
-        return built_in::run(shared, task, call, &request.requester, log, stopped).await;
+        return built_in::run(shared, task, call, request, output_may_leave, log, stopped).await;
     }
     let algorithm = algorithm(shared, &task.image).ok_or_else(|| RunError::NoSuchImage(task.image.clone()))?;
     let digest = &request.review.asked.digest;

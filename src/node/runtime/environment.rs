@@ -108,6 +108,7 @@ mod tests {
             label: label.to_owned(),
             kind: "csv".to_owned(),
             uri: format!("/data/{label}.csv"),
+            ..Default::default()
         });
         let variables = of_databases(&[asked("default", Some(r#"{"query": "select 1"}"#))], &held).unwrap();
         let value = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());

@@ -80,7 +80,7 @@ impl ProcessError {
 /// An error if a task's databases cannot be given to a command.
 pub fn check(shared: &Shared, task: &v4::Task) -> Result<(), RunError> {
     for asked in &task.databases {
-        database::find(&shared.databases, &asked.label)?;
+        database::find(&shared.databases, &asked.label, shared.share_config)?;
     }
     environment::of_databases(&task.databases, &shared.databases)?;
     Ok(())

@@ -91,7 +91,7 @@ impl NodeStore {
         let is_decided = state != ReviewState::Waiting;
         sqlx::query(
             "UPDATE review SET state = ?, told = ?, decided_by = ?, decided_at = ?, at_node = ?, reason = ?,
-             this_run_only = ?, until = ?, runs = ?,
+             this_run_only = ?, until = ?, runs = ?, any_data = ?,
              result = CASE WHEN ? THEN NULL ELSE result END WHERE id = ?",
         )
         .bind(state.as_str())
@@ -103,6 +103,7 @@ impl NodeStore {
         .bind(approval.this_run_only)
         .bind(&approval.until)
         .bind(approval.runs)
+        .bind(approval.any_data)
         .bind(state == ReviewState::Rejected)
         .bind(id)
         .execute(&mut *transaction)
@@ -128,17 +129,20 @@ impl NodeStore {
     }
 
     /// An approval by which a run with this hash may start.
-    /// One that reaches further than the present policies would let it is none, nor one of the hub if that decides no more.
+    /// One that reaches further than the present policies would let it is none, nor one of the hub if that decides no
+    /// more, nor one of other runs that was given when the data were others (`data` is what tells whether they are).
     pub async fn usable_approval(
         &self,
         run_id: i64,
         hash: &str,
         mode: ReviewMode,
         decisions_from_hub: bool,
+        data: Option<&str>,
     ) -> Result<Option<StoredReview>, StoreError> {
         let row: Option<Row> = sqlx::query_as(&format!(
             "SELECT * FROM review WHERE subject = 'run' AND hash = ?1 AND {USABLE} AND (?4 OR at_node = 1)
              AND (?5 OR this_run_only = 1 OR until IS NOT NULL OR runs IS NOT NULL)
+             AND (any_data = 1 OR run_id = ?2 OR (?6 IS NOT NULL AND json_extract(request, '$.data') = ?6))
              ORDER BY run_id = ?2 DESC, id DESC LIMIT 1"
         ))
         .bind(hash)
@@ -146,9 +150,35 @@ impl NodeStore {
         .bind(timestamp::now())
         .bind(decisions_from_hub)
         .bind(mode != ReviewMode::Always)
+        .bind(data)
         .fetch_optional(&self.pool)
         .await?;
         row.map(StoredReview::try_from).transpose()
+    }
+}
+
+impl NodeStore {
+    /// Whether there is an approval that would hold if the data were still those that were there.
+    pub async fn has_approval_for_other_data(
+        &self,
+        run_id: i64,
+        hash: &str,
+        mode: ReviewMode,
+        decisions_from_hub: bool,
+        data: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        if self.usable_approval(run_id, hash, mode, decisions_from_hub, data).await?.is_some() {
+            return Ok(false);
+        }
+        let found: i64 = sqlx::query_scalar(&format!(
+            "SELECT COUNT(*) FROM review WHERE subject = 'run' AND hash = ?1 AND {USABLE} AND this_run_only = 0"
+        ))
+        .bind(hash)
+        .bind(run_id)
+        .bind(timestamp::now())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found > 0)
     }
 }
 
@@ -214,6 +244,8 @@ mod tests {
             task_name: "average".into(),
             purpose: String::new(),
             parent_id: None,
+            parent: None,
+            data: Some("monday".into()),
             username: None,
             requester_organization: None,
             beginner_organization: None,
@@ -242,7 +274,7 @@ mod tests {
         store.start_run(&start).await.unwrap()
     }
 
-    const ONCE: Approval = Approval { this_run_only: true, until: None, runs: None };
+    const ONCE: Approval = Approval { this_run_only: true, until: None, runs: None, any_data: false };
 
     async fn approve(
         store: &NodeStore,
@@ -278,10 +310,10 @@ mod tests {
     async fn an_approval_of_one_run_is_for_this_run_and_once() {
         let (store, _folder) = store().await;
         let review = waiting(&store, 7, "h").await;
-        assert_eq!(store.usable_approval(7, "h", ReviewMode::FirstTime, true).await.unwrap(), None);
+        assert_eq!(store.usable_approval(7, "h", ReviewMode::FirstTime, true, Some("monday")).await.unwrap(), None);
         let id = approve(&store, &review, ONCE).await.unwrap().id;
-        assert_eq!(store.usable_approval(8, "h", ReviewMode::FirstTime, true).await.unwrap(), None);
-        assert_eq!(store.usable_approval(7, "other", ReviewMode::FirstTime, true).await.unwrap(), None);
+        assert_eq!(store.usable_approval(8, "h", ReviewMode::FirstTime, true, Some("monday")).await.unwrap(), None);
+        assert_eq!(store.usable_approval(7, "other", ReviewMode::FirstTime, true, Some("monday")).await.unwrap(), None);
         for (run_id, hash, expected) in [
             (8, "h", Started::NoApproval),
             (7, "g", Started::NoApproval),
@@ -301,7 +333,11 @@ mod tests {
         let id = approve(&store, &review, Approval { runs: Some(2), ..Default::default() }).await.unwrap().id;
         for (run_id, usable) in [(7, true), (8, true), (9, false)] {
             assert_eq!(
-                store.usable_approval(run_id, "h", ReviewMode::FirstTime, true).await.unwrap().is_some(),
+                store
+                    .usable_approval(run_id, "h", ReviewMode::FirstTime, true, Some("monday"))
+                    .await
+                    .unwrap()
+                    .is_some(),
                 usable,
                 "{run_id}"
             );
@@ -311,7 +347,7 @@ mod tests {
         let until = |text: &str| Approval { until: Some(text.to_owned()), ..Default::default() };
         assert!(approve(&store, &review, until("2020-01-01T00:00:00.000000")).await.is_err());
         approve(&store, &review, until("2999-01-01T00:00:00.000000")).await.unwrap();
-        assert!(store.usable_approval(12, "g", ReviewMode::FirstTime, true).await.unwrap().is_some());
+        assert!(store.usable_approval(12, "g", ReviewMode::FirstTime, true, Some("monday")).await.unwrap().is_some());
     }
 
     #[tokio::test]
@@ -320,7 +356,7 @@ mod tests {
         let review = waiting(&store, 7, "h").await;
         let id = approve(&store, &review, Approval { runs: Some(1), ..Default::default() }).await.unwrap().id;
         assert_eq!(start(&store, id, 8, "h").await, Started::Yes);
-        assert_eq!(store.usable_approval(7, "h", ReviewMode::Always, true).await.unwrap(), None);
+        assert_eq!(store.usable_approval(7, "h", ReviewMode::Always, true, Some("monday")).await.unwrap(), None);
         let again = waiting(&store, 7, "h").await;
         assert_eq!((again.state, again.id != id), (ReviewState::Waiting, true));
         assert_eq!(waiting(&store, 7, "h").await.id, again.id);
@@ -335,9 +371,30 @@ mod tests {
         let review = store.review_for(&about, 30).await.unwrap();
         let by_hub = Decision { at_node: false, ..by("ada", "") };
         store.decide(review.id, "h", Verdict::Approve, &by_hub, &Approval::default()).await.unwrap();
-        let usable = async |mode, from_hub| store.usable_approval(8, "h", mode, from_hub).await.unwrap().is_some();
+        let usable = async |mode, from_hub| {
+            store.usable_approval(8, "h", mode, from_hub, Some("monday")).await.unwrap().is_some()
+        };
         assert!(usable(ReviewMode::FirstTime, true).await);
         assert!(!usable(ReviewMode::Always, true).await && !usable(ReviewMode::FirstTime, false).await);
+    }
+
+    #[tokio::test]
+    async fn an_approval_of_more_than_one_run_is_for_the_data_that_were_there() {
+        let (store, _folder) = store().await;
+        let review = waiting(&store, 7, "h").await;
+        let usable = async |run_id, data| {
+            store.usable_approval(run_id, "h", ReviewMode::FirstTime, true, data).await.unwrap().is_some()
+        };
+        approve(&store, &review, Approval { runs: Some(5), ..Default::default() }).await.unwrap();
+        // The run that was looked at may start in any case.
+        for (run_id, data, expected) in
+            [(7, Some("tuesday"), true), (8, Some("monday"), true), (8, Some("tuesday"), false), (8, None, false)]
+        {
+            assert_eq!(usable(run_id, data).await, expected, "{run_id} {data:?}");
+        }
+        let review = waiting(&store, 9, "h").await;
+        approve(&store, &review, Approval { runs: Some(5), any_data: true, ..Default::default() }).await.unwrap();
+        assert!(usable(8, Some("tuesday")).await && usable(8, None).await);
     }
 
     #[tokio::test]
@@ -352,7 +409,7 @@ mod tests {
         approve(&store, &review, Approval { runs: Some(9), ..Default::default() }).await.unwrap();
         assert_eq!(start(&store, id, 7, "h").await, Started::Yes);
         assert_eq!(withdraw().await, ReviewState::Withdrawn);
-        assert_eq!(store.usable_approval(8, "h", ReviewMode::FirstTime, true).await.unwrap(), None);
+        assert_eq!(store.usable_approval(8, "h", ReviewMode::FirstTime, true, Some("monday")).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The node's own SQLite file: what it has to remember when it or the server was away. It is the authority for
 //! everything that is decided about this node's runs; what the hub knows is told to it from here.
 
+mod answer;
 mod decision;
 mod page_code;
 mod review;
@@ -16,6 +17,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::audit::{self, Entry};
 
+pub use answer::{Question, ToTell};
 pub use decision::DecideError;
 pub use review::{About, NOBODY_DECIDED, StoredReview};
 pub use started::{Start, Started};

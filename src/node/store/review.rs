@@ -67,6 +67,7 @@ pub(super) struct Row {
     this_run_only: bool,
     until: Option<String>,
     runs: Option<u32>,
+    any_data: bool,
     used: u32,
 }
 
@@ -87,7 +88,12 @@ impl TryFrom<Row> for StoredReview {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),
                 _ => None,
             },
-            approval: Approval { this_run_only: row.this_run_only, until: row.until, runs: row.runs },
+            approval: Approval {
+                this_run_only: row.this_run_only,
+                until: row.until,
+                runs: row.runs,
+                any_data: row.any_data,
+            },
             id: row.id,
             run_id: row.run_id,
             hash: row.hash,
@@ -229,7 +235,8 @@ impl NodeStore {
     pub async fn reviews(&self, limit: u32) -> Result<Vec<StoredReview>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, run_id, subject, hash, mode, request, state, since, expires_at, report, NULL AS result, hub_id,
-             told, decided_by, decided_at, at_node, reason, ended_because, this_run_only, until, runs, used
+             told, decided_by, decided_at, at_node, reason, ended_because, this_run_only, until, runs, any_data,
+             used
              FROM review ORDER BY state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN id ELSE -id END
              LIMIT ?",
         )

@@ -56,6 +56,13 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Whether this run was started here and has ended.
+    pub async fn has_ended(&self, run_id: i64) -> Result<bool, StoreError> {
+        let query = "SELECT COUNT(*) FROM started_run WHERE run_id = ? AND ended_at IS NOT NULL";
+        let found: i64 = sqlx::query_scalar(query).bind(run_id).fetch_one(&self.pool).await?;
+        Ok(found > 0)
+    }
+
     /// Runs that were started and have not ended, as far as this node knows.
     pub async fn open_runs(&self) -> Result<Vec<i64>, StoreError> {
         Ok(sqlx::query_scalar("SELECT run_id FROM started_run WHERE ended_at IS NULL").fetch_all(&self.pool).await?)

@@ -52,6 +52,13 @@ fn words(policies: &Policies) -> Vec<(&'static str, Vec<String>)> {
     if !limits.is_empty() {
         words.push(("Disclosure limits", limits));
     }
+    let weaker = policies.limits().weaker();
+    if !weaker.is_empty() {
+        words.push(("Weaker than usual", weaker));
+    }
+    if !policies.allowed_identifiers.is_empty() {
+        words.push(("Identifiers that may be used", policies.allowed_identifiers.clone()));
+    }
     words.extend(policies.runs_per_user_per_day.map(|runs| ("Runs of one user a day", vec![runs.to_string()])));
     words.push((
         "Review before a run",

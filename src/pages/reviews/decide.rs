@@ -32,6 +32,7 @@ pub struct Typed {
     pub scope: String,
     pub runs: String,
     pub until: String,
+    pub any_data: Option<String>,
     pub comment: String,
     pub reason: String,
     #[serde(skip)]
@@ -56,19 +57,20 @@ impl Typed {
             let end = date.checked_add(1.day()).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
             Some(end)
         };
+        let any_data = self.any_data.is_some();
         Ok(match self.scope.as_str() {
             "runs" => match self.runs.trim().parse() {
-                Ok(runs) if runs > 0 => Approval { runs: Some(runs), ..Default::default() },
+                Ok(runs) if runs > 0 => Approval { runs: Some(runs), any_data, ..Default::default() },
                 _ => return Err(("runs", "Say how many runs, such as 5.".to_owned())),
             },
             "until" => match day(self.until.trim()) {
                 Some(end) if end > jiff::Timestamp::now() => {
-                    Approval { until: Some(timestamp::format(end)), ..Default::default() }
+                    Approval { until: Some(timestamp::format(end)), any_data, ..Default::default() }
                 }
                 Some(_) => return Err(("until", "This day is over.".to_owned())),
                 None => return Err(("until", "Say a day, such as 2027-01-31.".to_owned())),
             },
-            "always" => Approval::default(),
+            "always" => Approval { any_data, ..Default::default() },
             _ => Approval { this_run_only: true, ..Default::default() },
         })
     }

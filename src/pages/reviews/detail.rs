@@ -171,6 +171,10 @@ fn DecisionForms(review: Review, typed: Typed) -> impl IntoView {
                             {choice("until", "every run that asks for exactly the same, until the end of a day")}
                             <div class="of-until"><TextField name="until" label="Day (UTC)" kind="date" value=typed.until.clone() error=typed.error("until")/></div>
                             {first_time.then(|| choice("always", "every run that asks for exactly the same, from now on"))}
+                            <div class="choice any-data">
+                                <input type="checkbox" name="any_data" value="yes" id="any-data" checked=typed.any_data.is_some()/>
+                                <label for="any-data">"Other runs may start also when the data have changed by then"</label>
+                            </div>
                         </fieldset>
                     })}
                     <TextField name="comment" label="Comment, if you like" maxlength=1024 value=typed.comment.clone() error=typed.error("comment")/>

@@ -45,6 +45,13 @@ pub fn RequestFacts(review: Review, names: Arc<Names>) -> impl IntoView {
                 <a href=format!("/tasks/{}", request.task_id)>{printable(&format!("Task {} {}", request.task_id, request.task_name))}</a>
                 {request.parent_id.map(|parent| view! { " for the central function of " <a href=format!("/tasks/{parent}")>{format!("task {parent}")}</a> })}
             </dd></div>
+            {request.parent.map(|parent| view! {
+                <div><dt>"Asked by"</dt><dd>
+                    <a href=format!("/tasks/{}", parent.id)>{printable(&format!("Task {} {}", parent.id, parent.name))}</a>
+                    ", function " <code>{printable(&parent.function)}</code>
+                    <ArgumentList args=parent.args kwargs=parent.kwargs names=names.clone()/>
+                </dd></div>
+            })}
             <div><dt>"Function"</dt><dd><code>{printable(&asked.function)}</code> " of " <code>{printable(&asked.image)}</code></dd></div>
             <div><dt>"Code"</dt><dd>{or(asked.digest, "The image has no digest: its code can change.")}</dd></div>
             <div><dt>"What it does"</dt><dd>{or(request.does, "The node does not know.")}</dd></div>

@@ -214,6 +214,30 @@ impl Policies {
         })
     }
 
+    /// Whether a token may be sent to this address to ask what the store has: only if the policies name it, over TLS
+    /// unless on this machine, and to private addresses only if they stand there letter by letter.
+    pub fn may_ask_store(&self, url: &str) -> bool {
+        let Some(allowed) = &self.allowed_algorithm_stores else { return false };
+        let Ok(parsed) = url.parse::<url::Url>() else { return false };
+        let host = parsed.host();
+        let is_loopback = match &host {
+            Some(url::Host::Domain(name)) => *name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => return false,
+        };
+        if parsed.scheme() != "https" && !(is_loopback && parsed.scheme() == "http") {
+            return false;
+        }
+        let is_private = match &host {
+            Some(url::Host::Domain(name)) => is_loopback || !name.contains('.'),
+            Some(_) => true,
+            None => true,
+        };
+        let is_named = allowed.iter().any(|entry| entry.trim_end_matches('/') == url.trim_end_matches('/'));
+        is_named || !is_private && allowed.iter().any(|entry| is_store(entry, url))
+    }
+
     /// Whether a run waits for an admin.
     pub fn review_mode(&self, request: &Request<'_>) -> ReviewMode {
         mode(&self.review, request, ReviewMode::Always)

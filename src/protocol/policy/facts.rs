@@ -34,6 +34,9 @@ impl Policies {
         facts.extend(self.allowed_functions.as_deref().map(|rules| ("allowed_functions", texts(rules))));
         facts.extend(self.allowed_databases.as_deref().map(|rules| ("allowed_databases", texts(rules))));
         facts.extend(self.limits().named().into_iter().map(|(name, value)| (name, vec![value])));
+        if !self.allowed_identifiers.is_empty() {
+            facts.push(("allowed_identifiers", self.allowed_identifiers.clone()));
+        }
         facts.extend(self.runs_per_user_per_day.map(|runs| ("runs_per_user_per_day", vec![runs.to_string()])));
         facts.push(("review", of_modes(&self.review)));
         facts.push(("release", of_modes(&self.release)));
@@ -76,6 +79,8 @@ impl Policies {
         policies.smallest_cell = number(&values("smallest_cell"), &mut unclear);
         policies.smallest_subset = number(&values("smallest_subset"), &mut unclear);
         policies.largest_parameter_share = number(&values("largest_parameter_share"), &mut unclear);
+        policies.largest_value_share = number(&values("largest_value_share"), &mut unclear);
+        policies.allowed_identifiers = values("allowed_identifiers");
         policies.runs_per_user_per_day = number(&values("runs_per_user_per_day"), &mut unclear);
         policies.review = to_modes(&values("review"), &mut unclear).unwrap_or_default();
         policies.release = to_modes(&values("release"), &mut unclear).unwrap_or_default();

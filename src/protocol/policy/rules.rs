@@ -33,14 +33,21 @@ pub struct Policies {
     /// The databases and columns that are allowed, and to whom; no others are.
     #[serde(default)]
     pub allowed_databases: Option<Vec<DatabaseRule>>,
-    #[serde(default)]
+    /// The disclosure limits, see [`Limits`]: a weaker value than the safe one has to be written. `None` only of a node
+    /// that shares none, as those of vantage6.
+    #[serde(default = "safe_minimum_rows")]
     pub minimum_rows: Option<u64>,
-    #[serde(default)]
+    #[serde(default = "safe_cell")]
     pub smallest_cell: Option<u64>,
-    #[serde(default)]
+    #[serde(default = "safe_subset")]
     pub smallest_subset: Option<u64>,
-    #[serde(default)]
+    #[serde(default = "safe_parameter_share")]
     pub largest_parameter_share: Option<f64>,
+    #[serde(default = "safe_value_share")]
+    pub largest_value_share: Option<f64>,
+    /// Columns of identifiers that functions may use all the same, by name.
+    #[serde(default)]
+    pub allowed_identifiers: Vec<String>,
     /// The most runs that a user may start on one day (UTC).
     #[serde(default)]
     pub runs_per_user_per_day: Option<u32>,
@@ -76,10 +83,12 @@ impl Default for Policies {
             allowed_organizations: None,
             allowed_functions: None,
             allowed_databases: None,
-            minimum_rows: None,
-            smallest_cell: None,
-            smallest_subset: None,
-            largest_parameter_share: None,
+            minimum_rows: safe_minimum_rows(),
+            smallest_cell: safe_cell(),
+            smallest_subset: safe_subset(),
+            largest_parameter_share: safe_parameter_share(),
+            largest_value_share: safe_value_share(),
+            allowed_identifiers: Vec::new(),
             runs_per_user_per_day: None,
             review: Modes::default(),
             release: Modes::default(),
@@ -100,6 +109,26 @@ impl<'de> Deserialize<'de> for Ignored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| Ignored)
     }
+}
+
+fn safe_minimum_rows() -> Option<u64> {
+    Limits::SAFE.minimum_rows
+}
+
+fn safe_cell() -> Option<u64> {
+    Limits::SAFE.smallest_cell
+}
+
+fn safe_subset() -> Option<u64> {
+    Limits::SAFE.smallest_subset
+}
+
+fn safe_parameter_share() -> Option<f64> {
+    Limits::SAFE.largest_parameter_share
+}
+
+fn safe_value_share() -> Option<f64> {
+    Limits::SAFE.largest_value_share
 }
 
 fn default_expiry() -> u32 {
@@ -228,6 +257,7 @@ impl Policies {
             smallest_cell: self.smallest_cell,
             smallest_subset: self.smallest_subset,
             largest_parameter_share: self.largest_parameter_share,
+            largest_value_share: self.largest_value_share,
         }
     }
 
@@ -237,8 +267,24 @@ impl Policies {
         if let Some(pattern) = patterns.into_iter().find(|pattern| super::decision::store_pattern(pattern).is_none()) {
             return Some(format!("allowed_algorithm_stores: \"{pattern}\" is no regular expression"));
         }
-        if self.largest_parameter_share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
-            return Some("largest_parameter_share has to be above 0 and at most 1".to_owned());
+        let named = |name: &str, is_missing: bool| {
+            is_missing.then(|| format!("{name} has no value; without the line the safe one holds"))
+        };
+        let missing = named("minimum_rows", self.minimum_rows.is_none())
+            .or_else(|| named("smallest_cell", self.smallest_cell.is_none()))
+            .or_else(|| named("smallest_subset", self.smallest_subset.is_none()))
+            .or_else(|| named("largest_parameter_share", self.largest_parameter_share.is_none()))
+            .or_else(|| named("largest_value_share", self.largest_value_share.is_none()));
+        if missing.is_some() {
+            return missing;
+        }
+        for (name, share) in [
+            ("largest_parameter_share", self.largest_parameter_share),
+            ("largest_value_share", self.largest_value_share),
+        ] {
+            if share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
+                return Some(format!("{name} has to be above 0 and at most 1"));
+            }
         }
         if !(1..=3650).contains(&self.review_expires_after_days) {
             return Some("review_expires_after_days has to be between 1 and 3650".to_owned());

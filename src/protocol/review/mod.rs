@@ -8,7 +8,7 @@ mod request;
 mod state;
 
 pub use report::{Finding, Report};
-pub use request::{Asked, ReviewRequest, ReviewedDatabase};
+pub use request::{Asked, ParentTask, ReviewRequest, ReviewedDatabase};
 pub use state::{
     AWAITING_RELEASE, AWAITING_REVIEW, Approval, Decision, NewReview, Review, ReviewChange, ReviewOutcome, ReviewState,
     RunReview, Subject, Verdict,

@@ -42,9 +42,11 @@ impl Finding {
 }
 
 impl Report {
-    /// Looks through a result. `smallest_cell` as in the node's policies.
+    /// Looks through a result. `smallest_cell` as in the node's policies; where they tell any count, small ones are
+    /// shown all the same.
     pub fn of(result: &Value, smallest_cell: Option<u64>) -> Report {
-        let mut report = Report { smallest_cell: smallest_cell.unwrap_or(USUAL_SMALLEST_CELL), ..Default::default() };
+        let smallest_cell = smallest_cell.filter(|least| *least > 1).unwrap_or(USUAL_SMALLEST_CELL);
+        let mut report = Report { smallest_cell, ..Default::default() };
         report.look(result, "");
         report
     }

@@ -18,6 +18,12 @@ pub struct ReviewRequest {
     pub purpose: String,
     /// The task whose central function asks; `None`: a user does.
     pub parent_id: Option<i64>,
+    /// What that task asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentTask>,
+    /// What tells whether the databases are still the same; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// The requester's names, where the server tells them.
     pub username: Option<String>,
     pub requester_organization: Option<String>,
@@ -26,6 +32,16 @@ pub struct ReviewRequest {
     pub beginner_organization: Option<String>,
     /// What a reviewer should know: that somebody asks for the first time, for a database not asked for before, …
     pub unusual: Vec<String>,
+}
+
+/// The task whose central function asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParentTask {
+    pub id: i64,
+    pub name: String,
+    pub function: String,
+    pub args: Vec<Value>,
+    pub kwargs: Map<String, Value>,
 }
 
 /// What a decision is bound to: change any of it, and it is another request.
@@ -83,7 +99,8 @@ impl ReviewRequest {
     pub fn check(&self) -> Result<(), &'static str> {
         let asked = &self.asked;
         let parameters = asked.databases.iter().map(|database| &database.parameters);
-        let values = asked.args.iter().chain(asked.kwargs.values()).chain(parameters);
+        let of_parent = self.parent.iter().flat_map(|parent| parent.args.iter().chain(parent.kwargs.values()));
+        let values = asked.args.iter().chain(asked.kwargs.values()).chain(parameters).chain(of_parent);
         if values.into_iter().any(|value| is_deeper(value, DEPTH_LIMIT)) {
             return Err("the arguments are nested too deeply");
         }

@@ -89,6 +89,9 @@ pub struct Approval {
     /// For this many runs; `None`: for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<u32>,
+    /// Of more than one run: whether it holds also when the data have changed since it was given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_data: bool,
 }
 
 impl Approval {
@@ -103,12 +106,14 @@ impl Approval {
             Some(runs) => format!("for {runs} runs of exactly the same"),
             None => "for exactly the same".to_owned(),
         };
-        match (self.this_run_only, until, self.runs) {
-            (true, ..) => "for this run only".to_owned(),
+        let reach = match (self.this_run_only, until, self.runs) {
+            (true, ..) => return "for this run only".to_owned(),
             (_, Some(until), _) => format!("{runs} until {until}"),
             (_, None, Some(_)) => runs,
             (_, None, None) => format!("{runs} from now on"),
-        }
+        };
+        let of_data = if self.any_data { "whatever the data are then" } else { "as long as the data stay as they are" };
+        format!("{reach}, {of_data}")
     }
 
     /// Why an approval reaches too far; nothing is approved then.

@@ -7,6 +7,17 @@ from pathlib import Path
 from support.processes import PROGRAM, Process
 
 
+# The tables of the demo have four rows: with the limits that hold where nothing is said they would tell nothing.
+DEMO_LIMITS = {
+    "minimum_rows": 1,
+    "smallest_cell": 1,
+    "smallest_subset": 0,
+    "largest_parameter_share": 1,
+    "largest_value_share": 1,
+    "allowed_identifiers": ["age", "weight", "height", "visits"],
+}
+
+
 class AtollNode(Process):
     """`atoll node` at the server at `origin` (+ `api_path`); `databases` gives each label its CSV file.
 
@@ -14,7 +25,7 @@ class AtollNode(Process):
     configuration, such as `policies`, can be given.
     """
 
-    def __init__(self, folder, origin, api_key, databases, api_path="/api", **settings):
+    def __init__(self, folder, origin, api_key, databases, api_path="/api", policies=None, **settings):
         self.configuration = Path(folder) / "node.yaml"
         server_url, port = origin.rsplit(":", 1)
         # It holds the API key.
@@ -29,6 +40,7 @@ class AtollNode(Process):
                     "databases": [
                         {"label": label, "uri": str(uri), "type": "csv"} for label, uri in databases.items()
                     ],
+                    "policies": {**DEMO_LIMITS, **(policies or {})},
                     **settings,
                 },
                 file,

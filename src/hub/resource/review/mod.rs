@@ -59,6 +59,7 @@ struct Row {
     this_run_only: bool,
     until: Option<String>,
     runs: Option<u32>,
+    any_data: bool,
     withdrawn_by: Option<String>,
     withdrawn_at: Option<String>,
     withdrawn_at_node: bool,
@@ -94,6 +95,7 @@ impl TryFrom<Row> for Review {
                 this_run_only: row.this_run_only,
                 until: row.until,
                 runs: row.runs,
+                any_data: row.any_data,
             }),
             state,
             id: row.id,
@@ -144,7 +146,7 @@ async fn set_decision(
 ) -> Result<(), HubError> {
     sqlx::query(
         "UPDATE review SET state = ?, decided_by = ?, decided_at = ?, at_node = ?, reason = ?,
-         this_run_only = ?, until = ?, runs = ? WHERE id = ?",
+         this_run_only = ?, until = ?, runs = ?, any_data = ? WHERE id = ?",
     )
     .bind(state.as_str())
     .bind(decision.map(|decision| &decision.by))
@@ -154,6 +156,7 @@ async fn set_decision(
     .bind(approval.this_run_only)
     .bind(&approval.until)
     .bind(approval.runs)
+    .bind(approval.any_data)
     .bind(id)
     .execute(connection)
     .await?;

@@ -33,7 +33,7 @@ pub enum Acceptance {
 struct Asking<'a> {
     function: &'a ChosenFunction,
     user: Requester,
-    /// Who asks those that give data to a central function: the same user, for the organization that aggregates.
+    /// Who asks those that give data to a central function beside the user: the organization that aggregates.
     aggregator: Requester,
     store: Store,
     databases: &'a [String],
@@ -55,7 +55,8 @@ pub fn look(draft: &Draft, data: &WizardData, user: &User) -> Vec<Preflight> {
     let store = function.store_id.and_then(|id| data.stores.iter().find(|store| store.id == id));
     let asking = Asking {
         user: of_organization(user.organization_id),
-        aggregator: of_organization(draft.aggregate_at),
+        // The user's name does not stand for it.
+        aggregator: Requester { user_id: None, username: None, ..of_organization(draft.aggregate_at) },
         store: store.map_or(Store::None, |store| Store::At(store.url.clone())),
         databases: &draft.databases,
         columns: columns(draft, &function),
@@ -113,6 +114,8 @@ impl Asking<'_> {
         // Of a central function both have to be allowed: who aggregates, and who asked for it.
         let giving = match central {
             _ if !gives => Vec::new(),
+            // It may aggregate its own data.
+            true if aggregates => vec![of(None, &self.user, self.databases, columns)],
             true => {
                 vec![of(None, &self.aggregator, self.databases, columns), of(None, &self.user, self.databases, columns)]
             }
@@ -163,7 +166,7 @@ fn notes(policies: &Policies, asking: &Asking<'_>, gives: bool, aggregates: bool
         runs => format!("At most {runs} runs of one user a day."),
     }));
     let limits: Vec<String> =
-        policies.limits().named().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        policies.limits().in_force().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
     if gives && !limits.is_empty() {
         notes.push(format!("Results about too few people are suppressed: {}.", limits.join(", ")));
     }

@@ -1,0 +1,302 @@
+//! What a function counts beside its result, in the same pass over the data: who takes part, whether the values are
+//! identifiers, whether one of them dominates.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+
+use super::{
+    AlgorithmError, Table,
+    column::Number,
+    people::{People, PeopleKey},
+};
+use crate::protocol::policy::{Limits, MANY_VALUES, TakingPart};
+
+/// Different values without any that occurs twice, after which a column surely holds identifiers.
+const SURELY_IDENTIFIERS: usize = 1_000_000;
+
+/// What the node lets its functions tell.
+#[derive(Clone)]
+pub struct Disclosure {
+    pub limits: Limits,
+    /// Columns of identifiers that functions may use.
+    pub allowed_identifiers: Vec<String>,
+    /// With which people become keys.
+    pub key: PeopleKey,
+}
+
+/// A result, and who took part in it.
+#[derive(Debug)]
+pub struct Computed {
+    pub value: serde_json::Value,
+    /// `None`: it tells nothing, since it is suppressed.
+    pub told_of: Option<ToldOf>,
+}
+
+/// Of whom a result tells.
+#[derive(Debug)]
+pub struct ToldOf {
+    /// Rows that took part.
+    pub rows: u64,
+    /// Who they are about, where the database says it.
+    pub people: Option<People>,
+}
+
+impl std::fmt::Debug for People {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("People")
+    }
+}
+
+/// Watches a pass over the values of one column.
+pub struct Guard<'a> {
+    disclosure: &'a Disclosure,
+    column: String,
+    parameters: u64,
+    /// How many people are counted exactly.
+    most: usize,
+    rows: u64,
+    used: u64,
+    /// Where the database says who its rows are about.
+    by_person: Option<ByPerson>,
+    /// The first two values, with how often each occurs; a third one ends it.
+    two_values: Option<Vec<(Value, Tally)>>,
+    identifiers: Identifiers,
+    dominance: Dominance,
+}
+
+/// What is counted by person.
+#[derive(Default)]
+struct ByPerson {
+    people: People,
+    seen: HashSet<u64>,
+    /// The keys of the rows of the present batch; `None` where nobody is named.
+    keys: Vec<Option<u64>>,
+    unnamed: u64,
+}
+
+/// A value as it is compared with others.
+type Value = (bool, u64);
+
+/// How often a value occurs: rows, or the first people who have it.
+#[derive(Default)]
+struct Tally {
+    rows: u64,
+    people: HashSet<u64>,
+}
+
+/// Whether every value is an integer and another one.
+enum Identifiers {
+    SoFar(HashSet<u64>),
+    No,
+    Surely,
+}
+
+/// The parts of a sum, as long as they are few: by person, else by row.
+struct Dominance {
+    sum: f64,
+    largest: f64,
+    by_person: HashMap<u64, f64>,
+}
+
+fn value(number: Number) -> Value {
+    match number {
+        Number::Integer(value) => (true, value as u64),
+        // 1 and 1.0 are the same value, as text and in a column of floats.
+        Number::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => (true, value as i64 as u64),
+        Number::Float(value) => (false, value.to_bits()),
+    }
+}
+
+impl<'a> Guard<'a> {
+    /// For a pass over this column, about which so many numbers are to be told. An error if it is named as one of
+    /// identifiers.
+    pub fn new(
+        table: &Table,
+        column: &str,
+        parameters: u64,
+        disclosure: &'a Disclosure,
+    ) -> Result<Self, AlgorithmError> {
+        let is_allowed = disclosure.allowed_identifiers.iter().any(|allowed| allowed == column);
+        if !is_allowed && table.identifiers.iter().any(|named| named == column) {
+            return Err(AlgorithmError::Identifiers(column.to_owned()));
+        }
+        let most = usize::try_from(disclosure.limits.most_needed(parameters)).unwrap_or(usize::MAX);
+        Ok(Guard {
+            disclosure,
+            column: column.to_owned(),
+            parameters,
+            most,
+            rows: 0,
+            used: 0,
+            by_person: table.has_person.then(ByPerson::default),
+            two_values: Some(Vec::with_capacity(2)),
+            identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashSet::new()) },
+            dominance: Dominance { sum: 0.0, largest: 0.0, by_person: HashMap::new() },
+        })
+    }
+
+    /// The next batch: one that says who its rows are about does so in its last column.
+    pub fn batch(&mut self, batch: &RecordBatch) -> Result<(), AlgorithmError> {
+        self.rows += batch.num_rows() as u64;
+        if let Some(by_person) = &mut self.by_person {
+            let person = batch.columns().last().ok_or_else(|| {
+                AlgorithmError::Unreadable("it has no column that says who its rows are about".to_owned())
+            })?;
+            by_person.keys.clear();
+            keys_of(person, &self.disclosure.key, &mut by_person.keys)?;
+        }
+        Ok(())
+    }
+
+    /// A number, and in which row of the batch it stands.
+    pub fn see(&mut self, row: usize, number: Number) {
+        self.used += 1;
+        let person = self.by_person.as_mut().map(|by_person| by_person.see(row, self.most));
+        let value = value(number);
+        if let Some(tallies) = &mut self.two_values {
+            let place = tallies.iter().position(|(known, _)| *known == value);
+            match place {
+                Some(place) => tallies[place].1.see(person, self.most),
+                None if tallies.len() == 2 => self.two_values = None,
+                None => {
+                    let mut tally = Tally::default();
+                    tally.see(person, self.most);
+                    tallies.push((value, tally));
+                }
+            }
+        }
+        self.identifiers.see(value);
+        if self.used < MANY_VALUES || person.is_some() && self.dominance.by_person.len() < MANY_VALUES as usize {
+            let size = match number {
+                Number::Integer(value) => value as f64,
+                Number::Float(value) => value,
+            };
+            self.dominance.see(person, size.abs());
+        }
+    }
+
+    /// Who took part, if a number about them may be told; else why not. An error if these are identifiers.
+    pub fn end(self) -> Result<Result<ToldOf, String>, AlgorithmError> {
+        let part = TakingPart {
+            rows: self.rows,
+            people: self.by_person.as_ref().map_or(self.used, |by_person| by_person.seen.len() as u64),
+            are_people: self.by_person.is_some(),
+            smaller_cell: self.smaller_cell(),
+            largest_share: self.largest_share(),
+        };
+        let reason = self.disclosure.limits.suppression(&part, self.parameters);
+        let unnamed = self.by_person.as_ref().map_or(0, |by_person| by_person.unnamed);
+        if reason.is_none() && unnamed > 0 {
+            return Ok(Err("some rows do not say who they are about".to_owned()));
+        }
+        // Of few values all can be different by chance, and they are suppressed anyway.
+        if reason.is_none() && self.used > 1 && self.identifiers.are_all_different(self.used) {
+            return Err(AlgorithmError::Identifiers(self.column));
+        }
+        Ok(match reason {
+            Some(reason) => Err(reason),
+            None => Ok(ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people) }),
+        })
+    }
+
+    fn smaller_cell(&self) -> Option<u64> {
+        match self.two_values.as_deref() {
+            Some([(_, one), (_, other)]) => {
+                let by_person = self.by_person.is_some();
+                Some(one.count(by_person).min(other.count(by_person)))
+            }
+            _ => None,
+        }
+    }
+
+    fn largest_share(&self) -> Option<f64> {
+        let dominance = &self.dominance;
+        let of_people = dominance.by_person.values().copied().fold(0.0, f64::max);
+        let (count, largest) = match self.by_person {
+            Some(_) => (dominance.by_person.len() as u64, of_people),
+            None => (self.used, dominance.largest),
+        };
+        let is_told = count > 0 && count < MANY_VALUES && dominance.sum > 0.0 && dominance.sum.is_finite();
+        is_told.then(|| largest / dominance.sum)
+    }
+}
+
+impl ByPerson {
+    /// The key of who a row is about.
+    fn see(&mut self, row: usize, most: usize) -> u64 {
+        let Some(key) = self.keys.get(row).copied().flatten() else {
+            self.unnamed += 1;
+            return 0;
+        };
+        self.people.add(key);
+        if self.seen.len() < most {
+            self.seen.insert(key);
+        }
+        key
+    }
+}
+
+impl Tally {
+    fn see(&mut self, person: Option<u64>, most: usize) {
+        self.rows += 1;
+        if let Some(person) = person.filter(|_| self.people.len() < most) {
+            self.people.insert(person);
+        }
+    }
+
+    fn count(&self, by_person: bool) -> u64 {
+        if by_person { self.people.len() as u64 } else { self.rows }
+    }
+}
+
+impl Identifiers {
+    fn see(&mut self, (is_integer, bits): Value) {
+        let Identifiers::SoFar(seen) = self else { return };
+        if !is_integer || !seen.insert(bits) {
+            *self = Identifiers::No;
+        } else if seen.len() > SURELY_IDENTIFIERS {
+            *self = Identifiers::Surely;
+        }
+    }
+
+    fn are_all_different(&self, used: u64) -> bool {
+        match self {
+            Identifiers::SoFar(seen) => seen.len() as u64 == used,
+            Identifiers::No => false,
+            Identifiers::Surely => true,
+        }
+    }
+}
+
+impl Dominance {
+    fn see(&mut self, person: Option<u64>, size: f64) {
+        self.sum += size;
+        match person {
+            Some(person) => *self.by_person.entry(person).or_default() += size,
+            None => self.largest = self.largest.max(size),
+        }
+    }
+}
+
+/// The keys of those whom the rows are about: of their identifiers as text, so that 7 and "7" are the same person.
+fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> Result<(), AlgorithmError> {
+    let options = FormatOptions::default();
+    let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
+    let formatter = ArrayFormatter::try_new(person, &options).map_err(unreadable)?;
+    let mut text = String::new();
+    for row in 0..person.len() {
+        if person.is_null(row) {
+            keys.push(None);
+            continue;
+        }
+        text.clear();
+        formatter.value(row).write(&mut text).map_err(unreadable)?;
+        let text = text.trim();
+        // 7.0, as a column with missing values says it.
+        let text = text.strip_suffix(".0").unwrap_or(text);
+        keys.push((!text.is_empty()).then(|| key.key(text.as_bytes())));
+    }
+    Ok(())
+}

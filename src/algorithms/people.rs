@@ -1,0 +1,242 @@
+//! Which people took part in an answer, so that two answers can be compared without keeping anybody's identifier: an
+//! invertible Bloom lookup table of keyed hashes (Eppstein et al., "What's the difference? Efficient set reconciliation
+//! without prior context", SIGCOMM 2011). Its size does not grow with the number of people.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+/// Cells of each of the parts. Every person is counted once in each part.
+const CELLS: usize = 64;
+/// Each part has cells of its own, so that one person is never in a cell twice.
+const PARTS: usize = 4;
+/// The bytes of a cell: count, sum of keys, sum of checks.
+const CELL_BYTES: usize = 8 + 16 + 8;
+
+/// The secret of a node with which identifiers become keys. Without it nobody can try identifiers against a sketch.
+#[derive(Clone, Copy)]
+pub struct PeopleKey {
+    first: u64,
+    second: u64,
+}
+
+impl PeopleKey {
+    /// From random bytes that the node keeps.
+    pub fn new(secret: [u8; 16]) -> Self {
+        let number = u128::from_le_bytes(secret);
+        // The two halves.
+        PeopleKey { first: number as u64, second: (number >> 64) as u64 }
+    }
+
+    /// The key of an identifier.
+    pub fn key(&self, identifier: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.first, self.second);
+        hasher.write(identifier);
+        hasher.finish()
+    }
+}
+
+/// A multiset of people, in a size of its own: somebody with two rows counts twice in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct People {
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Cell {
+    count: i64,
+    /// The keys added up; of a difference, negative where more were taken away. Wraps, as long as both sides do.
+    keys: i128,
+    checks: u64,
+}
+
+/// How many people two sets differ by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// At least as many as was asked about.
+    Enough,
+    /// This many, which are fewer.
+    Few(u64),
+    /// It cannot be told: few, but not how many.
+    Unknown,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        People { cells: vec![Cell::default(); CELLS * PARTS] }
+    }
+}
+
+/// Spreads the bits of a number over all of its bits.
+fn mix(mut number: u64) -> u64 {
+    number = (number ^ (number >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    number = (number ^ (number >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    number ^ (number >> 33)
+}
+
+/// The cells of a key, one in each part.
+fn places(key: u64) -> [usize; PARTS] {
+    let spread = mix(key ^ 0x9e37_79b9_7f4a_7c15);
+    std::array::from_fn(|part| {
+        // Six bits choose one of 64 cells.
+        let within = (spread >> (part * 8)) as usize % CELLS;
+        part * CELLS + within
+    })
+}
+
+fn check(key: u64) -> u64 {
+    mix(key.wrapping_add(0x632b_e59b_d9b4_e019))
+}
+
+impl People {
+    /// Adds a row of somebody, by their key.
+    pub fn add(&mut self, key: u64) {
+        let check = check(key);
+        for place in places(key) {
+            let cell = &mut self.cells[place];
+            cell.count += 1;
+            cell.keys = cell.keys.wrapping_add(i128::from(key));
+            cell.checks = cell.checks.wrapping_add(check);
+        }
+    }
+
+    /// Whether the people of two sets differ by at least `least`. Somebody with more rows in one of them differs, too.
+    pub fn difference(&self, other: &People, least: u64) -> Difference {
+        if least == 0 {
+            return Difference::Enough;
+        }
+        let mut cells: Vec<Cell> = self
+            .cells
+            .iter()
+            .zip(&other.cells)
+            .map(|(one, other)| Cell {
+                count: one.count.wrapping_sub(other.count),
+                keys: one.keys.wrapping_sub(other.keys),
+                checks: one.checks.wrapping_sub(other.checks),
+            })
+            .collect();
+        let touched = cells.iter().filter(|cell| **cell != Cell::default()).count() as u64;
+        // Nobody touches more than one cell of each part, so fewer people could not have touched as many.
+        if touched > (least - 1).saturating_mul(PARTS as u64) {
+            return Difference::Enough;
+        }
+        let mut found = 0;
+        while let Some((key, times)) = cells.iter().enumerate().find_map(|(place, cell)| single(place, cell)) {
+            found += 1;
+            if found >= least {
+                return Difference::Enough;
+            }
+            for place in places(key) {
+                let cell = &mut cells[place];
+                cell.count = cell.count.wrapping_sub(times);
+                cell.keys = cell.keys.wrapping_sub(i128::from(key) * i128::from(times));
+                cell.checks = cell.checks.wrapping_sub(check(key).wrapping_mul(times as u64));
+            }
+        }
+        match cells.iter().all(|cell| *cell == Cell::default()) {
+            true => Difference::Few(found),
+            false => Difference::Unknown,
+        }
+    }
+
+    /// For storing.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.cells.len() * CELL_BYTES);
+        for cell in &self.cells {
+            bytes.extend_from_slice(&cell.count.to_le_bytes());
+            bytes.extend_from_slice(&cell.keys.to_le_bytes());
+            bytes.extend_from_slice(&cell.checks.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// What was stored; `None` if it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<People> {
+        if bytes.len() != CELLS * PARTS * CELL_BYTES {
+            return None;
+        }
+        let cell = |bytes: &[u8]| {
+            let (count, rest) = bytes.split_first_chunk()?;
+            let (keys, rest) = rest.split_first_chunk()?;
+            let (checks, _) = rest.split_first_chunk()?;
+            Some(Cell {
+                count: i64::from_le_bytes(*count),
+                keys: i128::from_le_bytes(*keys),
+                checks: u64::from_le_bytes(*checks),
+            })
+        };
+        let cells: Option<Vec<Cell>> = bytes.chunks(CELL_BYTES).map(cell).collect();
+        Some(People { cells: cells? })
+    }
+}
+
+/// The one person in a cell, with how many times; `None` if there are several or none.
+fn single(place: usize, cell: &Cell) -> Option<(u64, i64)> {
+    if cell.count == 0 || cell.keys % i128::from(cell.count) != 0 {
+        return None;
+    }
+    let key = u64::try_from(cell.keys / i128::from(cell.count)).ok()?;
+    let is_one = places(key).contains(&place) && check(key).wrapping_mul(cell.count as u64) == cell.checks;
+    is_one.then_some((key, cell.count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn people(ids: impl IntoIterator<Item = u64>) -> People {
+        let key = PeopleKey::new([7; 16]);
+        let mut people = People::default();
+        for id in ids {
+            people.add(key.key(&id.to_le_bytes()));
+        }
+        people
+    }
+
+    #[test]
+    fn a_difference_of_few_is_counted_exactly_whatever_the_sizes() {
+        let many = people(0..100_000);
+        for (others, expected) in [
+            (people(0..100_000), Difference::Few(0)),
+            (people(0..100_001), Difference::Few(1)),
+            (people(3..100_000), Difference::Few(3)),
+            // One leaves and another one comes: the number of rows is the same.
+            (people(1..100_001), Difference::Few(2)),
+            (people(0..100_005), Difference::Enough),
+            (people(0..50_000), Difference::Enough),
+        ] {
+            assert_eq!(many.difference(&others, 5), expected);
+            assert_eq!(others.difference(&many, 5), expected);
+        }
+    }
+
+    #[test]
+    fn somebody_with_another_row_differs() {
+        let visits = people([1, 2, 2, 3, 3, 3]);
+        assert_eq!(visits.difference(&people([1, 2, 2, 2, 3, 3, 3]), 5), Difference::Few(1));
+        assert_eq!(visits.difference(&people([1, 2, 2]), 5), Difference::Few(1));
+        assert_eq!(visits.difference(&people([2, 3, 1, 3, 2, 3]), 5), Difference::Few(0));
+    }
+
+    #[test]
+    fn it_is_never_said_that_enough_differ_when_fewer_do() {
+        for round in 0..2_000_u64 {
+            let begin = round * 1_000;
+            let (one, other) = (people(begin..begin + 200), people(begin + 4..begin + 200));
+            assert_ne!(one.difference(&other, 5), Difference::Enough, "{round}");
+            let five = one.difference(&people(begin + 5..begin + 200), 5);
+            assert!(matches!(five, Difference::Enough | Difference::Unknown), "{round}: {five:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_has_one_size_and_no_identifier() {
+        let (few, many) = (people(0..10), people(0..100_000));
+        assert_eq!(few.to_bytes().len(), many.to_bytes().len());
+        assert_eq!(few.to_bytes().len(), 8_192);
+        assert!(People::from_bytes(&many.to_bytes()).unwrap() == many);
+        assert!(People::from_bytes(&[0; 12]).is_none());
+        let other_key = PeopleKey::new([8; 16]);
+        assert_ne!(other_key.key(b"P101"), PeopleKey::new([7; 16]).key(b"P101"));
+    }
+}

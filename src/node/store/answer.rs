@@ -1,0 +1,271 @@
+//! Answers that were given. The same question about the same data has the same answer; and no answer is given whose
+//! people differ from those of an earlier one by so few that the difference of both would tell of them.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{NodeStore, StoreError};
+use crate::{
+    algorithms::{Difference, People, PeopleKey, ToldOf},
+    protocol::{policy::Limits, timestamp},
+};
+
+/// What is asked, and of which data.
+pub struct Question {
+    /// The hash of function, arguments and database.
+    pub hash: String,
+    /// The database's path.
+    pub database: String,
+    pub columns: Vec<String>,
+    /// What tells whether the database is still the same.
+    pub state: String,
+    pub limits: Limits,
+}
+
+/// An answer that was given before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// JSON.
+    pub answer: String,
+    /// When it was given (UTC).
+    pub at: String,
+}
+
+/// What is to be told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToTell {
+    /// What was computed now.
+    New,
+    /// What was told before: since then fewer people than the limit have come or gone.
+    Kept(Kept),
+    /// Nothing: the difference to another answer, given at this time, would tell of few.
+    Nothing { since: String },
+}
+
+#[derive(FromRow)]
+struct Row {
+    question: String,
+    database: String,
+    state: String,
+    limits: String,
+    rows: i64,
+    people: Option<Vec<u8>>,
+    answer: String,
+    at: String,
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+impl NodeStore {
+    /// With which people become keys, made at the first use.
+    pub async fn people_key(&self) -> Result<PeopleKey, StoreError> {
+        let fresh: [u8; 16] = rand::random();
+        sqlx::query("INSERT INTO secret (name, value) VALUES ('people_key', ?) ON CONFLICT DO NOTHING")
+            .bind(fresh.to_vec())
+            .execute(&self.pool)
+            .await?;
+        let key: Vec<u8> =
+            sqlx::query_scalar("SELECT value FROM secret WHERE name = 'people_key'").fetch_one(&self.pool).await?;
+        let key = key.try_into().map_err(|_| StoreError::Unreadable("the key of people".to_owned()))?;
+        Ok(PeopleKey::new(key))
+    }
+
+    /// The answer to this question about exactly these data, under these limits.
+    pub async fn kept_answer(&self, question: &Question) -> Result<Option<Kept>, StoreError> {
+        let row: Option<(String, String)> = sqlx::query_as(
+            "SELECT answer, at FROM answer WHERE question = ? AND state = ? AND limits = ? ORDER BY id DESC LIMIT 1",
+        )
+        .bind(&question.hash)
+        .bind(&question.state)
+        .bind(json(&question.limits)?)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(answer, at)| Kept { answer, at }))
+    }
+
+    /// Decides whether a new answer about these people is told, and keeps it if so.
+    pub async fn answer(&self, question: &Question, told_of: &ToldOf, answer: &str) -> Result<ToTell, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let to_tell = compare(&mut transaction, question, told_of).await?;
+        if to_tell == ToTell::New {
+            sqlx::query(
+                "INSERT INTO answer (question, database, columns, state, limits, rows, people, answer, at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&question.hash)
+            .bind(&question.database)
+            .bind(json(&question.columns)?)
+            .bind(&question.state)
+            .bind(json(&question.limits)?)
+            .bind(i64::try_from(told_of.rows).unwrap_or(i64::MAX))
+            .bind(told_of.people.as_ref().map(People::to_bytes))
+            .bind(answer)
+            .bind(timestamp::now())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(to_tell)
+    }
+}
+
+/// Compares with every earlier answer about one of the same columns, the newest first.
+async fn compare(
+    connection: &mut SqliteConnection,
+    question: &Question,
+    told_of: &ToldOf,
+) -> Result<ToTell, StoreError> {
+    let least = question.limits.smallest_subset.unwrap_or_default();
+    let limits = json(&question.limits)?;
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM answer WHERE EXISTS (SELECT 1 FROM json_each(answer.columns) JOIN json_each(?) AS asked
+         ON asked.value = json_each.value) ORDER BY id DESC",
+    )
+    .bind(json(&question.columns)?)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut refused = None;
+    for id in ids {
+        // One at a time: there may be many.
+        let earlier: Row =
+            sqlx::query_as("SELECT * FROM answer WHERE id = ?").bind(id).fetch_one(&mut *connection).await?;
+        let few = match difference(question, told_of, &earlier, least) {
+            Difference::Enough => continue,
+            Difference::Few(few) => Some(few),
+            Difference::Unknown => None,
+        };
+        if earlier.question == question.hash && earlier.limits == limits {
+            return Ok(ToTell::Kept(Kept { answer: earlier.answer, at: earlier.at }));
+        }
+        // Of the same people another question may be asked, as long as nothing has changed.
+        let is_same = few == Some(0) && (earlier.state == question.state || earlier.database != question.database);
+        if !is_same {
+            refused.get_or_insert(earlier.at);
+        }
+    }
+    Ok(refused.map_or(ToTell::New, |since| ToTell::Nothing { since }))
+}
+
+/// By how many people an answer differs from an earlier one. Where it is not known who they are, the number of rows has
+/// to tell, which does not see that one was replaced by another; of different files nothing is known then.
+fn difference(question: &Question, told_of: &ToldOf, earlier: &Row, least: u64) -> Difference {
+    if earlier.database == question.database && earlier.state == question.state && earlier.question == question.hash {
+        return Difference::Few(0);
+    }
+    let before = earlier.people.as_deref().and_then(People::from_bytes);
+    if let (Some(now), Some(before)) = (&told_of.people, before) {
+        return now.difference(&before, least);
+    }
+    if earlier.database != question.database {
+        return Difference::Enough;
+    }
+    match i64::try_from(told_of.rows).unwrap_or(i64::MAX).abs_diff(earlier.rows) {
+        rows if rows >= least => Difference::Enough,
+        rows => Difference::Few(rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 16] = [3; 16];
+
+    fn people(range: std::ops::Range<u64>) -> ToldOf {
+        let mut people = People::default();
+        for id in range.clone() {
+            people.add(PeopleKey::new(KEY).key(&id.to_le_bytes()));
+        }
+        ToldOf { rows: range.end - range.start, people: Some(people) }
+    }
+
+    fn rows(rows: u64) -> ToldOf {
+        ToldOf { rows, people: None }
+    }
+
+    fn question(hash: &str, database: &str, state: &str) -> Question {
+        Question {
+            hash: hash.to_owned(),
+            database: database.to_owned(),
+            columns: vec!["age".to_owned()],
+            state: state.to_owned(),
+            limits: Limits::SAFE,
+        }
+    }
+
+    async fn store() -> (NodeStore, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (NodeStore::open(&folder.path().join("node.sqlite")).await.unwrap(), folder)
+    }
+
+    async fn tell(store: &NodeStore, question: &Question, told_of: ToldOf, answer: &str) -> String {
+        match store.answer(question, &told_of, answer).await.unwrap() {
+            ToTell::New => answer.to_owned(),
+            ToTell::Kept(kept) => format!("kept {}", kept.answer),
+            ToTell::Nothing { .. } => "nothing".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_more_person_changes_no_answer_and_five_do() {
+        let (store, _folder) = store().await;
+        for (state, told_of, answer, told) in [
+            ("monday", people(0..100), "1", "1"),
+            ("tuesday", people(0..101), "2", "kept 1"),
+            // One for another: as many rows.
+            ("wednesday", people(1..101), "3", "kept 1"),
+            ("thursday", people(0..105), "4", "4"),
+            // Far from the last answer, but not from the first.
+            ("friday", people(0..99), "5", "kept 1"),
+            ("saturday", people(0..104), "6", "kept 4"),
+        ] {
+            assert_eq!(
+                tell(&store, &question("average of age", "a.csv", state), told_of, answer).await,
+                told,
+                "{state}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn without_people_the_number_of_rows_tells_and_the_same_data_have_the_same_answer() {
+        let (store, _folder) = store().await;
+        let of = |state: &str| question("average of age", "a.csv", state);
+        assert_eq!(tell(&store, &of("monday"), rows(100), "1").await, "1");
+        assert_eq!(store.kept_answer(&of("monday")).await.unwrap().unwrap().answer, "1");
+        assert_eq!(store.kept_answer(&of("tuesday")).await.unwrap(), None);
+        assert_eq!(tell(&store, &of("tuesday"), rows(100), "2").await, "kept 1");
+        assert_eq!(tell(&store, &of("wednesday"), rows(104), "3").await, "kept 1");
+        assert_eq!(tell(&store, &of("thursday"), rows(105), "4").await, "4");
+    }
+
+    #[tokio::test]
+    async fn two_questions_whose_people_differ_by_few_are_not_both_answered() {
+        let (store, _folder) = store().await;
+        let tell_of = async |hash: &str, database: &str, state: &str, told_of: ToldOf| {
+            tell(&store, &question(hash, database, state), told_of, "x").await
+        };
+        assert_eq!(tell_of("all", "all.csv", "1", people(0..100)).await, "x");
+        assert_eq!(tell_of("all but one", "most.csv", "1", people(1..100)).await, "nothing");
+        assert_eq!(tell_of("others", "others.csv", "1", people(200..300)).await, "x");
+        assert_eq!(tell_of("the same people", "copy.csv", "1", people(0..100)).await, "x");
+        // Another question about the same file, after one person has come.
+        assert_eq!(tell_of("another", "all.csv", "2", people(0..101)).await, "nothing");
+        let other_column = Question { columns: vec!["height".to_owned()], ..question("all", "all.csv", "2") };
+        assert_eq!(tell(&store, &other_column, people(0..99), "x").await, "x");
+    }
+
+    #[tokio::test]
+    async fn an_answer_under_other_limits_is_not_given_again() {
+        let (store, _folder) = store().await;
+        let weaker = Question {
+            limits: Limits { minimum_rows: Some(1), ..Limits::SAFE },
+            ..question("average of age", "a.csv", "monday")
+        };
+        assert_eq!(tell(&store, &weaker, people(0..100), "1").await, "1");
+        assert_eq!(store.kept_answer(&question("average of age", "a.csv", "monday")).await.unwrap(), None);
+        let later = question("average of age", "a.csv", "tuesday");
+        assert_eq!(tell(&store, &later, people(0..101), "2").await, "nothing");
+    }
+}

@@ -1,0 +1,177 @@
+//! Attacks by what is asked of tables.
+
+use atoll::protocol::status::Status;
+use serde_json::json;
+
+use super::{AGES, FORMATS, Table, Target, suppressed};
+
+const WITH_PERSON: &str = ", person: patient";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_station_that_says_nothing_tells_nothing_about_few() {
+    for format in FORMATS {
+        let one = Table::of("income", &[91_234.0]);
+        let nine = Table::of("income", &AGES[..9]);
+        let twelve = Table::of("income", &AGES);
+        let target = Target::new(format, &[("one", &one), ("nine", &nine), ("twelve", &twelve)], "", "").await;
+        for label in ["one", "nine"] {
+            let result = target.ask(label, "income").await;
+            assert!(suppressed(&result).contains("fewer than 10 rows"), "{result}");
+            assert!(!result.to_string().contains("91234"), "{result}");
+        }
+        assert_eq!(target.ask("twelve", "income").await["count"], 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_rows_of_few_people_are_few_people() {
+    for format in FORMATS {
+        let mut visits = Table::of("visits", &AGES);
+        visits.patients = ["A", "B", "C"].repeat(4).into_iter().map(str::to_owned).collect();
+        let target = Target::new(format, &[("default", &visits)], WITH_PERSON, "").await;
+        assert!(suppressed(&target.ask("default", "visits").await).contains("people"), "{format}");
+        // Values that are missing do not make somebody take part.
+        let mut sparse = Table::of("visits", &[AGES, AGES].concat());
+        for value in &mut sparse.columns[0].1[..16] {
+            *value = f64::NAN;
+        }
+        target.write("default", &sparse);
+        assert!(suppressed(&target.ask("default", "visits").await).contains("fewer than 10 people"), "{format}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_of_zeros_and_ones_is_a_count_and_so_is_what_is_missing_of_it() {
+    for format in FORMATS {
+        for (ones, told) in [(3, false), (37, false), (5, true), (35, true), (0, true)] {
+            let values: Vec<f64> = (0..40).map(|row| f64::from(row < ones)).collect();
+            let target = Target::new(format, &[("default", &Table::of("smoker", &values))], "", "").await;
+            let result = target.ask("default", "smoker").await;
+            match told {
+                true => assert_eq!(result["sum"].as_f64(), Some(f64::from(ones)), "{result}"),
+                false => assert!(suppressed(&result).contains("two values"), "{result}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identifiers_are_refused_by_name_and_by_their_values() {
+    for format in FORMATS {
+        let numbers: Vec<f64> = (0..40).map(|row| f64::from(700_000 + row * 13)).collect();
+        let mut table = Table::of("number", &numbers);
+        table.columns.push(("insurance", [AGES, AGES, AGES].concat()[..36].to_vec()));
+        table.columns[1].1.extend([61.0; 4]);
+        let target = Target::new(format, &[("default", &table)], ", identifiers: [insurance]", "").await;
+        for column in ["number", "insurance"] {
+            let (status, log, result) = target.ask_with("default", json!({"column_name": column})).await;
+            assert_eq!((status, &result), (Status::Crashed, &serde_json::Value::Null), "{column}");
+            assert!(log.contains("identifies people") && !log.contains("700013"), "{log}");
+        }
+        let allowed = "policies: {allowed_identifiers: [number]}\n";
+        let target = Target::new(format, &[("default", &table)], ", identifiers: [insurance]", allowed).await;
+        assert_eq!(target.ask("default", "number").await["count"], 40);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_value_that_is_nearly_all_of_a_sum_is_not_told() {
+    for format in FORMATS {
+        let mut costs = Table::of("cost", &AGES);
+        costs.columns[0].1[0] = 1_000_000.0;
+        let target = Target::new(format, &[("default", &costs)], "", "").await;
+        let result = target.ask("default", "cost").await;
+        assert!(suppressed(&result).contains("0.85 of the sum") && !result.to_string().contains("1000000"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_before_and_after_one_admission_tells_nothing_of_it() {
+    for (format, database) in FORMATS.into_iter().flat_map(|format| [(format, ""), (format, WITH_PERSON)]) {
+        let mut table = Table::of("age", &AGES);
+        let target = Target::new(format, &[("default", &table)], database, "").await;
+        let before = target.ask("default", "age").await;
+        assert_eq!((before["sum"].as_f64(), &before["count"]), (Some(762.0), &json!(12)));
+        table.push("New", &[99.0]);
+        target.write("default", &table);
+        let after = target.ask("default", "age").await;
+        assert_eq!((after["sum"].as_f64(), &after["count"]), (Some(762.0), &json!(12)), "{format} {database}");
+        assert!(after["answered_at"].is_string(), "it says of when it is: {after}");
+        // With something added that changes nothing about the question.
+        let (_, log, other) =
+            target.ask_with("default", json!({"column_name": "age", "column": "age", "sort": true})).await;
+        assert_eq!(other["count"], 12, "{log}");
+        for number in 0..4 {
+            table.push(&format!("Later {number}"), &[62.0]);
+        }
+        target.write("default", &table);
+        let later = target.ask("default", "age").await;
+        assert_eq!((&later["count"], later["answered_at"].is_null()), (&json!(17), true), "{format} {database}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_in_the_place_of_another_is_seen_where_people_are_named() {
+    for format in FORMATS {
+        let mut table = Table::of("age", &AGES);
+        let target = Target::new(format, &[("default", &table)], WITH_PERSON, "").await;
+        target.ask("default", "age").await;
+        table.remove(3);
+        table.push("New", &[99.0]);
+        target.write("default", &table);
+        assert_eq!(target.ask("default", "age").await["sum"].as_f64(), Some(762.0));
+        // Another visit of somebody who is there.
+        table.push("P5", &[66.0]);
+        target.write("default", &table);
+        assert_eq!(target.ask("default", "age").await["sum"].as_f64(), Some(762.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_databases_that_differ_by_one_person_are_not_both_answered() {
+    for format in FORMATS {
+        let all = Table::of("age", &AGES);
+        let mut most = all.clone();
+        most.remove(0);
+        let target = Target::new(format, &[("all", &all), ("most", &most)], WITH_PERSON, "").await;
+        assert_eq!(target.ask("all", "age").await["count"], 12);
+        let result = target.ask("most", "age").await;
+        assert!(suppressed(&result).contains("differ by too few"), "{result}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_name_columns_and_databases_only_where_they_are_shared() {
+    for format in FORMATS {
+        let table = Table::of("hiv_status", &AGES);
+        for (more, told) in [("", true), ("share_config: false\n", false)] {
+            let target = Target::new(format, &[("oncology", &table)], "", more).await;
+            let (_, log, _) = target.ask_with("oncology", json!({"column_name": "age"})).await;
+            assert_eq!((log.contains("no column \"age\""), log.contains("hiv_status")), (true, told), "{log}");
+            let (_, log, _) = target.ask_with("nowhere", json!({"column_name": "age"})).await;
+            assert_eq!((log.contains("no database \"nowhere\""), log.contains("oncology")), (true, told), "{log}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_result_is_held_the_server_does_not_learn_that_the_run_failed_nor_that_the_data_changed() {
+    for format in FORMATS {
+        let mut table = Table::of("age", &AGES);
+        let target = Target::new(format, &[("default", &table)], "", "policies: {release: review}\n").await;
+        for column in ["age", "nothing"] {
+            let spec = super::average("partial_average", &[2], json!({"column_name": column}));
+            let task = target.researcher.create_task(&spec).await.unwrap();
+            let mut log = String::new();
+            super::support::eventually(async || {
+                let run = target.researcher.runs(task.id).await.unwrap().remove(0);
+                log = run.log;
+                log.contains("Awaiting release") && run.status == Status::Active
+            })
+            .await;
+            assert!(!log.contains("column") && !log.contains("answer"), "{log}");
+            table.push("New", &[62.0]);
+            target.write("default", &table);
+        }
+    }
+}

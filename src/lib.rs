@@ -21,6 +21,8 @@ pub mod portal;
 #[cfg(feature = "ssr")]
 pub mod protocol;
 #[cfg(feature = "ssr")]
+pub mod serve;
+#[cfg(feature = "ssr")]
 pub mod session;
 
 /// Starts the islands in the browser.

@@ -15,6 +15,7 @@ use atoll::{
     hub::{Hub, HubOptions, MailOptions, NewUser, NoticeOptions},
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions, SessionsAt},
+    serve,
 };
 use axum::{Router, http::HeaderValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
@@ -209,7 +210,7 @@ async fn start() -> anyhow::Result<()> {
     }
     let stop = stop_on_signal()?;
     match command.role {
-        Role::Serve(options) => serve(*options, stop).await,
+        Role::Serve(options) => run_server(*options, stop).await,
         Role::Node(options) => command::node::run(options, stop).await,
         Role::Audit(options) => command::audit::run(options).await,
     }
@@ -234,7 +235,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
+async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     let other_hub = options.hub.as_deref().map(hub_url).transpose()?;
     if options.demo && !options.listen.ip().is_loopback() {
         bail!("the demo has passwords that everybody knows: it listens on loopback only (--listen 127.0.0.1:PORT)");
@@ -303,17 +304,14 @@ async fn serve(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
             });
         }
     }
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let ending = stop.clone();
-    let closing = hub.clone();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async move {
-            ending.cancelled().await;
-            if let Some(hub) = closing {
-                hub.close().await;
-            }
-        })
-        .await?;
+    let (ending, closing) = (stop.clone(), hub.clone());
+    tokio::spawn(async move {
+        ending.cancelled().await;
+        if let Some(hub) = closing {
+            hub.close().await;
+        }
+    });
+    serve::serve(listener, router, stop).await;
     stations.join_all().await;
     Ok(())
 }

@@ -6,7 +6,11 @@ mod support;
 use atoll::protocol::domain::TaskSpec;
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
-use support::{PASSWORD, World, average, browser::Browser, web::Web};
+use support::{
+    PASSWORD, World, average,
+    browser::Browser,
+    web::{Web, session_cookie},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_can_try_to_sign_in_only_so_often_by_page_and_by_api() {
@@ -133,7 +137,7 @@ async fn over_https_the_cookie_is_bound_to_the_host_and_browsers_stay_with_https
     let world = World::new().await;
     let web = Web::with(&world, &[], true).await;
     let answer = web.form("/login", &[("username", "researcher"), ("password", PASSWORD)]).send().await.unwrap();
-    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    let cookie = session_cookie(&answer);
     assert!(cookie.starts_with("__Host-atoll="), "{cookie}");
     for attribute in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
         assert!(cookie.contains(attribute), "{attribute} in {cookie}");

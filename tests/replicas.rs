@@ -121,7 +121,7 @@ async fn the_code_may_go_to_another_replica_than_the_password_and_only_from_the_
     let mut thief = browser.clone();
     thief.forget("atoll-code");
     let (status, place, _) = thief.post(&format!("{}/login/code", other.url), &[("code", &code)]).await;
-    assert_eq!((status, place.as_str()), (StatusCode::SEE_OTHER, "/login"));
+    assert_eq!((status, place.as_str()), (StatusCode::SEE_OTHER, "/login?again=code"));
     let (status, place, page) = browser.post(&format!("{}/login/code", other.url), &[("code", &code)]).await;
     assert_eq!((status, place.as_str()), (StatusCode::SEE_OTHER, "/collaborations"), "{page}");
     assert_eq!(browser.get(&format!("{}/collaborations", one.url)).await.0, StatusCode::OK);

@@ -2,20 +2,21 @@
 
 use std::{fs, path::Path};
 
-const ROOMS: [&str; 10] =
-    ["protocol", "audit", "session", "pages", "islands", "portal", "hub", "node", "algorithms", "demo"];
+const ROOMS: [&str; 11] =
+    ["protocol", "audit", "serve", "session", "pages", "islands", "portal", "hub", "node", "algorithms", "demo"];
 
 /// Rooms with those that they may use.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
+    ("serve", &[]),
     ("audit", &["protocol"]),
     ("algorithms", &["protocol"]),
     ("islands", &[]),
     ("session", &["protocol"]),
-    ("pages", &["session", "islands", "protocol"]),
-    ("portal", &["pages", "session", "protocol"]),
-    ("hub", &["audit", "protocol"]),
-    ("node", &["algorithms", "audit", "protocol"]),
+    ("pages", &["session", "islands", "protocol", "serve"]),
+    ("portal", &["pages", "session", "protocol", "serve"]),
+    ("hub", &["audit", "protocol", "serve"]),
+    ("node", &["algorithms", "audit", "protocol", "serve"]),
     ("demo", &["hub", "pages"]),
 ];
 

@@ -19,7 +19,7 @@ use super::{
     HubError, authentication,
     permission::{Caller, CallerKind},
     server::HubState,
-    token::Purpose,
+    token::{Claims, ClientType, Purpose, Subject as TokenSubject},
 };
 use crate::audit::{self, Broken, Entry, Head};
 
@@ -356,4 +356,14 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
         Ok::<_, sqlx::Error>(outcome.map(|head| head.id))
     });
     Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
+}
+
+/// A refresh token came a second time.
+pub fn reused_token(claims: &Claims) -> Entry {
+    let owner = match (&claims.sub, claims.client_type) {
+        (TokenSubject::Id(id), ClientType::Node) => format!("node {id}"),
+        (TokenSubject::Id(id), _) => format!("user {id}"),
+        (TokenSubject::Container(subject), _) => format!("algorithm of task {}", subject.task_id),
+    };
+    Entry::done("somebody", "token.reuse", owner).outcome("refused")
 }

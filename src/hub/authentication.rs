@@ -33,7 +33,7 @@ pub async fn caller_of(hub: &HubState, claims: &Claims) -> Result<Caller, HubErr
         _ => return Err(HubError::Unauthenticated("The token is not valid")),
     };
     let caller = caller_of_kind(hub, kind).await?;
-    if claims.iat < caller.authority.tokens_from {
+    if claims.epoch != caller.authority.token_epoch || hub.tokens.has_ended(claims) {
         return Err(HubError::Unauthenticated("Token has expired"));
     }
     Ok(caller)

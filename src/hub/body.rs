@@ -1,69 +1,168 @@
 //! Request bodies: JSON into typed structs, each error at its field.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, io::BufReader, marker::PhantomData};
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
-};
+use axum::extract::{FromRequest, Request};
+use futures::StreamExt;
 use garde::Validate;
-use serde::de::DeserializeOwned;
+use http_body::Body as _;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, SeqAccess, Visitor},
+};
+use tokio::{
+    io::{AsyncSeekExt, AsyncWriteExt},
+    sync::{Semaphore, SemaphorePermit},
+    task::spawn_blocking,
+};
 
 use super::HubError;
 
-/// The largest request body in bytes (results of algorithms are the largest).
-pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// The largest body of what is asked by somebody who is not signed in yet, in bytes.
+pub const SIGN_IN_LIMIT: usize = 16 * 1024;
+/// The largest body where nothing else is said.
+pub const USUAL_LIMIT: usize = 1024 * 1024;
+/// The largest body of those that carry inputs and results of algorithms.
+pub const LARGE_LIMIT: usize = 32 * 1024 * 1024;
 
-/// A JSON body that has been checked.
-pub struct Body<T>(pub T);
+/// Large bodies are read into memory one after the other; as they arrive they go into a file.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 
-impl<S, T> FromRequest<S> for Body<T>
+/// A JSON body that has been checked. Each says how large it may be: no handler can forget it.
+pub struct Body<T, const LIMIT: usize = USUAL_LIMIT>(pub T);
+
+impl<S, T, const LIMIT: usize> FromRequest<S> for Body<T, LIMIT>
 where
     S: Send + Sync,
     T: DeserializeOwned + Validate<Context = ()>,
 {
     type Rejection = HubError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, HubError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(inner)
-                if inner.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE =>
-            {
-                HubError::TooLarge(BODY_LIMIT)
+    async fn from_request(request: Request, _: &S) -> Result<Self, HubError> {
+        refuse_announced(&request, LIMIT)?;
+        let mut chunks = request.into_body().into_data_stream();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            bytes.extend_from_slice(&chunk.map_err(unreadable)?);
+            if bytes.len() > LIMIT {
+                return Err(HubError::TooLarge(LIMIT));
             }
-            _ => HubError::bad("The request body could not be read"),
-        })?;
+        }
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            let one = |field: &str, message: &str| {
-                HubError::fields(BTreeMap::from([(field.to_owned(), vec![message.to_owned()])]))
-            };
-            let message = error.inner().to_string();
-            // serde names a missing field in its message only; the path is that of the object around it.
-            match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-                Some(field) if path == "." => one(field, "Missing data for required field."),
-                Some(field) => one(&format!("{path}.{field}"), "Missing data for required field."),
-                None if path == "." => HubError::bad(format!("The request body is not the JSON expected: {message}")),
-                None => one(&path, &message),
-            }
-        })?;
-        reader.end().map_err(|error| HubError::bad(format!("The request body is not JSON: {error}")))?;
-        Body::checked(value)
+        checked(parse(serde_json::Deserializer::from_slice(bytes))?).map(Body)
     }
 }
 
-impl<T: Validate<Context = ()>> Body<T> {
-    /// A body that was made here.
-    pub fn checked(value: T) -> Result<Self, HubError> {
-        value.validate().map_err(|report| {
-            let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (path, error) in report.iter() {
-                errors.entry(path.to_string()).or_default().push(error.message().to_string());
+/// A JSON body that may be large. No other one is in memory as long as this is.
+pub struct LargeBody<T> {
+    pub body: T,
+    pub _turn: SemaphorePermit<'static>,
+}
+
+impl<S, T> FromRequest<S> for LargeBody<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate<Context = ()> + Send + 'static,
+{
+    type Rejection = HubError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HubError> {
+        refuse_announced(&request, LARGE_LIMIT)?;
+        let internal = |error: &dyn std::fmt::Display| HubError::Internal(format!("a request body: {error}"));
+        let mut chunks = request.into_body().into_data_stream();
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(|error| internal(&error))?);
+        let mut length = 0;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(unreadable)?;
+            length += chunk.len();
+            if length > LARGE_LIMIT {
+                return Err(HubError::TooLarge(LARGE_LIMIT));
             }
-            HubError::fields(errors)
-        })?;
-        Ok(Body(value))
+            file.write_all(&chunk).await.map_err(|error| internal(&error))?;
+        }
+        file.flush().await.map_err(|error| internal(&error))?;
+        file.rewind().await.map_err(|error| internal(&error))?;
+        let file = file.into_std().await;
+        let turn = LARGE_BODIES.acquire().await.map_err(|error| internal(&error))?;
+        let read = spawn_blocking(move || match length {
+            0 => parse(serde_json::Deserializer::from_slice(b"{}")),
+            _ => parse(serde_json::Deserializer::from_reader(BufReader::new(file))),
+        });
+        let body = read.await.map_err(|error| internal(&error))??;
+        Ok(LargeBody { body: checked(body)?, _turn: turn })
     }
+}
+
+/// What is announced to be too large is not read at all.
+fn refuse_announced(request: &Request, limit: usize) -> Result<(), HubError> {
+    match request.body().size_hint().lower() > limit as u64 {
+        true => Err(HubError::TooLarge(limit)),
+        false => Ok(()),
+    }
+}
+
+fn unreadable(_: axum::Error) -> HubError {
+    HubError::bad("The request body could not be read")
+}
+
+/// Reads JSON, each error at its field.
+fn parse<'de, R: serde_json::de::Read<'de>, T: Deserialize<'de>>(
+    mut reader: serde_json::Deserializer<R>,
+) -> Result<T, HubError> {
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let one = |field: &str, message: &str| {
+            HubError::fields(BTreeMap::from([(field.to_owned(), vec![message.to_owned()])]))
+        };
+        let message = error.inner().to_string();
+        // serde names a missing field in its message only; the path is that of the object around it.
+        match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            Some(field) if path == "." => one(field, "Missing data for required field."),
+            Some(field) => one(&format!("{path}.{field}"), "Missing data for required field."),
+            None if path == "." => HubError::bad(format!("The request body is not the JSON expected: {message}")),
+            None => one(&path, &message),
+        }
+    })?;
+    reader.end().map_err(|error| HubError::bad(format!("The request body is not JSON: {error}")))?;
+    Ok(value)
+}
+
+/// A value that is as it has to be.
+pub fn checked<T: Validate<Context = ()>>(value: T) -> Result<T, HubError> {
+    value.validate().map_err(|report| {
+        let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (path, error) in report.iter() {
+            errors.entry(path.to_string()).or_default().push(error.message().to_string());
+        }
+        HubError::fields(errors)
+    })?;
+    Ok(value)
+}
+
+/// A list of at most `LIMIT` items; no more are read.
+pub fn at_most<'de, D, T, const LIMIT: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Items<T, const LIMIT: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const LIMIT: usize> Visitor<'de> for Items<T, LIMIT> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "a list of at most {LIMIT} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == LIMIT {
+                    return Err(de::Error::invalid_length(LIMIT + 1, &self));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(Items::<T, LIMIT>(PhantomData))
 }

@@ -5,6 +5,7 @@ mod authentication;
 mod body;
 mod error;
 mod events;
+mod job;
 mod listing;
 mod mail;
 mod notice;

@@ -1,19 +1,11 @@
 //! Notices: that a review waits, that a task has ended. By mail to those whom it concerns, or to a webhook; off unless
 //! they are asked for. They name what it is about and hold nothing of it.
 
-use std::{sync::Weak, time::Duration};
-
 use serde::Serialize;
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::sleep,
-};
+use sqlx::SqliteConnection;
 use url::Url;
 
-use super::{HubError, resource::DECIDERS, server::HubState};
-
-/// Pauses between attempts to reach a webhook.
-const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
+use super::{HubError, job, resource::DECIDERS, server::HubState};
 
 /// Who is told.
 #[derive(Debug, Clone, Default)]
@@ -34,68 +26,36 @@ pub enum Notice {
     TaskEnded { task_id: i64, status: String },
 }
 
-/// The way to whoever sends them.
+/// Which notices there are to be.
 pub struct Notices {
-    sender: Option<UnboundedSender<Notice>>,
     by_mail: bool,
+    by_webhook: bool,
 }
 
 impl Notices {
-    /// With the end from which [`send_all`] takes them; without anybody to be told, nothing is kept.
-    pub fn new(options: &NoticeOptions) -> (Notices, UnboundedReceiver<Notice>) {
-        let (sender, receiver) = unbounded_channel();
-        let wanted = options.by_mail || options.webhook.is_some();
-        (Notices { sender: wanted.then_some(sender), by_mail: options.by_mail }, receiver)
+    pub fn new(options: &NoticeOptions) -> Notices {
+        Notices { by_mail: options.by_mail, by_webhook: options.webhook.is_some() }
     }
 
     /// Whether they come by mail, so that it makes sense to say which are wanted.
     pub fn are_mailed(&self) -> bool {
         self.by_mail
     }
-
-    /// Tells, some time soon.
-    pub fn tell(&self, notice: Notice) {
-        if let Some(sender) = &self.sender {
-            // Without a receiver the hub is ending.
-            let _ = sender.send(notice);
-        }
-    }
 }
 
-/// Sends notices as long as the hub is there. What cannot be sent is logged and left.
-pub async fn send_all(hub: Weak<HubState>, options: NoticeOptions, mut notices: UnboundedReceiver<Notice>) {
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).redirect(reqwest::redirect::Policy::none());
-    let Ok(http) = http.build() else { return };
-    while let Some(notice) = notices.recv().await {
-        let Some(hub) = hub.upgrade() else { return };
-        if options.by_mail
-            && let Err(error) = mail(&hub, &notice).await
-        {
-            tracing::error!(%error, "a notice was not mailed");
-        }
-        if let Some(url) = options.webhook.clone() {
-            // One that hangs does not hold up the others.
-            tokio::spawn(post(http.clone(), url, notice));
-        }
+/// Has a notice told, as a part of the change that it tells of. Afterwards the jobs have to be woken.
+pub async fn tell(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice) -> Result<(), HubError> {
+    if hub.notices.by_webhook {
+        let body = serde_json::to_string(notice).map_err(|error| HubError::Internal(error.to_string()))?;
+        job::post(connection, &body).await?;
     }
+    if hub.notices.by_mail {
+        mail(connection, hub, notice).await?;
+    }
+    Ok(())
 }
 
-async fn post(http: reqwest::Client, url: Url, notice: Notice) {
-    for pause in PAUSES.iter().map(Some).chain([None]) {
-        match http.post(url.clone()).json(&notice).send().await {
-            Ok(answer) if answer.status().is_success() => return,
-            Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "the webhook does not take a notice"),
-            Err(error) => tracing::warn!(error = %error.without_url(), "the webhook cannot be reached"),
-        }
-        match pause {
-            Some(pause) => sleep(*pause).await,
-            None => tracing::error!("a notice did not reach the webhook"),
-        }
-    }
-}
-
-async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
-    let Some(mailer) = &hub.mailer else { return Ok(()) };
+async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice) -> Result<(), HubError> {
     let (recipients, subject, text) = match notice {
         Notice::ReviewWaits { review_id, organization_id, .. } => {
             let recipients: Vec<String> = sqlx::query_scalar(&format!(
@@ -103,7 +63,7 @@ async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
                  AND id IN ({DECIDERS})"
             ))
             .bind(organization_id)
-            .fetch_all(hub.store.reader())
+            .fetch_all(&mut *connection)
             .await?;
             let text = format!(
                 "Somebody asks to use the data of your organization, and waits for a decision of yours or of another \
@@ -118,17 +78,34 @@ async fn mail(hub: &HubState, notice: &Notice) -> Result<(), HubError> {
                  WHERE task.id = ? AND disabled = 0 AND notice_of_tasks = 1",
             )
             .bind(task_id)
-            .fetch_all(hub.store.reader())
+            .fetch_all(&mut *connection)
             .await?;
             let text = format!("Your task {task_id} has ended: {status}.\n\n{}/tasks/{task_id}\n", hub.public_url);
             (recipients, format!("Atoll: your task {task_id} has ended"), text)
         }
     };
     for recipient in recipients {
-        // One whose address is wrong does not keep it from the others.
-        if let Err(error) = mailer.send(&recipient, &subject, text.clone()).await {
-            tracing::error!(%error, "a notice was not mailed");
-        }
+        job::mail(connection, &recipient, &subject, &text).await?;
+    }
+    Ok(())
+}
+
+/// Mails people that somebody touched how they sign in.
+pub async fn tell_people(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    addresses: &[&str],
+    what: &str,
+) -> Result<(), HubError> {
+    if hub.mailer.is_none() {
+        return Ok(());
+    }
+    let text = format!(
+        "{what}\n\nIf this is not as it should be, tell the administrators of your organization at once.\n\n{}\n",
+        hub.public_url
+    );
+    for address in addresses {
+        job::mail(connection, address, "Atoll: a change of your account", &text).await?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, Method},
     middleware,
 };
@@ -14,10 +13,10 @@ use tower_http::cors::CorsLayer;
 
 use super::{
     HubError, audit,
-    body::BODY_LIMIT,
     events::{self, Events},
+    job::{self, Jobs},
     mail::{MailOptions, Mailer},
-    notice::{self, NoticeOptions, Notices},
+    notice::{NoticeOptions, Notices},
     resource,
     store::Store,
     token::Tokens,
@@ -62,6 +61,7 @@ pub struct HubState {
     pub two_factor: bool,
     pub mailer: Option<Mailer>,
     pub notices: Notices,
+    pub jobs: Jobs,
     /// Who has read which result lately: user and run.
     pub results_read: Cache<(i64, i64), ()>,
     /// Whether the audit log's chain held when that was looked at.
@@ -83,13 +83,15 @@ impl Hub {
     pub async fn open(options: HubOptions) -> Result<Hub, HubError> {
         let store = Store::open(&options.database).await?;
         let tokens = Tokens::new(&store.signing_secret().await?);
+        for family in store.ended_families().await? {
+            tokens.end_family(family);
+        }
         let (events_service, io) = SocketIo::builder()
             .ping_interval(Duration::from_secs(25))
             .ping_timeout(Duration::from_secs(60))
             .max_payload(4 * 1024 * 1024)
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        let (notices, to_be_sent) = Notices::new(&options.notices);
         let state = Arc::new(HubState {
             store,
             tokens,
@@ -98,12 +100,13 @@ impl Hub {
             algorithms: options.algorithms,
             two_factor: options.two_factor,
             mailer: options.mail.as_ref().map(Mailer::new).transpose()?,
-            notices,
+            notices: Notices::new(&options.notices),
+            jobs: Jobs::default(),
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
             verified: Arc::default(),
             hashing: Semaphore::new(processors),
         });
-        tokio::spawn(notice::send_all(Arc::downgrade(&state), options.notices, to_be_sent));
+        tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
         if let Err(broken) = audit::verified(&state).await? {
             tracing::error!(%broken, "the audit log does not hold");
         }
@@ -115,7 +118,7 @@ impl Hub {
 
     /// The web server: `/api`, `/store/api` and `/socket.io`.
     pub fn router(&self) -> Router {
-        let api = resource::routes().layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(self.state.clone());
+        let api = resource::routes().with_state(self.state.clone());
         // Around the whole router, since it changes paths.
         let api = middleware::from_fn_with_state(self.state.clone(), audit::note).layer(api);
         let api = middleware::from_fn_with_state(self.state.clone(), version3::adapt).layer(api);

@@ -1,8 +1,11 @@
 //! JSON web tokens with the claims of vantage6 4.x, signed with HMAC-SHA256 and no other algorithm.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto::verify};
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,6 +15,8 @@ use super::HubError;
 pub const ACCESS_SECONDS: i64 = 6 * 3600;
 /// Lifetime of a refresh token in seconds.
 pub const REFRESH_SECONDS: i64 = 48 * 3600;
+/// How long a browser is known.
+const KNOWN_BROWSER_SECONDS: i64 = 180 * 24 * 3600;
 
 /// Whom a token names. On the wire `sub` is the id of a user or a node, or an object for a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +61,9 @@ pub enum Purpose {
     /// Replaces a lost second factor; sent by mail.
     #[serde(rename = "second factor reset")]
     SecondFactorReset,
+    /// Tells that a user was signed in before in the browser that has it, and nothing else.
+    #[serde(rename = "known browser")]
+    KnownBrowser,
 }
 
 /// The claims of a token.
@@ -68,6 +76,12 @@ pub struct Claims {
     pub roles: Vec<String>,
     pub fresh: bool,
     pub jti: Uuid,
+    /// The epoch of its owner's tokens in which it was issued.
+    #[serde(default)]
+    pub epoch: i64,
+    /// Those that follow from the same sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Uuid>,
     pub iat: i64,
     pub nbf: i64,
     /// Seconds since 1970. Container tokens have none: they end with their task.
@@ -78,6 +92,27 @@ pub struct Claims {
     pub state: Option<String>,
 }
 
+impl Claims {
+    /// Claims from now on, and nothing more.
+    fn new(sub: Subject, client_type: ClientType, purpose: Purpose, exp: Option<i64>) -> Claims {
+        let now = Timestamp::now().as_second();
+        Claims {
+            sub,
+            purpose,
+            client_type,
+            roles: Vec::new(),
+            fresh: false,
+            jti: Uuid::new_v4(),
+            epoch: 0,
+            family: None,
+            iat: now,
+            nbf: now,
+            exp,
+            state: None,
+        }
+    }
+}
+
 /// Seconds by which clocks may differ.
 const LEEWAY: i64 = 5;
 
@@ -85,28 +120,90 @@ const LEEWAY: i64 = 5;
 pub struct Tokens {
     signing: EncodingKey,
     checking: DecodingKey,
+    /// Families of which a token came a second time.
+    ended: Cache<Uuid, ()>,
+}
+
+/// A pair of tokens, and what has to be known of them.
+pub struct Issued {
+    pub access: String,
+    pub refresh: String,
+    pub refresh_id: Uuid,
+    pub family: Uuid,
+    /// When the refresh token ends, in seconds since 1970.
+    pub ends_at: i64,
+}
+
+/// Whom a pair of tokens is for.
+pub struct Owner {
+    pub id: i64,
+    pub client_type: ClientType,
+    pub roles: Vec<String>,
+    pub epoch: i64,
 }
 
 impl Tokens {
     /// With a secret of at least 32 bytes from the operating system's random source.
     pub fn new(secret: &[u8]) -> Self {
-        Tokens { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret) }
+        Tokens {
+            signing: EncodingKey::from_secret(secret),
+            checking: DecodingKey::from_secret(secret),
+            // No token lives longer than a refresh token, whose family it is.
+            ended: Cache::builder()
+                .max_capacity(1_000_000)
+                .time_to_live(Duration::from_secs(2 * REFRESH_SECONDS as u64))
+                .build(),
+        }
     }
 
-    /// Signs a token.
-    pub fn sign(
-        &self,
-        sub: Subject,
-        client_type: ClientType,
-        purpose: Purpose,
-        roles: Vec<String>,
-    ) -> Result<String, HubError> {
-        let lifetime = match (client_type, purpose) {
-            (ClientType::Container, _) => None,
-            (_, Purpose::Refresh) => Some(REFRESH_SECONDS),
-            _ => Some(ACCESS_SECONDS),
+    /// A pair of tokens: of a new family, or of that of the token which it replaces. A user's family ends 48 hours after
+    /// the sign-in; nodes of vantage6 cannot sign in again by themselves, so theirs goes on.
+    pub fn issue(&self, owner: Owner, replaced: Option<&Claims>) -> Result<Issued, HubError> {
+        let now = Timestamp::now().as_second();
+        let family = replaced.and_then(|claims| claims.family).unwrap_or_else(Uuid::new_v4);
+        let ends_at = match replaced.and_then(|claims| claims.exp) {
+            Some(ends_at) if owner.client_type == ClientType::User => ends_at,
+            _ => now + REFRESH_SECONDS,
         };
-        self.sign_claims(sub, client_type, purpose, roles, lifetime, None)
+        let claims = |purpose, exp| Claims {
+            roles: owner.roles.clone(),
+            fresh: replaced.is_none(),
+            epoch: owner.epoch,
+            family: Some(family),
+            ..Claims::new(Subject::Id(owner.id), owner.client_type, purpose, Some(exp))
+        };
+        let refresh = claims(Purpose::Refresh, ends_at);
+        Ok(Issued {
+            access: self.encode(&claims(Purpose::Access, ends_at.min(now + ACCESS_SECONDS)))?,
+            refresh_id: refresh.jti,
+            refresh: self.encode(&refresh)?,
+            family,
+            ends_at,
+        })
+    }
+
+    /// A token for the algorithm of a run, issued to its node. It ends with the run.
+    pub fn sign_for_container(&self, subject: ContainerSubject, epoch: i64) -> Result<String, HubError> {
+        let subject = Subject::Container(Box::new(subject));
+        let claims = Claims::new(subject, ClientType::Container, Purpose::Access, None);
+        self.encode(&Claims { roles: vec!["container".to_owned()], epoch, ..claims })
+    }
+
+    /// A token by which a browser is known in which this user was signed in before.
+    pub fn sign_for_browser(&self, user_id: i64, id: Uuid) -> Result<String, HubError> {
+        let ends_at = Timestamp::now().as_second() + KNOWN_BROWSER_SECONDS;
+        let claims = Claims::new(Subject::Id(user_id), ClientType::User, Purpose::KnownBrowser, Some(ends_at));
+        self.encode(&Claims { jti: id, ..claims })
+    }
+
+    /// Ends a family of tokens.
+    pub fn end_family(&self, family: Uuid) {
+        self.ended.insert(family, ());
+    }
+
+    /// Whether the family of a token has ended.
+    pub fn has_ended(&self, claims: &Claims) -> bool {
+        claims.family.is_some_and(|family| self.ended.contains_key(&family))
     }
 
     /// Signs a token with which a user may replace something as long as it is in this state.
@@ -117,33 +214,13 @@ impl Tokens {
         state: String,
         seconds: i64,
     ) -> Result<String, HubError> {
-        let subject = Subject::Id(user_id);
-        self.sign_claims(subject, ClientType::User, purpose, Vec::new(), Some(seconds), Some(state))
+        let ends_at = Timestamp::now().as_second() + seconds;
+        let claims = Claims::new(Subject::Id(user_id), ClientType::User, purpose, Some(ends_at));
+        self.encode(&Claims { state: Some(state), ..claims })
     }
 
-    fn sign_claims(
-        &self,
-        sub: Subject,
-        client_type: ClientType,
-        purpose: Purpose,
-        roles: Vec<String>,
-        lifetime: Option<i64>,
-        state: Option<String>,
-    ) -> Result<String, HubError> {
-        let now = Timestamp::now().as_second();
-        let claims = Claims {
-            sub,
-            purpose,
-            client_type,
-            roles,
-            fresh: false,
-            jti: Uuid::new_v4(),
-            iat: now,
-            nbf: now,
-            exp: lifetime.map(|seconds| now + seconds),
-            state,
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
+    fn encode(&self, claims: &Claims) -> Result<String, HubError> {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.signing)
             .map_err(|error| HubError::Internal(error.to_string()))
     }
 
@@ -188,7 +265,15 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_purpose_and_its_secret_only() {
         let tokens = Tokens::new(&[1; 32]);
-        let token = tokens.sign(Subject::Id(7), ClientType::User, Purpose::Access, vec!["Root".into()]).unwrap();
+        let owner = || Owner { id: 7, client_type: ClientType::User, roles: vec!["Root".into()], epoch: 1 };
+        let issued = tokens.issue(owner(), None).unwrap();
+        let token = issued.access.clone();
+        // What replaces a refresh token is of its family and ends with it.
+        let refresh = tokens.check(&issued.refresh, Purpose::Refresh).unwrap();
+        let next = tokens.issue(owner(), Some(&refresh)).unwrap();
+        assert_eq!((next.family, next.ends_at), (issued.family, issued.ends_at));
+        tokens.end_family(issued.family);
+        assert!(tokens.has_ended(&refresh) && tokens.has_ended(&tokens.check(&next.access, Purpose::Access).unwrap()));
         assert_eq!(tokens.check(&token, Purpose::Access).unwrap().sub, Subject::Id(7));
         assert!(tokens.check(&token, Purpose::Refresh).is_err());
         assert!(Tokens::new(&[2; 32]).check(&token, Purpose::Access).is_err());
@@ -203,8 +288,8 @@ mod tests {
             image: "i".into(),
             databases: Vec::new(),
         };
+        let container = tokens.sign_for_container(subject.clone(), 1).unwrap();
         let subject = Subject::Container(Box::new(subject));
-        let container = tokens.sign(subject.clone(), ClientType::Container, Purpose::Access, vec![]).unwrap();
         assert_eq!(tokens.check(&container, Purpose::Access).unwrap().sub, subject);
         // An access token that has ended
         let mut ended = tokens.check(&token, Purpose::Access).unwrap();

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     HubError,
-    body::BODY_LIMIT,
+    body::LARGE_LIMIT,
     listing::comma_separated,
     server::{API_PATH, HubState},
 };
@@ -101,7 +101,7 @@ async fn of_get(
         return Ok(response);
     }
     let (mut parts, body) = response.into_parts();
-    let bytes = to_bytes(body, 4 * BODY_LIMIT).await.map_err(|error| HubError::Internal(error.to_string()))?;
+    let bytes = to_bytes(body, 4 * LARGE_LIMIT).await.map_err(|error| HubError::Internal(error.to_string()))?;
     let mut body: Value = serde_json::from_slice(&bytes).map_err(|error| HubError::Internal(error.to_string()))?;
     match body.get_mut("data").and_then(Value::as_array_mut) {
         Some(items) => translate(hub, answer.resource, items).await?,

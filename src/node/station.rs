@@ -168,7 +168,7 @@ impl Station {
         if let Some(address) = self.config.review_page {
             let store = shared.store.clone();
             aside.spawn(async move {
-                if let Err(error) = page::serve(store, address).await {
+                if let Err(error) = page::serve_page(store, address).await {
                     tracing::error!(%error, %address, "the node's page for reviews is not there");
                 }
             });

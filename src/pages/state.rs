@@ -2,18 +2,35 @@ use std::sync::Arc;
 
 use leptos::config::LeptosOptions;
 
-use crate::session::{Registry, SignInLimiter};
+use crate::{
+    protocol::client::ClientError,
+    serve::{AttemptLimits, ClientAddress},
+    session::Registry,
+};
 
 /// What every page has at hand.
 #[derive(Clone)]
 pub struct PageState {
     pub assets: Assets,
     pub registry: Arc<Registry>,
-    pub limiter: Arc<SignInLimiter>,
+    pub limits: Arc<AttemptLimits>,
     /// Whether browsers come over HTTPS.
     pub https: bool,
     /// Accounts of the demo, shown on its sign-in page; empty otherwise.
     pub demo_accounts: Arc<[DemoAccount]>,
+}
+
+impl PageState {
+    /// What became of an attempt of this address; one that was refused counts against it.
+    pub fn counted<T>(&self, address: ClientAddress, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
+        let refused = |error: &ClientError| {
+            matches!(error, ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_))
+        };
+        if outcome.as_ref().is_err_and(refused) {
+            self.limits.users.failed(address);
+        }
+        outcome
+    }
 }
 
 /// Names of the files that pages load.

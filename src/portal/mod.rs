@@ -2,7 +2,6 @@
 
 mod assets;
 mod carry_through;
-mod client_address;
 mod error_pages;
 mod events;
 mod headers;

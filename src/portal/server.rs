@@ -28,15 +28,14 @@ use url::Url;
 
 use super::{
     assets::{self, AssetsError},
-    carry_through,
-    client_address::{self, Addresses},
-    error_pages, events, headers, inbox, static_files,
+    carry_through, error_pages, events, headers, inbox, static_files,
     stream::Live,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
     protocol::client::{ClientError, Transport},
-    session::{Registry, Sessions, SessionsAt, SignInLimiter},
+    serve::{self, Addresses},
+    session::{Registry, Sessions, SessionsAt},
 };
 
 /// A session ends after this time without a request.
@@ -97,15 +96,11 @@ impl Portal {
         let state = PageState {
             assets: assets::find(&options.site)?,
             registry: Arc::new(Registry::new(transport, store.clone())),
-            limiter: Arc::new(SignInLimiter::default()),
+            limits: Arc::default(),
             https: options.https,
             demo_accounts: options.demo_accounts.into(),
         };
-        let addresses = Addresses {
-            trusted_proxies: options.trusted_proxies.into(),
-            users: state.limiter.clone(),
-            nodes: Arc::default(),
-        };
+        let addresses = Addresses { trusted_proxies: options.trusted_proxies.into(), limits: state.limits.clone() };
         store.keep_tidy(state.registry.clone(), options.stop.clone());
         let sessions = SessionManagerLayer::new(store.clone())
             // The prefix binds the cookie to this host and to HTTPS; browsers refuse it without.
@@ -154,7 +149,7 @@ impl Portal {
                 .layer(TraceLayer::new_for_http())
                 .layer(PropagateRequestIdLayer::x_request_id())
                 .layer(from_fn_with_state(self.https, headers::secure))
-                .layer(from_fn_with_state(self.addresses, client_address::note_and_limit))
+                .layer(from_fn_with_state(self.addresses, serve::note))
                 .layer(from_fn(carry_through::to_the_end)),
         )
     }

@@ -2,6 +2,7 @@
 //! client. Knows no other room of this program.
 
 pub mod account;
+mod bounded;
 pub mod client;
 pub mod domain;
 pub mod event;
@@ -16,3 +17,5 @@ pub mod spreadsheet;
 pub mod status;
 pub mod timestamp;
 pub mod wire;
+
+pub use bounded::SmallValue;

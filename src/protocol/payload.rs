@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::{
+    bounded::{self, BoundedError},
     domain::FunctionCall,
     pickle::{self, PickleError},
 };
@@ -39,7 +40,7 @@ pub enum PayloadError {
     #[error("the payload is not JSON")]
     NotJson,
     /// It is larger than what is shown.
-    #[error("it is too large for this page; the download has it")]
+    #[error("it is too large to be shown here; the download has it")]
     TooLarge,
     /// It is JSON, but does not name a function.
     #[error("the input has to be an object with a text \"method\"")]
@@ -68,7 +69,27 @@ pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
         Some(text) => (text, Dialect::Json3x),
         None => (bytes.as_slice(), Dialect::Json),
     };
-    serde_json::from_slice(text).map(|value| (value, dialect)).map_err(|_| PayloadError::NotJson)
+    match bounded::from_slice(text) {
+        Ok(value) => Ok((value, dialect)),
+        Err(BoundedError::NotJson) => Err(PayloadError::NotJson),
+        Err(BoundedError::TooMuch) => Err(PayloadError::TooLarge),
+    }
+}
+
+/// The dialect of a payload that anybody can read. Of JSON no more is looked at than that it is text.
+pub fn dialect_of(payload: &str) -> Result<Dialect, PayloadError> {
+    if payload.split('$').count() == 3 {
+        return Err(PayloadError::Encrypted);
+    }
+    let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
+    if pickle::is_pickle(&bytes) {
+        return pickle::decode(&bytes).map(|_| Dialect::Pickle3x).map_err(PayloadError::from);
+    }
+    match (std::str::from_utf8(&bytes).is_ok() && !bytes.is_empty(), bytes.starts_with(FORMAT_3X)) {
+        (false, _) => Err(PayloadError::NotJson),
+        (true, true) => Ok(Dialect::Json3x),
+        (true, false) => Ok(Dialect::Json),
+    }
 }
 
 /// Encodes a function call as a run's `input` of the 4.x API.

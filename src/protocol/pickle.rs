@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 /// Containers inside one another; also what ends a container that holds itself.
 const DEPTH_LIMIT: usize = 64;
 /// Values in all, after references to the same object have been unfolded.
-const VALUE_LIMIT: usize = 1_000_000;
+const VALUE_LIMIT: usize = super::bounded::VALUE_LIMIT;
 /// So many bytes of a text count as a value.
 const BYTES_A_VALUE: usize = 64;
 
@@ -61,7 +61,13 @@ struct Machine<'a> {
 pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
     let mut machine =
         Machine { rest: bytes, objects: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
-    while !machine.step()? {}
+    while !machine.step()? {
+        // While it is read: a byte makes a value, and it may all be thrown away in the end.
+        if machine.objects.len() > VALUE_LIMIT || machine.stack.len() > VALUE_LIMIT || machine.marks.len() > VALUE_LIMIT
+        {
+            return Err(PickleError::TooMuch);
+        }
+    }
     let root = machine.pop()?;
     let mut left = VALUE_LIMIT;
     machine.unfold(root, 0, &mut left)

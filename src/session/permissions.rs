@@ -87,6 +87,22 @@ impl Permissions {
         }
     }
 
+    /// Whether who is signed in may touch how people of an organization sign in, or get its nodes' keys: only who belongs
+    /// to it, and Root.
+    fn is_inside(&self, resource: &str, operation: Operation, is_own: bool) -> bool {
+        match self.widest(resource, operation) {
+            Some(Scope::Global) => true,
+            Some(Scope::Collaboration | Scope::Organization) => is_own,
+            Some(Scope::Own) | None => false,
+        }
+    }
+
+    /// Whether a node of an organization may be registered, or its key replaced. A vantage6 server also permits it to
+    /// those who administer a collaboration, which is not offered.
+    pub fn may_get_key(&self, operation: Operation, is_own: bool) -> bool {
+        self.is_inside("node", operation, is_own)
+    }
+
     /// Whether nodes of an organization may be registered, changed or deleted.
     pub fn may_at_node(&self, operation: Operation, is_own: bool, shares: bool) -> bool {
         self.may_at("node", operation, is_own, shares)
@@ -98,7 +114,12 @@ impl Permissions {
         any(Operation::Create) || any(Operation::Edit)
     }
 
-    /// Whether users of an organization may be created, changed or deleted.
+    /// Whether users of an organization may be created or deleted, and how they sign in may be touched.
+    pub fn may_touch_user(&self, operation: Operation, is_own: bool) -> bool {
+        self.is_inside("user", operation, is_own)
+    }
+
+    /// Whether names and roles of users of an organization may be changed.
     pub fn may_at_user(&self, operation: Operation, is_own: bool, shares: bool) -> bool {
         self.may_at("user", operation, is_own, shares)
     }

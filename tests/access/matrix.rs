@@ -7,7 +7,10 @@ use reqwest::{Method, header};
 use serde_json::{Value, json};
 use walkdir::WalkDir;
 
-use crate::support::{PASSWORD, World, average, eventually, web::Web};
+use crate::support::{
+    PASSWORD, World, average, eventually,
+    web::{Web, session_cookie},
+};
 
 /// Nobody, and somebody of each role; `stranger` administers an organization outside the collaboration.
 const CALLERS: [&str; 9] =
@@ -19,7 +22,7 @@ const GONE: u16 = 0;
 
 /// What each page answers to each of them; [`GONE`] where it must not tell.
 #[rustfmt::skip]
-const PAGES: [(&str, [u16; 9]); 49] = [
+const PAGES: [(&str, [u16; 9]); 50] = [
     // nobody, viewer, researcher, admin1, admin2, stranger, manager, auditor, root
     ("/", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/collaborations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
@@ -33,6 +36,7 @@ const PAGES: [(&str, [u16; 9]); 49] = [
     ("/account/second-factor", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/account/second-factor/confirm", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/account/second-factor/remove", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
+    ("/account/email", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/account/password", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/account/sessions/all", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/organizations/new", [303, 403, 403, 403, 403, 403, 403, 403, 200]),
@@ -110,7 +114,7 @@ async fn every_page_answers_each_role_as_it_may() {
             let form = web.form("/login", &[("username", name), ("password", PASSWORD)]);
             let answer = form.header("x-forwarded-for", format!("198.51.100.{index}")).send().await.unwrap();
             assert_eq!(answer.status(), 303, "{name}");
-            let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+            let cookie = session_cookie(&answer);
             cookies.push(cookie.split(';').next().unwrap().to_owned());
         } else {
             cookies.push(String::new());
@@ -162,7 +166,7 @@ async fn changes_are_refused_to_those_who_may_not_make_them_whatever_page_they_s
         if name != "nobody" {
             let form = web.form("/login", &[("username", name), ("password", PASSWORD)]);
             let answer = form.header("x-forwarded-for", format!("198.51.100.{index}")).send().await.unwrap();
-            web.cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+            web.cookie = session_cookie(&answer).split(';').next().unwrap().to_owned();
         }
         let chosen = format!("1:{hash}");
         let mut attempts: Vec<(&str, Vec<(&str, &str)>)> = vec![
@@ -352,7 +356,8 @@ async fn what_is_offered_about_those_who_decide_is_what_the_hub_takes() {
         assert_eq!(status.as_u16(), if offered { 200 } else { 403 }, "{name}");
         let (_, form) = web.get("/users/2/edit").await;
         assert_eq!(form.contains("name=\"roles\""), offered && !own, "{name}");
-        assert_eq!(form.contains("name=\"email\""), offered, "{name}");
+        // One's own address is changed on the page of the account, which asks for the password.
+        assert_eq!(form.contains("name=\"email\""), offered && !own, "{name}");
         let (status, place, _) = web
             .post("/users/2/edit", &[("firstname", name), ("lastname", "A"), ("email", "admin1@example.invalid")])
             .await;

@@ -31,7 +31,7 @@ async fn in_database(world: &World, statement: &str) {
 }
 
 /// Sets up a second factor for oneself: its key and the recovery codes.
-async fn set_up(world: &World, token: &str, proof: Value) -> (String, Vec<String>) {
+async fn set_up(world: &World, token: &str, proof: Value) -> (String, Vec<String>, String) {
     let (status, begun) = call(world, POST, "account/second-factor", token, proof).await;
     assert_eq!(status, 200, "{begun}");
     let key = begun["otp_secret"].as_str().unwrap().to_owned();
@@ -42,8 +42,10 @@ async fn set_up(world: &World, token: &str, proof: Value) -> (String, Vec<String
     let first = json!({"mfa_code": code_of(&key)});
     let (status, answer) = call(world, POST, "account/second-factor/confirm", token, first).await;
     assert_eq!(status, 200, "{answer}");
+    // The tokens of before have ended.
+    assert_eq!(call(world, GET, "account", token, Value::Null).await.0, 401);
     let codes = answer["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned());
-    (key, codes.collect())
+    (key, codes.collect(), answer["tokens"]["access_token"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +60,7 @@ async fn a_second_factor_that_one_set_up_is_asked_for_and_recovery_codes_stand_i
     let (status, begun) = call(&world, POST, "account/second-factor", &token, json!({"password": PASSWORD})).await;
     assert_eq!(status, 200, "{begun}");
     assert!(sign_in(&world, "researcher", None).await.1["access_token"].is_string(), "begun only: nothing holds yet");
-    let (key, codes) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    let (key, codes, token) = set_up(&world, &token, json!({"password": PASSWORD})).await;
     assert_ne!(begun["otp_secret"], json!(key), "beginning again makes another one");
     assert_eq!(codes.len(), 10);
     let (_, account) = call(&world, GET, "account", &token, Value::Null).await;
@@ -88,7 +90,7 @@ async fn a_second_factor_that_one_set_up_is_asked_for_and_recovery_codes_stand_i
 async fn whoever_sits_at_an_open_browser_cannot_replace_the_second_factor() {
     let world = World::new().await;
     let token = world.token("researcher").await;
-    let (key, codes) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    let (key, codes, token) = set_up(&world, &token, json!({"password": PASSWORD})).await;
     let without_code = json!({"password": PASSWORD});
     for path in ["account/second-factor", "account/second-factor/remove", "account/recovery-codes"] {
         let (status, answer) = call(&world, POST, path, &token, without_code.clone()).await;
@@ -101,13 +103,14 @@ async fn whoever_sits_at_an_open_browser_cannot_replace_the_second_factor() {
     let fresh = fresh["recovery_codes"][0].as_str().unwrap();
     assert_eq!(sign_in(&world, "researcher", Some(&codes[1])).await.0, 401, "those of before are gone");
     // Another app: the old one holds until the new one has shown a code.
-    let (other, codes) = set_up(&world, &token, proof(fresh)).await;
+    let (other, codes, token) = set_up(&world, &token, proof(fresh)).await;
     assert_eq!(sign_in(&world, "researcher", Some(&code_at(&key, 1))).await.0, 401);
     assert_eq!(sign_in(&world, "researcher", Some(&code_at(&other, 1))).await.0, 200);
     let (status, answer) = call(&world, POST, "account/second-factor/remove", &token, proof(&codes[0])).await;
     assert_eq!(status, 200, "{answer}");
+    let token = answer["access_token"].as_str().unwrap();
     assert!(sign_in(&world, "researcher", None).await.1["access_token"].is_string());
-    assert_eq!(call(&world, POST, "account/recovery-codes", &token, without_code).await.0, 400, "nothing to recover");
+    assert_eq!(call(&world, POST, "account/recovery-codes", token, without_code).await.0, 400, "nothing to recover");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,17 +139,24 @@ async fn a_second_factor_that_was_begun_is_confirmed_soon_and_not_by_guessing() 
 async fn changing_the_password_gives_no_new_attempts_at_the_second_factor() {
     let world = World::new().await;
     let token = world.token("researcher").await;
-    let (key, _) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    let (key, _, token) = set_up(&world, &token, json!({"password": PASSWORD})).await;
     let wrong = json!({"password": PASSWORD, "mfa_code": "000000"});
     for _ in 0..4 {
         assert_eq!(call(&world, POST, "account/second-factor/remove", &token, wrong.clone()).await.0, 400);
     }
     let change = json!({"current_password": PASSWORD, "new_password": "Another-1234"});
-    assert_eq!(call(&world, PATCH, "password/change", &token, change).await.0, 200);
+    let (status, changed) = call(&world, PATCH, "password/change", &token, change).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        call(&world, GET, "account", &token, Value::Null).await.0,
+        401,
+        "all tokens end, in the same second too"
+    );
+    let token = changed["access_token"].as_str().unwrap();
     let wrong = json!({"password": "Another-1234", "mfa_code": "000000"});
-    assert_eq!(call(&world, POST, "account/second-factor/remove", &token, wrong).await.0, 400);
+    assert_eq!(call(&world, POST, "account/second-factor/remove", token, wrong).await.0, 400);
     let right = json!({"password": "Another-1234", "mfa_code": code_at(&key, 1)});
-    assert_eq!(call(&world, POST, "account/second-factor/remove", &token, right).await.0, 400, "locked");
+    assert_eq!(call(&world, POST, "account/second-factor/remove", token, right).await.0, 400, "locked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +169,7 @@ async fn where_everybody_needs_one_it_is_replaced_and_not_removed() {
     let proof = json!({"password": PASSWORD, "mfa_code": code_at(&key, 1)});
     let (status, answer) = call(&world, POST, "account/second-factor/remove", &token, proof.clone()).await;
     assert_eq!(status, 400, "{answer}");
-    let (other, _) = set_up(&world, &token, proof).await;
+    let (other, _, token) = set_up(&world, &token, proof).await;
     assert_eq!(sign_in(&world, "viewer", Some(&code_at(&other, 1))).await.0, 200);
 }
 

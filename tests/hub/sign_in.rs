@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use atoll::protocol::client::{HubClient, TokenPair, Transport};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     DELETE, POST,
-    support::{AVERAGE, PASSWORD, World, average},
+    support::{self, AVERAGE, PASSWORD, World, average},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +63,6 @@ async fn tokens_are_renewed_and_only_for_their_purpose() {
     let body = json!({"username": "researcher", "password": PASSWORD});
     let (_, tokens) = world.call(POST, "token/user", None, Some(&body)).await;
     let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
-    assert_eq!(world.call(POST, "token/refresh", Some(refresh), None).await.0, 200);
     assert_eq!(world.call(POST, "token/refresh", Some(access), None).await.0, 401);
     assert_eq!(world.get("task", refresh).await.0, 401);
     assert_eq!(world.get("task", "abc").await.0, 401);
@@ -71,6 +71,71 @@ async fn tokens_are_renewed_and_only_for_their_purpose() {
     let stale = atoll::protocol::client::TokenPair::new("stale.token.x".into(), refresh.into());
     let client = HubClient::new(transport, stale);
     assert_eq!(client.organizations().await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_good_once_and_a_second_use_ends_all_that_came_of_it() {
+    let world = World::new().await;
+    let body = json!({"username": "researcher", "password": PASSWORD});
+    let (_, first) = world.call(POST, "token/user", None, Some(&body)).await;
+    let (_, other) = world.call(POST, "token/user", None, Some(&body)).await;
+    let text = |tokens: &serde_json::Value, key: &str| tokens[key].as_str().unwrap().to_owned();
+    let refresh = async |token: &str| world.call(POST, "token/refresh", Some(token), None).await;
+    let (status, second) = refresh(&text(&first, "refresh_token")).await;
+    assert_eq!(status, 200);
+    assert_eq!(world.get("task", &text(&second, "access_token")).await.0, 200);
+    assert_eq!(refresh(&text(&first, "refresh_token")).await.0, 401, "it comes a second time");
+    for dead in [&first, &second] {
+        assert_eq!(world.get("task", &text(dead, "access_token")).await.0, 401);
+        assert_eq!(refresh(&text(dead, "refresh_token")).await.0, 401);
+    }
+    assert_eq!(world.get("task", &text(&other, "access_token")).await.0, 200, "another sign-in is another family");
+    let (_, log) = world.get("audit?action=token.reuse", &world.token("root").await).await;
+    assert_eq!(log["data"][0]["subject"], "user 1", "{log}");
+    // What replaces it ends when it would have.
+    let ends = |token: &str| {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&claims).unwrap()["exp"].as_i64().unwrap()
+    };
+    assert_eq!(ends(&text(&first, "refresh_token")), ends(&text(&second, "refresh_token")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_address_needs_the_password_tells_the_old_one_and_ends_all_tokens() {
+    let sink = support::mail::MailSink::start().await;
+    let world = World::with_mail(false, &sink).await;
+    let token = world.token("researcher").await;
+    let edit = json!({"email": "thief@example.invalid"});
+    assert_eq!(world.call(Method::PATCH, "user/1", Some(&token), Some(&edit)).await.0, 400);
+    let change = |password: &str| json!({"email": "rosa@example.invalid", "password": password});
+    assert_eq!(world.call(POST, "account/email", Some(&token), Some(&change("wrong"))).await.0, 400);
+    let (status, changed) = world.call(POST, "account/email", Some(&token), Some(&change(PASSWORD))).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(world.get("user/1", &token).await.0, 401);
+    let (_, user) = world.get("user/1", changed["access_token"].as_str().unwrap()).await;
+    assert_eq!(user["email"], "rosa@example.invalid");
+    support::eventually(async || !sink.mails().is_empty()).await;
+    let mails = sink.mails();
+    assert!(mails[0].contains("To: researcher@example.invalid") && mails[0].contains("rosa@example.invalid"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_before_signing_in_are_small_and_typed() {
+    let world = World::new().await;
+    let of = async |body: serde_json::Value| world.call(POST, "token/user", None, Some(&body)).await.0;
+    let credentials =
+        |code: serde_json::Value| json!({"username": "researcher", "password": PASSWORD, "mfa_code": code});
+    for code in [json!([]), json!({"a": [1, 2]}), json!(true), json!("1".repeat(21)), json!(-1)] {
+        assert_eq!(of(credentials(code.clone())).await, 400, "{code}");
+    }
+    for code in [json!("123456"), json!(123456), json!(null)] {
+        assert_eq!(of(credentials(code.clone())).await, 200, "{code}");
+    }
+    for path in ["token/user", "token/node", "recover/lost", "recover/reset", "recover/2fa/lost", "recover/2fa/reset"] {
+        let body = json!({"username": "x".repeat(17_000)});
+        assert_eq!(world.call(POST, path, None, Some(&body)).await.0, 413, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use atoll::{
         domain::{FunctionCall, Node, TaskSpec},
         status::Status,
     },
+    serve,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -275,8 +276,8 @@ async fn open_hub(
 
 fn serve(hub: &Hub, listener: TcpListener) -> (CancellationToken, JoinHandle<()>) {
     let stop = CancellationToken::new();
-    let server = axum::serve(listener, hub.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
-    (stop, tokio::spawn(async move { server.await.unwrap() }))
+    let server = serve::serve(listener, hub.router(), stop.clone());
+    (stop, tokio::spawn(server))
 }
 
 /// A node that runs in this process.

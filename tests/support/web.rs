@@ -1,8 +1,11 @@
 //! The web application beside the hub of a world.
 
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
-use atoll::portal::{Portal, PortalOptions, SessionsAt};
+use atoll::{
+    portal::{Portal, PortalOptions, SessionsAt},
+    serve::serve,
+};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -38,8 +41,8 @@ impl Web {
         })
         .await
         .expect("a portal; if there is none, is the site built? (make build)");
-        let service = portal.router(world.hub.router()).into_make_service_with_connect_info::<SocketAddr>();
-        let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let router = portal.router(world.hub.router());
+        let server = tokio::spawn(serve(listener, router, CancellationToken::new()));
         let http = Client::builder().redirect(Policy::none()).build().unwrap();
         Web { url, http, cookie: String::new(), server }
     }
@@ -68,8 +71,7 @@ impl Web {
     pub async fn sign_in(&mut self, username: &str) {
         let answer = self.form("/login", &[("username", username), ("password", PASSWORD)]).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
-        self.cookie = cookie.split(';').next().unwrap().to_owned();
+        self.cookie = session_cookie(&answer).split(';').next().unwrap().to_owned();
     }
 
     /// Answers all questions of the wizard up to its overview; the address of the overview.
@@ -92,6 +94,13 @@ impl Web {
         }
         place
     }
+}
+
+/// The cookie of the session that an answer sets, with its attributes.
+pub fn session_cookie(answer: &reqwest::Response) -> &str {
+    let cookies = answer.headers().get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+    let mut cookies = cookies.filter(|cookie| cookie.starts_with("atoll=") || cookie.starts_with("__Host-atoll="));
+    cookies.next().expect("a session")
 }
 
 impl Drop for Web {

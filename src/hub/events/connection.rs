@@ -18,7 +18,7 @@ use crate::{
         HubError, authentication,
         permission::{Caller, CallerKind, Reach, Resource},
         server::HubState,
-        token::Purpose,
+        token::{Claims, Purpose},
     },
     protocol::{domain::Operation, event::NAMESPACE},
 };
@@ -41,18 +41,14 @@ pub fn serve(io: &SocketIo, hub: Arc<HubState>) {
 #[derive(Clone)]
 struct Peer {
     kind: CallerKind,
-    /// When the token of the connection was issued, in seconds since 1970: sessions that were ended are over here too.
-    issued_at: i64,
+    /// What the token of the connection says: sessions that were ended are over here too.
+    claims: Arc<Claims>,
 }
 
 impl Peer {
     /// The peer with what it may do now; an error if it is not known any more or its sessions were ended.
     async fn caller(self, hub: &HubState) -> Result<Caller, HubError> {
-        let caller = authentication::caller_of_kind(hub, self.kind).await?;
-        match self.issued_at < caller.authority.tokens_from {
-            true => Err(HubError::Unauthenticated("Token has expired")),
-            false => Ok(caller),
-        }
+        authentication::caller_of(hub, &self.claims).await
     }
 }
 
@@ -111,7 +107,7 @@ const NO_ARGUMENT: &[(); 0] = &[];
 async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
     let changes = hub.store.changes();
     let seen = *changes.borrow();
-    let (caller, issued_at) = match caller_of(hub, &socket.req_parts().headers).await {
+    let (caller, claims) = match caller_of(hub, &socket.req_parts().headers).await {
         Ok(known) => known,
         Err(error) => {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
@@ -129,7 +125,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             return;
         }
     }
-    socket.extensions.insert(Peer { kind: caller.kind.clone(), issued_at });
+    socket.extensions.insert(Peer { kind: caller.kind.clone(), claims: Arc::new(claims) });
     if let CallerKind::Node { id } = caller.kind {
         let present = Present::new(id, &caller);
         if let Err(error) = node::came(hub, &present).await {
@@ -165,10 +161,10 @@ fn end(socket: SocketRef) {
     });
 }
 
-/// Who connects, and when their token was issued.
-async fn caller_of(hub: &HubState, headers: &HeaderMap) -> Result<(Caller, i64), HubError> {
+/// Who connects, and what their token says.
+async fn caller_of(hub: &HubState, headers: &HeaderMap) -> Result<(Caller, Claims), HubError> {
     let claims = hub.tokens.check(authentication::bearer(headers)?, Purpose::Access)?;
-    Ok((authentication::caller_of(hub, &claims).await?, claims.iat))
+    Ok((authentication::caller_of(hub, &claims).await?, claims))
 }
 
 /// The rooms in which somebody may be.

@@ -15,8 +15,8 @@ pub struct Authority {
     /// The organizations of these collaborations, the own one included.
     pub organizations: Vec<i64>,
     pub rules: HashSet<Permission>,
-    /// Tokens from before this moment, in seconds since 1970, have ended.
-    pub tokens_from: i64,
+    /// Tokens of other epochs have ended.
+    pub token_epoch: i64,
 }
 
 /// Who asks.
@@ -73,6 +73,21 @@ impl Caller {
             Some(Reach::Organization) => organization_id == self.authority.organization_id,
             Some(Reach::Own) | None => false,
         }
+    }
+
+    /// Whether the caller may touch how people of this organization sign in, or its nodes' keys: only who belongs to it,
+    /// and Root. Others who administer a collaboration do not reach into its organizations.
+    pub fn is_inside(&self, resource: Resource, operation: Operation, organization_id: i64) -> bool {
+        match self.reach(resource, operation) {
+            Some(Reach::Everything) => true,
+            Some(Reach::Collaboration | Reach::Organization) => organization_id == self.authority.organization_id,
+            Some(Reach::Own) | None => false,
+        }
+    }
+
+    /// Whether the caller belongs to another organization: what they do there is told to the people concerned.
+    pub fn is_foreign(&self, organization_id: i64) -> bool {
+        organization_id != self.authority.organization_id
     }
 
     /// Whether the caller's organization takes part in a collaboration.

@@ -15,17 +15,20 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    message,
-    password::{check_credentials, count_attempt, forget_failures},
-    username,
+    is_taken, message,
+    password::{answer_with_tokens, check_own_password, count_attempt, forget_own_failures},
+    token::{self, check_length},
+    user::check_email,
 };
 use crate::{
     hub::{
         HubError,
-        body::Body,
+        body::{Body, SIGN_IN_LIMIT},
+        notice,
         permission::{Caller, Resource},
         second_factor,
         server::HubState,
+        token::ClientType,
     },
     protocol::{
         account::{OwnAccount, RecoveryCodes},
@@ -37,6 +40,7 @@ use crate::{
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
         .route("/account", get(show).patch(edit))
+        .route("/account/email", post(change_email))
         .route("/account/end-sessions", post(end_sessions))
         .route("/account/second-factor", post(begin))
         .route("/account/second-factor/confirm", post(confirm))
@@ -115,23 +119,62 @@ impl Proof {
     /// The user's id. Wrong attempts count as those at signing in: the same is guessed.
     async fn check(self, hub: &HubState, caller: &Caller) -> Result<i64, HubError> {
         let id = caller.require_user()?;
-        let name = username(&mut *hub.store.reader().acquire().await?, id).await?;
-        check_credentials(hub, &name, self.password)
+        check_own_password(hub, id, self.password)
             .await
             .map_err(|_| HubError::field("password", "This is not your present password."))?;
         second_factor::prove(hub, id, self.mfa_code.as_deref())
             .await
             .map_err(|_| HubError::field("mfa_code", "This code is not right, or it was used already."))?;
-        forget_failures(hub, id).await?;
+        forget_own_failures(hub, id).await?;
         Ok(id)
     }
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct NewEmail {
+    #[garde(custom(check_email))]
+    email: String,
+    #[garde(custom(check_length))]
+    password: SecretString,
+    #[garde(inner(length(chars, max = 20)))]
+    #[serde(default)]
+    mfa_code: Option<String>,
+}
+
+/// `POST /account/email`: by mail to another address the password is replaced, so this needs what signing in needs. The
+/// old address is told, and all tokens end; the answer brings new ones.
+async fn change_email(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(new): Body<NewEmail, SIGN_IN_LIMIT>,
+) -> Result<Json<Value>, HubError> {
+    let id = Proof { password: new.password, mfa_code: new.mfa_code }.check(&hub, &caller).await?;
+    let mut transaction = hub.store.writer().begin().await?;
+    let old: String =
+        sqlx::query_scalar("SELECT email FROM user WHERE id = ?").bind(id).fetch_one(&mut *transaction).await?;
+    sqlx::query("UPDATE user SET email = ?, token_epoch = token_epoch + 1 WHERE id = ?")
+        .bind(&new.email)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| match is_taken(&error) {
+            true => HubError::field("email", "email already exists."),
+            false => error.into(),
+        })?;
+    let what = format!("The e-mail address of your account was changed to {}.", new.email);
+    notice::tell_people(&mut transaction, &hub, &[&old], &what).await?;
+    transaction.commit().await?;
+    hub.jobs.wake();
+    hub.store.forget_authorities();
+    answer_with_tokens(&hub, id, "The e-mail address is changed").await
 }
 
 /// `POST /account/second-factor`: begins a new one; the present one holds until the new one is confirmed.
 async fn begin(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(proof): Body<Proof>,
+    Body(proof): Body<Proof, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let id = proof.check(&hub, &caller).await?;
     Ok(Json(second_factor::begin(&hub, id).await?))
@@ -148,7 +191,7 @@ struct FirstCode {
 async fn confirm(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(first): Body<FirstCode>,
+    Body(first): Body<FirstCode, SIGN_IN_LIMIT>,
 ) -> Result<Json<RecoveryCodes>, HubError> {
     let id = caller.require_user()?;
     // A code can be guessed as a password can.
@@ -159,15 +202,17 @@ async fn confirm(
         HubError::Unauthenticated(_) => HubError::field("mfa_code", "This code is not right. Wait for the next one."),
         error => error,
     })?;
-    forget_failures(&hub, id).await?;
-    Ok(Json(RecoveryCodes { recovery_codes }))
+    forget_own_failures(&hub, id).await?;
+    hub.store.end_sessions(id).await?;
+    let tokens = token::issue(&hub, ClientType::User, id, None).await?;
+    Ok(Json(RecoveryCodes { recovery_codes, tokens: Some(tokens) }))
 }
 
 /// `POST /account/second-factor/remove`
 async fn remove(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(proof): Body<Proof>,
+    Body(proof): Body<Proof, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     if hub.two_factor {
         return Err(HubError::bad("Everybody needs a second factor here. Set up another one to replace yours."));
@@ -176,14 +221,15 @@ async fn remove(
     let mut transaction = hub.store.writer().begin().await?;
     second_factor::forget(&mut transaction, id).await?;
     transaction.commit().await?;
-    Ok(message("The second factor is removed"))
+    hub.store.end_sessions(id).await?;
+    answer_with_tokens(&hub, id, "The second factor is removed").await
 }
 
 /// `POST /account/recovery-codes`
 async fn new_recovery_codes(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(proof): Body<Proof>,
+    Body(proof): Body<Proof, SIGN_IN_LIMIT>,
 ) -> Result<Json<RecoveryCodes>, HubError> {
     let id = caller.require_user()?;
     if !second_factor::is_active(&hub, id).await? {
@@ -193,5 +239,5 @@ async fn new_recovery_codes(
     let mut transaction = hub.store.writer().begin().await?;
     let recovery_codes = second_factor::new_recovery_codes(&mut transaction, id).await?;
     transaction.commit().await?;
-    Ok(Json(RecoveryCodes { recovery_codes }))
+    Ok(Json(RecoveryCodes { recovery_codes, tokens: None }))
 }

@@ -17,7 +17,7 @@ use super::task;
 use crate::{
     hub::{
         HubError,
-        body::Body,
+        body::{Body, checked},
         listing::comma_separated,
         permission::{Caller, Reach, Resource},
         server::HubState,
@@ -101,6 +101,6 @@ async fn columns(
         "databases": [database],
     });
     let task = serde_json::from_value(task).map_err(|error| HubError::Internal(error.to_string()))?;
-    let created: (StatusCode, Json<_>) = task::create(State(hub), caller, Body::checked(task)?).await?;
+    let created: (StatusCode, Json<_>) = task::create_checked(hub, caller, checked(task)?).await?;
     Ok(created.into_response())
 }

@@ -13,6 +13,7 @@ mod node;
 mod node_of_collaboration;
 mod organization;
 mod password;
+mod place;
 mod recover;
 mod result;
 mod review;

@@ -129,9 +129,13 @@ pub async fn of_collaboration(hub: &HubState, collaboration_id: i64) -> Result<V
     Ok(rows.into_iter().map(|row| row.into_wire(Vec::new())).collect())
 }
 
-/// An error unless the caller may change this node.
-pub async fn require_edit(hub: &HubState, caller: &Caller, id: i64) -> Result<(), HubError> {
-    load(hub, caller, id, Operation::Edit).await.map(drop)
+/// The organization of a node whose key the caller may replace.
+pub async fn require_key(hub: &HubState, caller: &Caller, id: i64) -> Result<i64, HubError> {
+    let row = load(hub, caller, id, Operation::Edit).await?;
+    match caller.is_inside(Resource::Node, Operation::Edit, row.organization_id) {
+        true => Ok(row.organization_id),
+        false => Err(HubError::NotAllowed),
+    }
 }
 
 /// The node, if the caller may do this to it.
@@ -195,7 +199,8 @@ async fn create(
         .await?;
     let organization =
         organization.ok_or_else(|| HubError::NotFound(format!("organization id={organization_id} does not exist")))?;
-    if !caller.may_at_organization(Resource::Node, Operation::Create, organization_id) {
+    // Its key goes to who registers it.
+    if !caller.is_inside(Resource::Node, Operation::Create, organization_id) {
         return Err(HubError::NotAllowed);
     }
     let name = new.name.unwrap_or_else(|| format!("{organization} - {collaboration} Node"));

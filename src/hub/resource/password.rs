@@ -11,16 +11,24 @@ use axum::{Json, Router, extract::State, routing::patch};
 use garde::Validate;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{message, username};
+use super::{place::CameFrom, token};
 use crate::{
-    hub::{HubError, body::Body, permission::Caller, server::HubState},
+    hub::{
+        HubError,
+        body::{Body, SIGN_IN_LIMIT},
+        permission::Caller,
+        server::HubState,
+        token::ClientType,
+    },
     protocol::timestamp,
 };
 
-/// After this many wrong passwords in a row an account is locked …
+/// After this many wrong passwords in a row from one place it is locked for an account …
 const FAILURES_UNTIL_LOCK: i64 = 5;
+/// … and after so many from places where its user never was, for all such places …
+const FAILURES_OF_STRANGERS: i64 = 50;
 /// … for this long after the last one, in minutes.
 const LOCK_MINUTES: i64 = 15;
 /// One answer for an unknown user, a wrong password and a locked account.
@@ -30,61 +38,141 @@ pub fn routes() -> Router<Arc<HubState>> {
     Router::new().route("/password/change", patch(change))
 }
 
-/// Counts an attempt of a user, in one statement: of many at once none slips through. `None` if there is no such user, or
-/// they are locked or deactivated.
-async fn count(hub: &HubState, username: &str) -> Result<Option<(i64, String)>, HubError> {
+/// An attempt whose password was right.
+pub struct Attempt {
+    pub id: i64,
+    /// Where it came from.
+    pub place: String,
+}
+
+/// Where changes of one's own account come from: somebody who is signed in makes them.
+const SIGNED_IN: &str = "signed in";
+
+/// Counts an attempt of a user at a place before anything is looked at, in one transaction: of many at once none slips
+/// through. False if it is one too many.
+async fn count(hub: &HubState, user_id: i64, place: &str) -> Result<bool, HubError> {
     let lock_end = timestamp::format(Timestamp::now() - SignedDuration::from_mins(LOCK_MINUTES));
-    Ok(sqlx::query_as(
-        "UPDATE user SET last_failed_sign_in = ?1,
-             failed_sign_ins = CASE WHEN failed_sign_ins >= ?2 THEN 1 ELSE failed_sign_ins + 1 END
-         WHERE username = ?3 AND disabled = 0 AND (failed_sign_ins < ?2 OR last_failed_sign_in <= ?4)
-         RETURNING id, password_hash",
+    let mut transaction = hub.store.writer().begin().await?;
+    let (from_here, is_known): (i64, bool) = sqlx::query_as(
+        "SELECT failures, last_success IS NOT NULL FROM sign_in_place
+         WHERE user_id = ?1 AND place = ?2 AND (last_failure > ?3 OR last_success IS NOT NULL)",
     )
-    .bind(timestamp::now())
-    .bind(FAILURES_UNTIL_LOCK)
-    .bind(username)
-    .bind(lock_end)
-    .fetch_optional(hub.store.writer())
-    .await?)
+    .bind(user_id)
+    .bind(place)
+    .bind(&lock_end)
+    .fetch_optional(&mut *transaction)
+    .await?
+    .unwrap_or_default();
+    let from_strangers: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(failures), 0) FROM sign_in_place
+         WHERE user_id = ? AND last_failure > ? AND last_success IS NULL",
+    )
+    .bind(user_id)
+    .bind(&lock_end)
+    .fetch_one(&mut *transaction)
+    .await?;
+    let is_locked = from_here >= FAILURES_UNTIL_LOCK || (!is_known && from_strangers >= FAILURES_OF_STRANGERS);
+    let recent = if is_locked { None } else { Some(timestamp::now()) };
+    sqlx::query(
+        "INSERT INTO sign_in_place (user_id, place, failures, last_failure) VALUES (?1, ?2, ?5, ?3)
+         ON CONFLICT (user_id, place) DO UPDATE SET
+             failures = CASE WHEN last_failure > ?4 THEN failures + ?5 ELSE ?5 END,
+             last_failure = coalesce(?3, last_failure)",
+    )
+    .bind(user_id)
+    .bind(place)
+    .bind(recent)
+    .bind(&lock_end)
+    .bind(i64::from(!is_locked))
+    .execute(&mut *transaction)
+    .await?;
+    // Places from which nobody came for long.
+    sqlx::query("DELETE FROM sign_in_place WHERE user_id = ? AND last_success IS NULL AND last_failure < ?")
+        .bind(user_id)
+        .bind(lock_end)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(!is_locked)
 }
 
 /// Counts an attempt at something else of an account that could be guessed, as one at signing in.
 pub async fn count_attempt(hub: &HubState, user_id: i64) -> Result<(), HubError> {
-    let name = username(&mut *hub.store.reader().acquire().await?, user_id).await?;
-    count(hub, &name).await?.map(drop).ok_or(FAILED)
+    if count(hub, user_id, SIGNED_IN).await? { Ok(()) } else { Err(FAILED) }
 }
 
 /// The user with this name and password. The attempt counts as a failure until [`forget_failures`] is called: what
 /// else is asked for (a code) is part of it.
-pub async fn check_credentials(hub: &HubState, username: &str, password: SecretString) -> Result<i64, HubError> {
-    // Counted before the password is looked at. An unknown user costs the same write as a known or a locked one.
-    let account = count(hub, username).await?;
-    if account.is_none() {
-        sqlx::query(
-            "INSERT INTO setting (name, value) VALUES ('refused_sign_in', x'00')
-             ON CONFLICT (name) DO UPDATE SET value = randomblob(8)",
-        )
-        .execute(hub.store.writer())
-        .await?;
-    }
+pub async fn check_credentials(
+    hub: &HubState,
+    came_from: &CameFrom,
+    username: &str,
+    password: SecretString,
+) -> Result<Attempt, HubError> {
+    let account: Option<(i64, String)> =
+        sqlx::query_as("SELECT id, password_hash FROM user WHERE username = ? AND disabled = 0")
+            .bind(username)
+            .fetch_optional(hub.store.reader())
+            .await?;
+    // Counted before the password is looked at. An unknown user costs a write as a known or a locked one does.
+    let (account, place) = match account {
+        Some((id, hash)) => {
+            let place = came_from.place(hub, id);
+            (count(hub, id, &place).await?.then_some((id, hash)), place)
+        }
+        None => {
+            sqlx::query(
+                "INSERT INTO setting (name, value) VALUES ('refused_sign_in', x'00')
+                 ON CONFLICT (name) DO UPDATE SET value = randomblob(8)",
+            )
+            .execute(hub.store.writer())
+            .await?;
+            (None, String::new())
+        }
+    };
     let hash = account.as_ref().map(|(_, hash)| hash.clone());
     let right = verify_password(hub, password, hash).await?;
-    account.filter(|_| right).map(|(id, _)| id).ok_or(FAILED)
+    account.filter(|_| right).map(|(id, _)| Attempt { id, place }).ok_or(FAILED)
 }
 
-/// The attempt was no failure, nor do those before it count any more.
-pub async fn forget_failures(hub: &HubState, user_id: i64) -> Result<(), HubError> {
-    sqlx::query("UPDATE user SET failed_sign_ins = 0, last_failed_sign_in = NULL WHERE id = ?")
+/// As [`check_credentials`], for somebody who is signed in.
+pub async fn check_own_password(hub: &HubState, user_id: i64, password: SecretString) -> Result<(), HubError> {
+    let hash: Option<String> = sqlx::query_scalar("SELECT password_hash FROM user WHERE id = ?")
         .bind(user_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let may = count(hub, user_id, SIGNED_IN).await?;
+    let right = verify_password(hub, password, hash.filter(|_| may)).await?;
+    if right { Ok(()) } else { Err(FAILED) }
+}
+
+/// The attempt was no failure, nor do those before it at this place count any more.
+pub async fn forget_failures(hub: &HubState, user_id: i64, place: &str) -> Result<(), HubError> {
+    sqlx::query("UPDATE sign_in_place SET failures = 0, last_success = ? WHERE user_id = ? AND place = ?")
+        .bind(timestamp::now())
+        .bind(user_id)
+        .bind(place)
         .execute(hub.store.writer())
         .await?;
     Ok(())
 }
 
+/// As [`forget_failures`], of somebody who is signed in.
+pub async fn forget_own_failures(hub: &HubState, user_id: i64) -> Result<(), HubError> {
+    forget_failures(hub, user_id, SIGNED_IN).await
+}
+
+/// Forgets all attempts, and from where a user was signed in: the password is another one.
+pub async fn forget_places(hub: &HubState, user_id: i64) -> Result<(), HubError> {
+    sqlx::query("DELETE FROM sign_in_place WHERE user_id = ?").bind(user_id).execute(hub.store.writer()).await?;
+    Ok(())
+}
+
 /// The attempt was no failure; those before it still count, since something else is still to be given.
-pub async fn uncount_failure(hub: &HubState, user_id: i64) -> Result<(), HubError> {
-    sqlx::query("UPDATE user SET failed_sign_ins = max(failed_sign_ins - 1, 0) WHERE id = ?")
+pub async fn uncount_failure(hub: &HubState, user_id: i64, place: &str) -> Result<(), HubError> {
+    sqlx::query("UPDATE sign_in_place SET failures = max(failures - 1, 0) WHERE user_id = ? AND place = ?")
         .bind(user_id)
+        .bind(place)
         .execute(hub.store.writer())
         .await?;
     Ok(())
@@ -99,28 +187,34 @@ struct PasswordChange {
     new_password: SecretString,
 }
 
-/// `PATCH /password/change`
+/// `PATCH /password/change`: all tokens end. The answer brings new ones, for who asks; clients of vantage6 sign in again.
 async fn change(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(change): Body<PasswordChange>,
+    Body(change): Body<PasswordChange, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     let id = caller.require_user()?;
-    let username = username(&mut *hub.store.reader().acquire().await?, id).await?;
     let is_same = change.current_password.expose_secret() == change.new_password.expose_secret();
-    check_credentials(&hub, &username, change.current_password).await?;
+    check_own_password(&hub, id, change.current_password).await?;
     // No more than that: wrong codes of the second factor are still counted.
-    uncount_failure(&hub, id).await?;
+    uncount_failure(&hub, id, SIGNED_IN).await?;
     if is_same {
         return Err(HubError::field("new_password", "New password is the same as current password!"));
     }
     let hash = hash_password(change.new_password).await?;
-    sqlx::query("UPDATE user SET password_hash = ? WHERE id = ?")
+    sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(hash)
         .bind(id)
         .execute(hub.store.writer())
         .await?;
-    Ok(message("The password has been changed successfully!"))
+    hub.store.forget_authorities();
+    answer_with_tokens(&hub, id, "The password has been changed successfully!").await
+}
+
+/// A message with new tokens, after those that there were have ended.
+pub async fn answer_with_tokens(hub: &HubState, user_id: i64, text: &str) -> Result<Json<Value>, HubError> {
+    let tokens = token::issue(hub, ClientType::User, user_id, None).await?;
+    Ok(Json(json!({"msg": text, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token})))
 }
 
 /// A hash that no password has, to spend the same time on users who do not exist.

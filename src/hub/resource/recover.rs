@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::post};
+use axum::{Json, Router, extract::State, middleware::from_fn, routing::post};
 use garde::Validate;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -12,19 +12,23 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    hash_api_key, hash_password, message, node,
-    password::{check_credentials, check_new_password, uncount_failure},
+    DECIDERS, hash_api_key, hash_password, message, node,
+    password::{Attempt, check_credentials, check_new_password, forget_places, uncount_failure},
+    place::CameFrom,
+    token::check_length,
 };
 use crate::{
     hub::{
         HubError, audit,
-        body::Body,
+        body::{Body, SIGN_IN_LIMIT},
+        notice,
         permission::Caller,
         second_factor,
         server::HubState,
         token::{Claims, ClientType, Purpose, Subject},
     },
     protocol::{timestamp, wire::v4::SignInReply},
+    serve::limit_users,
 };
 
 /// At most one mail for recovery to a user in so many minutes.
@@ -43,6 +47,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .route("/recover/reset", post(reset_password))
         .route("/recover/2fa/lost", post(lost_second_factor))
         .route("/recover/2fa/reset", post(reset_second_factor))
+        .route_layer(from_fn(limit_users))
         .route("/recover/node", post(new_api_key))
 }
 
@@ -60,7 +65,7 @@ struct LostPassword {
 /// Always the same answer, at once: who exists is not told (CVE-2024-24770).
 async fn lost_password(
     State(hub): State<Arc<HubState>>,
-    Body(lost): Body<LostPassword>,
+    Body(lost): Body<LostPassword, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     if lost.username.is_none() && lost.email.is_none() {
         return Err(HubError::fields(
@@ -192,19 +197,16 @@ struct ResetPassword {
 /// A new password ends all tokens: whoever had the old one is out. The second factor stays.
 async fn reset_password(
     State(hub): State<Arc<HubState>>,
-    Body(reset): Body<ResetPassword>,
+    Body(reset): Body<ResetPassword, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     let id = user_of_token(&hub, &reset.reset_token, Purpose::PasswordReset).await?;
     let hash = hash_password(reset.password).await?;
-    sqlx::query(
-        "UPDATE user SET password_hash = ?, failed_sign_ins = 0, last_failed_sign_in = NULL, tokens_from = ?,
-         password_by_mail = 1 WHERE id = ?",
-    )
-    .bind(hash)
-    .bind(Timestamp::now().as_second())
-    .bind(id)
-    .execute(hub.store.writer())
-    .await?;
+    sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1, password_by_mail = 1 WHERE id = ?")
+        .bind(hash)
+        .bind(id)
+        .execute(hub.store.writer())
+        .await?;
+    forget_places(&hub, id).await?;
     hub.store.forget_authorities();
     audit::note_recovery(&hub, id, "password.reset").await?;
     Ok(message("The password has successfully been reset!"))
@@ -215,27 +217,28 @@ async fn reset_password(
 struct LostSecondFactor {
     #[garde(length(chars, min = 1, max = 128))]
     username: String,
-    #[garde(skip)]
+    #[garde(custom(check_length))]
     password: SecretString,
     /// Sent by the official client, of no use.
-    #[garde(skip)]
+    #[garde(inner(length(max = 1024)))]
     #[serde(default, rename = "email")]
     _email: Option<String>,
 }
 
 async fn lost_second_factor(
     State(hub): State<Arc<HubState>>,
-    Body(lost): Body<LostSecondFactor>,
+    came_from: CameFrom,
+    Body(lost): Body<LostSecondFactor, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
-    let id = match check_credentials(&hub, &lost.username, lost.password).await {
-        Ok(id) => id,
+    let Attempt { id, place } = match check_credentials(&hub, &came_from, &lost.username, lost.password).await {
+        Ok(attempt) => attempt,
         Err(error) => {
             audit::note_sign_in(&hub, &lost.username, "refused").await?;
             return Err(error);
         }
     };
     // No more than that: whoever knows the password only must not get new tries at the code by this.
-    uncount_failure(&hub, id).await?;
+    uncount_failure(&hub, id, &place).await?;
     let by_mail: bool = sqlx::query_scalar("SELECT password_by_mail FROM user WHERE id = ?")
         .bind(id)
         .fetch_one(hub.store.writer())
@@ -265,11 +268,13 @@ struct ResetSecondFactor {
 
 async fn reset_second_factor(
     State(hub): State<Arc<HubState>>,
-    Body(reset): Body<ResetSecondFactor>,
+    Body(reset): Body<ResetSecondFactor, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let id = user_of_token(&hub, &reset.reset_token, Purpose::SecondFactorReset).await?;
     audit::note_recovery(&hub, id, "second_factor.reset").await?;
-    Ok(Json(second_factor::set_up(&hub, id).await?))
+    let reply = second_factor::set_up(&hub, id).await?;
+    hub.store.end_sessions(id).await?;
+    Ok(Json(reply))
 }
 
 #[derive(Deserialize, Validate)]
@@ -286,14 +291,27 @@ async fn new_api_key(
     Body(lost): Body<NewApiKey>,
 ) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
-    node::require_edit(&hub, &caller, lost.id).await?;
+    let organization_id = node::require_key(&hub, &caller, lost.id).await?;
     let api_key = Uuid::new_v4().to_string();
-    sqlx::query("UPDATE node SET api_key_hash = ?, tokens_from = ? WHERE id = ?")
+    let mut transaction = hub.store.writer().begin().await?;
+    sqlx::query("UPDATE node SET api_key_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(hash_api_key(&api_key))
-        .bind(Timestamp::now().as_second())
         .bind(lost.id)
-        .execute(hub.store.writer())
+        .execute(&mut *transaction)
         .await?;
+    if caller.is_foreign(organization_id) {
+        let admins: Vec<String> = sqlx::query_scalar(&format!(
+            "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
+        ))
+        .bind(organization_id)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let admins: Vec<&str> = admins.iter().map(String::as_str).collect();
+        let what = format!("An administrator has replaced the key of node {} of your organization.", lost.id);
+        notice::tell_people(&mut transaction, &hub, &admins, &what).await?;
+    }
+    transaction.commit().await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     audit::note_new_key(&hub, &caller, lost.id).await?;
     Ok(Json(json!({"api_key": api_key})))

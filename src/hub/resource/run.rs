@@ -10,10 +10,10 @@ use super::{Id, review, task};
 use crate::{
     hub::{
         HubError,
-        body::Body,
+        body::LargeBody,
         events::LOG_LIMIT,
         listing::{Filters, ListQuery, Listing, comma_separated},
-        notice::Notice,
+        notice::{self, Notice},
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -243,7 +243,7 @@ async fn report(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Id(id): Id,
-    Body(report): Body<Report>,
+    LargeBody { body: report, _turn }: LargeBody<Report>,
 ) -> Result<Json<Run>, HubError> {
     caller.require_node()?;
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
@@ -275,10 +275,10 @@ async fn report(
     }
     // Clients of vantage6 3.x run whatever a result says that is no JSON: they get only what is plain data.
     if let Some(result) = &report.result
-        && payload::decode(&input).is_ok_and(|(_, dialect)| dialect != Dialect::Json)
+        && payload::dialect_of(&input).is_ok_and(|dialect| dialect != Dialect::Json)
         && !matches!(
-            payload::decode(result),
-            Ok((_, Dialect::Json3x | Dialect::Pickle3x)) | Err(PayloadError::Encrypted)
+            payload::dialect_of(result),
+            Ok(Dialect::Json3x | Dialect::Pickle3x) | Err(PayloadError::Encrypted)
         )
     {
         return Err(HubError::field(
@@ -328,10 +328,11 @@ async fn report(
     .bind(task_id)
     .fetch_optional(&mut *transaction)
     .await?;
-    transaction.commit().await?;
     if let Some(status) = ended {
-        hub.notices.tell(Notice::TaskEnded { task_id, status });
+        notice::tell(&mut transaction, &hub, &Notice::TaskEnded { task_id, status }).await?;
     }
+    transaction.commit().await?;
+    hub.jobs.wake();
     // After the change is stored, unlike the original: whoever asks now sees it.
     hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": id})).await;
     Ok(Json(load(&hub, id).await?.into_wire(None)))

@@ -1,34 +1,38 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
+use axum::{Json, Router, extract::State, http::HeaderMap, middleware::from_fn, routing::post};
 use garde::Validate;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::password::{check_credentials, forget_failures, uncount_failure};
+use super::{
+    password::{Attempt, check_credentials, forget_failures, uncount_failure},
+    place::CameFrom,
+};
 use crate::{
     hub::{
         HubError, audit, authentication,
-        body::Body,
+        body::{Body, SIGN_IN_LIMIT},
         permission::Caller,
         second_factor,
         server::{API_PATH, HubState},
-        token::{Claims, ClientType, ContainerSubject, Purpose, Subject},
+        token::{Claims, ClientType, ContainerSubject, Owner, Purpose, REFRESH_SECONDS, Subject},
     },
     protocol::{
         timestamp,
         wire::v4::{ContainerToken, SignInReply, Tokens},
     },
+    serve::{limit_nodes, limit_users},
 };
 
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
-        .route("/token/user", post(sign_in_user))
+        .route("/token/user", post(sign_in_user).route_layer(from_fn(limit_users)))
         .route("/token/user/validate", post(validate_user))
-        .route("/token/node", post(sign_in_node))
+        .route("/token/node", post(sign_in_node).route_layer(from_fn(limit_nodes)))
         .route("/token/refresh", post(refresh))
         .route("/token/container", post(container))
 }
@@ -38,29 +42,56 @@ pub fn routes() -> Router<Arc<HubState>> {
 struct UserCredentials {
     #[garde(length(chars, min = 1, max = 128))]
     username: String,
-    #[garde(skip)]
+    #[garde(custom(check_length))]
     password: SecretString,
-    #[garde(inner(length(chars, max = 20)))]
-    #[serde(default, deserialize_with = "text_or_number")]
-    mfa_code: Option<String>,
+    #[garde(skip)]
+    #[serde(default)]
+    mfa_code: Option<Code>,
 }
 
-/// A code is a text, but clients may send it as a number.
-fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Option::<Value>::deserialize(deserializer)? {
-        Some(Value::String(text)) => Some(text),
-        Some(Value::Number(number)) => Some(format!("{:06}", number.as_u64().unwrap_or_default())),
-        None | Some(Value::Null) => None,
-        Some(_) => return Err(serde::de::Error::custom("Not a valid string.")),
-    })
+/// A password that is longer than any that can be set is not hashed.
+pub(super) fn check_length(password: &SecretString, _: &()) -> garde::Result {
+    match password.expose_secret().len() {
+        0..=1024 => Ok(()),
+        _ => Err(garde::Error::new("Longer than any password.")),
+    }
+}
+
+/// A code is a short text, but clients may send it as a number.
+struct Code(String);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNumber;
+        impl serde::de::Visitor<'_> for TextOrNumber {
+            type Value = Code;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a text of at most 20 characters")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Code, E> {
+                match text.chars().count() {
+                    0..=20 => Ok(Code(text.to_owned())),
+                    _ => Err(E::custom("Longer than maximum length 20.")),
+                }
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Code, E> {
+                Ok(Code(format!("{number:06}")))
+            }
+        }
+        deserializer.deserialize_any(TextOrNumber)
+    }
 }
 
 async fn sign_in_user(
     State(hub): State<Arc<HubState>>,
-    Body(credentials): Body<UserCredentials>,
+    came_from: CameFrom,
+    Body(credentials): Body<UserCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let username = credentials.username.clone();
-    let outcome = sign_in(&hub, credentials).await;
+    let outcome = sign_in(&hub, &came_from, credentials).await;
     let word = match &outcome {
         Ok(SignInReply::Tokens(_)) => "done",
         // The second factor is still to come: neither is true yet.
@@ -72,42 +103,100 @@ async fn sign_in_user(
     outcome.map(Json)
 }
 
-async fn sign_in(hub: &HubState, credentials: UserCredentials) -> Result<SignInReply, HubError> {
-    let id = check_credentials(hub, &credentials.username, credentials.password).await?;
-    if let Some(more) = second_factor::ask(hub, id, credentials.mfa_code.as_deref()).await? {
-        uncount_failure(hub, id).await?;
+async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredentials) -> Result<SignInReply, HubError> {
+    let Attempt { id, place } = check_credentials(hub, came_from, &credentials.username, credentials.password).await?;
+    let code = credentials.mfa_code.as_ref().map(|Code(code)| code.as_str());
+    if let Some(more) = second_factor::ask(hub, id, code).await? {
+        uncount_failure(hub, id, &place).await?;
         return Ok(more);
     }
-    forget_failures(hub, id).await?;
+    forget_failures(hub, id, &place).await?;
     sqlx::query("UPDATE user SET last_seen = ?, password_by_mail = 0 WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
         .execute(hub.store.writer())
         .await?;
-    Ok(SignInReply::Tokens(issue(hub, ClientType::User, id).await?))
+    let mut tokens = issue(hub, ClientType::User, id, None).await?;
+    tokens.known_browser = came_from.known_browser(hub, id)?;
+    Ok(SignInReply::Tokens(tokens))
 }
 
 /// A pair of tokens for a user or a node.
-async fn issue(hub: &HubState, client_type: ClientType, id: i64) -> Result<Tokens, HubError> {
-    let roles: Vec<String> = match client_type {
-        ClientType::User => {
-            sqlx::query_scalar("SELECT name FROM role JOIN user_role ON role_id = role.id WHERE user_id = ? ORDER BY 1")
+pub async fn issue(
+    hub: &HubState,
+    client_type: ClientType,
+    id: i64,
+    replaced: Option<&Claims>,
+) -> Result<Tokens, HubError> {
+    let mut transaction = hub.store.writer().begin().await?;
+    let (roles, epoch): (Vec<String>, i64) = match client_type {
+        ClientType::User => (
+            sqlx::query_scalar(
+                "SELECT name FROM role JOIN user_role ON role_id = role.id WHERE user_id = ? ORDER BY 1",
+            )
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await?,
+            sqlx::query_scalar("SELECT token_epoch FROM user WHERE id = ?")
                 .bind(id)
-                .fetch_all(hub.store.reader())
-                .await?
-        }
-        _ => vec!["node".to_owned()],
+                .fetch_one(&mut *transaction)
+                .await?,
+        ),
+        _ => (
+            vec!["node".to_owned()],
+            sqlx::query_scalar("SELECT token_epoch FROM node WHERE id = ?")
+                .bind(id)
+                .fetch_one(&mut *transaction)
+                .await?,
+        ),
     };
-    let access = hub.tokens.sign(Subject::Id(id), client_type, Purpose::Access, roles.clone())?;
-    let refresh = hub.tokens.sign(Subject::Id(id), client_type, Purpose::Refresh, roles)?;
+    let issued = hub.tokens.issue(Owner { id, client_type, roles, epoch }, replaced)?;
+    sqlx::query("DELETE FROM refresh_token WHERE ends_at < unixepoch() - 60").execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO refresh_token (id, family, ends_at) VALUES (?, ?, ?)")
+        .bind(issued.refresh_id.to_string())
+        .bind(issued.family.to_string())
+        .bind(issued.ends_at)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     let url = |resource: &str| Some(format!("{API_PATH}/{resource}/{id}"));
     Ok(Tokens {
-        access_token: access,
-        refresh_token: refresh,
+        access_token: issued.access,
+        refresh_token: issued.refresh,
         refresh_url: format!("{API_PATH}/token/refresh"),
         user_url: if client_type == ClientType::User { url("user") } else { None },
         node_url: if client_type == ClientType::Node { url("node") } else { None },
+        known_browser: None,
     })
+}
+
+/// Uses a refresh token, which is good once. One that comes a second time was stolen, or is in the hands of a thief
+/// since it was used first: its family ends, and who had it signs in again.
+async fn use_refresh_token(hub: &HubState, claims: &Claims) -> Result<(), HubError> {
+    const OVER: HubError = HubError::Unauthenticated("Token has expired");
+    let Some(family) = claims.family else { return Err(OVER) };
+    let id = claims.jti.to_string();
+    let mut transaction = hub.store.writer().begin().await?;
+    let used = sqlx::query("UPDATE refresh_token SET used = 1 WHERE id = ? AND used = 0")
+        .bind(&id)
+        .execute(&mut *transaction)
+        .await?;
+    if used.rows_affected() == 1 {
+        return Ok(transaction.commit().await?);
+    }
+    sqlx::query("INSERT OR IGNORE INTO ended_family (family, until) VALUES (?, ?)")
+        .bind(family.to_string())
+        .bind(claims.exp.unwrap_or_default() + REFRESH_SECONDS)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("DELETE FROM ended_family WHERE until < unixepoch()").execute(&mut *transaction).await?;
+    let entry = audit::reused_token(claims);
+    crate::audit::append(&mut transaction, &entry).await?;
+    transaction.commit().await?;
+    hub.tokens.end_family(family);
+    // Connections of it end, too.
+    hub.store.forget_authorities();
+    Err(OVER)
 }
 
 #[derive(Deserialize, Validate)]
@@ -128,26 +217,29 @@ pub fn hash_api_key(key: &str) -> Vec<u8> {
 
 async fn sign_in_node(
     State(hub): State<Arc<HubState>>,
-    Body(credentials): Body<NodeCredentials>,
+    Body(credentials): Body<NodeCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<Tokens>, HubError> {
-    let id: Option<i64> = sqlx::query_scalar("UPDATE node SET last_seen = ? WHERE api_key_hash = ? RETURNING id")
-        .bind(timestamp::now())
+    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM node WHERE api_key_hash = ?")
         .bind(hash_api_key(&credentials.api_key))
-        .fetch_optional(hub.store.writer())
+        .fetch_optional(hub.store.reader())
         .await?;
     audit::note_node_sign_in(&hub, id).await?;
     let id = id.ok_or(HubError::Unauthenticated("Api key is not recognized!"))?;
-    Ok(Json(issue(&hub, ClientType::Node, id).await?))
+    sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
+        .bind(timestamp::now())
+        .bind(id)
+        .execute(hub.store.writer())
+        .await?;
+    Ok(Json(issue(&hub, ClientType::Node, id, None).await?))
 }
 
 async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result<Json<Tokens>, HubError> {
     let claims: Claims = hub.tokens.check(authentication::bearer(&headers)?, Purpose::Refresh)?;
     // Somebody who was removed meanwhile gets no new token.
     authentication::caller_of(&hub, &claims).await?;
-    match claims.sub {
-        Subject::Id(id) => Ok(Json(issue(&hub, claims.client_type, id).await?)),
-        Subject::Container(_) => Err(HubError::WrongClient("users and nodes")),
-    }
+    let Subject::Id(id) = claims.sub else { return Err(HubError::WrongClient("users and nodes")) };
+    use_refresh_token(&hub, &claims).await?;
+    Ok(Json(issue(&hub, claims.client_type, id, Some(&claims)).await?))
 }
 
 async fn validate_user(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {
@@ -182,7 +274,7 @@ struct ContainerTask {
 async fn container(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(request): Body<ContainerRequest>,
+    Body(request): Body<ContainerRequest, SIGN_IN_LIMIT>,
 ) -> Result<Json<ContainerToken>, HubError> {
     let node_id = caller.require_node()?;
     let organization_id = caller.authority.organization_id;
@@ -222,11 +314,6 @@ async fn container(
         image: task.image,
         databases: labels.into_iter().map(|label| json!({"label": label})).collect(),
     };
-    let container_token = hub.tokens.sign(
-        Subject::Container(Box::new(subject)),
-        ClientType::Container,
-        Purpose::Access,
-        vec!["container".to_owned()],
-    )?;
+    let container_token = hub.tokens.sign_for_container(subject, caller.authority.token_epoch)?;
     Ok(Json(ContainerToken { container_token }))
 }

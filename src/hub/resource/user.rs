@@ -27,6 +27,7 @@ use crate::{
         audit::{self, Details},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
+        notice,
         permission::{Caller, CallerKind, Reach, Resource},
         second_factor,
         server::{API_PATH, HubState},
@@ -211,7 +212,7 @@ fn check_optional_username(name: &Option<String>, context: &()) -> garde::Result
     name.as_deref().map_or(Ok(()), |name| check_username(name, context))
 }
 
-fn check_email(email: &str, _: &()) -> garde::Result {
+pub(super) fn check_email(email: &str, _: &()) -> garde::Result {
     let valid = email.len() <= 254
         && !email.contains(char::is_whitespace)
         && email.split_once('@').is_some_and(|(name, host)| {
@@ -257,7 +258,8 @@ async fn create(
 ) -> Result<(StatusCode, Extension<Details>, Json<User>), HubError> {
     caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
-    if !caller.may_at_organization(Resource::User, Operation::Create, organization_id) {
+    // With the password, or the invitation, one is signed in as this user.
+    if !caller.is_inside(Resource::User, Operation::Create, organization_id) {
         return Err(HubError::NotAllowed);
     }
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
@@ -389,6 +391,17 @@ async fn edit(
     if own_id != id && edit.email.as_ref().is_some_and(|email| *email != row.email) {
         require_assignable(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
     }
+    let new_email = edit.email.as_ref().filter(|email| **email != row.email);
+    let touches_sign_in = new_email.is_some() || edit.disabled.is_some_and(|disabled| disabled != row.disabled);
+    if own_id == id && new_email.is_some() {
+        return Err(HubError::field(
+            "email",
+            "Changing your own e-mail address needs your password: POST /account/email, or the page of your account.",
+        ));
+    }
+    if own_id != id && touches_sign_in && !caller.is_inside(Resource::User, Operation::Edit, row.organization_id) {
+        return Err(HubError::NotAllowed);
+    }
     if own_id != id && edit.disabled.is_some() {
         require_not_above(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
     }
@@ -404,7 +417,7 @@ async fn edit(
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
          firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname),
-         tokens_from = CASE WHEN ?5 THEN unixepoch() + 1 ELSE tokens_from END, disabled = coalesce(?5, disabled)
+         token_epoch = token_epoch + (?5 IS TRUE OR coalesce(?2, email) <> email), disabled = coalesce(?5, disabled)
          WHERE id = ?6",
     )
     .bind(&edit.username)
@@ -422,7 +435,18 @@ async fn edit(
     if let Some(rules) = &edit.rules {
         set_rules(&mut transaction, id, rules).await?;
     }
+    if own_id != id && touches_sign_in && caller.is_foreign(row.organization_id) {
+        let mut addresses = vec![row.email.as_str()];
+        addresses.extend(new_email.map(String::as_str));
+        let what = match (new_email, edit.disabled) {
+            (Some(email), _) => format!("An administrator has changed the e-mail address of your account to {email}."),
+            (None, Some(true)) => "An administrator has deactivated your account.".to_owned(),
+            (None, _) => "An administrator has activated your account again.".to_owned(),
+        };
+        notice::tell_people(&mut transaction, &hub, &addresses, &what).await?;
+    }
     transaction.commit().await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok((Extension(details), Json(load_written(&hub, id).await?.into())))
 }
@@ -453,7 +477,7 @@ async fn present(hub: &HubState, id: i64) -> Result<(Vec<i64>, Vec<i64>), HubErr
 async fn other(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
     let own_id = caller.require_user()?;
     let row = load(hub, id).await?;
-    if own_id == id || !caller.may_at_organization(Resource::User, Operation::Edit, row.organization_id) {
+    if own_id == id || !caller.is_inside(Resource::User, Operation::Edit, row.organization_id) {
         return Err(HubError::NotAllowed);
     }
     let (roles, rules) = present(hub, id).await?;
@@ -477,10 +501,22 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     Ok(Json(json!({"code": code, "mailed": mailed})))
 }
 
+/// Tells somebody what was done to their account by who does not belong to their organization.
+async fn tell_if_foreign(hub: &HubState, caller: &Caller, row: &Row, what: &str) -> Result<(), HubError> {
+    if caller.is_foreign(row.organization_id) {
+        let mut transaction = hub.store.writer().begin().await?;
+        notice::tell_people(&mut transaction, hub, &[&row.email], what).await?;
+        transaction.commit().await?;
+        hub.jobs.wake();
+    }
+    Ok(())
+}
+
 /// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
-    other(&hub, &caller, id).await?;
+    let row = other(&hub, &caller, id).await?;
     hub.store.end_sessions(id).await?;
+    tell_if_foreign(&hub, &caller, &row, "An administrator has ended all your sessions.").await?;
     Ok(message(format!("All sessions of user id={id} have ended")))
 }
 
@@ -491,11 +527,13 @@ async fn reset_second_factor(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<Value>, HubError> {
-    other(&hub, &caller, id).await?;
+    let row = other(&hub, &caller, id).await?;
     let mut transaction = hub.store.writer().begin().await?;
     second_factor::forget(&mut transaction, id).await?;
     transaction.commit().await?;
     hub.store.end_sessions(id).await?;
+    let what = "An administrator has taken your second factor away: you set up a new one when you sign in.";
+    tell_if_foreign(&hub, &caller, &row, what).await?;
     Ok(message(format!("The second factor of user id={id} is to be set up anew")))
 }
 
@@ -508,7 +546,7 @@ async fn remove(
     let own_id = caller.require_user()?;
     let row = load(&hub, id).await?;
     let is_self = own_id == id && caller.reach(Resource::User, Operation::Delete).is_some();
-    if !is_self && !caller.may_at_organization(Resource::User, Operation::Delete, row.organization_id) {
+    if !is_self && !caller.is_inside(Resource::User, Operation::Delete, row.organization_id) {
         return Err(HubError::NotAllowed);
     }
     if !is_self {
@@ -526,6 +564,10 @@ async fn remove(
             "User has created {tasks} tasks. Please delete those first, or set the `delete_dependents` parameter to \
              true to delete them automatically together with this user."
         )));
+    }
+    if !is_self && caller.is_foreign(row.organization_id) {
+        let what = "An administrator has deleted your account.";
+        notice::tell_people(&mut transaction, &hub, &[&row.email], what).await?;
     }
     let stopped = task::delete_where(&mut transaction, "init_user_id = ?", id).await?;
     sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *transaction).await?;

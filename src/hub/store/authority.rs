@@ -18,11 +18,11 @@ impl Store {
         }
         let generation = *self.generation.borrow();
         let account: Option<(i64, i64)> =
-            sqlx::query_as("SELECT organization_id, tokens_from FROM user WHERE id = ? AND disabled = 0")
+            sqlx::query_as("SELECT organization_id, token_epoch FROM user WHERE id = ? AND disabled = 0")
                 .bind(user_id)
                 .fetch_optional(self.reader())
                 .await?;
-        let Some((organization_id, tokens_from)) = account else { return Ok(None) };
+        let Some((organization_id, token_epoch)) = account else { return Ok(None) };
         let rules: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT resource, scope, operation FROM rule WHERE id IN (
                  SELECT rule_id FROM user_rule WHERE user_id = ?1 UNION
@@ -36,7 +36,7 @@ impl Store {
             .map(|(resource, scope, operation)| serde_json::from_value(json!([resource, scope, operation])))
             .collect::<Result<HashSet<Permission>, _>>()
             .map_err(|error| HubError::Internal(format!("a stored rule: {error}")))?;
-        let authority = self.authority_in(organization_id, None, rules, tokens_from).await?;
+        let authority = self.authority_in(organization_id, None, rules, token_epoch).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
@@ -49,13 +49,13 @@ impl Store {
         }
         let generation = *self.generation.borrow();
         let place: Option<(i64, i64, i64)> =
-            sqlx::query_as("SELECT organization_id, collaboration_id, tokens_from FROM node WHERE id = ?")
+            sqlx::query_as("SELECT organization_id, collaboration_id, token_epoch FROM node WHERE id = ?")
                 .bind(node_id)
                 .fetch_optional(self.reader())
                 .await?;
-        let Some((organization_id, collaboration_id, tokens_from)) = place else { return Ok(None) };
+        let Some((organization_id, collaboration_id, token_epoch)) = place else { return Ok(None) };
         let rules = rules_of_node().into_iter().collect();
-        let authority = self.authority_in(organization_id, Some(collaboration_id), rules, tokens_from).await?;
+        let authority = self.authority_in(organization_id, Some(collaboration_id), rules, token_epoch).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
@@ -70,8 +70,8 @@ impl Store {
 
     /// What an algorithm may do: nothing any more once its run has ended, or its task or node is gone.
     pub async fn authority_of_container(&self, subject: &ContainerSubject) -> Result<Option<Arc<Authority>>, HubError> {
-        let runs: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM run JOIN task ON task.id = run.task_id
+        let epoch: Option<i64> = sqlx::query_scalar(
+            "SELECT token_epoch FROM run JOIN task ON task.id = run.task_id
              JOIN node ON node.organization_id = run.organization_id
                  AND node.collaboration_id = task.collaboration_id
              WHERE task_id = ? AND run.organization_id = ? AND task.collaboration_id = ? AND node.id = ?
@@ -81,13 +81,11 @@ impl Store {
         .bind(subject.organization_id)
         .bind(subject.collaboration_id)
         .bind(subject.node_id)
-        .fetch_one(self.reader())
+        .fetch_optional(self.reader())
         .await?;
-        if runs == 0 {
-            return Ok(None);
-        }
+        let Some(epoch) = epoch else { return Ok(None) };
         let rules = rules_of_container().into_iter().collect();
-        Ok(Some(self.authority_in(subject.organization_id, Some(subject.collaboration_id), rules, 0).await?))
+        Ok(Some(self.authority_in(subject.organization_id, Some(subject.collaboration_id), rules, epoch).await?))
     }
 
     async fn authority_in(
@@ -95,7 +93,7 @@ impl Store {
         organization_id: i64,
         only_collaboration: Option<i64>,
         rules: HashSet<Permission>,
-        tokens_from: i64,
+        token_epoch: i64,
     ) -> Result<Arc<Authority>, HubError> {
         let pairs: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT collaboration_id, organization_id FROM collaboration_organization WHERE collaboration_id IN (
@@ -112,6 +110,6 @@ impl Store {
             pairs.iter().map(|(_, organization)| *organization).chain([organization_id]).collect();
         let mut organizations: Vec<i64> = organizations.into_iter().collect();
         organizations.sort_unstable();
-        Ok(Arc::new(Authority { organization_id, collaborations, organizations, rules, tokens_from }))
+        Ok(Arc::new(Authority { organization_id, collaborations, organizations, rules, token_epoch }))
     }
 }

@@ -96,15 +96,22 @@ impl Store {
         self.generation.subscribe()
     }
 
-    /// All tokens of a user end, those of this second too.
+    /// All tokens of a user end.
     pub async fn end_sessions(&self, user_id: i64) -> Result<(), HubError> {
-        sqlx::query("UPDATE user SET tokens_from = ? WHERE id = ?")
-            .bind(jiff::Timestamp::now().as_second() + 1)
+        sqlx::query("UPDATE user SET token_epoch = token_epoch + 1 WHERE id = ?")
             .bind(user_id)
             .execute(&self.writer)
             .await?;
         self.forget_authorities();
         Ok(())
+    }
+
+    /// Families of refresh tokens that have ended before their time.
+    pub async fn ended_families(&self) -> Result<Vec<uuid::Uuid>, HubError> {
+        let families: Vec<String> = sqlx::query_scalar("SELECT family FROM ended_family WHERE until > unixepoch()")
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(families.iter().filter_map(|family| family.parse().ok()).collect())
     }
 
     /// The signing secret, made at the first start.

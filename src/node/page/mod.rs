@@ -15,9 +15,11 @@ use axum::{
     routing::{get, post},
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
 use super::store::NodeStore;
+use crate::serve::serve;
 use sessions::Sessions;
 
 /// What the page's handlers have at hand.
@@ -29,7 +31,7 @@ pub struct PageState {
 }
 
 /// Serves the page for as long as it is polled. Fails if the address is taken.
-pub async fn serve(store: NodeStore, address: SocketAddr) -> std::io::Result<()> {
+pub async fn serve_page(store: NodeStore, address: SocketAddr) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "the node's page for reviews; `atoll node reviews code` gives the code that opens it");
@@ -44,5 +46,6 @@ pub async fn serve(store: NodeStore, address: SocketAddr) -> std::io::Result<()>
         .layer(CsrfLayer::new())
         .layer(from_fn_with_state(state.clone(), guard::protect))
         .with_state(state);
-    axum::serve(listener, router).await
+    serve(listener, router, CancellationToken::new()).await;
+    Ok(())
 }

@@ -1,3 +1,4 @@
+mod email;
 mod overview;
 mod password;
 mod proof;
@@ -18,6 +19,7 @@ pub fn routes() -> Router<PageState> {
     Router::new()
         .route("/logout", post(sign_out::submit))
         .route("/account", get(overview::show))
+        .route("/account/email", get(email::show).post(email::submit))
         .route("/account/notices", post(overview::save_notices))
         .route("/account/password", get(password::show).post(password::submit))
         .route("/account/sessions", post(sessions::end_others))

@@ -47,7 +47,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
             <dl class="facts">
                 <div><dt>"Username"</dt><dd>{details.username.clone()}</dd></div>
                 <div><dt>"Name"</dt><dd>{name.trim().to_owned()}</dd></div>
-                <div><dt>"E-mail"</dt><dd>{details.email.clone()}</dd></div>
+                <div><dt>"E-mail"</dt><dd>{details.email.clone()} {has_own.then(|| view! { " " <a href="/account/email">"Change"</a> })}</dd></div>
                 <div><dt>"Organization"</dt><dd>{details.organization_id.map(|id| view! { <a href=format!("/organizations/{id}")>{names.organization(id)}</a> })}</dd></div>
             </dl>
             <section aria-labelledby="password">

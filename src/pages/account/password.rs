@@ -17,7 +17,8 @@ use crate::{
         user::User,
     },
     protocol::client::{ClientError, refusal},
-    session::{ClientAddress, FlashKind, put_flash},
+    serve::ClientAddress,
+    session::{FlashKind, put_flash},
 };
 
 const TITLE: &str = "Change password";
@@ -45,7 +46,7 @@ pub struct Change {
 /// `POST /account/password`
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     user: User,
     Form(form): Form<Change>,
 ) -> Result<Response, PageError> {
@@ -56,13 +57,13 @@ pub async fn submit(
         errors.new = Some("Enter a new password.".to_owned());
     } else if form.new.expose_secret() != form.repeated.expose_secret() {
         errors.repeated = Some("This is not the same.".to_owned());
-    } else if !state.limiter.allows(address) {
+    } else if !state.limits.users.allows(address) {
         errors.current = Some("Too many attempts from this address. Wait a minute, then try again.".to_owned());
     } else {
-        match user.signed_in.hub.change_password(&form.current, &form.new).await {
+        let outcome = user.signed_in.hub.change_password(&form.current, &form.new).await;
+        match state.counted(address, outcome) {
             Ok(()) => {
-                let text =
-                    "Your password is changed. Where you were signed in you still are: end what is not yours below.";
+                let text = "Your password is changed. Everywhere else you have to sign in again, with the new one.";
                 put_flash(&user.session, FlashKind::Success, text).await?;
                 return Ok(Redirect::to("/account").into_response());
             }

@@ -11,7 +11,8 @@ use crate::{
         account::OwnAccount,
         client::{ClientError, Proof, refusal},
     },
-    session::{ClientAddress, SignedIn},
+    serve::ClientAddress,
+    session::SignedIn,
 };
 
 /// Words of the form.
@@ -51,7 +52,7 @@ impl Sent {
             let text = "Enter the code that your authenticator app shows, or a recovery code.";
             return Err(Errors { code: Some(text.to_owned()), ..Default::default() });
         }
-        if !state.limiter.allows(address.0) {
+        if !state.limits.users.allows(address) {
             return Err(Errors { general: Some(TOO_MANY.1.to_owned()), ..Default::default() });
         }
         Ok(Proof { password: self.password, code: self.code.trim().to_owned() })
@@ -90,7 +91,7 @@ impl ProofForm {
         ask: impl AsyncFnOnce(&Proof) -> Result<T, ClientError>,
     ) -> Result<Result<T, Response>, PageError> {
         let errors = match sent.checked(state, address, account) {
-            Ok(proof) => match ask(&proof).await {
+            Ok(proof) => match state.counted(address, ask(&proof).await) {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => Errors::of(error)?,
             },

@@ -10,7 +10,8 @@ use crate::{
     islands::CopyButton,
     pages::{components::Breadcrumbs, error::PageError, render::Page, state::PageState, user::User},
     protocol::client::Proof,
-    session::{ClientAddress, SignedIn},
+    serve::ClientAddress,
+    session::SignedIn,
 };
 
 const FORM: ProofForm = ProofForm {

@@ -24,7 +24,8 @@ use crate::{
         account::OwnAccount,
         client::{Proof, SecondFactor, SignIn, refusal},
     },
-    session::{ClientAddress, FlashKind, SignedIn, put_flash},
+    serve::ClientAddress,
+    session::{FlashKind, SignedIn, put_flash},
 };
 
 const TITLE: &str = "Set up the second factor";

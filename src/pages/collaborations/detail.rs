@@ -76,7 +76,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let missing = collaboration.organizations.iter().any(|organization| {
         let is_own = me.user.organization_id == Some(organization.id);
         !nodes.iter().any(|node| node.organization_id == Some(organization.id))
-            && permissions.may_at_node(Operation::Create, is_own, takes_part)
+            && permissions.may_get_key(Operation::Create, is_own)
     });
     let view = move || {
         let studies = studies.clone();

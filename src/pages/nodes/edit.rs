@@ -60,6 +60,8 @@ async fn render(
     let names = me.names().await?;
     let organization = organization.map(|(id, _)| (id, names.organization(id)));
     let (edits, deletes) = (may(&me, &node, Operation::Edit), may(&me, &node, Operation::Delete));
+    let is_own = node.organization_id.is_some() && node.organization_id == me.user.organization_id;
+    let gets_key = me.permissions.may_get_key(Operation::Edit, is_own);
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let title = format!("Node {}", node.name);
     let view = move || {
@@ -71,7 +73,7 @@ async fn render(
             <div class="page-head">
                 <h1>{node.name.clone()}</h1>
                 <div class="actions">
-                    {edits.then(|| view! { <a class="button" href=format!("/nodes/{id}/key")>"New API key"</a> })}
+                    {gets_key.then(|| view! { <a class="button" href=format!("/nodes/{id}/key")>"New API key"</a> })}
                     {deletes.then(|| view! { <a class="button danger" href=format!("/nodes/{id}/delete")>"Delete"</a> })}
                 </div>
             </div>

@@ -40,13 +40,13 @@ pub async fn missing(
     let (collaboration, nodes) = futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id))?;
     PageError::unless(collaboration.organizations.iter().any(|organization| {
         let is_own = me.user.organization_id == Some(organization.id);
-        me.permissions.may_at_node(Operation::Create, is_own, true)
+        me.permissions.may_get_key(Operation::Create, is_own)
     }))?;
     let has_node = |organization_id| nodes.iter().any(|node| node.organization_id == Some(organization_id));
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     for organization in &collaboration.organizations {
         let is_own = me.user.organization_id == Some(organization.id);
-        let may = me.permissions.may_at_node(Operation::Create, is_own, true);
+        let may = me.permissions.may_get_key(Operation::Create, is_own);
         if has_node(organization.id) || !may || !(only.is_empty() || only.contains(&organization.id)) {
             continue;
         }

@@ -9,17 +9,21 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{code_cookie, frame::Frame, outcome};
+use super::{browser_cookie, code_cookie, frame::Frame, outcome};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{ClientError, SignIn, sign_in_user},
-    session::{ClientAddress, PendingSignIn, take_flash},
+    serve::ClientAddress,
+    session::{PendingSignIn, take_flash},
 };
 
 #[derive(Deserialize)]
 pub struct Next {
     #[serde(default)]
     next: Option<String>,
+    /// Why one has to begin again.
+    #[serde(default)]
+    again: Option<String>,
 }
 
 /// What is shown again after a failed attempt.
@@ -36,7 +40,9 @@ fn safe_path(next: Option<&str>) -> String {
         Some(path)
             if path.starts_with('/')
                 && !path.starts_with("//")
-                && !path.contains(['\\', '\r', '\n', '\t'])
+                && !path.contains('\\')
+                // What a header can hold, and no browser takes out.
+                && path.bytes().all(|byte| byte.is_ascii_graphic())
                 && !path.starts_with("/login") =>
         {
             path.to_owned()
@@ -57,7 +63,9 @@ pub async fn show(
     }
     let flash = take_flash(&session).await?;
     let page = Page::new("Sign in").flash(flash);
-    Ok(render(&state, page, Attempt { next, ..Default::default() }).await)
+    let error = (query.again.as_deref() == Some("code"))
+        .then(|| "Sign in with your password first. If you did, it was more than ten minutes ago.".to_owned());
+    Ok(render(&state, page, Attempt { next, error, ..Default::default() }).await)
 }
 
 #[derive(Deserialize)]
@@ -72,7 +80,7 @@ pub struct Credentials {
 /// `POST /login`
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     session: Session,
     headers: HeaderMap,
     Form(form): Form<Credentials>,
@@ -82,15 +90,18 @@ pub async fn submit(
     let page = Page::new("Sign in");
     let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.")
-    } else if !state.limiter.allows(address) {
-        (StatusCode::TOO_MANY_REQUESTS, "Too many attempts from this address. Wait a minute, then try again.")
+    } else if !state.limits.users.allows(address) {
+        outcome::TOO_MANY
     } else {
-        let counted = [state.limiter.counted()];
-        match sign_in_user(state.registry.transport(), &attempt.username, &form.password, None, &counted).await {
+        let headers_to_hub = browser_cookie::headers(&state, address, &headers);
+        let transport = state.registry.transport();
+        let outcome = sign_in_user(transport, &attempt.username, &form.password, None, &headers_to_hub).await;
+        match state.counted(address, outcome) {
             Ok(SignIn::Done(tokens)) => {
+                let known = browser_cookie::set(tokens.known_browser.as_ref(), state.https);
                 state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
                 tracing::info!(username = attempt.username, "signed in");
-                return Ok(Redirect::to(&attempt.next).into_response());
+                return Ok((known, Redirect::to(&attempt.next)).into_response());
             }
             Ok(more) => {
                 let set_up = match more {
@@ -112,8 +123,8 @@ pub async fn submit(
             // One answer for all the reasons: who exists is nobody's business.
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "Username or password are not right. After several wrong attempts an account is locked for a \
-                 quarter of an hour.",
+                "Username or password are not right. After several wrong attempts from one place an account is locked \
+                 there for a quarter of an hour.",
             ),
             Err(error) => return Err(error.into()),
         }
@@ -165,8 +176,19 @@ mod tests {
     #[test]
     fn only_paths_of_our_own_are_followed() {
         assert_eq!(safe_path(Some("/tasks/7?page=2")), "/tasks/7?page=2");
-        for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "tasks", "/\t/evil.example", ""]
-        {
+        for elsewhere in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "tasks",
+            "/\t/evil.example",
+            "",
+            "/\x0b",
+            "/\0",
+            "/tasks\u{7f}",
+            "/ä",
+            "/a b",
+        ] {
             assert_eq!(safe_path(Some(elsewhere)), "/", "{elsewhere}");
         }
     }

@@ -12,7 +12,8 @@ use super::{frame::Frame, outcome};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::lost_password,
-    session::{ClientAddress, FlashKind, put_flash},
+    serve::ClientAddress,
+    session::{FlashKind, put_flash},
 };
 
 const TITLE: &str = "Forgotten password";
@@ -31,16 +32,18 @@ pub struct Account {
 /// `POST /password/lost`: the answer does not tell whether there is such an account.
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     session: Session,
     Form(form): Form<Account>,
 ) -> Result<Response, PageError> {
     let account = form.account.trim().to_owned();
     let (status, error) = if account.is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username or your e-mail address.".to_owned())
-    } else if !state.limiter.allows(address) {
+    } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
+        // Whoever asks, asks for a mail to somebody: each counts.
+        state.limits.users.failed(address);
         match lost_password(state.registry.transport(), &account).await {
             Ok(()) => {
                 let text = "If there is such an account, a mail with a code is on its way. Enter the code here. \

@@ -13,7 +13,8 @@ use super::{frame::Frame, outcome};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::lost_second_factor,
-    session::{ClientAddress, FlashKind, put_flash},
+    serve::ClientAddress,
+    session::{FlashKind, put_flash},
 };
 
 const TITLE: &str = "Lost second factor";
@@ -33,17 +34,18 @@ pub struct Credentials {
 /// `POST /second-factor/lost`
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     session: Session,
     Form(form): Form<Credentials>,
 ) -> Result<Response, PageError> {
     let username = form.username.trim().to_owned();
     let (status, error) = if username.is_empty() || form.password.expose_secret().is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.".to_owned())
-    } else if !state.limiter.allows(address) {
+    } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        match lost_second_factor(state.registry.transport(), &username, &form.password).await {
+        let outcome = lost_second_factor(state.registry.transport(), &username, &form.password).await;
+        match state.counted(address, outcome) {
             Ok(()) => {
                 let text = "A mail with a code is on its way, unless one was sent a short while ago. Enter the code \
                             here.";

@@ -1,3 +1,4 @@
+mod browser_cookie;
 mod code_cookie;
 mod form;
 mod frame;

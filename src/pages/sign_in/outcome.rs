@@ -6,8 +6,7 @@ use crate::{
     session::name_of_browser,
 };
 
-pub const TOO_MANY: (StatusCode, &str) =
-    (StatusCode::TOO_MANY_REQUESTS, "Too many attempts from this address. Wait a minute, then try again.");
+pub const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, crate::serve::TOO_MANY);
 
 /// What the page says when the hub did not do what was asked: its status and its words.
 pub fn of_failure(error: ClientError, action: &str) -> Result<(StatusCode, String), PageError> {

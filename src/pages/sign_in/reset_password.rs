@@ -19,7 +19,8 @@ use crate::{
         state::PageState,
     },
     protocol::client::reset_password,
-    session::{ClientAddress, FlashKind, put_flash, take_flash},
+    serve::ClientAddress,
+    session::{FlashKind, put_flash, take_flash},
 };
 
 const TITLE: &str = "New password";
@@ -41,7 +42,7 @@ pub struct NewPassword {
 /// `POST /password/reset`
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     session: Session,
     Form(form): Form<NewPassword>,
 ) -> Result<Response, PageError> {
@@ -50,10 +51,11 @@ pub async fn submit(
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter the code and a new password.".to_owned())
     } else if form.password.expose_secret() != form.repeated.expose_secret() {
         (StatusCode::UNPROCESSABLE_ENTITY, "The two passwords are not the same.".to_owned())
-    } else if !state.limiter.allows(address) {
+    } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        match reset_password(state.registry.transport(), &code.clone().into(), &form.password).await {
+        let outcome = reset_password(state.registry.transport(), &code.clone().into(), &form.password).await;
+        match state.counted(address, outcome) {
             Ok(()) => {
                 put_flash(&session, FlashKind::Success, "You have a new password. Sign in with it.").await?;
                 return Ok(Redirect::to("/login").into_response());

@@ -8,7 +8,8 @@ use crate::{
     islands::TakeFragment,
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{SecondFactor, SignIn, reset_second_factor},
-    session::{ClientAddress, take_flash},
+    serve::ClientAddress,
+    session::take_flash,
 };
 
 const TITLE: &str = "New second factor";
@@ -28,16 +29,17 @@ pub struct MailedCode {
 /// `POST /second-factor/reset`: shows the new second factor, once.
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     Form(form): Form<MailedCode>,
 ) -> Result<Response, PageError> {
     let code = form.code.trim().to_owned();
     let (status, error) = if code.is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter the code from the mail.".to_owned())
-    } else if !state.limiter.allows(address) {
+    } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        match reset_second_factor(state.registry.transport(), &code.clone().into()).await {
+        let outcome = reset_second_factor(state.registry.transport(), &code.clone().into()).await;
+        match state.counted(address, outcome) {
             Ok(SignIn::SetUpSecondFactor(second_factor)) => return Ok(render_new(&state, second_factor).await),
             Ok(_) => return Err(PageError::Internal),
             Err(error) => outcome::of_failure(error, "nothing can be changed")?,

@@ -8,31 +8,22 @@ use leptos::prelude::*;
 use serde::Deserialize;
 use tower_sessions::Session;
 
-use super::{code_cookie, frame::Frame, outcome, qr_code::SetUp};
+use super::{browser_cookie, code_cookie, frame::Frame, outcome, qr_code::SetUp};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::{ClientError, SignIn, sign_in_user},
-    session::{ClientAddress, FlashKind, PendingSignIn, put_flash},
+    serve::ClientAddress,
+    session::{FlashKind, PendingSignIn, put_flash},
 };
 
 const TITLE: &str = "Second factor";
 
-/// Nobody has given a password in this browser, or too long ago.
-async fn begin_again(session: &Session) -> Result<Response, PageError> {
-    put_flash(
-        session,
-        FlashKind::Error,
-        "Sign in with your password first. If you did, it was more than ten minutes ago.",
-    )
-    .await?;
-    Ok(Redirect::to("/login").into_response())
-}
-
-/// `GET /login/code`
+/// `GET /login/code`. Who has nothing pending is sent back without a word: a message would have to be stored for anybody
+/// who comes by.
 pub async fn show(State(state): State<PageState>, session: Session, headers: HeaderMap) -> Result<Response, PageError> {
     match PendingSignIn::of(&session, &code_cookie::key_of(&headers, state.https)).await? {
         Some(pending) => Ok(render(&state, pending, StatusCode::OK, None).await),
-        None => begin_again(&session).await,
+        None => Ok(Redirect::to("/login?again=code").into_response()),
     }
 }
 
@@ -45,26 +36,30 @@ pub struct Code {
 /// `POST /login/code`
 pub async fn submit(
     State(state): State<PageState>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(address): Extension<ClientAddress>,
     session: Session,
     headers: HeaderMap,
     Form(form): Form<Code>,
 ) -> Result<Response, PageError> {
     let key = code_cookie::key_of(&headers, state.https);
-    let Some(pending) = PendingSignIn::of(&session, &key).await? else { return begin_again(&session).await };
+    let Some(pending) = PendingSignIn::of(&session, &key).await? else {
+        return Ok(Redirect::to("/login?again=code").into_response());
+    };
     let code: String = form.code.chars().filter(|character| !character.is_whitespace()).collect();
     let (status, error) = if !is_code(&code) {
         let text = "Enter the six digits that your authenticator app shows, or a recovery code.".to_owned();
         (StatusCode::UNPROCESSABLE_ENTITY, text)
-    } else if !state.limiter.allows(address) {
+    } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        let counted = [state.limiter.counted()];
+        let headers_to_hub = browser_cookie::headers(&state, address, &headers);
         let transport = state.registry.transport();
-        match sign_in_user(transport, &pending.username, &pending.password, Some(&code), &counted).await {
+        let outcome = sign_in_user(transport, &pending.username, &pending.password, Some(&code), &headers_to_hub).await;
+        match state.counted(address, outcome) {
             Ok(SignIn::Done(tokens)) => {
                 // With it goes what was pending.
                 let is_new = pending.set_up.is_some();
+                let known = browser_cookie::set(tokens.known_browser.as_ref(), state.https);
                 state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
                 if is_new {
                     let text = "Your second factor is set up. Make recovery codes on the page of your account, for \
@@ -72,7 +67,7 @@ pub async fn submit(
                     put_flash(&session, FlashKind::Success, text).await?;
                 }
                 tracing::info!(username = pending.username, "signed in with a second factor");
-                return Ok((code_cookie::set(None, state.https), Redirect::to(&pending.next)).into_response());
+                return Ok((code_cookie::set(None, state.https), known, Redirect::to(&pending.next)).into_response());
             }
             Ok(_) | Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. }) => (
                 StatusCode::UNPROCESSABLE_ENTITY,

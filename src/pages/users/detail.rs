@@ -30,6 +30,12 @@ fn may(me: &SignedIn, account: &Account, operation: Operation) -> bool {
     me.permissions.may_at_user(operation, is_own, true)
 }
 
+/// Whether who is signed in may touch how a user signs in.
+pub(super) fn may_touch(me: &SignedIn, account: &Account, operation: Operation) -> bool {
+    let is_own = account.organization_id.is_some() && account.organization_id == me.user.organization_id;
+    me.permissions.may_touch_user(operation, is_own)
+}
+
 /// Said where something is not offered because of [`is_guarded`].
 pub(super) const GUARDED: &str = "They decide about the data of their organization: only those who do so there change their roles or address, invite them anew, or delete them.";
 
@@ -52,7 +58,8 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let (account, names, roles, server) =
         futures::try_join!(me.hub.account(id), me.names(), me.hub.roles(), me.hub.transport().server())?;
     let is_self = me.user.id == id;
-    let (edits, deletes) = (may(&me, &account, Operation::Edit), may(&me, &account, Operation::Delete));
+    let (edits, deletes) = (may(&me, &account, Operation::Edit), may_touch(&me, &account, Operation::Delete));
+    let touches = may_touch(&me, &account, Operation::Edit);
     let own_hub = server.has_invitations;
     let guarded = (edits || deletes) && !is_self && is_guarded(&me, &account).await?;
     let title = account.username.clone();
@@ -60,7 +67,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
         let (account, roles, names) = (account.clone(), roles.clone(), names.clone());
         let name = format!("{} {}", account.first_name, account.last_name);
         let roles: Vec<_> = roles.into_iter().filter(|role| account.roles.contains(&role.id)).collect();
-        let others = edits && !is_self && own_hub;
+        let others = touches && !is_self && own_hub;
         view! {
             <Breadcrumbs way=vec![("/users".to_owned(), "Users".to_owned())]/>
             <div class="page-head">

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use secrecy::SecretString;
 
 use super::{
-    detail::{GUARDED, invitation_page, is_guarded},
+    detail::{GUARDED, invitation_page, is_guarded, may_touch},
     list::require,
 };
 use crate::{
@@ -62,7 +62,7 @@ impl Choices {
         rules.retain(|rule| is_chosen(&chosen.rules, rule.id) || me.permissions.has(rule));
         organizations.retain(|organization| {
             let is_own = me.user.organization_id == Some(organization.id);
-            me.permissions.may_at_user(Operation::Create, is_own, true)
+            me.permissions.may_touch_user(Operation::Create, is_own)
         });
         organizations.sort_by_key(|organization| organization.name.to_lowercase());
         Ok(Choices { organizations, roles: givable, rules, invites: server.has_invitations })
@@ -78,8 +78,10 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &Si
     if account.is_none() {
         fields.push(Field::line("username", "Username", sent.username.clone().unwrap_or_default()));
     }
-    // By mail to another address somebody could sign in as this user.
-    if !guarded {
+    // By mail to another address somebody could sign in as this user. One's own is changed on the page of the account,
+    // where our hub asks for the password; a vantage6 server does not.
+    let is_inside = account.is_none_or(|account| may_touch(me, account, Operation::Edit));
+    if !guarded && is_inside && !(is_self && choices.invites) {
         fields.push(Field::line("email", "E-mail", sent.email.clone().unwrap_or_default()));
     }
     fields.push(Field::line("firstname", "First name", sent.firstname.clone().unwrap_or_default()));
@@ -109,7 +111,7 @@ fn form(account: Option<&Account>, sent: &UserDetails, choices: Choices, me: &Si
             label: role.name,
             remark: role.description,
         });
-        fields.push(Field::several("roles", "Roles", roles.collect()).help("Offered is what you may do yourself."));
+        fields.push(Field::several("roles", "Roles", roles.collect()).help("You can only grant permissions you have."));
         let kind = Kind::Rules(choices.rules, sent.rules.clone().unwrap_or_default());
         fields.push(Field {
             name: "rules",
@@ -241,7 +243,8 @@ pub async fn save(
     if id == me.user.id || guarded {
         (details.roles, details.rules) = (None, None);
     }
-    if guarded {
+    let asks_password = me.hub.transport().server().await?.has_own_account;
+    if guarded || !may_touch(&me, &account, Operation::Edit) || (id == me.user.id && asks_password) {
         details.email = None;
     }
     match me.hub.edit_user(id, &details).await {

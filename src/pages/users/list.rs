@@ -51,7 +51,7 @@ pub async fn show(
     let (mut accounts, names) = futures::try_join!(me.hub.accounts(), me.names())?;
     accounts.retain(|account| filter.matches(account));
     accounts.sort_by_key(|account| account.username.to_lowercase());
-    let may_create = me.permissions.may_at_user(Operation::Create, true, true);
+    let may_create = me.permissions.may_touch_user(Operation::Create, true);
     let view = move || {
         let (accounts, names, filter) = (accounts.clone(), names.clone(), filter.clone());
         let none = accounts.is_empty();

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -62,6 +63,22 @@ impl Proof {
     }
 }
 
+/// An answer that may bring new tokens: that of a vantage6 server does not.
+#[derive(Deserialize)]
+struct Renewed {
+    #[serde(default)]
+    access_token: String,
+    #[serde(default)]
+    refresh_token: String,
+}
+
+impl Renewed {
+    fn tokens(self) -> Option<v4::Tokens> {
+        let Renewed { access_token, refresh_token } = self;
+        (!access_token.is_empty()).then(|| v4::Tokens { access_token, refresh_token, ..Default::default() })
+    }
+}
+
 /// One's own account; besides the password our hub only.
 impl HubClient {
     /// How the own account is set up.
@@ -87,11 +104,15 @@ impl HubClient {
     /// Gives the first code of the second factor that was begun; the recovery codes.
     pub async fn confirm_second_factor(&self, code: &str) -> Result<Vec<String>, ClientError> {
         let body = json!({"mfa_code": code});
-        Ok(self.post::<RecoveryCodes>("account/second-factor/confirm", &body).await?.recovery_codes)
+        let answer: RecoveryCodes = self.post("account/second-factor/confirm", &body).await?;
+        self.go_on_with(answer.tokens);
+        Ok(answer.recovery_codes)
     }
 
     pub async fn remove_second_factor(&self, proof: &Proof) -> Result<(), ClientError> {
-        self.post::<Value>("account/second-factor/remove", &proof.body()).await.map(drop)
+        let answer: Renewed = self.post("account/second-factor/remove", &proof.body()).await?;
+        self.go_on_with(answer.tokens());
+        Ok(())
     }
 
     /// New recovery codes; those of before are gone.
@@ -102,7 +123,25 @@ impl HubClient {
     /// Changes the password of who is signed in.
     pub async fn change_password(&self, current: &SecretString, new: &SecretString) -> Result<(), ClientError> {
         let body = json!({"current_password": current.expose_secret(), "new_password": new.expose_secret()});
-        self.patch("password/change", &body).await
+        let answer: Renewed = self.patch_for("password/change", &body).await?;
+        self.go_on_with(answer.tokens());
+        Ok(())
+    }
+
+    /// Changes the own e-mail address, which needs what signing in needs; our hub only.
+    pub async fn change_email(&self, email: &str, proof: &Proof) -> Result<(), ClientError> {
+        let mut body = proof.body();
+        body["email"] = json!(email);
+        let answer: Renewed = self.post("account/email", &body).await?;
+        self.go_on_with(answer.tokens());
+        Ok(())
+    }
+
+    /// After a change that ended all tokens, with those that the answer brought.
+    fn go_on_with(&self, tokens: Option<v4::Tokens>) {
+        if let Some(tokens) = tokens {
+            self.set_tokens(tokens.into());
+        }
     }
 }
 

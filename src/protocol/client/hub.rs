@@ -31,6 +31,11 @@ pub struct SecondFactor {
     pub secret: SecretString,
 }
 
+/// A header that says that a browser signs in, which keeps what it is known by; …
+pub const BROWSER: &str = "atoll-browser";
+/// … and one with that. Our hub counts wrong passwords of known browsers by themselves; others do not look at it.
+pub const KNOWN_BROWSER: &str = "atoll-known-browser";
+
 /// Signs a user in. Wrong credentials are [`ClientError::NotAllowed`]. The headers go with the request.
 pub async fn sign_in_user(
     transport: &Transport,
@@ -210,6 +215,14 @@ impl HubClient {
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         parse(&self.send(Method::POST, path, &[], Some(body), &[]).await?)
+    }
+
+    pub(super) async fn patch_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        parse(&self.send(Method::PATCH, path, &[], Some(body), &[]).await?)
     }
 
     pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {

@@ -16,6 +16,8 @@ pub struct TokenPair {
     /// Whom the server names in the token: the id of a user or a node. Only for addressing the next request; what
     /// somebody may do is decided by the server.
     pub subject: Option<i64>,
+    /// By which the browser is known from now on, after a sign-in that asked for it.
+    pub known_browser: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +41,7 @@ impl TokenPair {
             ),
             None => (None, None),
         };
-        TokenPair { access: access.into(), refresh: refresh.into(), expires, subject }
+        TokenPair { access: access.into(), refresh: refresh.into(), expires, subject, known_browser: None }
     }
 
     /// Whether the access token ends within a minute.
@@ -55,7 +57,8 @@ impl TokenPair {
 
 impl From<v4::Tokens> for TokenPair {
     fn from(wire: v4::Tokens) -> Self {
-        TokenPair::new(wire.access_token, wire.refresh_token)
+        let known_browser = wire.known_browser.map(SecretString::from);
+        TokenPair { known_browser, ..TokenPair::new(wire.access_token, wire.refresh_token) }
     }
 }
 

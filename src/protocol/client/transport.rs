@@ -4,7 +4,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use reqwest::{Method, Response, StatusCode, redirect};
+use reqwest::{Method, Response, StatusCode, header::CONTENT_TYPE, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::timeout};
@@ -18,6 +18,10 @@ const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// How long a server may take until it begins to answer; one that hangs must not hold up a page. Reports of nodes,
 /// which can be large, have the whole time of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the rest of an answer may take.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+/// The slowest line over which a body still arrives, in bytes a second.
+const SLOWEST: u64 = 1024;
 /// Pauses before a safe call is tried again.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
@@ -45,7 +49,8 @@ impl Transport {
     pub fn new(base: &Url) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(30))
+            // Below what servers wait for a next request.
+            .pool_idle_timeout(Duration::from_secs(5))
             .redirect(redirect::Policy::none())
             .user_agent(concat!("atoll/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -108,6 +113,10 @@ impl Transport {
         bearer: Option<&SecretString>,
         headers: &[(&'static str, String)],
     ) -> Result<Answer, ClientError> {
+        let body = body.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        // What is large may take its time to get there: a result is not computed again because of a slow line.
+        let to_send = Duration::from_secs(body.as_ref().map_or(0, Vec::len) as u64 / SLOWEST);
         let pauses: &[Duration] = if method == Method::GET { &RETRY_PAUSES } else { &[] };
         let mut attempt = 0;
         loop {
@@ -118,10 +127,11 @@ impl Transport {
             for (name, value) in headers {
                 request = request.header(*name, value);
             }
-            if let Some(body) = body {
-                request = request.json(body);
+            if let Some(body) = &body {
+                request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
             }
-            let patience = if method == Method::PATCH { Duration::MAX } else { PATIENCE };
+            let patience = to_send + if method == Method::PATCH { PATIENCE + ANSWER_PATIENCE } else { PATIENCE };
+            request = request.timeout(patience + ANSWER_PATIENCE);
             let outcome = match timeout(patience, request.send()).await {
                 Ok(Ok(response)) => read(response, self.answer_limit).await,
                 Ok(Err(error)) => Err(ClientError::from(error)),

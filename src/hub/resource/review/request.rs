@@ -14,7 +14,7 @@ use crate::{
     hub::{
         HubError,
         body::Body,
-        notice::Notice,
+        notice::{self, Notice},
         permission::Caller,
         resource::{Id, message},
         server::HubState,
@@ -137,12 +137,14 @@ pub async fn request(
             .bind(row.organization_id)
             .fetch_one(&mut *transaction)
             .await?;
-    transaction.commit().await?;
     // Who has one to look at finds the others beside it.
     if waiting == 1 {
         let (review_id, run_id, organization_id) = (row.id, row.run_id, row.organization_id);
-        hub.notices.tell(Notice::ReviewWaits { review_id, run_id, organization_id });
+        let notice = Notice::ReviewWaits { review_id, run_id, organization_id };
+        notice::tell(&mut transaction, &hub, &notice).await?;
     }
+    transaction.commit().await?;
+    hub.jobs.wake();
     tell(&hub, &row, ReviewState::Waiting).await;
     Ok((StatusCode::CREATED, Json(row.try_into()?)))
 }

@@ -117,7 +117,8 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
         .await?;
     for (index, organization) in new.organizations.iter().enumerate() {
         let field = format!("organizations[{index}].input");
-        let readable = is_readable(&organization.input);
+        let dialect = payload::dialect_of(&organization.input);
+        let readable = matches!(dialect, Ok(_) | Err(PayloadError::Pickle(_)));
         if encrypted && readable {
             return Err(HubError::field(
                 field,
@@ -125,7 +126,7 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
                  sending it.",
             ));
         }
-        if let (false, Err(PayloadError::Pickle(error))) = (encrypted, payload::decode(&organization.input)) {
+        if let (false, Err(PayloadError::Pickle(error))) = (encrypted, &dialect) {
             return Err(HubError::field(
                 field,
                 format!(

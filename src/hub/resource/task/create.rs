@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
-        body::Body,
+        body::LargeBody,
         permission::{Caller, CallerKind, Reach, Resource},
         resource::algorithm_store,
         server::HubState,
@@ -39,7 +39,17 @@ pub struct Origin {
 pub async fn create(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(new): Body<NewTask>,
+    // Kept until the task is stored: no other large body is in memory meanwhile.
+    LargeBody { body: new, _turn }: LargeBody<NewTask>,
+) -> Result<(StatusCode, Json<Task>), HubError> {
+    create_checked(hub, caller, new).await
+}
+
+/// Creates a task whose fields are as they have to be.
+pub async fn create_checked(
+    hub: Arc<HubState>,
+    caller: Caller,
+    new: NewTask,
 ) -> Result<(StatusCode, Json<Task>), HubError> {
     let origin = match &caller.kind {
         CallerKind::User { id } => of_user(&hub, &caller, *id, &new).await?,

@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use check::is_readable;
-pub use create::create;
+pub use create::create_checked;
 pub use stop::{delete_runs_of, delete_where, kill, runs_of_node};
 
 pub fn routes() -> Router<Arc<HubState>> {

@@ -3,13 +3,27 @@
 use std::collections::HashSet;
 
 use garde::Validate;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::{
+    hub::body::at_most,
     hub::resource::{check_optional_name, check_optional_text},
-    protocol::wire::v4::NewTaskOrganization,
+    protocol::{SmallValue, wire::v4::NewTaskOrganization},
 };
+
+/// The most organizations of a task, …
+pub const ORGANIZATION_LIMIT: usize = 1_000;
+/// … databases, …
+pub const DATABASE_LIMIT: usize = 100;
+
+/// The databases, none of which holds more than a few values.
+fn few_databases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Value>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Databases(#[serde(deserialize_with = "at_most::<_, _, DATABASE_LIMIT>")] Vec<SmallValue>);
+    let databases = Option::<Databases>::deserialize(deserializer)?;
+    Ok(databases.map(|Databases(list)| list.into_iter().map(|SmallValue(value)| value).collect()))
+}
 
 /// A task as a client asks for it.
 #[derive(Deserialize, Validate)]
@@ -37,9 +51,10 @@ pub struct NewTask {
     #[serde(default, rename = "server_url")]
     _server_url: Option<String>,
     #[garde(custom(check_organizations))]
+    #[serde(deserialize_with = "at_most::<_, _, ORGANIZATION_LIMIT>")]
     pub organizations: Vec<NewTaskOrganization>,
     #[garde(custom(check_databases))]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few_databases")]
     pub databases: Option<Vec<Value>>,
     /// The label of the one database that clients of vantage6 3.x name.
     #[garde(skip)]

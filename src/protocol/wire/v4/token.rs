@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The answer to a successful sign-in or refresh of a user (`user_url`) or a node (`node_url`).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Tokens {
     pub access_token: String,
     pub refresh_token: String,
@@ -11,6 +11,9 @@ pub struct Tokens {
     pub user_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_url: Option<String>,
+    /// By which a browser is known from now on; our hub only, to pages that ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_browser: Option<String>,
 }
 
 /// The answer to `POST /token/user`: tokens, or a request for more.

@@ -1,51 +1,54 @@
-//! Where requests come from, and how often one address may try to sign in.
-
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use axum::{
-    Json,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::HeaderMap,
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use ipnet::IpNet;
-use serde_json::json;
 
-use crate::session::{ClientAddress, SignInLimiter};
+use super::AttemptLimits;
 
-/// Where the API takes passwords and keys. Those of the pages count by themselves, since they answer with a page.
-const SIGN_INS: [&str; 3] = ["/api/token/user", "/api/token/node", "/api/recover/2fa/lost"];
+/// Where a request comes from, behind proxies that are trusted. In the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
-/// What the middleware needs.
+impl ClientAddress {
+    /// The address, or its network: who has one IPv6 address has 2⁶⁴ of them.
+    pub fn network(&self) -> IpAddr {
+        match self.0.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+            address => address,
+        }
+    }
+}
+
+/// What [`note`] needs.
 #[derive(Clone)]
 pub struct Addresses {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
-    pub users: Arc<SignInLimiter>,
-    /// A node that signs in again and again must not keep the people beside it out.
-    pub nodes: Arc<SignInLimiter>,
+    pub limits: Arc<AttemptLimits>,
 }
 
-/// Notes the client's address; refuses sign-ins of an address that made too many.
-pub async fn note_and_limit(State(addresses): State<Addresses>, mut request: Request, next: Next) -> Response {
+/// Notes the client's address, and the limits that routes apply to it.
+pub async fn note(State(addresses): State<Addresses>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     // Without a connection there is no client: a test calls the router itself.
     let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-    let client = client_of(peer, request.headers(), &addresses.trusted_proxies);
-    request.extensions_mut().insert(ClientAddress(client));
-    let path = request.uri().path().trim_end_matches('/');
-    if request.method() == Method::POST && SIGN_INS.contains(&path) && !addresses.users.was_counted(request.headers()) {
-        let limiter = if path.ends_with("/node") { &addresses.nodes } else { &addresses.users };
-        if !limiter.allows(client) {
-            let message = "Too many attempts from this address. Wait a minute, then try again.";
-            let body = Json(json!({"msg": message}));
-            return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], body).into_response();
+    let client = match addresses.limits.counted_of(request.headers()) {
+        // A page of this process asks for somebody, and has counted the attempt.
+        Some(client) => client,
+        None => {
+            request.extensions_mut().insert(addresses.limits.clone());
+            client_of(peer, request.headers(), &addresses.trusted_proxies)
         }
-    }
+    };
+    request.extensions_mut().insert(ClientAddress(client));
     next.run(request).await
 }
 

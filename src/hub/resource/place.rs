@@ -1,0 +1,68 @@
+//! Where attempts to sign in come from. Wrong passwords are counted by account and place together, so that strangers do
+//! not lock anybody out who comes from elsewhere; who was signed in from a place before is let in from there whatever
+//! strangers do.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
+use uuid::Uuid;
+
+use crate::{
+    hub::{
+        HubError,
+        server::HubState,
+        token::{Claims, Purpose, Subject},
+    },
+    protocol::client::{BROWSER, KNOWN_BROWSER},
+    serve::ClientAddress,
+};
+
+/// What a request tells of where it comes from.
+pub struct CameFrom {
+    /// The network of its address.
+    network: String,
+    /// It comes from a page that keeps what it is known by.
+    is_browser: bool,
+    /// By which the browser says that it is known.
+    token: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HubError> {
+        let text =
+            |headers: &HeaderMap, name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let address = parts.extensions.get::<ClientAddress>();
+        Ok(CameFrom {
+            network: address.map_or_else(|| "unknown".to_owned(), |address| address.network().to_string()),
+            is_browser: parts.headers.contains_key(BROWSER),
+            token: text(&parts.headers, KNOWN_BROWSER),
+        })
+    }
+}
+
+impl CameFrom {
+    fn claims(&self, hub: &HubState) -> Option<Claims> {
+        hub.tokens.check(self.token.as_deref()?, Purpose::KnownBrowser).ok()
+    }
+
+    /// By what the attempts of a user are counted.
+    pub fn place(&self, hub: &HubState, user_id: i64) -> String {
+        match self.claims(hub) {
+            Some(claims) if claims.sub == Subject::Id(user_id) => format!("browser {}", claims.jti),
+            _ => self.network.clone(),
+        }
+    }
+
+    /// By what the browser is known from now on, if it keeps such things.
+    pub fn known_browser(&self, hub: &HubState, user_id: i64) -> Result<Option<String>, HubError> {
+        if !self.is_browser {
+            return Ok(None);
+        }
+        let known = self.claims(hub).filter(|claims| claims.sub == Subject::Id(user_id));
+        let id = known.map_or_else(Uuid::new_v4, |claims| claims.jti);
+        hub.tokens.sign_for_browser(user_id, id).map(Some)
+    }
+}

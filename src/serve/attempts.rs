@@ -1,0 +1,168 @@
+//! How often one address may try to sign in. Failures are limited; what succeeds is only bounded in its rate, so that a
+//! hundred stations behind one proxy come back at once.
+
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use moka::sync::Cache;
+use serde_json::json;
+
+use super::ClientAddress;
+
+/// Failures that one address may have at once, and each minute after that. Whole hospitals share an address; accounts
+/// are limited by themselves.
+const FAILURES: u32 = 20;
+/// How long an address that had more waits.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Attempts of any outcome: passwords take time to check, …
+const USER_ATTEMPTS: u32 = 120;
+/// … keys do not.
+const NODE_ATTEMPTS: u32 = 1_200;
+/// Addresses remembered before those at rest are forgotten.
+const REMEMBERED: usize = 10_000;
+/// The header of [`AttemptLimits::counted`].
+const COUNTED: &str = "x-atoll-counted";
+
+/// What is said to an address that made too many attempts.
+pub const TOO_MANY: &str = "Too many attempts from this address. Wait a minute, then try again.";
+
+/// Limits attempts by address.
+pub struct Attempts {
+    failures: DefaultKeyedRateLimiter<IpAddr>,
+    all: DefaultKeyedRateLimiter<IpAddr>,
+    paused: Cache<IpAddr, ()>,
+    /// Whether what fails is limited before it is looked at: where looking costs nothing, right keys are never refused.
+    pauses_all: bool,
+}
+
+/// The limits of this process.
+pub struct AttemptLimits {
+    /// Of users: passwords, codes, recovery.
+    pub users: Attempts,
+    /// Of nodes: one that signs in again and again must not keep the people beside it out.
+    pub nodes: Attempts,
+    /// Random; known to this process only.
+    key: String,
+}
+
+impl Default for AttemptLimits {
+    fn default() -> Self {
+        AttemptLimits {
+            users: Attempts::new(USER_ATTEMPTS, true),
+            nodes: Attempts::new(NODE_ATTEMPTS, false),
+            key: uuid::Uuid::new_v4().simple().to_string(),
+        }
+    }
+}
+
+impl AttemptLimits {
+    /// Goes with an attempt that a page sends on to the hub: the API beside it, if there is one, has the same limits and
+    /// must not count it again, for this server's own address.
+    pub fn counted(&self, client: ClientAddress) -> (&'static str, String) {
+        (COUNTED, format!("{} {}", self.key, client.0))
+    }
+
+    /// For whom a page of this process asks, if one does.
+    pub(super) fn counted_of(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let (key, client) = headers.get(COUNTED)?.to_str().ok()?.split_once(' ')?;
+        (key == self.key).then(|| client.parse().ok()).flatten()
+    }
+}
+
+impl Attempts {
+    fn new(all: u32, pauses_all: bool) -> Self {
+        let quota = |number| Quota::per_minute(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN));
+        Attempts {
+            failures: RateLimiter::keyed(quota(FAILURES)),
+            all: RateLimiter::keyed(quota(all)),
+            paused: Cache::builder().max_capacity(REMEMBERED as u64).time_to_live(PAUSE).build(),
+            pauses_all,
+        }
+    }
+
+    /// Whether this address may try now; counts the attempt.
+    pub fn allows(&self, client: ClientAddress) -> bool {
+        let network = client.network();
+        if self.all.len() > REMEMBERED {
+            self.all.retain_recent();
+        }
+        self.all.check_key(&network).is_ok() && !(self.pauses_all && self.paused.contains_key(&network))
+    }
+
+    /// Counts a failure; whether it is one too many.
+    pub fn failed(&self, client: ClientAddress) -> bool {
+        let network = client.network();
+        if self.failures.len() > REMEMBERED {
+            self.failures.retain_recent();
+        }
+        let too_many = self.failures.check_key(&network).is_err();
+        if too_many {
+            self.paused.insert(network, ());
+        }
+        too_many
+    }
+}
+
+/// Limits what users try at a route.
+pub async fn limit_users(request: Request, next: Next) -> Response {
+    limit(request, next, |limits| &limits.users).await
+}
+
+/// Limits what nodes try at a route.
+pub async fn limit_nodes(request: Request, next: Next) -> Response {
+    limit(request, next, |limits| &limits.nodes).await
+}
+
+async fn limit(request: Request, next: Next, which: fn(&AttemptLimits) -> &Attempts) -> Response {
+    let (limits, client) = (request.extensions().get::<Arc<AttemptLimits>>(), request.extensions().get());
+    let (Some(limits), Some(client)) = (limits.cloned(), client.copied()) else { return next.run(request).await };
+    if !which(&limits).allows(client) {
+        return too_many();
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED && which(&limits).failed(client) {
+        return too_many();
+    }
+    response
+}
+
+fn too_many() -> Response {
+    let body = Json(json!({"msg": TOO_MANY}));
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str) -> ClientAddress {
+        ClientAddress(address.parse().unwrap())
+    }
+
+    #[test]
+    fn failures_of_one_address_are_limited_and_what_succeeds_is_not() {
+        let limits = AttemptLimits::default();
+        let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
+        assert!((0..60).all(|_| limits.users.allows(one)));
+        assert!((0..FAILURES).all(|_| !limits.users.failed(one)));
+        assert!(limits.users.failed(one));
+        assert!(!limits.users.allows(one) && limits.users.allows(other));
+        // A right key is let in whatever wrong ones come from beside it.
+        assert!((0..FAILURES + 1).any(|_| limits.nodes.failed(one)));
+        assert!((0..200).all(|_| limits.nodes.allows(one)));
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_network_count_as_one() {
+        let limits = AttemptLimits::default();
+        let failed = (0..100).filter(|n| !limits.users.failed(client(&format!("2001:db8::{n:x}")))).count();
+        assert_eq!(failed, FAILURES as usize);
+    }
+}

@@ -1,0 +1,86 @@
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::{paced_body::PacedBody, path};
+
+/// How long a client may take to send the headers of a request, the first one of a connection as well as each later one.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections at once; others wait until one ends.
+const CONNECTIONS: usize = 10_000;
+/// Bytes that are kept of a request's headers, and of what is read ahead of a body.
+const BUFFER: usize = 64 * 1024;
+/// How long requests that are under way have when the server stops.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+/// Pause after an error of the system, such as that there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`, then lets what is under way end.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let (places, graceful) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            () = stop.cancelled() => break,
+        };
+        let Some((stream, peer, place)) = accepted else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let router = router.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(router.oneshot(prepared(request, peer)).await.unwrap_or_else(never)) }
+        });
+        let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            // A client that goes away or is too slow is none of the server's errors.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, %peer, "a connection has ended");
+            }
+        });
+    }
+    drop(listener);
+    if timeout(LAST_WORDS, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still under way");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    let (stream, peer) = listener.accept().await.inspect_err(|error| tracing::warn!(%error, "no connection")).ok()?;
+    // Answers are small, and pages wait for them.
+    let _ = stream.set_nodelay(true);
+    Some((stream, peer, place))
+}
+
+/// A request as everything behind sees it: with who sends it, its path in one form, its body at a pace.
+fn prepared(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
+    let mut request = request.map(|body| Body::new(PacedBody::new(body)));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    path::normalize(request.uri_mut());
+    request
+}
+
+fn never<T>(error: Infallible) -> T {
+    match error {}
+}

@@ -1,0 +1,12 @@
+//! Listening: what every web server of this program has in common, before anything of a request is looked at. Slow
+//! clients hold no connection, and an address is written in one way.
+
+mod attempts;
+mod client_address;
+mod listen;
+mod paced_body;
+mod path;
+
+pub use attempts::{AttemptLimits, Attempts, TOO_MANY, limit_nodes, limit_users};
+pub use client_address::{Addresses, ClientAddress, note};
+pub use listen::serve;

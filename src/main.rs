@@ -12,9 +12,10 @@ use std::{
 use anyhow::{Context, bail};
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions, MailOptions, NewUser, NoticeOptions},
+    hub::{Hub, HubOptions, MailOptions, NewUser, NoticeOptions, SecretKey},
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions, SessionsAt},
+    protocol::is_unprotected,
     serve,
 };
 use axum::{Router, http::HeaderValue};
@@ -67,6 +68,10 @@ struct Serve {
     /// API of a vantage6 server to use instead of the embedded hub, such as https://vantage6.example/api
     #[arg(long, env = "ATOLL_HUB", value_name = "URL", conflicts_with = "demo")]
     hub: Option<String>,
+    /// Reach the vantage6 server of --hub, or be reached at --public-url, by plain HTTP from other machines: passwords,
+    /// tokens and results can then be read on their way
+    #[arg(long, env = "ATOLL_ALLOW_PLAIN_HTTP")]
+    allow_plain_http: bool,
     /// Fill the hub with the demo world and run its three nodes in this process; listens on loopback only
     #[arg(long, env = "ATOLL_DEMO")]
     demo: bool,
@@ -97,6 +102,11 @@ struct Serve {
     /// Post the same notices as JSON to this address, such as that of a chat; they hold ids only
     #[arg(long, env = "ATOLL_WEBHOOK", value_name = "URL", hide_env_values = true, conflicts_with = "hub")]
     webhook: Option<Url>,
+    /// File with the key (32 bytes or more) that encrypts the secrets in the embedded hub's database. By default the
+    /// credential atoll-secret-key of systemd, then the variable ATOLL_SECRET_KEY, then hub.key in the data folder, which
+    /// is made at the first start
+    #[arg(long, env = "ATOLL_SECRET_KEY_FILE", value_name = "FILE", conflicts_with = "hub")]
+    secret_key_file: Option<PathBuf>,
     /// Another web interface whose pages may use the API of the embedded hub, such as https://ui.example. Can be given
     /// several times
     #[arg(
@@ -240,7 +250,17 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     if options.demo && !options.listen.ip().is_loopback() {
         bail!("the demo has passwords that everybody knows: it listens on loopback only (--listen 127.0.0.1:PORT)");
     }
+    for (flag, url) in [("--hub", &other_hub), ("--public-url", &options.public_url)] {
+        if url.as_ref().is_some_and(is_unprotected) && !options.allow_plain_http {
+            bail!(
+                "{flag} is plain HTTP to another machine: passwords, tokens and results could be read on their way. Use \
+                 https://, or say --allow-plain-http"
+            );
+        }
+    }
     std::fs::create_dir_all(&options.data).with_context(|| format!("creating {}", options.data.display()))?;
+    let has_files = other_hub.is_none() || options.sessions.is_none();
+    let _lock = has_files.then(|| lock(&options.data)).transpose()?;
     let listener =
         TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
     let address = listener.local_addr()?;
@@ -254,6 +274,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
             keep_private(&database).with_context(|| format!("writing {}", database.display()))?;
             let hub = Hub::open(HubOptions {
                 database,
+                secret_key: secret_key(options.secret_key_file.as_deref(), &options.data)?,
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),
                 algorithms: algorithms::describe_all(),
                 two_factor: options.two_factor,
@@ -274,7 +295,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
                  --demo",
                 options.data.display()
             ),
-            false => create_root(hub).await?,
+            false => {}
         }
     }
     let portal = Portal::new(PortalOptions {
@@ -289,6 +310,10 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     })
     .await?;
     let router = portal.router(router);
+    // Last, so that no start that fails takes the only sight of the password along.
+    if let Some(hub) = hub.as_ref().filter(|_| !options.demo) {
+        create_root(hub).await?;
+    }
     print_welcome(&public_url, options.demo, &options.data);
     let mut stations = JoinSet::new();
     if options.demo {
@@ -314,6 +339,36 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     serve::serve(listener, router, stop).await;
     stations.join_all().await;
     Ok(())
+}
+
+/// The key that encrypts secrets at rest: of a file, of systemd, of a variable, or of a file beside the database, which
+/// protects copies of the database only.
+fn secret_key(given: Option<&Path>, data: &Path) -> anyhow::Result<SecretKey> {
+    let of_systemd =
+        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join("atoll-secret-key"));
+    if let Some(path) = given.map(Path::to_owned).or(of_systemd.filter(|path| path.exists())) {
+        let material = std::fs::read(&path).with_context(|| format!("reading the secret key {}", path.display()))?;
+        return Ok(SecretKey::from_material(&material)?);
+    }
+    match std::env::var("ATOLL_SECRET_KEY").ok().filter(|key| !key.is_empty()) {
+        Some(material) => Ok(SecretKey::from_material(material.as_bytes())?),
+        None => Ok(SecretKey::from_file(&data.join("hub.key"))?),
+    }
+}
+
+/// Keeps other servers out of a data folder for as long as it is held: two would each believe to be the only one that
+/// writes.
+fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
+    let path = data.join("atoll.lock");
+    let file = std::fs::File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("writing {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another atoll serve uses {}; name another folder with --data, or stop it", data.display())
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
 }
 
 /// Where sessions are stored. What is wrong with an address is not repeated: it may hold a password.

@@ -112,7 +112,7 @@ fn a_weak_password_of_root_is_refused_and_the_next_start_begins_anew() {
         .unwrap();
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("ATOLL_ROOT_PASSWORD") && told.contains("at least 8 characters"), "{told}");
+    assert!(told.contains("ATOLL_ROOT_PASSWORD") && told.contains("at least 12 characters"), "{told}");
     // With a good one it starts, and the account is there.
     let server = Server::start(data.path(), &[]);
     let body = json!({"username": "root", "password": "Root-pass-1"});

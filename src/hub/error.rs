@@ -30,6 +30,10 @@ pub enum HubError {
     Conflict(String),
     #[error("The request body is larger than {0} bytes")]
     TooLarge(usize),
+    #[error("This page of the list is larger than {} MiB: ask for fewer items per page", .0 >> 20)]
+    PageTooLarge(i64),
+    #[error("The server is busy with large answers. Try again in a moment.")]
+    Busy,
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     #[error("the database could not be prepared")]
@@ -71,7 +75,9 @@ impl HubError {
             HubError::Unauthenticated(_) | HubError::NotAllowed | HubError::WrongClient(_) => StatusCode::UNAUTHORIZED,
             HubError::Conflict(_) => StatusCode::CONFLICT,
             HubError::NotFound(_) => StatusCode::NOT_FOUND,
-            HubError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            HubError::TooLarge(_) | HubError::PageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            HubError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            HubError::Database(error) if is_disk_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -79,11 +85,24 @@ impl HubError {
     }
 }
 
+/// Whether there is no more room (SQLITE_FULL).
+pub fn is_disk_full(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("13"))
+}
+
 impl IntoResponse for HubError {
     fn into_response(self) -> Response {
         let status = self.status_code();
         let body = match self {
             HubError::BadRequest { message, errors } => ErrorBody { msg: message, errors },
+            HubError::Busy => ErrorBody { msg: HubError::Busy.to_string(), ..Default::default() },
+            HubError::Database(error) if is_disk_full(&error) => {
+                tracing::error!(%error, "the disk is full");
+                ErrorBody {
+                    msg: "The disk of the server is full: nothing can be stored.".to_owned(),
+                    ..Default::default()
+                }
+            }
             error if status.is_server_error() => {
                 tracing::error!(%error, source = ?std::error::Error::source(&error), "the hub failed");
                 ErrorBody { msg: "The server failed; its log says why".to_owned(), ..Default::default() }

@@ -1,15 +1,22 @@
 //! Lists: pages, filters and sorting as vantage6 4.x words them, always bounded.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{collections::HashMap, fmt::Write, time::Duration};
 
 use axum::{
     Json,
+    body::{Body, Bytes},
     extract::{FromRequestParts, OriginalUri, Query},
     http::{HeaderValue, request::Parts},
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::HubError;
 use crate::protocol::{
@@ -190,6 +197,36 @@ pub struct Listing {
     pub sortable: &'static [(&'static str, &'static str)],
     /// Whether the default order is descending.
     pub newest_first: bool,
+    /// SQL for the bytes of a row, of what can be large.
+    pub bytes: Option<&'static str>,
+}
+
+/// The most bytes of a page of several items.
+pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
+/// From this size on pages are in memory one after the other.
+const LARGE_PAGE: i64 = 1024 * 1024;
+/// Whose turn it is.
+static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
+/// How long somebody waits for that.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
+/// What is sent of a large page at once.
+const SLICE: usize = 64 * 1024;
+
+/// The answer with what it holds until it is sent.
+fn held(response: Response, turn: SemaphorePermit<'static>) -> Response {
+    let (parts, body) = response.into_parts();
+    let slices =
+        stream::unfold((body.into_data_stream(), Bytes::new(), turn), |(mut body, mut rest, turn)| async move {
+            if rest.is_empty() {
+                rest = match body.next().await? {
+                    Ok(bytes) => bytes,
+                    Err(error) => return Some((Err(error), (body, rest, turn))),
+                };
+            }
+            let slice = rest.split_to(rest.len().min(SLICE));
+            Some((Ok(slice), (body, rest, turn)))
+        });
+    Response::from_parts(parts, Body::from_stream(slices))
 }
 
 /// One page of rows, with what is needed to answer.
@@ -197,6 +234,7 @@ pub struct Rows<R> {
     pub rows: Vec<R>,
     total: usize,
     query: ListQuery,
+    turn: Option<SemaphorePermit<'static>>,
 }
 
 impl Listing {
@@ -209,15 +247,41 @@ impl Listing {
         let mut count = QueryBuilder::new(format!("SELECT COUNT(*) FROM {}", self.from));
         filters.push_to(&mut count);
         let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
+        let turn = self.turn(pool, &query, &filters, &order).await?;
         let mut select = QueryBuilder::new(format!("SELECT {} FROM {}", self.columns, self.from));
         filters.push_to(&mut select);
-        select.push(format!(
-            " ORDER BY {order} LIMIT {} OFFSET {}",
-            query.per_page,
-            (query.page - 1).saturating_mul(query.per_page).min(i64::MAX as usize)
-        ));
+        select.push(page_of(&query, &order));
         let rows = select.build_query_as().fetch_all(pool).await?;
-        Ok(Rows { rows, total: total as usize, query })
+        Ok(Rows { rows, total: total as usize, query, turn })
+    }
+
+    /// What a large page waits for; an error if it is too large.
+    async fn turn(
+        &self,
+        pool: &SqlitePool,
+        query: &ListQuery,
+        filters: &Filters,
+        order: &str,
+    ) -> Result<Option<SemaphorePermit<'static>>, HubError> {
+        let Some(bytes) = self.bytes else { return Ok(None) };
+        let mut sizes = QueryBuilder::new(format!(
+            "SELECT count(*), coalesce(sum(bytes), 0) FROM (SELECT {bytes} AS bytes FROM {}",
+            self.from
+        ));
+        filters.push_to(&mut sizes);
+        sizes.push(page_of(query, order));
+        sizes.push(")");
+        let (rows, bytes): (i64, i64) = sizes.build_query_as().fetch_one(pool).await?;
+        if bytes > PAGE_BYTES && rows > 1 {
+            return Err(HubError::PageTooLarge(PAGE_BYTES));
+        }
+        if bytes < LARGE_PAGE {
+            return Ok(None);
+        }
+        match timeout(TURN_PATIENCE, LARGE_PAGES.acquire()).await {
+            Ok(turn) => turn.map(Some).map_err(|error| HubError::Internal(error.to_string())),
+            Err(_) => Err(HubError::Busy),
+        }
     }
 
     fn order(&self, sort: Option<&str>) -> Result<String, HubError> {
@@ -243,12 +307,18 @@ impl Listing {
     }
 }
 
+/// `ORDER BY … LIMIT … OFFSET …` of a page.
+fn page_of(query: &ListQuery, order: &str) -> String {
+    let offset = (query.page - 1).saturating_mul(query.per_page).min(i64::MAX as usize);
+    format!(" ORDER BY {order} LIMIT {} OFFSET {offset}", query.per_page)
+}
+
 impl<R> Rows<R> {
     /// As [`Rows::answer`], for rows that may be unreadable.
     pub fn try_answer<W: Serialize>(self, to_wire: impl FnMut(R) -> Result<W, HubError>) -> Result<Response, HubError> {
-        let Rows { rows, total, query } = self;
+        let Rows { rows, total, query, turn } = self;
         let rows = rows.into_iter().map(to_wire).collect::<Result<Vec<W>, HubError>>()?;
-        Ok(Rows { rows, total, query }.answer(|row| row))
+        Ok(Rows { rows, total, query, turn }.answer(|row| row))
     }
 
     /// The answer: each row in its wire form, links to the other pages, the total in a header.
@@ -264,7 +334,10 @@ impl<R> Rows<R> {
         let data: Vec<W> = self.rows.into_iter().map(to_wire).collect();
         let mut response = Json(Page { data, links }).into_response();
         response.headers_mut().insert("total-count", HeaderValue::from(self.total));
-        response
+        match self.turn {
+            Some(turn) => held(response, turn),
+            None => response,
+        }
     }
 }
 
@@ -274,7 +347,7 @@ impl ListQuery {
         let total = items.len();
         let start = (self.page - 1).saturating_mul(self.per_page).min(total);
         let rows = items.into_iter().skip(start).take(self.per_page).collect();
-        Rows { rows, total, query: self }.answer(|item| item)
+        Rows { rows, total, query: self, turn: None }.answer(|item| item)
     }
 
     /// How many items to pass over, and how many to read.
@@ -285,7 +358,7 @@ impl ListQuery {
 
     /// The answer for a page that was read by [`ListQuery::window`].
     pub fn answer_page<W: Serialize>(self, rows: Vec<W>, total: usize) -> Response {
-        Rows { rows, total, query: self }.answer(|item| item)
+        Rows { rows, total, query: self, turn: None }.answer(|item| item)
     }
 
     /// The address of another page of this list.
@@ -331,6 +404,7 @@ mod tests {
             columns: "*",
             sortable: &[("id", "task.id"), ("name", "task.name")],
             newest_first: true,
+            bytes: None,
         };
         assert_eq!(listing.order(None).unwrap(), "task.id DESC");
         assert_eq!(listing.order(Some("-name,id")).unwrap(), "task.name DESC, task.id, task.id DESC");

@@ -11,6 +11,8 @@ use crate::protocol::{timestamp, wire::v4::SignInReply};
 
 /// Who issues the codes, as authenticator apps show it.
 const ISSUER: &str = "Atoll";
+/// What secrets of second factors are sealed for.
+pub const PURPOSE: &str = "second factor";
 const WRONG_CODE: HubError = HubError::Unauthenticated("Your two-factor authentication code is incorrect!");
 /// How many recovery codes there are at a time.
 const RECOVERY_CODES: usize = 10;
@@ -30,9 +32,18 @@ struct Row {
     otp_next_until: Option<String>,
 }
 
+/// The secret of a second factor as it is stored.
+fn sealed(hub: &HubState, secret: &str) -> Result<String, HubError> {
+    hub.secret_key.seal(PURPOSE, secret.as_bytes())
+}
+
+fn opened(hub: &HubState, stored: &str) -> Result<String, HubError> {
+    hub.secret_key.open_text(PURPOSE, stored)
+}
+
 async fn load(hub: &HubState, user_id: i64) -> Result<Row, HubError> {
     let query = "SELECT username, otp_secret, otp_confirmed, otp_next_secret, otp_next_until FROM user WHERE id = ?";
-    Ok(sqlx::query_as(query).bind(user_id).fetch_one(hub.store.writer()).await?)
+    Ok(sqlx::query_as(query).bind(user_id).fetch_one(hub.store.reader()).await?)
 }
 
 /// What stands between a right password and a session: `None` when nothing does (any more).
@@ -41,7 +52,7 @@ pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Opt
     let secret = match &row.otp_secret {
         // One that was begun at a time when it was obligatory.
         Some(_) if !hub.two_factor && !row.otp_confirmed => return Ok(None),
-        Some(secret) => secret,
+        Some(secret) => &opened(hub, secret)?,
         None if !hub.two_factor => return Ok(None),
         None => return set_up(hub, user_id).await.map(Some),
     };
@@ -70,7 +81,7 @@ pub async fn prove(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<(
     let row = load(hub, user_id).await?;
     match &row.otp_secret {
         Some(secret) if row.otp_confirmed => {
-            check(hub, user_id, &totp(&row.username, secret)?, code.unwrap_or_default().trim()).await
+            check(hub, user_id, &totp(&row.username, &opened(hub, secret)?)?, code.unwrap_or_default().trim()).await
         }
         _ => Ok(()),
     }
@@ -82,7 +93,7 @@ pub async fn set_up(hub: &HubState, user_id: i64) -> Result<SignInReply, HubErro
     let mut transaction = hub.store.writer().begin().await?;
     forget(&mut transaction, user_id).await?;
     let username: String = sqlx::query_scalar("UPDATE user SET otp_secret = ? WHERE id = ? RETURNING username")
-        .bind(&secret)
+        .bind(sealed(hub, &secret)?)
         .bind(user_id)
         .fetch_one(&mut *transaction)
         .await?;
@@ -107,7 +118,7 @@ pub async fn begin(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError
     let secret = Secret::generate().to_base32();
     let query = "UPDATE user SET otp_next_secret = ?, otp_next_until = ? WHERE id = ? RETURNING username";
     let username: String = sqlx::query_scalar(query)
-        .bind(&secret)
+        .bind(sealed(hub, &secret)?)
         .bind(timestamp::format(Timestamp::now() + TIME_TO_CONFIRM))
         .bind(user_id)
         .fetch_one(hub.store.writer())
@@ -119,14 +130,14 @@ pub async fn begin(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError
 pub async fn confirm(hub: &HubState, user_id: i64, code: &str) -> Result<Vec<String>, HubError> {
     let row = load(hub, user_id).await?;
     let begun = row.otp_next_secret.filter(|_| row.otp_next_until.is_some_and(|until| until > timestamp::now()));
-    let secret = begun.ok_or_else(|| HubError::bad("No new second factor was begun within the last half hour."))?;
-    let step = step_of(&totp(&row.username, &secret)?, code.trim())?;
+    let begun = begun.ok_or_else(|| HubError::bad("No new second factor was begun within the last half hour."))?;
+    let step = step_of(&totp(&row.username, &opened(hub, &begun)?)?, code.trim())?;
     let mut transaction = hub.store.writer().begin().await?;
     let done = sqlx::query(
         "UPDATE user SET otp_secret = ?1, otp_next_secret = NULL, otp_confirmed = 1, otp_last_step = ?2
          WHERE id = ?3 AND otp_next_secret = ?1",
     )
-    .bind(&secret)
+    .bind(&begun)
     .bind(step)
     .bind(user_id)
     .execute(&mut *transaction)
@@ -134,13 +145,17 @@ pub async fn confirm(hub: &HubState, user_id: i64, code: &str) -> Result<Vec<Str
     if done.rows_affected() == 0 {
         return Err(HubError::Conflict("Another second factor was begun meanwhile.".to_owned()));
     }
-    let codes = new_recovery_codes(&mut transaction, user_id).await?;
+    let codes = new_recovery_codes(hub, &mut transaction, user_id).await?;
     transaction.commit().await?;
     Ok(codes)
 }
 
 /// New recovery codes, with which the old ones are gone.
-pub async fn new_recovery_codes(connection: &mut SqliteConnection, user_id: i64) -> Result<Vec<String>, HubError> {
+pub async fn new_recovery_codes(
+    hub: &HubState,
+    connection: &mut SqliteConnection,
+    user_id: i64,
+) -> Result<Vec<String>, HubError> {
     sqlx::query("DELETE FROM recovery_code WHERE user_id = ?").bind(user_id).execute(&mut *connection).await?;
     let mut codes = Vec::with_capacity(RECOVERY_CODES);
     for _ in 0..RECOVERY_CODES {
@@ -149,7 +164,7 @@ pub async fn new_recovery_codes(connection: &mut SqliteConnection, user_id: i64)
         let code = letters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-");
         sqlx::query("INSERT INTO recovery_code (user_id, code_hash) VALUES (?, ?)")
             .bind(user_id)
-            .bind(hash(&code))
+            .bind(hash(hub, user_id, &code))
             .execute(&mut *connection)
             .await?;
         codes.push(code);
@@ -157,10 +172,18 @@ pub async fn new_recovery_codes(connection: &mut SqliteConnection, user_id: i64)
     Ok(codes)
 }
 
-/// How a recovery code is stored, however it was typed.
-fn hash(code: &str) -> Vec<u8> {
-    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
-    Sha256::digest(plain.to_ascii_uppercase()).to_vec()
+fn typed(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase()
+}
+
+/// How a recovery code is stored, however it was typed: nobody can try codes against it without the hub's key.
+fn hash(hub: &HubState, user_id: i64, code: &str) -> Vec<u8> {
+    hub.secret_key.hash(user_id, &typed(code))
+}
+
+/// How versions without a key stored it.
+fn hash_without_key(code: &str) -> Vec<u8> {
+    Sha256::digest(typed(code)).to_vec()
 }
 
 /// How many recovery codes a user has left.
@@ -188,9 +211,10 @@ fn step_of(totp: &Totp, code: &str) -> Result<i64, HubError> {
 /// Accepts a code of the app or a recovery code, each once.
 async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<(), HubError> {
     if code.chars().filter(char::is_ascii_alphanumeric).count() == RECOVERY_LENGTH {
-        let used = sqlx::query("DELETE FROM recovery_code WHERE user_id = ? AND code_hash = ?")
+        let used = sqlx::query("DELETE FROM recovery_code WHERE user_id = ? AND code_hash IN (?, ?)")
             .bind(user_id)
-            .bind(hash(code))
+            .bind(hash(hub, user_id, code))
+            .bind(hash_without_key(code))
             .execute(hub.store.writer())
             .await?;
         return match used.rows_affected() {

@@ -18,6 +18,7 @@ use super::{
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
     resource,
+    secret::SecretKey,
     store::Store,
     token::Tokens,
     version3,
@@ -28,6 +29,8 @@ use crate::protocol::wire::v4::StoreAlgorithm;
 pub struct HubOptions {
     /// The SQLite file.
     pub database: PathBuf,
+    /// With which secrets in it are encrypted.
+    pub secret_key: SecretKey,
     /// The address under which others reach this server, without a path (`http://127.0.0.1:3000`).
     pub public_url: String,
     /// The algorithms that the hub's own store describes.
@@ -54,6 +57,7 @@ pub struct Hub {
 /// What every request handler has at hand.
 pub struct HubState {
     pub store: Store,
+    pub secret_key: SecretKey,
     pub tokens: Tokens,
     pub events: Events,
     pub public_url: String,
@@ -82,7 +86,8 @@ impl Hub {
     /// Opens the database and prepares the event server.
     pub async fn open(options: HubOptions) -> Result<Hub, HubError> {
         let store = Store::open(&options.database).await?;
-        let tokens = Tokens::new(&store.signing_secret().await?);
+        let tokens = Tokens::new(&store.signing_secret(&options.secret_key).await?);
+        store.encrypt_second_factors(&options.secret_key).await?;
         for family in store.ended_families().await? {
             tokens.end_family(family);
         }
@@ -94,6 +99,7 @@ impl Hub {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let state = Arc::new(HubState {
             store,
+            secret_key: options.secret_key,
             tokens,
             events: Events::new(io.clone()),
             public_url: options.public_url,

@@ -15,10 +15,12 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    HubError,
+    HubError, audit, authentication,
     body::LARGE_LIMIT,
     listing::comma_separated,
+    permission::Caller,
     server::{API_PATH, HubState},
+    token::Purpose,
 };
 
 /// How an answer of the 4.x API becomes one of 3.x.
@@ -96,6 +98,13 @@ async fn of_get(
         // In the order of the organizations.
         pairs.push(("sort".to_owned(), "id".to_owned()));
     }
+    let caller = match authentication::bearer(request.headers()) {
+        Ok(token) => match hub.tokens.check(token, Purpose::Access) {
+            Ok(claims) => authentication::caller_of(hub, &claims).await.ok(),
+            Err(_) => None,
+        },
+        Err(_) => None,
+    };
     let response = next.run(rewritten(request, &to, &pairs)?).await;
     if response.status() != StatusCode::OK {
         return Ok(response);
@@ -104,8 +113,8 @@ async fn of_get(
     let bytes = to_bytes(body, 4 * LARGE_LIMIT).await.map_err(|error| HubError::Internal(error.to_string()))?;
     let mut body: Value = serde_json::from_slice(&bytes).map_err(|error| HubError::Internal(error.to_string()))?;
     match body.get_mut("data").and_then(Value::as_array_mut) {
-        Some(items) => translate(hub, answer.resource, items).await?,
-        None => translate(hub, answer.resource, std::slice::from_mut(&mut body)).await?,
+        Some(items) => translate(hub, caller.as_ref(), answer.resource, items).await?,
+        None => translate(hub, caller.as_ref(), answer.resource, std::slice::from_mut(&mut body)).await?,
     }
     if answer.plain
         && let Some(items) = body.get_mut("data")
@@ -145,11 +154,20 @@ fn rewritten(mut request: Request, path: &str, pairs: &[(String, String)]) -> Re
     Ok(request)
 }
 
-async fn translate(hub: &HubState, resource: &str, items: &mut [Value]) -> Result<(), HubError> {
+async fn translate(
+    hub: &HubState,
+    caller: Option<&Caller>,
+    resource: &str,
+    items: &mut [Value],
+) -> Result<(), HubError> {
     let ids: Vec<i64> = items.iter().filter_map(|item| item.get("id")?.as_i64()).collect();
     if resource == "result" {
         // A result of 3.x is a run of 4.x with its result.
         let results = results_of(hub, &ids).await?;
+        if let Some(caller) = caller {
+            let read: Vec<i64> = results.keys().copied().collect();
+            audit::note_results(hub, caller, &read, false).await?;
+        }
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
             let result = id_of(item).and_then(|id| results.get(&id).cloned());
             item.insert("result".to_owned(), json!(result));

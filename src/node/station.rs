@@ -77,6 +77,9 @@ pub struct Shared {
     pub processors: Semaphore,
 }
 
+/// The event by which our hub refuses a second program with the same key.
+const SECOND_PROGRAM: &str = "second_program";
+
 /// A connection that lasted this long counts as one that held.
 const STEADY: Duration = Duration::from_secs(60);
 const ENCRYPTED: &str = "the collaboration is encrypted, which this node does not support yet: it stays off";
@@ -202,6 +205,9 @@ impl Station {
                 Err(ClientError::NotAllowed(message)) => {
                     tracing::error!(message, "the server does not accept the API key of this node");
                 }
+                Err(ClientError::Rejected { status: 409 | 429, message, .. }) => {
+                    tracing::error!(message, "the server refuses this node");
+                }
                 Err(error) if error.is_temporary() => tracing::warn!(%error, "the server cannot be reached yet"),
                 Err(error) => return Err(error.into()),
             }
@@ -270,6 +276,11 @@ impl Station {
             tokio::select! {
                 received = socket.next() => {
                     let (name, payload) = received.map_err(|error| error.to_string())?;
+                    if name == SECOND_PROGRAM {
+                        let message = payload.as_str().unwrap_or("another program is connected with its key").to_owned();
+                        tracing::error!(message, "the server refuses this node");
+                        return Err(message);
+                    }
                     let Some(event) = Event::from_v4(&name, payload) else { continue };
                     match &event {
                         Event::TokenRefused => {

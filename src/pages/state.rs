@@ -14,6 +14,8 @@ pub struct PageState {
     pub assets: Assets,
     pub registry: Arc<Registry>,
     pub limits: Arc<AttemptLimits>,
+    /// Whether the hub answers beside these pages, in this process.
+    pub hub_is_beside: bool,
     /// Whether browsers come over HTTPS.
     pub https: bool,
     /// Accounts of the demo, shown on its sign-in page; empty otherwise.
@@ -21,6 +23,12 @@ pub struct PageState {
 }
 
 impl PageState {
+    /// Goes with an attempt of this address that is sent on to the hub: where that is beside, it must not count for this
+    /// server's own address. Another server is told nothing.
+    pub fn counted_headers(&self, address: ClientAddress) -> Vec<(&'static str, String)> {
+        self.hub_is_beside.then(|| self.limits.counted(address)).into_iter().collect()
+    }
+
     /// What became of an attempt of this address; one that was refused counts against it.
     pub fn counted<T>(&self, address: ClientAddress, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
         let refused = |error: &ClientError| {

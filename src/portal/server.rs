@@ -88,6 +88,7 @@ impl Portal {
         // An error says that it was done before in this process.
         let _ = any_spawner::Executor::init_tokio();
         let transport = Transport::new(&options.hub)?;
+        let hub_is_beside = options.public_hub.is_some();
         let transport = match options.public_hub {
             Some(public) => transport.known_as(public),
             None => transport,
@@ -97,6 +98,7 @@ impl Portal {
             assets: assets::find(&options.site)?,
             registry: Arc::new(Registry::new(transport, store.clone())),
             limits: Arc::default(),
+            hub_is_beside,
             https: options.https,
             demo_accounts: options.demo_accounts.into(),
         };

@@ -1,6 +1,28 @@
 //! Names of algorithm images, and which of them a node's policy allows.
 
-use regex::Regex;
+use std::sync::{Arc, LazyLock};
+
+use moka::sync::Cache;
+use regex::{Regex, RegexBuilder};
+
+/// The longest pattern, in bytes, …
+const PATTERN_LENGTH: usize = 500;
+/// … and the most memory that it takes when it is compiled.
+const PATTERN_MEMORY: usize = 256 * 1024;
+
+/// Patterns of policies, compiled once: a node shares hundreds, and each look at a page asks all of them.
+static PATTERNS: LazyLock<Cache<String, Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(1_000));
+
+/// A pattern that was compiled before, or is now; `None` if it cannot be read, or is too large.
+pub fn pattern(text: &str) -> Option<Arc<Regex>> {
+    if text.len() > PATTERN_LENGTH {
+        return None;
+    }
+    PATTERNS.get_with_by_ref(text, || {
+        let compiled = RegexBuilder::new(text).size_limit(PATTERN_MEMORY).dfa_size_limit(PATTERN_MEMORY).build();
+        compiled.ok().map(Arc::new)
+    })
+}
 
 /// The characters that make an entry of a policy a regular expression, as in vantage6.
 pub const PATTERN_CHARACTERS: [char; 13] = ['*', '\\', '?', '$', '^', '[', ']', '(', ')', '{', '}', '|', '+'];
@@ -21,7 +43,7 @@ fn matches(entry: &str, image: &str) -> Option<bool> {
         return Some(true);
     }
     if entry.contains(PATTERN_CHARACTERS) {
-        return Regex::new(&format!("^(?:{entry})")).ok().map(|regex| regex.is_match(image));
+        return pattern(&format!("^(?:{entry})")).map(|regex| regex.is_match(image));
     }
     if name_of(entry) == name_of(image) { None } else { Some(false) }
 }

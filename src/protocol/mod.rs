@@ -9,6 +9,7 @@ pub mod event;
 pub mod image;
 pub mod payload;
 pub mod pickle;
+mod plain_http;
 pub mod policy;
 pub mod printable;
 pub mod review;
@@ -19,3 +20,4 @@ pub mod timestamp;
 pub mod wire;
 
 pub use bounded::SmallValue;
+pub use plain_http::is_unprotected;

@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use atoll::protocol::payload::{Dialect, encode};
+use atoll::{
+    hub::SecretKey,
+    protocol::payload::{Dialect, encode},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -16,6 +19,16 @@ use crate::support::{
 async fn sign_in(world: &World, username: &str, password: &str) -> (StatusCode, Value) {
     let body = json!({"username": username, "password": password});
     world.call(Method::POST, "token/user", None, Some(&body)).await
+}
+
+/// What signs a hub's tokens: as it is stored, and with the hub's key.
+async fn signing_secret(world: &World) -> (Vec<u8>, Vec<u8>) {
+    let options = SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
+    let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM setting WHERE name = 'signing_secret'");
+    let stored = query.fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
+    let key = SecretKey::from_file(&world.data.path().join("hub.key")).unwrap();
+    let secret = key.open("signing", std::str::from_utf8(&stored).unwrap()).unwrap();
+    (stored, secret)
 }
 
 fn task(organization: i64, call: Value) -> Value {
@@ -126,12 +139,7 @@ async fn cve_2023_23929_refresh_tokens_end() {
     let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
     assert_eq!(lifetime, 48 * 3600);
     // One that has ended, signed with the hub's own secret, as it was when it was given.
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
-    let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
-    let secret: Vec<u8> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'signing_secret'")
-        .fetch_one(&mut database)
-        .await
-        .unwrap();
+    let (_, secret) = signing_secret(&world).await;
     let with_end = |end: i64| {
         let mut claims = claims.clone();
         claims["exp"] = json!(end);
@@ -148,9 +156,12 @@ async fn cve_2023_23929_refresh_tokens_end() {
 async fn cve_2025_43866_the_signing_secret_is_random_and_of_this_hub_only() {
     let secret = async || {
         let world = World::new().await;
-        let options = SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
-        let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM setting WHERE name = 'signing_secret'");
-        query.fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
+        let (stored, secret) = signing_secret(&world).await;
+        // The database alone does not tell it.
+        assert!(!stored.windows(secret.len()).any(|part| part == secret));
+        let other_key = SecretKey::from_material(&[1; 32]).unwrap();
+        assert!(other_key.open("signing", std::str::from_utf8(&stored).unwrap()).is_err());
+        secret
     };
     let (one, other) = (secret().await, secret().await);
     assert!(one.len() >= 32 && one != other);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use regex::Regex;
-use reqwest::{Method, header};
+use reqwest::Method;
 use serde_json::{Value, json};
 use walkdir::WalkDir;
 

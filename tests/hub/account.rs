@@ -169,7 +169,7 @@ async fn where_everybody_needs_one_it_is_replaced_and_not_removed() {
     let proof = json!({"password": PASSWORD, "mfa_code": code_at(&key, 1)});
     let (status, answer) = call(&world, POST, "account/second-factor/remove", &token, proof.clone()).await;
     assert_eq!(status, 400, "{answer}");
-    let (other, _, token) = set_up(&world, &token, proof).await;
+    let (other, _, _) = set_up(&world, &token, proof).await;
     assert_eq!(sign_in(&world, "viewer", Some(&code_at(&other, 1))).await.0, 200);
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod event;
+mod limits;
 mod listing;
 mod permission;
 mod second_factor;

@@ -43,7 +43,7 @@ async fn a_run_waits_until_an_admin_of_its_organization_approves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_decides_or_reads_a_review() {
-    let Asked { world, station: _station, researcher: _researcher, admin, task: _task, review } = asked(ALWAYS).await;
+    let Asked { world, station, researcher: _researcher, admin, task: _task, review } = asked(ALWAYS).await;
     for name in ["researcher", "viewer", "admin2", "root"] {
         let other = world.client(name).await;
         let refused = other.decide_review(review.id, &once(&review)).await.unwrap_err();
@@ -66,6 +66,8 @@ async fn nobody_else_decides_or_reads_a_review() {
         assert_eq!(status, 404, "{path} {answer}");
     }
     // A node cannot decide by the way of admins either, nor an admin by the way of nodes.
+    station.stop().await;
+    world.wait_for(2, false).await;
     let own_node = world.node_token("example_org1").await;
     let body = serde_json::to_value(once(&review)).unwrap();
     let path = format!("review/{}/decision", review.id);

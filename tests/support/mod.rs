@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions, MailOptions, NoticeOptions},
+    hub::{Hub, HubOptions, MailOptions, NoticeOptions, SecretKey},
     node::{NodeConfig, Station},
     protocol::{
         client::{HubClient, SignIn, Transport, sign_in_user},
@@ -263,6 +263,7 @@ async fn open_hub(
 ) -> Hub {
     Hub::open(HubOptions {
         database: data.path().join("hub.sqlite"),
+        secret_key: SecretKey::from_file(&data.path().join("hub.key")).unwrap(),
         public_url: format!("http://{address}"),
         algorithms: algorithms::describe_all(),
         two_factor,

@@ -125,10 +125,17 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             return;
         }
     }
+    let family = claims.family;
     socket.extensions.insert(Peer { kind: caller.kind.clone(), claims: Arc::new(claims) });
     if let CallerKind::Node { id } = caller.kind {
         let present = Present::new(id, &caller);
-        if let Err(error) = node::came(hub, &present).await {
+        if let Err(error) = node::came(hub, &present, family).await {
+            if let HubError::Conflict(message) = &error {
+                let _ = socket.emit("second_program", message);
+                socket.leave_all();
+                socket.extensions.remove::<Peer>();
+                tokio::time::sleep(REFUSED_LIFETIME).await;
+            }
             tracing::error!(%error, node_id = id, "a node could not be set online");
             end(socket);
             return;

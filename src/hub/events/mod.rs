@@ -5,5 +5,5 @@ mod node;
 mod sender;
 
 pub use connection::serve;
-pub use node::LOG_LIMIT;
+pub use node::{LOG_LIMIT, SECOND, note_second};
 pub use sender::Events;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::sender::{collaboration_room, organization_room};
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     protocol::{
         event::{LogLines, NodePresence, StatusChange},
         timestamp,
+        wire::v4::SECOND_PROGRAM,
     },
 };
 
@@ -38,9 +40,14 @@ impl Present {
 }
 
 /// Notes a connection of a node; the first one sets it online.
-pub async fn came(hub: &HubState, node: &Present) -> Result<(), HubError> {
-    if !hub.events.connected(node.id) {
-        return Ok(());
+pub async fn came(hub: &HubState, node: &Present, family: Option<Uuid>) -> Result<(), HubError> {
+    match hub.events.connected(node.id, family) {
+        Some(true) => {}
+        Some(false) => return Ok(()),
+        None => {
+            note_second(hub, node.id).await?;
+            return Err(HubError::Conflict(SECOND.to_owned()));
+        }
     }
     let outcome = set_online(hub, node, true).await;
     if outcome.is_err() {
@@ -56,6 +63,34 @@ pub async fn left(hub: &HubState, node: &Present) -> Result<(), HubError> {
         set_online(hub, node, false).await?;
     }
     Ok(())
+}
+
+/// What a second program with the key of a connected node is told.
+pub const SECOND: &str = "Another program is connected with the key of this node. Two would compute every run twice: stop \
+                          one of them, or register a node of its own";
+
+/// Notes that a second program came with the key of a node, for its page and for the log.
+pub async fn note_second(hub: &HubState, node_id: i64) -> Result<(), HubError> {
+    tracing::warn!(node_id, "a second program came with the key of a node that is connected");
+    let mut transaction = hub.store.writer().begin().await?;
+    sqlx::query("DELETE FROM node_config WHERE node_id = ? AND key = ?")
+        .bind(node_id)
+        .bind(SECOND_PROGRAM)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("INSERT INTO node_config (node_id, key, value) VALUES (?, ?, ?)")
+        .bind(node_id)
+        .bind(SECOND_PROGRAM)
+        .bind(timestamp::now())
+        .execute(&mut *transaction)
+        .await?;
+    let node = format!("node {node_id}");
+    let now = timestamp::now();
+    // Once a day: it keeps trying.
+    let entry =
+        Entry::done(node.clone(), "node.second", node).outcome("refused").details(now.get(..10).unwrap_or(&now));
+    audit::append_change(&mut transaction, &entry).await?;
+    Ok(transaction.commit().await?)
 }
 
 async fn set_online(hub: &HubState, node: &Present, online: bool) -> Result<(), HubError> {
@@ -78,7 +113,8 @@ async fn set_online(hub: &HubState, node: &Present, online: bool) -> Result<(), 
 
 /// Notes that a node is there.
 pub async fn seen(hub: &HubState, node_id: i64) -> Result<(), HubError> {
-    sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
+    // It is online, whatever was noted when another connection of it ended.
+    sqlx::query("UPDATE node SET last_seen = ?, online = 1 WHERE id = ?")
         .bind(timestamp::now())
         .bind(node_id)
         .execute(hub.store.writer())
@@ -183,13 +219,25 @@ pub async fn algorithm_status_change(
 pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, payload: Value) -> Result<(), HubError> {
     let lines: LogLines = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
     let (task_id, _, collaboration_id, _) = own_run(hub, caller, lines.run_id).await?;
+    let mut transaction = hub.store.writer().begin().await?;
     // `finished_at`: the full log has already replaced the streamed one.
-    sqlx::query("UPDATE run SET log = substr(coalesce(log, '') || ?, 1, ?) WHERE id = ? AND finished_at IS NULL")
-        .bind(&lines.log)
-        .bind(LOG_LIMIT as i64)
-        .bind(lines.run_id)
-        .execute(hub.store.writer())
-        .await?;
+    let counted = sqlx::query(
+        "UPDATE run SET log_line_bytes = log_line_bytes + ?1
+         WHERE id = ?2 AND finished_at IS NULL AND log_line_bytes + ?1 <= ?3",
+    )
+    .bind(lines.log.len() as i64)
+    .bind(lines.run_id)
+    .bind(LOG_LIMIT as i64)
+    .execute(&mut *transaction)
+    .await?;
+    if counted.rows_affected() == 1 {
+        sqlx::query("INSERT INTO log_line (run_id, text) VALUES (?, ?)")
+            .bind(lines.run_id)
+            .bind(&lines.log)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
     let lines = LogLines { task_id, collaboration_id: None, ..lines };
     hub.events.to_collaboration(collaboration_id, "algorithm_log", &lines).await;
     Ok(())

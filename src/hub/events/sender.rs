@@ -6,13 +6,16 @@ use std::{
 use serde::Serialize;
 use socketioxide::SocketIo;
 
+use uuid::Uuid;
+
 use crate::protocol::event::NAMESPACE;
 
 /// Sends events to those who may hear them.
 pub struct Events {
     io: SocketIo,
-    /// How many connections each node has.
-    connections: Mutex<HashMap<i64, usize>>,
+    /// How many connections each node has, and of which family their tokens are: a program that signs in has one of its
+    /// own.
+    connections: Mutex<HashMap<i64, (usize, Option<Uuid>)>>,
 }
 
 impl Events {
@@ -34,18 +37,27 @@ impl Events {
         }
     }
 
-    /// Notes one more connection of a node; whether it is the first.
-    pub(super) fn connected(&self, node_id: i64) -> bool {
+    /// Whether a node is connected.
+    pub fn is_connected(&self, node_id: i64) -> bool {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&node_id)
+    }
+
+    /// Notes one more connection of a node; whether it is the first. `None` if another program is connected with the
+    /// same key: both would compute every run.
+    pub(super) fn connected(&self, node_id: i64, family: Option<Uuid>) -> Option<bool> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = connections.entry(node_id).or_default();
+        let (count, of) = connections.entry(node_id).or_insert((0, family));
+        if *of != family {
+            return None;
+        }
         *count += 1;
-        *count == 1
+        Some(*count == 1)
     }
 
     /// Notes one connection less; whether it was the last.
     pub(super) fn disconnected(&self, node_id: i64) -> bool {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(count) = connections.get_mut(&node_id) else { return false };
+        let Some((count, _)) = connections.get_mut(&node_id) else { return false };
         *count -= 1;
         if *count > 0 {
             return false;

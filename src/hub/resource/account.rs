@@ -54,7 +54,7 @@ async fn show(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<O
     let (notice_of_reviews, notice_of_tasks): (bool, bool) =
         sqlx::query_as("SELECT notice_of_reviews, notice_of_tasks FROM user WHERE id = ?")
             .bind(id)
-            .fetch_one(hub.store.writer())
+            .fetch_one(hub.store.reader())
             .await?;
     Ok(Json(OwnAccount {
         second_factor: second_factor::is_active(&hub, id).await?,
@@ -237,7 +237,7 @@ async fn new_recovery_codes(
     }
     proof.check(&hub, &caller).await?;
     let mut transaction = hub.store.writer().begin().await?;
-    let recovery_codes = second_factor::new_recovery_codes(&mut transaction, id).await?;
+    let recovery_codes = second_factor::new_recovery_codes(&hub, &mut transaction, id).await?;
     transaction.commit().await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: None }))
 }

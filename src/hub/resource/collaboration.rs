@@ -71,6 +71,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "collaboration.id"), ("name", "name"), ("encrypted", "encrypted")],
     newest_first: false,
+    bytes: None,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -104,7 +105,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
     let row =
-        sqlx::query_as("SELECT * FROM collaboration WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+        sqlx::query_as("SELECT * FROM collaboration WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;
     row.ok_or_else(|| HubError::NotFound(format!("collaboration having id={id} not found")))
 }
 

@@ -6,6 +6,7 @@ mod assignment;
 mod audit;
 mod collaboration;
 mod column;
+mod common_passwords;
 mod id;
 mod kill;
 mod members;

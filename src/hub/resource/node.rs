@@ -62,6 +62,7 @@ const LISTING: Listing = Listing {
     columns: COLUMNS,
     sortable: &[("id", "node.id"), ("name", "node.name"), ("status", "online"), ("last_seen", "last_seen")],
     newest_first: false,
+    bytes: None,
 };
 
 async fn configs(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ConfigItem>>, HubError> {
@@ -124,7 +125,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 pub async fn of_collaboration(hub: &HubState, collaboration_id: i64) -> Result<Vec<Node>, HubError> {
     let rows: Vec<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE collaboration_id = ? ORDER BY id"))
         .bind(collaboration_id)
-        .fetch_all(hub.store.writer())
+        .fetch_all(hub.store.reader())
         .await?;
     Ok(rows.into_iter().map(|row| row.into_wire(Vec::new())).collect())
 }
@@ -143,7 +144,7 @@ async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) ->
     caller.refuse_containers()?;
     let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
         .bind(id)
-        .fetch_optional(hub.store.writer())
+        .fetch_optional(hub.store.reader())
         .await?;
     let row = row.ok_or_else(|| HubError::NotFound(format!("Node id={id} is not found!")))?;
     let may = match caller.require(Resource::Node, operation)? {
@@ -232,7 +233,7 @@ async fn create(
     }
     let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
         .bind(done.last_insert_rowid())
-        .fetch_one(hub.store.writer())
+        .fetch_one(hub.store.reader())
         .await?;
     Ok((StatusCode::CREATED, Json(Node { api_key: Some(api_key), ..row.into_wire(Vec::new()) })))
 }

@@ -64,6 +64,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "organization.id"), ("name", "name"), ("country", "country"), ("domain", "domain")],
     newest_first: false,
+    bytes: None,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -98,7 +99,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 
 async fn load(hub: &HubState, id: i64) -> Result<Organization, HubError> {
     let row: Option<Row> =
-        sqlx::query_as("SELECT * FROM organization WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+        sqlx::query_as("SELECT * FROM organization WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;
     row.map(Organization::from).ok_or_else(|| HubError::NotFound(format!("Organization id={id} not found!")))
 }
 

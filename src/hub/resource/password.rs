@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{place::CameFrom, token};
+use super::{common_passwords::is_common, place::CameFrom, token};
 use crate::{
     hub::{
         HubError,
@@ -252,24 +252,24 @@ pub async fn verify_password(
     .map_err(|error| internal(&error))?
 }
 
-/// The rules for new passwords, with the messages of vantage6.
+/// The rules for new passwords: twelve characters or more, and none of those that are tried first. What keeps to the
+/// rules of vantage6 (eight characters of four kinds) is taken as well, for its clients.
 pub fn check_new_password(password: &SecretString, _: &()) -> garde::Result {
     let text = password.expose_secret();
     let length = text.chars().count();
-    let rules: [(bool, &str); 6] = [
-        (
-            length >= 8,
-            "Password too short: use at least 8 characters with mixed lowercase, uppercase, numbers and special \
-             characters",
-        ),
-        (length <= 128, "Password too long: use at most 128 characters"),
-        (text.chars().any(|c| c.is_ascii_digit()), "Password should contain at least one number"),
-        (text.chars().any(char::is_uppercase), "Password should contain at least one uppercase letter"),
-        (text.chars().any(char::is_lowercase), "Password should contain at least one lowercase letter"),
-        (text.chars().any(|c| !c.is_alphanumeric()), "Password should contain at least one special character"),
-    ];
-    match rules.into_iter().find(|(kept, _)| !kept) {
-        Some((_, message)) => Err(garde::Error::new(message)),
-        None => Ok(()),
+    let kinds: [fn(char) -> bool; 4] =
+        [|c| c.is_ascii_digit(), char::is_uppercase, char::is_lowercase, |c| !c.is_alphanumeric()];
+    let keeps_to_vantage6 = length >= 8 && kinds.iter().all(|kind| text.chars().any(kind));
+    if length > 128 {
+        return Err(garde::Error::new("Password too long: use at most 128 characters"));
     }
+    if length < 12 && !keeps_to_vantage6 {
+        return Err(garde::Error::new(
+            "Password too short: use at least 12 characters, such as a few words that belong together for you only",
+        ));
+    }
+    if is_common(text) {
+        return Err(garde::Error::new("Password too common: it is one of those that are tried first"));
+    }
+    Ok(())
 }

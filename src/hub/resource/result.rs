@@ -49,6 +49,7 @@ const LISTING: Listing = Listing {
     columns: "run.id, run.task_id, run.result",
     sortable: &[("id", "run.id"), ("task_id", "run.task_id")],
     newest_first: true,
+    bytes: Some("coalesce(octet_length(run.result), 0)"),
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {

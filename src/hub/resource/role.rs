@@ -69,6 +69,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "role.id"), ("name", "name"), ("description", "description")],
     newest_first: false,
+    bytes: None,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -111,7 +112,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
-    let row = sqlx::query_as("SELECT * FROM role WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+    let row = sqlx::query_as("SELECT * FROM role WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;
     row.ok_or_else(|| HubError::NotFound(format!("Role with id={id} not found.")))
 }
 

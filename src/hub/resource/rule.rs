@@ -63,6 +63,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         columns: "*",
         sortable: &[("id", "id"), ("name", "resource"), ("scope", "scope"), ("operation", "operation")],
         newest_first: false,
+        bytes: None,
     };
     Ok(listing.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Rule::from))
 }
@@ -72,7 +73,7 @@ pub async fn of_role(hub: &HubState, role_id: i64) -> Result<Vec<Rule>, HubError
     let rows: Vec<Row> =
         sqlx::query_as("SELECT rule.* FROM rule JOIN role_rule ON rule_id = rule.id WHERE role_id = ? ORDER BY id")
             .bind(role_id)
-            .fetch_all(hub.store.writer())
+            .fetch_all(hub.store.reader())
             .await?;
     Ok(rows.into_iter().map(Rule::from).collect())
 }

@@ -56,7 +56,8 @@ const FROM: &str = "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
     node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id
     LEFT JOIN review ON review.id = (SELECT max(id) FROM review WHERE run_id = run.id)";
 const COLUMNS: &str = "run.id, run.task_id, run.organization_id, run.status, input, assigned_at, started_at,
-    run.finished_at, log, node.id AS node_id, node.name AS node_name, node.ip AS node_ip,
+    run.finished_at, nullif(coalesce(log, '') || coalesce((SELECT group_concat(text, '') FROM
+        (SELECT text FROM log_line WHERE run_id = run.id ORDER BY id)), ''), '') AS log, node.id AS node_id, node.name AS node_name, node.ip AS node_ip,
     node.online AS node_online, review.subject AS review_subject, review.state AS review_state,
     review.since AS review_since";
 
@@ -126,6 +127,7 @@ pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> 
         filters.text(&format!("{column} >= ?"), query.time(&format!("{name}_from"))?);
         filters.text(&format!("{column} <= ?"), query.time(&format!("{name}_till"))?);
     }
+    filters.text("run.status = ?", query.text("status"));
     if query.text("state") == Some("open") {
         filters.when("run.finished_at IS NULL");
     }
@@ -145,6 +147,7 @@ const LISTING: Listing = Listing {
         ("organization_id", "run.organization_id"),
     ],
     newest_first: true,
+    bytes: Some("octet_length(input) + coalesce(octet_length(log), 0) + run.log_line_bytes"),
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -177,7 +180,7 @@ pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubE
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
     let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.id = ?"))
         .bind(id)
-        .fetch_optional(hub.store.writer())
+        .fetch_optional(hub.store.reader())
         .await?;
     row.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))
 }
@@ -301,6 +304,11 @@ async fn report(
     .bind(id)
     .execute(&mut *transaction)
     .await?;
+    if log.is_some() {
+        // It holds them.
+        sqlx::query("DELETE FROM log_line WHERE run_id = ?").bind(id).execute(&mut *transaction).await?;
+        sqlx::query("UPDATE run SET log_line_bytes = 0 WHERE id = ?").bind(id).execute(&mut *transaction).await?;
+    }
     // What one organization does not allow, others may: their runs go on. So do those of a user's own task that wait
     // for their admins, whose results somebody wants by themselves; for a subtask it is too late.
     let ends_others = |status: &&Status| status.is_failure() && **status != Status::NotAllowed;

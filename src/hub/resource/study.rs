@@ -66,8 +66,13 @@ impl Row {
     }
 }
 
-const LISTING: Listing =
-    Listing { from: "study", columns: "*", sortable: &[("id", "study.id"), ("name", "name")], newest_first: false };
+const LISTING: Listing = Listing {
+    from: "study",
+    columns: "*",
+    sortable: &[("id", "study.id"), ("name", "name")],
+    newest_first: false,
+    bytes: None,
+};
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     caller.refuse_containers()?;
@@ -95,7 +100,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 /// The study, if the caller may do this to it.
 async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) -> Result<Row, HubError> {
     let row: Option<Row> =
-        sqlx::query_as("SELECT * FROM study WHERE id = ?").bind(id).fetch_optional(hub.store.writer()).await?;
+        sqlx::query_as("SELECT * FROM study WHERE id = ?").bind(id).fetch_optional(hub.store.reader()).await?;
     let row = row.ok_or_else(|| HubError::NotFound(format!("Study with id={id} not found")))?;
     let may = match caller.require(Resource::Study, operation)? {
         Reach::Everything => true,

@@ -16,6 +16,7 @@ use crate::{
     hub::{
         HubError, audit, authentication,
         body::{Body, SIGN_IN_LIMIT},
+        events,
         permission::Caller,
         second_factor,
         server::{API_PATH, HubState},
@@ -225,6 +226,10 @@ async fn sign_in_node(
         .await?;
     audit::note_node_sign_in(&hub, id).await?;
     let id = id.ok_or(HubError::Unauthenticated("Api key is not recognized!"))?;
+    if hub.events.is_connected(id) {
+        events::note_second(&hub, id).await?;
+        return Err(HubError::Conflict(events::SECOND.to_owned()));
+    }
     sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)

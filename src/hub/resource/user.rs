@@ -96,6 +96,7 @@ const LISTING: Listing = Listing {
         ("last_seen", "last_seen"),
     ],
     newest_first: false,
+    bytes: None,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -300,7 +301,7 @@ fn taken(error: sqlx::Error) -> HubError {
 }
 
 async fn load_written(hub: &HubState, id: i64) -> Result<Row, HubError> {
-    Ok(sqlx::query_as("SELECT * FROM user WHERE id = ?").bind(id).fetch_one(hub.store.writer()).await?)
+    Ok(sqlx::query_as("SELECT * FROM user WHERE id = ?").bind(id).fetch_one(hub.store.reader()).await?)
 }
 
 async fn set_roles(connection: &mut SqliteConnection, user_id: i64, roles: &[i64]) -> Result<(), HubError> {

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use super::{
     HubError,
     permission::{Authority, DEFAULT_ROLES, RULES},
+    second_factor,
+    secret::{SecretKey, is_plain},
 };
 
 /// How long it is believed what somebody may do, should a change ever not be noticed.
@@ -114,16 +116,43 @@ impl Store {
         Ok(families.iter().filter_map(|family| family.parse().ok()).collect())
     }
 
-    /// The signing secret, made at the first start.
-    pub async fn signing_secret(&self) -> Result<Vec<u8>, HubError> {
-        let fresh: [u8; 32] = rand::random();
-        sqlx::query("INSERT INTO setting (name, value) VALUES ('signing_secret', ?) ON CONFLICT DO NOTHING")
-            .bind(fresh.to_vec())
-            .execute(&self.writer)
+    /// The signing secret, made at the first start and stored encrypted.
+    pub async fn signing_secret(&self, key: &SecretKey) -> Result<Vec<u8>, HubError> {
+        const PURPOSE: &str = "signing";
+        let stored: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM setting WHERE name = 'signing_secret'")
+            .fetch_optional(&self.writer)
             .await?;
-        Ok(sqlx::query_scalar("SELECT value FROM setting WHERE name = 'signing_secret'")
-            .fetch_one(&self.writer)
-            .await?)
+        let text = stored.as_ref().and_then(|stored| std::str::from_utf8(stored).ok()).filter(|text| !is_plain(text));
+        if let Some(text) = text {
+            return key.open(PURPOSE, text);
+        }
+        // The one of a version without encryption goes on being good.
+        let secret = stored.unwrap_or_else(|| rand::random::<[u8; 32]>().to_vec());
+        sqlx::query(
+            "INSERT INTO setting (name, value) VALUES ('signing_secret', ?)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(key.seal(PURPOSE, &secret)?.into_bytes())
+        .execute(&self.writer)
+        .await?;
+        Ok(secret)
+    }
+
+    /// Encrypts the second factors that a version without encryption stored.
+    pub async fn encrypt_second_factors(&self, key: &SecretKey) -> Result<(), HubError> {
+        let mut transaction = self.writer.begin().await?;
+        for column in ["otp_secret", "otp_next_secret"] {
+            let query = format!("SELECT id, {column} FROM user WHERE {column} IS NOT NULL");
+            let all: Vec<(i64, String)> = sqlx::query_as(&query).fetch_all(&mut *transaction).await?;
+            for (id, plain) in all.into_iter().filter(|(_, stored)| is_plain(stored)) {
+                sqlx::query(&format!("UPDATE user SET {column} = ? WHERE id = ?"))
+                    .bind(key.seal(second_factor::PURPOSE, plain.as_bytes())?)
+                    .bind(id)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+        }
+        Ok(transaction.commit().await?)
     }
 
     /// Rules and default roles are what this program says; roles made by people are left alone.

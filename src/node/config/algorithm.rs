@@ -74,7 +74,7 @@ mod tests {
     fn algorithms_name_an_image_and_a_command() {
         let of = |algorithms: &str| {
             NodeConfig::parse(&format!(
-                "api_key: top-secret\nserver_url: http://h\ndatabases: {{a: /x.csv}}\nalgorithms:\n{algorithms}"
+                "api_key: top-secret\nserver_url: https://h\ndatabases: {{a: /x.csv}}\nalgorithms:\n{algorithms}"
             ))
         };
         let config = of(concat!(

@@ -12,7 +12,10 @@ use url::Url;
 use super::algorithm::{self, AlgorithmConfig};
 use crate::{
     node::NodeError,
-    protocol::policy::{Ignored, Policies},
+    protocol::{
+        is_unprotected,
+        policy::{Ignored, Policies},
+    },
 };
 
 /// A node's configuration: the keys of vantage6 4.x node files that have a meaning here. Unknown keys are ignored,
@@ -28,6 +31,9 @@ pub struct NodeConfig {
     #[serde(default = "default_api_path")]
     pub api_path: String,
     pub databases: Databases,
+    /// Whether the server may be reached by plain HTTP, where key, tokens and results can be read on their way.
+    #[serde(default)]
+    pub allow_plain_http: bool,
     #[serde(default)]
     pub policies: Policies,
     /// Algorithms that this node runs beside those built in.
@@ -55,12 +61,13 @@ pub struct NodeConfig {
 }
 
 /// The keys that have a meaning here.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "api_key",
     "server_url",
     "port",
     "api_path",
     "databases",
+    "allow_plain_http",
     "policies",
     "algorithms",
     "algorithm_env",
@@ -174,7 +181,11 @@ impl NodeConfig {
         let mut config: NodeConfig =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         config.ignored = ignored_keys(text)?;
-        config.hub_url()?;
+        if is_unprotected(&config.hub_url()?) && !config.allow_plain_http {
+            return Err("server_url is plain HTTP to another machine: key, tokens and results could be read on their \
+                        way. Use https://, or say allow_plain_http: true"
+                .to_owned());
+        }
         if let Some(mistake) = config.policies.mistake() {
             return Err(format!("policies: {mistake}"));
         }
@@ -262,7 +273,7 @@ mod tests {
     #[test]
     fn databases_may_be_a_map_as_in_the_seed_document() {
         let text =
-            "api_key: k\nserver_url: http://h\ndatabases:\n  default: /path/to/my/example.csv\n  b: /x.parquet\n";
+            "api_key: k\nserver_url: https://h\ndatabases:\n  default: /path/to/my/example.csv\n  b: /x.parquet\n";
         let list = NodeConfig::parse(text).unwrap().database_list();
         assert_eq!((list[0].label.as_str(), list[0].kind.as_str()), ("b", "parquet"));
         assert_eq!((list[1].label.as_str(), list[1].kind.as_str()), ("default", "csv"));
@@ -272,7 +283,7 @@ mod tests {
     fn policies_with_a_mistake_are_refused_and_say_where() {
         let of = |policies: &str| {
             NodeConfig::parse(&format!(
-                "api_key: top-secret\nserver_url: http://h\ndatabases: {{a: /x.csv}}\npolicies:\n{policies}"
+                "api_key: top-secret\nserver_url: https://h\ndatabases: {{a: /x.csv}}\npolicies:\n{policies}"
             ))
         };
         for (policies, message) in [
@@ -295,7 +306,9 @@ mod tests {
     #[test]
     fn a_key_that_is_mistyped_is_an_error_and_one_of_vantage6_is_not() {
         let of = |line: &str| {
-            NodeConfig::parse(&format!("api_key: top-secret\nserver_url: http://h\ndatabases: {{a: /x.csv}}\n{line}\n"))
+            NodeConfig::parse(&format!(
+                "api_key: top-secret\nserver_url: https://h\ndatabases: {{a: /x.csv}}\n{line}\n"
+            ))
         };
         for (line, meant) in [
             ("polices: {review: always}", "policies"),
@@ -315,7 +328,7 @@ mod tests {
     fn what_is_wrong_is_told_without_the_key() {
         let error = NodeConfig::parse("api_key: top-secret\nserver_url: [").unwrap_err();
         assert!(!error.contains("top-secret"), "{error}");
-        let twice = "api_key: k\nserver_url: http://h\ndatabases: [{label: a, uri: /x.csv}, {label: a, uri: /y.csv}]";
+        let twice = "api_key: k\nserver_url: https://h\ndatabases: [{label: a, uri: /x.csv}, {label: a, uri: /y.csv}]";
         assert!(NodeConfig::parse(twice).unwrap_err().contains("twice"));
     }
 }

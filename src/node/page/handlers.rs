@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::{
     extract::{Form, Path, State},
     http::{HeaderMap, StatusCode, header},
@@ -59,6 +61,9 @@ pub struct SignIn {
     name: String,
 }
 
+/// The pause after a wrong code.
+const PAUSE: Duration = Duration::from_millis(300);
+
 pub async fn sign_in(State(state): State<PageState>, Form(form): Form<SignIn>) -> Result<Response, impl IntoResponse> {
     let name = form.name.trim().chars().take(100).collect::<String>();
     let wrong =
@@ -66,9 +71,14 @@ pub async fn sign_in(State(state): State<PageState>, Form(form): Form<SignIn>) -
     if name.is_empty() {
         return Ok(wrong("Say who you are: your name stands beside what you decide."));
     }
+    // One after the other, and each with its pause: nobody tries more than a few thousand within a code's lifetime.
+    let turn = state.attempts.lock().await;
     if !state.store.use_page_code(&form.code, &name).await? {
-        return Ok(wrong("This code is not right, or it is over. Every wrong code ends all others: make a new one."));
+        tokio::time::sleep(PAUSE).await;
+        drop(turn);
+        return Ok(wrong("This code is not right, or it is over. `atoll node reviews code` makes a new one."));
     }
+    drop(turn);
     let cookie = state.sessions.begin(name);
     Ok::<_, Failed>(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
@@ -144,7 +154,8 @@ pub async fn decide(
     let verdict = match form.verdict.as_str() {
         "approve" => Verdict::Approve,
         "withdraw" => Verdict::Withdraw,
-        _ => Verdict::Reject,
+        "reject" => Verdict::Reject,
+        _ => return render(&state, &name, id, Some("Say whether you approve or reject it.".to_owned())).await,
     };
     let approval = match form.approval() {
         Ok(approval) => approval,

@@ -27,6 +27,8 @@ use sessions::Sessions;
 pub struct PageState {
     store: NodeStore,
     sessions: Arc<Sessions>,
+    /// One attempt to sign in at a time.
+    attempts: Arc<tokio::sync::Mutex<()>>,
     address: SocketAddr,
 }
 
@@ -35,7 +37,7 @@ pub async fn serve_page(store: NodeStore, address: SocketAddr) -> std::io::Resul
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "the node's page for reviews; `atoll node reviews code` gives the code that opens it");
-    let state = PageState { store, sessions: Arc::default(), address };
+    let state = PageState { store, sessions: Arc::default(), attempts: Arc::default(), address };
     let router = Router::new()
         .route("/", get(handlers::list))
         .route("/sign-in", get(handlers::sign_in_form).post(handlers::sign_in))

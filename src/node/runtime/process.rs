@@ -238,11 +238,14 @@ async fn follow(printed: Option<impl AsyncRead + Unpin>, log: Option<&RunLog>) {
         let text = text.trim_end();
         match log {
             _ if text.is_empty() => {}
-            None => tracing::info!(line = text, "an algorithm prints"),
-            Some(_) if kept > PRINTED_LIMIT => {}
-            Some(log) => {
+            _ if kept > PRINTED_LIMIT => {}
+            log => {
                 kept += 1;
-                log.line(if kept > PRINTED_LIMIT { "The algorithm prints more than is kept" } else { text });
+                let text = if kept > PRINTED_LIMIT { "The algorithm prints more than is kept" } else { text };
+                match log {
+                    Some(log) => log.line(text),
+                    None => tracing::info!(line = text, "an algorithm prints"),
+                }
             }
         }
     }

@@ -11,8 +11,7 @@ pub fn FieldError(
 }
 
 /// What servers of the vantage6 protocol ask of a new password.
-pub const PASSWORD_RULES: &str =
-    "At least 8 characters, with a lowercase and an uppercase letter, a number and a special character.";
+pub const PASSWORD_RULES: &str = "At least 12 characters, such as a few words that belong together for you only; none of those that are tried first.";
 
 /// A labelled line of text.
 #[component]

@@ -89,7 +89,11 @@ pub async fn one(
     let (verdict, reason) = match typed.verdict.as_str() {
         "approve" => (Verdict::Approve, &typed.comment),
         "withdraw" => (Verdict::Withdraw, &typed.comment),
-        _ => (Verdict::Reject, &typed.reason),
+        "reject" => (Verdict::Reject, &typed.reason),
+        _ => {
+            let typed = typed.wrong("decision", "Say whether you approve or reject it.");
+            return detail::render(&state, me, id, None, typed).await;
+        }
     };
     if verdict == Verdict::Reject && reason.trim().is_empty() {
         let typed = typed.wrong("reason", "A rejection needs a reason, which the researcher reads.");

@@ -27,5 +27,5 @@ pub fn set(known: Option<&SecretString>, https: bool) -> Option<[(HeaderName, He
 pub fn headers(state: &PageState, address: ClientAddress, headers: &HeaderMap) -> Vec<(&'static str, String)> {
     let known = value_of(headers, name(state.https));
     let known = Some(known).filter(|known| !known.is_empty()).map(|known| (KNOWN_BROWSER, known));
-    [state.limits.counted(address), (BROWSER, "1".to_owned())].into_iter().chain(known).collect()
+    state.counted_headers(address).into_iter().chain([(BROWSER, "1".to_owned())]).chain(known).collect()
 }

@@ -44,7 +44,7 @@ pub async fn submit(
     } else {
         // Whoever asks, asks for a mail to somebody: each counts.
         state.limits.users.failed(address);
-        match lost_password(state.registry.transport(), &account).await {
+        match lost_password(state.registry.transport(), &account, &state.counted_headers(address)).await {
             Ok(()) => {
                 let text = "If there is such an account, a mail with a code is on its way. Enter the code here. \
                             Without a mail after some minutes, ask whoever runs the server: it may not send any.";

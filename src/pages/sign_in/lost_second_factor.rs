@@ -44,7 +44,9 @@ pub async fn submit(
     } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        let outcome = lost_second_factor(state.registry.transport(), &username, &form.password).await;
+        let outcome =
+            lost_second_factor(state.registry.transport(), &username, &form.password, &state.counted_headers(address))
+                .await;
         match state.counted(address, outcome) {
             Ok(()) => {
                 let text = "A mail with a code is on its way, unless one was sent a short while ago. Enter the code \

@@ -54,7 +54,13 @@ pub async fn submit(
     } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        let outcome = reset_password(state.registry.transport(), &code.clone().into(), &form.password).await;
+        let outcome = reset_password(
+            state.registry.transport(),
+            &code.clone().into(),
+            &form.password,
+            &state.counted_headers(address),
+        )
+        .await;
         match state.counted(address, outcome) {
             Ok(()) => {
                 put_flash(&session, FlashKind::Success, "You have a new password. Sign in with it.").await?;

@@ -38,7 +38,9 @@ pub async fn submit(
     } else if !state.limits.users.allows(address) {
         (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
     } else {
-        let outcome = reset_second_factor(state.registry.transport(), &code.clone().into()).await;
+        let outcome =
+            reset_second_factor(state.registry.transport(), &code.clone().into(), &state.counted_headers(address))
+                .await;
         match state.counted(address, outcome) {
             Ok(SignIn::SetUpSecondFactor(second_factor)) => return Ok(render_new(&state, second_factor).await),
             Ok(_) => return Err(PageError::Internal),

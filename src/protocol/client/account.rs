@@ -15,14 +15,23 @@ use crate::protocol::{
     wire::v4,
 };
 
-async fn post(transport: &Transport, path: &str, body: &impl Serialize) -> Result<Answer, ClientError> {
-    transport.send(Method::POST, path, &[], Some(body), None, &[]).await
+async fn post(
+    transport: &Transport,
+    path: &str,
+    body: &impl Serialize,
+    headers: &[(&'static str, String)],
+) -> Result<Answer, ClientError> {
+    transport.send(Method::POST, path, &[], Some(body), None, headers).await
 }
 
 /// Asks for a mail with a code that replaces the password. The server does not tell whether there is such a user.
-pub async fn lost_password(transport: &Transport, name_or_email: &str) -> Result<(), ClientError> {
+pub async fn lost_password(
+    transport: &Transport,
+    name_or_email: &str,
+    headers: &[(&'static str, String)],
+) -> Result<(), ClientError> {
     let field = if name_or_email.contains('@') { "email" } else { "username" };
-    post(transport, "recover/lost", &json!({field: name_or_email})).await.map(drop)
+    post(transport, "recover/lost", &json!({field: name_or_email}), headers).await.map(drop)
 }
 
 /// Replaces the password with the code of the mail.
@@ -30,9 +39,10 @@ pub async fn reset_password(
     transport: &Transport,
     code: &SecretString,
     password: &SecretString,
+    headers: &[(&'static str, String)],
 ) -> Result<(), ClientError> {
     let body = json!({"reset_token": code.expose_secret(), "password": password.expose_secret()});
-    post(transport, "recover/reset", &body).await.map(drop)
+    post(transport, "recover/reset", &body, headers).await.map(drop)
 }
 
 /// Asks for a mail with a code that replaces the second factor; the server's message.
@@ -40,14 +50,19 @@ pub async fn lost_second_factor(
     transport: &Transport,
     username: &str,
     password: &SecretString,
+    headers: &[(&'static str, String)],
 ) -> Result<(), ClientError> {
     let body = json!({"username": username, "password": password.expose_secret()});
-    post(transport, "recover/2fa/lost", &body).await.map(drop)
+    post(transport, "recover/2fa/lost", &body, headers).await.map(drop)
 }
 
 /// Replaces the second factor with the code of the mail; how the new one is set up.
-pub async fn reset_second_factor(transport: &Transport, code: &SecretString) -> Result<SignIn, ClientError> {
-    let answer = post(transport, "recover/2fa/reset", &json!({"reset_token": code.expose_secret()})).await?;
+pub async fn reset_second_factor(
+    transport: &Transport,
+    code: &SecretString,
+    headers: &[(&'static str, String)],
+) -> Result<SignIn, ClientError> {
+    let answer = post(transport, "recover/2fa/reset", &json!({"reset_token": code.expose_secret()}), headers).await?;
     Ok(parse::<v4::SignInReply>(&answer)?.into())
 }
 

@@ -133,7 +133,7 @@ impl Transport {
             let patience = to_send + if method == Method::PATCH { PATIENCE + ANSWER_PATIENCE } else { PATIENCE };
             request = request.timeout(patience + ANSWER_PATIENCE);
             let outcome = match timeout(patience, request.send()).await {
-                Ok(Ok(response)) => read(response, self.answer_limit).await,
+                Ok(Ok(response)) => read(response, self.answer_limit, method == Method::GET).await,
                 Ok(Err(error)) => Err(ClientError::from(error)),
                 Err(_) => Err(ClientError::Timeout),
             };
@@ -153,7 +153,7 @@ pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientErr
     serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable(error.to_string()))
 }
 
-async fn read(response: Response, limit: usize) -> Result<Answer, ClientError> {
+async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer, ClientError> {
     let status = response.status();
     let total_count =
         response.headers().get("total-count").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
@@ -173,6 +173,8 @@ async fn read(response: Response, limit: usize) -> Result<Answer, ClientError> {
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::NotAllowed(message),
         StatusCode::NOT_FOUND => ClientError::NotFound(message),
+        // A page of a list with too much on it: fewer items are asked for.
+        StatusCode::PAYLOAD_TOO_LARGE if is_read => ClientError::TooLarge { limit },
         status if status.is_server_error() => ClientError::ServerFailed { status: status.as_u16() },
         status => ClientError::Rejected { status: status.as_u16(), message, errors: error.errors },
     })

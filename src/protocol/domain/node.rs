@@ -18,6 +18,8 @@ pub struct Node {
     pub shares_config: bool,
     /// What it allows, as far as it tells.
     pub policies: Policies,
+    /// When a second program came with its key, since it is connected; our hub only.
+    pub second_program: Option<Timestamp>,
 }
 
 /// A database of a node.
@@ -58,7 +60,8 @@ impl From<v4::Node> for Node {
             online: wire.status.as_deref() == Some("online"),
             last_seen: wire.last_seen.as_deref().and_then(timestamp::parse),
             databases,
-            shares_config: !wire.config.is_empty(),
+            shares_config: wire.config.iter().any(|item| item.key != v4::SECOND_PROGRAM),
+            second_program: values(v4::SECOND_PROGRAM).pop().as_deref().and_then(timestamp::parse),
             policies: Policies::from_facts(values),
             organization_id: id_of(wire.organization.clone()),
             collaboration_id: id_of(wire.collaboration.clone()),

@@ -1,5 +1,7 @@
 //! What policies say to a request.
 
+use std::sync::Arc;
+
 use regex::Regex;
 
 use super::rules::{ModeRule, Modes, Policies, ReleaseMode, ReviewMode};
@@ -329,8 +331,8 @@ fn contains(entries: &[String], id: Option<i64>, name: Option<&str>) -> Option<b
 }
 
 /// A pattern of a store's address, which begins at the start; `None` if it cannot be read.
-pub(super) fn store_pattern(entry: &str) -> Option<Regex> {
-    Regex::new(&format!("^(?:{entry})$")).ok()
+pub(super) fn store_pattern(entry: &str) -> Option<Arc<Regex>> {
+    image::pattern(&format!("^(?:{entry})$"))
 }
 
 fn is_store(entry: &str, url: &str) -> bool {

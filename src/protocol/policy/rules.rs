@@ -263,6 +263,15 @@ impl Policies {
 
     /// What is wrong with policies that could be read; `None` if nothing is.
     pub fn mistake(&self) -> Option<String> {
+        let rules = self.allowed_functions.iter().flatten().filter_map(|rule| rule.image.as_ref());
+        let mut images = self.allowed_algorithms.iter().flatten().chain(rules);
+        let is_unreadable = |entry: &&String| {
+            entry.contains(crate::protocol::image::PATTERN_CHARACTERS)
+                && crate::protocol::image::pattern(&format!("^(?:{entry})")).is_none()
+        };
+        if let Some(pattern) = images.find(is_unreadable) {
+            return Some(format!("\"{pattern}\" is no regular expression, or too large a one"));
+        }
         let patterns = self.allowed_algorithm_stores.iter().flatten();
         if let Some(pattern) = patterns.into_iter().find(|pattern| super::decision::store_pattern(pattern).is_none()) {
             return Some(format!("allowed_algorithm_stores: \"{pattern}\" is no regular expression"));

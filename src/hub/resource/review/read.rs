@@ -26,6 +26,7 @@ const LISTING: Listing = Listing {
         ("id", "review.id"),
     ],
     newest_first: false,
+    bytes: None,
 };
 
 /// `GET /review`: filtered by state, organization, run, task, subject and hash; with `decided=1` without those that wait.

@@ -131,8 +131,18 @@ pub async fn update_status(connection: &mut SqliteConnection, task_id: i64) -> R
         .fetch_all(&mut *connection)
         .await?;
     let statuses: Vec<Status> = statuses.into_iter().map(Status::from).collect();
-    let status = Status::of_task(&statuses);
-    let finished = (status == Status::Completed).then(timestamp::now);
+    let (present, finished_at): (String, Option<String>) =
+        sqlx::query_as("SELECT status, finished_at FROM task WHERE id = ?")
+            .bind(task_id)
+            .fetch_one(&mut *connection)
+            .await?;
+    // What has ended has ended as it did and when it did, whatever becomes of its runs.
+    let status = match (statuses.is_empty(), Status::from(present)) {
+        (true, present) if present.is_final() => return Ok(()),
+        (true, _) => Status::Killed,
+        (false, _) => Status::of_task(&statuses),
+    };
+    let finished = (status == Status::Completed).then(|| finished_at.unwrap_or_else(timestamp::now));
     sqlx::query("UPDATE task SET status = ?, finished_at = ? WHERE id = ?")
         .bind(status.as_str())
         .bind(finished)

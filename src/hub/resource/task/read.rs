@@ -33,6 +33,7 @@ const LISTING: Listing = Listing {
         ("collaboration_id", "task.collaboration_id"),
     ],
     newest_first: true,
+    bytes: None,
 };
 
 /// `GET /task`

@@ -96,8 +96,8 @@ pub async fn delete_runs_of(connection: &mut SqliteConnection, organization_id: 
         let of_collaboration = stopped.0.entry(collaboration_id).or_default();
         if open {
             of_collaboration.push(KillItem { task_id, run_id, organization_id });
+            update_status(&mut *connection, task_id).await?;
         }
-        update_status(&mut *connection, task_id).await?;
     }
     review::end_those_without_run(connection).await?;
     Ok(stopped)

@@ -283,6 +283,7 @@ mod tests {
                 .collect(),
             shares_config: true,
             policies: Default::default(),
+            second_program: None,
         }
     }
 

@@ -32,6 +32,9 @@ fn node_type() -> String {
     "node".to_owned()
 }
 
+/// Under this key our hub tells when a second program came with the key of a node that is connected.
+pub const SECOND_PROGRAM: &str = "atoll_second_program";
+
 /// One fact of a node's shared configuration. Lists are several items with the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigItem {

@@ -1,0 +1,224 @@
+//! Whether a password is one of those that are tried first: a common word, or several, with digits and signs around it.
+
+/// Words that passwords are made of, in lower case, as they are typed and with the usual letters for digits.
+const WORDS: &[&str] = &[
+    "password",
+    "passwort",
+    "passw",
+    "qwerty",
+    "qwertz",
+    "azerty",
+    "asdfgh",
+    "asdf",
+    "zxcvbn",
+    "yxcvbn",
+    "welcome",
+    "willkommen",
+    "welkom",
+    "bienvenue",
+    "letmein",
+    "admin",
+    "administrator",
+    "root",
+    "user",
+    "guest",
+    "login",
+    "access",
+    "master",
+    "secret",
+    "geheim",
+    "changeme",
+    "change",
+    "default",
+    "test",
+    "testing",
+    "demo",
+    "hello",
+    "hallo",
+    "iloveyou",
+    "love",
+    "dragon",
+    "monkey",
+    "football",
+    "fussball",
+    "voetbal",
+    "baseball",
+    "basketball",
+    "hockey",
+    "soccer",
+    "sunshine",
+    "princess",
+    "superman",
+    "batman",
+    "starwars",
+    "pokemon",
+    "michael",
+    "jordan",
+    "daniel",
+    "charlie",
+    "thomas",
+    "jessica",
+    "ashley",
+    "nicole",
+    "andrea",
+    "computer",
+    "internet",
+    "samsung",
+    "google",
+    "whatever",
+    "freedom",
+    "shadow",
+    "killer",
+    "trustno",
+    "spring",
+    "summer",
+    "autumn",
+    "winter",
+    "fall",
+    "lente",
+    "zomer",
+    "herfst",
+    "sommer",
+    "herbst",
+    "monday",
+    "january",
+    "february",
+    "march",
+    "april",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "hospital",
+    "klinik",
+    "clinic",
+    "patient",
+    "doctor",
+    "health",
+    "research",
+    "researcher",
+    "science",
+    "data",
+    "vantage",
+    "federated",
+    "abc",
+    "abcd",
+    "abcdef",
+    "abcdefgh",
+    "the",
+    "my",
+    "is",
+    "one",
+    "two",
+    "three",
+    "new",
+    "old",
+    "company",
+    "server",
+    "system",
+    "database",
+    "example",
+    "temp",
+    "temporary",
+    "initial",
+    "first",
+    "last",
+    "good",
+    "god",
+];
+
+/// Whether somebody would try it among the first.
+pub fn is_common(password: &str) -> bool {
+    let lower = password.to_lowercase();
+    let distinct = {
+        let mut characters: Vec<char> = lower.chars().collect();
+        characters.sort_unstable();
+        characters.dedup();
+        characters.len()
+    };
+    distinct < 5 || is_sequence(&lower) || is_made_of_words(&lower)
+}
+
+/// Whether all of it goes up or down, or repeats: `abcdefgh`, `87654321`, `111222333`, `12312312`.
+fn is_sequence(text: &str) -> bool {
+    let codes: Vec<i64> = text.chars().map(|character| i64::from(u32::from(character))).collect();
+    let steps = codes.windows(2).filter(|pair| (pair[1] - pair[0]).abs() <= 1).count();
+    let repeats =
+        (1..=4).any(|period| codes.len() > period * 2 && codes.iter().zip(&codes[period..]).all(|(a, b)| a == b));
+    repeats || steps + 2 >= codes.len()
+}
+
+/// Whether nothing is left but digits and signs when common words are taken out.
+fn is_made_of_words(text: &str) -> bool {
+    let is_rest = |text: &str| !text.chars().any(char::is_alphabetic);
+    let plain = |text: &str| {
+        let mut text = text.to_owned();
+        let mut found = false;
+        // The longest first, so that no part of one is left.
+        let mut words: Vec<&&str> = WORDS.iter().collect();
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        for word in words {
+            if text.contains(*word) {
+                found = true;
+                text = text.replace(*word, "");
+            }
+        }
+        found && is_rest(&text)
+    };
+    let letters: String = text
+        .chars()
+        .map(|character| match character {
+            '0' => 'o',
+            '1' | '!' => 'i',
+            '3' => 'e',
+            '4' | '@' => 'a',
+            '5' | '$' => 's',
+            '7' => 't',
+            other => other,
+        })
+        .collect();
+    // `p@ssw0rd123`: the signs within are letters, those behind are not.
+    let end = text.trim_end_matches(|character: char| !character.is_alphabetic()).len();
+    let within: String = letters.chars().take(text[..end].chars().count()).collect();
+    plain(text) || plain(&letters) || plain(&within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tried_first_is_common_and_what_is_not_is_not() {
+        for common in [
+            "password1234",
+            "P@ssw0rd1234",
+            "Qwerty123456!",
+            "123456789012",
+            "aaaaaaaaaaaa",
+            "abcdefghijkl",
+            "Welcome2026!!",
+            "adminadmin123",
+            "Summer2026!Summer",
+            "121212121212",
+            "Letmein-12345",
+            "Hospital-2026!",
+            "Passwort1234!",
+        ] {
+            assert!(is_common(common), "{common}");
+        }
+        for fine in [
+            "correct horse battery staple",
+            "Atoll-demo-1",
+            "Root-pass-1",
+            "vFq8-thaw-Lumen",
+            "meine Oma fährt Motorrad",
+            "tr0ub4dour&3x",
+            "blue kettle 17 rivers",
+        ] {
+            assert!(!is_common(fine), "{fine}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! docs/limits.md, row by row.
+
+use std::time::{Duration, Instant};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    GET, PATCH, POST,
+    support::{AVERAGE, PASSWORD, World, average, web::Web},
+    task_body,
+};
+
+const DOCUMENT: &str = include_str!("../../docs/limits.md");
+
+/// The first cells of the rows of all tables.
+fn rows() -> Vec<&'static str> {
+    let cells = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.filter(|cell| *cell != "input").collect()
+}
+
+fn text(length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// What a task with this change is answered.
+async fn task_with(world: &World, token: &str, key: &str, value: Value) -> u16 {
+    let mut body = task_body(&[2]);
+    body[key] = value;
+    world.call(POST, "task", Some(token), Some(&body)).await.0.as_u16()
+}
+
+/// The bytes that come until the other side closes the connection, and how long that took.
+async fn until_closed(world: &World, send: &[u8], then: Option<&[u8]>) -> Duration {
+    let address = world.url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(send).await.unwrap();
+    let begin = Instant::now();
+    let mut answer = Vec::new();
+    let read = async {
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(length) => answer.extend_from_slice(&buffer[..length]),
+            }
+            if let Some(then) = then
+                && stream.write_all(then).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), read).await.expect("it is closed");
+    begin.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_limit_that_is_documented_holds() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let root = world.token("root").await;
+    let ok = task_with(&world, &token, "name", json!("fits")).await;
+    assert_eq!(ok, 201);
+    for row in rows() {
+        let status = match row {
+            "body before signing in (sign-in, recovery, keys, own account)" => {
+                let body = json!({"username": text(17 << 10), "password": "x"});
+                world.call(POST, "token/user", None, Some(&body)).await.0.as_u16() == 413
+            }
+            "body of a request to the API" => {
+                let body = json!({"name": text((1 << 20) + 1)});
+                world.call(PATCH, "organization/2", Some(&root), Some(&body)).await.0 == 413
+            }
+            "input of a task, result of a run" => {
+                let input = STANDARD.encode(text(25 << 20));
+                task_with(&world, &token, "organizations", json!([{"id": 2, "input": input}])).await == 413
+            }
+            "headers of a request" => {
+                let address = format!("{}/version", world.url);
+                let answer = world.http.get(address).header("x-long", text(100 << 10)).send().await;
+                answer.is_err() || answer.is_ok_and(|answer| answer.status() == 431)
+            }
+            "parameter of a list" => world.get(&format!("task?name={}", text(4097)), &token).await.0 == 400,
+            "items on a page of a list" => {
+                let (status, answer) = world.get("rule?per_page=99999", &root).await;
+                status == 200 && answer["links"]["self"].as_str().unwrap().contains("per_page=1000")
+            }
+            "bytes on a page of runs or results" => {
+                let input = STANDARD.encode(format!("\"{}\"", text(13 << 20)));
+                for _ in 0..2 {
+                    let status =
+                        task_with(&world, &token, "organizations", json!([{"id": 2, "input": input.clone()}])).await;
+                    assert_eq!(status, 201);
+                }
+                let (large, _) = world.get("run?per_page=5", &token).await;
+                let (single, _) = world.get("run?per_page=1", &token).await;
+                large == 413 && single == 200
+            }
+            "organizations of a task" => {
+                let many: Vec<Value> = (0..1_001).map(|id| json!({"id": id + 2, "input": "e30="})).collect();
+                task_with(&world, &token, "organizations", json!(many)).await == 400
+            }
+            "databases of a task" => {
+                let many: Vec<Value> = (0..101).map(|id| json!({"label": format!("d{id}")})).collect();
+                task_with(&world, &token, "databases", json!(many)).await == 400
+            }
+            "values in the parameters of a database" => {
+                let many = json!([{"label": "default", "preprocessing": vec![0; 2_001]}]);
+                task_with(&world, &token, "databases", many).await == 400
+            }
+            "values in a pickle of a 3.x client" => {
+                // Protocol 2, a list of None, each of them thrown away at its end.
+                let mut pickle = vec![0x80, 2, b']', b'('];
+                pickle.extend(vec![b'N'; 600_000]);
+                pickle.extend(b"e.");
+                let input = STANDARD.encode(pickle);
+                task_with(&world, &token, "organizations", json!([{"id": 2, "input": input}])).await == 400
+            }
+            "name" => task_with(&world, &token, "name", json!(text(129))).await == 400,
+            "description" => task_with(&world, &token, "description", json!(text(1025))).await == 400,
+            "image" => task_with(&world, &token, "image", json!(text(1025))).await == 400,
+            "new password" => {
+                let change = |new: String| json!({"current_password": PASSWORD, "new_password": new});
+                let mut all = true;
+                for new in ["elevenchars".to_owned(), text(129), "password1234".to_owned()] {
+                    all &= world.call(PATCH, "password/change", Some(&token), Some(&change(new))).await.0 == 400;
+                }
+                all
+            }
+            "password at sign-in" => {
+                let body = json!({"username": "researcher", "password": text(1025)});
+                world.call(POST, "token/user", None, Some(&body)).await.0 == 400
+            }
+            "code of the second factor" => {
+                let body = json!({"username": "researcher", "password": PASSWORD, "mfa_code": text(21)});
+                world.call(POST, "token/user", None, Some(&body)).await.0 == 400
+            }
+            "reason of a decision" => {
+                // Refused before it is looked for what it is about only if it is read at all.
+                let body = json!({"verdict": "reject", "hash": "x", "reason": text(1025)});
+                let status =
+                    world.call(POST, "review/1/decision", Some(&world.token("admin1").await), Some(&body)).await.0;
+                status == 400 || status == 404
+            }
+            "log of a run" => {
+                let node = world.node_token("example_org1").await;
+                let (_, runs) = world.get("run?per_page=1&state=open", &node).await;
+                let id = runs["data"][0]["id"].as_i64().unwrap();
+                let log = format!("{}ü", text((1 << 20) - 1));
+                let body = json!({"log": log, "status": "active"});
+                let (status, answer) = world.call(PATCH, &format!("run/{id}"), Some(&node), Some(&body)).await;
+                status == 200 && answer["log"].as_str().unwrap().len() == (1 << 20) - 1
+            }
+            "pattern in a policy" => {
+                let long = format!("^{}$", text(600));
+                atoll::protocol::image::allowed(&[long], AVERAGE).is_none()
+            }
+            "time for the headers of a request" => {
+                let took = until_closed(&world, b"GET /api/version HTTP/1.1\r\nHost: a\r\n", None).await;
+                (8..15).contains(&took.as_secs())
+            }
+            "pace of a body" => {
+                let begin = b"POST /api/token/user HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n{";
+                let took = until_closed(&world, begin, None).await;
+                (18..35).contains(&took.as_secs())
+            }
+            "failures of one address" | "attempts of users from one address" => {
+                let web = Web::new(&world, &[]).await;
+                let wrong = json!({"username": "nobody", "password": "wrong"});
+                let mut status = 0;
+                for _ in 0..22 {
+                    let answer = web.request(Method::POST, "/api//token/user").json(&wrong).send().await.unwrap();
+                    status = answer.status().as_u16();
+                }
+                status == 429
+            }
+            "wrong passwords of an account from one place" => {
+                let attempt = async |password: &str| {
+                    let body = json!({"username": "viewer", "password": password});
+                    world.call(POST, "token/user", None, Some(&body)).await.0
+                };
+                for _ in 0..5 {
+                    assert_eq!(attempt("wrong").await, 401);
+                }
+                attempt(PASSWORD).await == 401
+            }
+            row => panic!("docs/limits.md says \"{row}\", and nothing checks it"),
+        };
+        assert!(status, "{row}");
+    }
+    // Nothing of it did any harm.
+    assert_eq!(world.call(GET, "version", None, None).await.0, 200);
+    let client = world.client("researcher").await;
+    client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
+    let world = World::new().await;
+    let web = Web::new(&world, &["127.0.0.1/32"]).await;
+    let from = async |address: &str, path: &str, body: &Value| {
+        let request = web.request(Method::POST, path).json(body).header("x-forwarded-for", address);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let sign_in = |password: &str| json!({"username": "viewer", "password": password});
+    assert_eq!(from("198.51.100.1", "/api/token/user", &sign_in(PASSWORD)).await, 200);
+    // Strangers everywhere: sixty wrong passwords from sixteen addresses.
+    for number in 0..60 {
+        from(&format!("203.0.113.{}", number % 16), "/api/token/user", &sign_in("wrong")).await;
+    }
+    assert_eq!(
+        from("203.0.113.200", "/api/token/user", &sign_in(PASSWORD)).await,
+        401,
+        "a place where they never were"
+    );
+    assert_eq!(from("198.51.100.1", "/api/token/user", &sign_in(PASSWORD)).await, 200, "where they were before");
+    // Forty-five stations behind one address, beside one with a wrong key.
+    let key = world.api_key("example_org1");
+    for _ in 0..45 {
+        let wrong = json!({"api_key": uuid::Uuid::new_v4()});
+        from("192.0.2.7", "/api/token/node", &wrong).await;
+        assert_eq!(from("192.0.2.7", "/api/token/node", &json!({"api_key": key})).await, 200);
+    }
+    assert_eq!(from("192.0.2.7", "/api/token/node", &json!({"api_key": uuid::Uuid::new_v4()})).await, 429);
+}

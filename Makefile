@@ -1,6 +1,7 @@
 # make run    build what is missing and start the demo
 # make test   run all tests
 # make test-interop   only the tests with the official vantage6 components
+# make attack try the attacks that the documents name, and print what held
 # make build  target/release/atoll and its site
 # make dev    rebuild and restart on a change
 # make bench  measure
@@ -95,6 +96,11 @@ test: build
 .PHONY: test-interop
 test-interop: build
 	tools/interop.sh test
+
+# Those tests that attack, with what they cost
+.PHONY: attack
+attack: build
+	tools/attack.sh
 
 .PHONY: bench
 bench: build

@@ -194,3 +194,51 @@ fn variables_without_a_value_count_as_not_given_and_databases_are_private() {
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
 }
+
+#[test]
+fn a_second_server_on_one_data_folder_is_refused_and_says_why() {
+    let data = tempfile::TempDir::new().unwrap();
+    let _first = Server::start(data.path(), &[]);
+    let second = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another atoll serve uses"));
+}
+
+#[test]
+fn plain_http_to_other_machines_has_to_be_said() {
+    let data = tempfile::TempDir::new().unwrap();
+    for (flag, url) in [("--hub", "http://vantage6.example/api"), ("--public-url", "http://10.0.0.1:3000")] {
+        let refused = Command::new(env!("CARGO_BIN_EXE_atoll"))
+            .args(["serve", "--listen", "127.0.0.1:0", flag, url, "--data"])
+            .arg(data.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && told.contains("--allow-plain-http"), "{flag}: {told}");
+    }
+}
+
+#[test]
+fn secrets_open_with_the_key_that_they_were_stored_with_only() {
+    let data = tempfile::TempDir::new().unwrap();
+    let key = |text: &str| [("ATOLL_SECRET_KEY", text.repeat(8))];
+    let start = |text: &str| {
+        let [(name, value)] = key(text);
+        Command::new(env!("CARGO_BIN_EXE_atoll"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path())
+            .env(name, value)
+            .output()
+            .unwrap()
+    };
+    let [(name, value)] = key("first");
+    drop(Server::start_with(data.path(), &[], &[(name, &value)]));
+    assert!(!data.path().join("hub.key").exists());
+    let other = start("other");
+    assert!(!other.status.success());
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another secret key"), "{other:?}");
+}

@@ -1,6 +1,6 @@
 //! Request bodies: JSON into typed structs, each error at its field.
 
-use std::{collections::BTreeMap, fmt, io::BufReader, marker::PhantomData};
+use std::{collections::BTreeMap, fmt, io::Read, marker::PhantomData};
 
 use axum::extract::{FromRequest, Request};
 use futures::StreamExt;
@@ -84,9 +84,13 @@ where
         file.rewind().await.map_err(|error| internal(&error))?;
         let file = file.into_std().await;
         let turn = LARGE_BODIES.acquire().await.map_err(|error| internal(&error))?;
-        let read = spawn_blocking(move || match length {
-            0 => parse(serde_json::Deserializer::from_slice(b"{}")),
-            _ => parse(serde_json::Deserializer::from_reader(BufReader::new(file))),
+        let read = spawn_blocking(move || {
+            // Its length is known: no room is made twice.
+            let mut bytes = Vec::with_capacity(length);
+            let read = { file }.read_to_end(&mut bytes);
+            read.map_err(|error| HubError::Internal(format!("a request body: {error}")))?;
+            let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+            parse(serde_json::Deserializer::from_slice(bytes))
         });
         let body = read.await.map_err(|error| internal(&error))??;
         Ok(LargeBody { body: checked(body)?, _turn: turn })

@@ -1,15 +1,15 @@
 //! Lists: pages, filters and sorting as vantage6 4.x words them, always bounded.
 
-use std::{collections::HashMap, fmt::Write, time::Duration};
+use std::{collections::HashMap, convert::Infallible, fmt::Write, time::Duration};
 
 use axum::{
     Json,
     body::{Body, Bytes},
     extract::{FromRequestParts, OriginalUri, Query},
-    http::{HeaderValue, request::Parts},
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt, stream};
+use futures::stream;
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
 
@@ -212,21 +212,18 @@ const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// What is sent of a large page at once.
 const SLICE: usize = 64 * 1024;
 
-/// The answer with what it holds until it is sent.
-fn held(response: Response, turn: SemaphorePermit<'static>) -> Response {
-    let (parts, body) = response.into_parts();
-    let slices =
-        stream::unfold((body.into_data_stream(), Bytes::new(), turn), |(mut body, mut rest, turn)| async move {
-            if rest.is_empty() {
-                rest = match body.next().await? {
-                    Ok(bytes) => bytes,
-                    Err(error) => return Some((Err(error), (body, rest, turn))),
-                };
-            }
-            let slice = rest.split_to(rest.len().min(SLICE));
-            Some((Ok(slice), (body, rest, turn)))
-        });
-    Response::from_parts(parts, Body::from_stream(slices))
+/// The answer, which holds its turn until it is sent.
+fn held<W: Serialize>(page: &Page<W>, turn: Turn) -> Response {
+    // About as long as it will be: no room is made twice.
+    let mut json = Vec::with_capacity(turn.length);
+    if let Err(error) = serde_json::to_writer(&mut json, page) {
+        return HubError::Internal(error.to_string()).into_response();
+    }
+    let slices = stream::unfold((Bytes::from(json), turn.permit), |(mut rest, permit)| async move {
+        let slice = (!rest.is_empty()).then(|| rest.split_to(rest.len().min(SLICE)))?;
+        Some((Ok::<_, Infallible>(slice), (rest, permit)))
+    });
+    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(slices)).into_response()
 }
 
 /// One page of rows, with what is needed to answer.
@@ -234,7 +231,14 @@ pub struct Rows<R> {
     pub rows: Vec<R>,
     total: usize,
     query: ListQuery,
-    turn: Option<SemaphorePermit<'static>>,
+    turn: Option<Turn>,
+}
+
+/// The turn of a large page.
+struct Turn {
+    permit: SemaphorePermit<'static>,
+    /// About how long the answer will be, in bytes.
+    length: usize,
 }
 
 impl Listing {
@@ -262,7 +266,7 @@ impl Listing {
         query: &ListQuery,
         filters: &Filters,
         order: &str,
-    ) -> Result<Option<SemaphorePermit<'static>>, HubError> {
+    ) -> Result<Option<Turn>, HubError> {
         let Some(bytes) = self.bytes else { return Ok(None) };
         let mut sizes = QueryBuilder::new(format!(
             "SELECT count(*), coalesce(sum(bytes), 0) FROM (SELECT {bytes} AS bytes FROM {}",
@@ -279,7 +283,11 @@ impl Listing {
             return Ok(None);
         }
         match timeout(TURN_PATIENCE, LARGE_PAGES.acquire()).await {
-            Ok(turn) => turn.map(Some).map_err(|error| HubError::Internal(error.to_string())),
+            Ok(Ok(permit)) => {
+                let length = usize::try_from(bytes + 4_096 * (rows + 16)).unwrap_or_default();
+                Ok(Some(Turn { permit, length }))
+            }
+            Ok(Err(error)) => Err(HubError::Internal(error.to_string())),
             Err(_) => Err(HubError::Busy),
         }
     }
@@ -332,12 +340,13 @@ impl<R> Rows<R> {
             last: (self.total > 0).then(|| self.query.address(last)),
         };
         let data: Vec<W> = self.rows.into_iter().map(to_wire).collect();
-        let mut response = Json(Page { data, links }).into_response();
+        let page = Page { data, links };
+        let mut response = match self.turn {
+            Some(turn) => held(&page, turn),
+            None => Json(page).into_response(),
+        };
         response.headers_mut().insert("total-count", HeaderValue::from(self.total));
-        match self.turn {
-            Some(turn) => held(response, turn),
-            None => response,
-        }
+        response
     }
 }
 

@@ -2,7 +2,9 @@
 //! with `data_format='json'`), or of a pickle (3.x clients called without). Encrypted payloads are recognised and
 //! never guessed at.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use std::io::Read;
+
+use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -76,19 +78,49 @@ pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
     }
 }
 
-/// The dialect of a payload that anybody can read. Of JSON no more is looked at than that it is text.
+/// Bytes of a payload that are looked at at once.
+const PIECE: usize = 64 * 1024;
+
+/// The dialect of a payload that anybody can read. Of JSON no more is looked at than that it is text, piece by piece.
 pub fn dialect_of(payload: &str) -> Result<Dialect, PayloadError> {
     if payload.split('$').count() == 3 {
         return Err(PayloadError::Encrypted);
     }
-    let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
-    if pickle::is_pickle(&bytes) {
-        return pickle::decode(&bytes).map(|_| Dialect::Pickle3x).map_err(PayloadError::from);
-    }
-    match (std::str::from_utf8(&bytes).is_ok() && !bytes.is_empty(), bytes.starts_with(FORMAT_3X)) {
-        (false, _) => Err(PayloadError::NotJson),
-        (true, true) => Ok(Dialect::Json3x),
-        (true, false) => Ok(Dialect::Json),
+    let payload = payload.trim();
+    let mut reader = DecoderReader::new(payload.as_bytes(), &STANDARD);
+    let mut piece = vec![0; PIECE];
+    let (mut kept, mut found) = (0, None);
+    loop {
+        let mut length = kept;
+        while length < PIECE {
+            match reader.read(&mut piece[length..]).map_err(|_| PayloadError::NotBase64)? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        let bytes = &piece[..length];
+        let dialect = match found {
+            Some(dialect) => dialect,
+            None if bytes.is_empty() => return Err(PayloadError::NotJson),
+            None if pickle::is_pickle(bytes) => {
+                let bytes = STANDARD.decode(payload).map_err(|_| PayloadError::NotBase64)?;
+                return pickle::decode(&bytes).map(|_| Dialect::Pickle3x).map_err(PayloadError::from);
+            }
+            None if bytes.starts_with(FORMAT_3X) => Dialect::Json3x,
+            None => Dialect::Json,
+        };
+        found = Some(dialect);
+        let is_last = length < PIECE;
+        match std::str::from_utf8(bytes) {
+            Ok(_) if is_last => return Ok(dialect),
+            Ok(_) => kept = 0,
+            // A character goes on in the next piece.
+            Err(error) if error.error_len().is_none() && !is_last => {
+                piece.copy_within(error.valid_up_to()..length, 0);
+                kept = length - error.valid_up_to();
+            }
+            Err(_) => return Err(PayloadError::NotJson),
+        }
     }
 }
 
@@ -148,6 +180,25 @@ mod tests {
         assert_eq!(decode("bm8="), Err(PayloadError::NotJson));
         assert_eq!(decode("gASVCg=="), Err(PayloadError::Pickle(PickleError::Damaged)));
         assert_eq!(decode_call(&encode(&json!([1]), Dialect::Json)), Err(PayloadError::NoFunction));
+    }
+
+    #[test]
+    fn the_dialect_is_told_without_reading_the_json() {
+        for dialect in [Dialect::Json, Dialect::Json3x, Dialect::Pickle3x] {
+            assert_eq!(dialect_of(&encode(&json!({"method": "größe"}), dialect)), Ok(dialect));
+        }
+        // Characters that lie across the borders of pieces.
+        for shift in 0..4 {
+            let text = format!("{}{}", "x".repeat(PIECE - shift), "£€😀".repeat(PIECE));
+            assert_eq!(dialect_of(&STANDARD.encode(&text)), Ok(Dialect::Json));
+            let mut broken = text.into_bytes();
+            broken.truncate(broken.len() - 1);
+            assert_eq!(dialect_of(&STANDARD.encode(&broken)), Err(PayloadError::NotJson));
+        }
+        assert_eq!(dialect_of("a$b$c"), Err(PayloadError::Encrypted));
+        assert_eq!(dialect_of("!"), Err(PayloadError::NotBase64));
+        assert_eq!(dialect_of(""), Err(PayloadError::NotJson));
+        assert_eq!(dialect_of("gASVCg=="), Err(PayloadError::Pickle(PickleError::Damaged)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
+    PATCH, POST,
     support::{PASSWORD, World},
     task_body,
 };
@@ -155,4 +156,24 @@ async fn filters_narrow_the_log_and_results_that_are_read_stand_in_it() {
     assert_eq!(of("until=2020-01-01").await.len(), 0);
     let token = world.token("auditor").await;
     assert_eq!(world.get("audit?from=yesterday", &token).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_read_is_noted_by_whatever_path() {
+    let world = World::new().await;
+    let (token, root, node) =
+        (world.token("researcher").await, world.token("root").await, world.node_token("example_org1").await);
+    let paths = ["result?include=metadata&task_id={}", "task/{}?include=results", "result?task_id={}"];
+    for path in paths {
+        let (_, task) = world.call(POST, "task", Some(&token), Some(&task_body(&[2]))).await;
+        let id = task["id"].as_i64().unwrap();
+        let (_, runs) = world.get(&format!("run?task_id={id}"), &node).await;
+        let run = runs["data"][0]["id"].as_i64().unwrap();
+        let report = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "e30="});
+        assert_eq!(world.call(PATCH, &format!("run/{run}"), Some(&node), Some(&report)).await.0, 200);
+        let (status, answer) = world.get(&path.replace("{}", &id.to_string()), &token).await;
+        assert!(status == 200 && answer.to_string().contains("e30="), "{path} {answer}");
+        let (_, log) = world.get("audit?action=result.read&per_page=1", &root).await;
+        assert_eq!(log["data"][0]["subject"], format!("run {run}"), "{path}");
+    }
 }

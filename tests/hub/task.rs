@@ -115,3 +115,36 @@ async fn deleting_a_user_with_their_tasks_stops_what_runs_of_them() {
     let killed = tokio::time::timeout(Duration::from_secs(20), killed).await.unwrap();
     assert_eq!(killed[0].task_id, task.id);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_filtered_by_status_and_history_stays_when_an_organization_goes() {
+    let world = World::new().await;
+    let (token, root) = (world.token("researcher").await, world.token("root").await);
+    let node = world.node_token("example_org2").await;
+    let mut ids = Vec::new();
+    for status in ["completed", "crashed"] {
+        let (_, task) = world.call(POST, "task", Some(&token), Some(&task_body(&[3]))).await;
+        let id = task["id"].as_i64().unwrap();
+        let (_, runs) = world.get(&format!("run?task_id={id}"), &node).await;
+        let run = runs["data"][0]["id"].as_i64().unwrap();
+        let report =
+            json!({"status": status, "started_at": "2026-11-01T10:00:00", "finished_at": "2026-11-01T11:00:00"});
+        assert_eq!(world.call(PATCH, &format!("run/{run}"), Some(&node), Some(&report)).await.0, 200);
+        ids.push(id);
+    }
+    let (_, open) = world.call(POST, "task", Some(&token), Some(&task_body(&[2, 3]))).await;
+    for (status, count) in [("pending", 2), ("completed", 1), ("crashed", 1), ("active", 0)] {
+        let (_, runs) = world.get(&format!("run?status={status}"), &token).await;
+        assert_eq!(runs["data"].as_array().unwrap().len(), count, "{status}");
+    }
+    let task = async |id: i64| world.get(&format!("task/{id}"), &token).await.1;
+    let before = (task(ids[0]).await, task(ids[1]).await);
+    assert_eq!(world.call(DELETE, "organization/3?delete_dependents=true", Some(&root), None).await.0, 200);
+    for (before, id) in [(&before.0, ids[0]), (&before.1, ids[1])] {
+        let after = task(id).await;
+        for key in ["status", "finished_at"] {
+            assert_eq!(after[key], before[key], "{key} of task {id}");
+        }
+    }
+    assert_eq!(task(open["id"].as_i64().unwrap()).await["status"], "pending", "the others go on");
+}

@@ -8,7 +8,9 @@ use std::{
 
 /// `atoll serve` on a free port; killed when it is dropped.
 pub struct Server {
-    child: Child,
+    /// `None`: another value ends it.
+    child: Option<Child>,
+    id: u32,
     pub url: String,
 }
 
@@ -37,14 +39,27 @@ impl Server {
         let url = lines
             .find_map(|line| line.unwrap().strip_prefix("Atoll is at ").map(str::to_owned))
             .expect("the address is printed; if not, is the site built? (make build)");
-        Server { child, url: url.trim_end_matches('/').to_owned() }
+        let url = url.trim_end_matches('/').to_owned();
+        Server { id: child.id(), child: Some(child), url }
+    }
+
+    /// The same server, which this value does not end.
+    pub fn of(other: &Server) -> Server {
+        Server { child: None, id: other.id, url: other.url.clone() }
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // SIGKILL
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

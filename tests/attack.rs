@@ -1,0 +1,203 @@
+//! Floods against the running program, with what they cost it: memory above idle, and the longest answer of `/healthz`
+//! meanwhile. `make attack` prints the table; the other attacks are `tests/disclosure`, `tests/access` and
+//! `tests/hub/limits.rs`.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::future::join_all;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use support::{AVERAGE, process::Server};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
+
+/// The most memory above idle, in kB.
+const MEMORY: u64 = 150 * 1024;
+/// The longest answer of `/healthz`.
+const ANSWER: Duration = Duration::from_millis(250);
+
+/// Resident memory of a process, in kB.
+fn resident(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+struct Attack {
+    server: Server,
+    http: Client,
+    idle: u64,
+    failed: Vec<String>,
+}
+
+impl Attack {
+    async fn call(&self, method: Method, path: &str, token: &str, body: String) -> u16 {
+        let request = self.http.request(method, format!("{}/{path}", self.server.url)).bearer_auth(token);
+        let request = request.header("content-type", "application/json").body(body);
+        // A server that closes the connection has answered, too.
+        request.send().await.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    async fn sign_in(&self, path: &str, body: Value) -> String {
+        let answer = self.http.post(format!("{}/api/token/{path}", self.server.url)).json(&body).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a flood and measures.
+    async fn run(&mut self, name: &str, flood: impl Future<Output = ()>) {
+        let (over, peak) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let memory = std::thread::spawn({
+            let (over, peak, id) = (over.clone(), peak.clone(), self.server.id());
+            move || {
+                while !over.load(Ordering::Relaxed) {
+                    peak.fetch_max(resident(id), Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+        });
+        let health = tokio::spawn({
+            let (over, http, url) = (over.clone(), self.http.clone(), format!("{}/healthz", self.server.url));
+            async move {
+                let mut longest = Duration::ZERO;
+                while !over.load(Ordering::Relaxed) {
+                    let begin = Instant::now();
+                    let status = http.get(&url).send().await.unwrap().status();
+                    assert!(status.is_success(), "{status}");
+                    longest = longest.max(begin.elapsed());
+                    sleep(Duration::from_millis(5)).await;
+                }
+                longest
+            }
+        });
+        flood.await;
+        over.store(true, Ordering::Relaxed);
+        memory.join().unwrap();
+        let longest = health.await.unwrap();
+        let above = peak.load(Ordering::Relaxed).saturating_sub(self.idle);
+        println!("attack: {name}: {} MB above idle, /healthz within {} ms", above >> 10, longest.as_millis());
+        if above > MEMORY || longest > ANSWER {
+            self.failed.push(format!("{name}: {} MB, {} ms", above >> 10, longest.as_millis()));
+        }
+    }
+}
+
+fn task(input: String, databases: Value) -> String {
+    json!({"name": "flood", "description": "", "image": AVERAGE, "collaboration_id": 1, "databases": databases,
+        "organizations": [{"id": 2, "input": input}]})
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_flood_takes_memory_or_holds_up_others() {
+    let data = tempfile::TempDir::new().unwrap();
+    let all = "example_org1,example_org2,example_org3";
+    let server = Server::start(data.path(), &["--demo", "--without-node", all]);
+    let http = Client::builder().pool_max_idle_per_host(64).timeout(Duration::from_secs(120)).build().unwrap();
+    let mut attack = Attack { server, http, idle: 0, failed: Vec::new() };
+    let token = attack.sign_in("user", json!({"username": "researcher", "password": support::PASSWORD})).await;
+    let config = std::fs::read_to_string(data.path().join("demo/example_org1/node.yaml")).unwrap();
+    let key = config.lines().find_map(|line| line.strip_prefix("api_key: ")).unwrap().to_owned();
+    let node = attack.sign_in("node", json!({"api_key": key})).await;
+    sleep(Duration::from_millis(500)).await;
+    attack.idle = resident(attack.server.id());
+    println!("attack: idle at {} MB", attack.idle >> 10);
+    // Cheap to clone; the borrow of `attack` ends with each flood.
+    let caller = |attack: &Attack| Attack {
+        server: Server::of(&attack.server),
+        http: attack.http.clone(),
+        idle: 0,
+        failed: Vec::new(),
+    };
+    let remote = caller(&attack);
+
+    let nested = format!("{{\"username\":\"a\",\"password\":\"b\",\"mfa_code\":[{}0]}}", "[],".repeat(9_000_000));
+    attack
+        .run("sign-in bodies of 27 MB from anybody, 8 at once", async {
+            let answers =
+                join_all((0..8).map(|_| remote.call(Method::POST, "api/token/user", "", nested.clone()))).await;
+            assert!(answers.iter().all(|status| matches!(status, 413 | 429 | 0)), "{answers:?}");
+        })
+        .await;
+    attack
+        .run("400 wrong passwords by paths with empty segments", async {
+            let body = json!({"username": "nobody", "password": "wrong"}).to_string();
+            let paths = ["api//token/user", "/api/token//user", "//api///token/user"];
+            let calls = (0..400).map(|number| remote.call(Method::POST, paths[number % 3], "", body.clone()));
+            let answers = join_all(calls).await;
+            let looked_at = answers.iter().filter(|status| **status == 401).count();
+            assert!(looked_at <= 130 && answers.contains(&429), "{looked_at} of {answers:?}");
+        })
+        .await;
+    attack
+        .run("40 uploads of a result that stall after 4 MB", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let begin = format!(
+                "PATCH /api/run/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {node}\r\nContent-Type: application/json\
+                 \r\nContent-Length: 30000000\r\n\r\n{{\"result\": \""
+            );
+            let stalled = join_all((0..40).map(async |_| {
+                let mut stream = TcpStream::connect(&address).await.unwrap();
+                stream.write_all(begin.as_bytes()).await.unwrap();
+                // A server that does not want it may close.
+                let _ = stream.write_all(&vec![b'x'; 4 << 20]).await;
+                stream
+            }))
+            .await;
+            sleep(Duration::from_secs(2)).await;
+            drop(stalled);
+        })
+        .await;
+    let databases: Vec<Value> = (0..400_000).map(|_| json!({"label": "a"})).collect();
+    let body = task("e30=".to_owned(), json!(databases));
+    attack
+        .run("tasks with 400,000 databases, 4 at once", async {
+            let answers = join_all((0..4).map(|_| remote.call(Method::POST, "api/task", &token, body.clone()))).await;
+            assert_eq!(answers, [400; 4]);
+        })
+        .await;
+    let mut pickle = vec![0x80, 2];
+    for _ in 0..12_000_000 {
+        // Pushed and thrown away.
+        pickle.extend(b"N0");
+    }
+    pickle.extend(b"N.");
+    let body = task(STANDARD.encode(pickle), json!([]));
+    attack
+        .run("a pickle of 12 million values, twice", async {
+            for _ in 0..2 {
+                let status = remote.call(Method::POST, "api/task", &token, body.clone()).await;
+                assert!(matches!(status, 400 | 413), "{status}");
+            }
+        })
+        .await;
+    let input = STANDARD.encode(format!("[{}0]", "[],".repeat(5_000_000)));
+    let body = task(input, json!([]));
+    attack
+        .run("tasks with inputs of 20 MB, 4 at once", async {
+            let answers = join_all((0..4).map(|_| remote.call(Method::POST, "api/task", &token, body.clone()))).await;
+            assert_eq!(answers, [201; 4]);
+        })
+        .await;
+    attack
+        .run("lists of these tasks' runs, 30 at once", async {
+            let lists = (0..30).map(|number| {
+                let path = if number % 3 == 0 { "api/run?per_page=1" } else { "api/run?per_page=1000" };
+                remote.call(Method::GET, path, &token, String::new())
+            });
+            let answers = join_all(lists).await;
+            assert!(answers.iter().all(|status| matches!(status, 200 | 413 | 503)), "{answers:?}");
+        })
+        .await;
+    assert!(attack.failed.is_empty(), "{:#?}", attack.failed);
+}

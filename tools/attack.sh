@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Tries the attacks that the documents name and prints what held. Called by `make attack`; `make test` runs the same tests.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+"${CARGO:-cargo}" test --release --features ssr --no-fail-fast --test attack --test disclosure --test access --test hub \
+  --test node --test survival -- --nocapture >"$report" 2>&1
+status=$?
+echo "What it cost:"
+sed -n 's/^attack: /  /p' "$report"
+echo
+echo "What held:"
+sed -n 's/^test \(.*\) \.\.\. ok$/  \1/p' "$report" | tr _ ' '
+if grep -q '^test .* FAILED$' "$report" || [ "$status" -ne 0 ]; then
+  echo
+  echo "What did not:"
+  sed -n 's/^test \(.*\) \.\.\. FAILED$/  \1/p' "$report" | tr _ ' '
+  grep -A5 'panicked at' "$report"
+  exit 1
+fi

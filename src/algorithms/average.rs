@@ -18,7 +18,7 @@ pub const PARTIAL: PartialFunction = PartialFunction {
     columns: |arguments| Ok(vec![column_name(arguments)?.to_owned()]),
     question: partial_arguments,
     compute: partial,
-    suppressed: |reason| suppressed(reason).value,
+    suppressed,
     discloses: "The sum and the number of the values in the column: two numbers.",
 };
 
@@ -69,19 +69,18 @@ fn partial(
         })?;
     }
     // The sum of a single value would be the value.
-    Ok(match guard.end()? {
-        Err(reason) => suppressed(&reason),
-        Ok(told_of) => {
-            let value = json!({"sum": sum.total(), "count": sum.count});
-            Computed { value, told_of: Some(told_of) }
-        }
-    })
+    let (told_of, reason) = guard.end()?;
+    let value = match &reason {
+        Some(reason) => suppressed(reason),
+        None => json!({"sum": sum.total(), "count": sum.count}),
+    };
+    Ok(Computed { value, is_suppressed: reason.is_some(), told_of })
 }
 
 /// What is told in the place of sum and count.
-fn suppressed(reason: &str) -> Computed {
+fn suppressed(reason: &str) -> Value {
     let suppressed = MissingValue::Suppressed(reason.to_owned()).to_json();
-    Computed { value: json!({"sum": suppressed, "count": suppressed}), told_of: None }
+    json!({"sum": suppressed, "count": suppressed})
 }
 
 /// A sum that loses no digits: integers exactly, floats with Neumaier's compensation (a plain sum of ten million
@@ -291,12 +290,12 @@ mod tests {
             partial(&arguments, table, &within(limits), &|| false).unwrap()
         };
         let two_people = of(vec![Some("a"), Some("b"), Some("b"), Some("b")], vec![60, 61, 62, 63]);
-        assert!(two_people.told_of.is_none() && two_people.value.to_string().contains("fewer than 3 people"));
+        assert!(two_people.is_suppressed && two_people.value.to_string().contains("fewer than 3 people"));
         let three = of(vec![Some("a"), Some("b"), Some("c"), Some("c")], vec![60, 61, 62, 63]);
         assert_eq!(three.value["count"], 4);
-        assert!(three.told_of.unwrap().people.is_some());
+        assert!(!three.is_suppressed && three.told_of.people.is_some());
         let unnamed = of(vec![Some("a"), Some("b"), Some("c"), None], vec![60, 61, 62, 63]);
-        assert!(unnamed.told_of.is_none());
+        assert!(unnamed.is_suppressed);
     }
 
     #[test]
@@ -329,12 +328,12 @@ mod tests {
         };
         let ids: Vec<f64> = (100_000..100_040).map(f64::from).collect();
         assert!(matches!(of(ids.clone(), &[], &[]), Err(AlgorithmError::Identifiers(_))));
-        assert!(of(ids.clone(), &[], &["number"]).unwrap().told_of.is_some());
+        assert!(of(ids.clone(), &[], &["number"]).is_ok_and(|computed| !computed.is_suppressed));
         let ages: Vec<f64> = (0..40).map(|number| f64::from(40 + number % 20)).collect();
-        assert!(of(ages.clone(), &[], &[]).unwrap().told_of.is_some());
+        assert!(of(ages.clone(), &[], &[]).is_ok_and(|computed| !computed.is_suppressed));
         assert!(matches!(of(ages, &["number"], &[]), Err(AlgorithmError::Identifiers(_))));
         let weights: Vec<f64> = ids.iter().map(|id| id / 1_000.0 + 0.0005).collect();
-        assert!(of(weights, &[], &[]).unwrap().told_of.is_some());
+        assert!(of(weights, &[], &[]).is_ok_and(|computed| !computed.is_suppressed));
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub struct Disclosure {
 #[derive(Debug)]
 pub struct Computed {
     pub value: serde_json::Value,
-    /// `None`: it tells nothing, since it is suppressed.
-    pub told_of: Option<ToldOf>,
+    /// Whether it says only that nothing may be told.
+    pub is_suppressed: bool,
+    pub told_of: ToldOf,
 }
 
 /// Of whom a result tells.
@@ -102,10 +103,10 @@ struct Dominance {
 
 fn value(number: Number) -> Value {
     match number {
-        Number::Integer(value) => (true, value as u64),
-        // 1 and 1.0 are the same value, as text and in a column of floats.
-        Number::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => (true, value as i64 as u64),
-        Number::Float(value) => (false, value.to_bits()),
+        // 1 and 1.0 are the same value, as text and in a column of floats; beyond 2^53 floats are no exact integers.
+        Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => (true, (value as f64).to_bits()),
+        Number::Integer(value) => (true, !(value as u64)),
+        Number::Float(value) => (value.fract() == 0.0, value.to_bits()),
     }
 }
 
@@ -177,8 +178,8 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Who took part, if a number about them may be told; else why not. An error if these are identifiers.
-    pub fn end(self) -> Result<Result<ToldOf, String>, AlgorithmError> {
+    /// Who took part, and why no number about them may be told, if none may. An error if these are identifiers.
+    pub fn end(self) -> Result<(ToldOf, Option<String>), AlgorithmError> {
         let part = TakingPart {
             rows: self.rows,
             people: self.by_person.as_ref().map_or(self.used, |by_person| by_person.seen.len() as u64),
@@ -186,19 +187,15 @@ impl<'a> Guard<'a> {
             smaller_cell: self.smaller_cell(),
             largest_share: self.largest_share(),
         };
-        let reason = self.disclosure.limits.suppression(&part, self.parameters);
         let unnamed = self.by_person.as_ref().map_or(0, |by_person| by_person.unnamed);
-        if reason.is_none() && unnamed > 0 {
-            return Ok(Err("some rows do not say who they are about".to_owned()));
-        }
+        let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
+        let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);
         // Of few values all can be different by chance, and they are suppressed anyway.
         if reason.is_none() && self.used > 1 && self.identifiers.are_all_different(self.used) {
             return Err(AlgorithmError::Identifiers(self.column));
         }
-        Ok(match reason {
-            Some(reason) => Err(reason),
-            None => Ok(ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people) }),
-        })
+        let told_of = ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people) };
+        Ok((told_of, reason))
     }
 
     fn smaller_cell(&self) -> Option<u64> {

@@ -97,10 +97,19 @@ async fn round(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>) ->
     .bind(ROUND)
     .fetch_all(hub.store.reader())
     .await?;
+    // Before anything is sent: what cannot be noted must not be sent again and again.
+    for job in &jobs {
+        sqlx::query("UPDATE job SET next_at = unixepoch() + 60 WHERE id = ?")
+            .bind(job.id)
+            .execute(hub.store.writer())
+            .await?;
+    }
     let tried = futures::future::join_all(jobs.iter().map(|job| attempt(hub, http, webhook, job))).await;
     for (job, outcome) in jobs.iter().zip(tried) {
         match outcome {
-            Ok(()) => drop(sqlx::query("DELETE FROM job WHERE id = ?").bind(job.id).execute(hub.store.writer()).await?),
+            Ok(()) => {
+                sqlx::query("DELETE FROM job WHERE id = ?").bind(job.id).execute(hub.store.writer()).await?;
+            }
             Err(reason) => put_off(hub, job, &reason).await?,
         }
     }

@@ -18,6 +18,8 @@ use tokio::{
     time::timeout,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::HubError;
 use crate::protocol::{
     timestamp,
@@ -208,20 +210,29 @@ const LARGE_PAGE: i64 = 1024 * 1024;
 /// Whose turn it is.
 static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
 /// How long somebody waits for that.
-const TURN_PATIENCE: Duration = Duration::from_secs(30);
+const TURN_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a turn lasts: somebody who reads slowly does not keep others waiting.
+const TURN: Duration = Duration::from_secs(20);
 /// What is sent of a large page at once.
 const SLICE: usize = 64 * 1024;
 
-/// The answer, which holds its turn until it is sent.
+/// The answer, which holds its turn until it is sent, or the turn is over.
 fn held<W: Serialize>(page: &Page<W>, turn: Turn) -> Response {
     // About as long as it will be: no room is made twice.
     let mut json = Vec::with_capacity(turn.length);
     if let Err(error) = serde_json::to_writer(&mut json, page) {
         return HubError::Internal(error.to_string()).into_response();
     }
-    let slices = stream::unfold((Bytes::from(json), turn.permit), |(mut rest, permit)| async move {
+    let over = CancellationToken::new();
+    let until = over.clone();
+    let permit = turn.permit;
+    tokio::spawn(async move {
+        let _ = timeout(TURN, until.cancelled()).await;
+        drop(permit);
+    });
+    let slices = stream::unfold((Bytes::from(json), over.drop_guard()), |(mut rest, guard)| async move {
         let slice = (!rest.is_empty()).then(|| rest.split_to(rest.len().min(SLICE)))?;
-        Some((Ok::<_, Infallible>(slice), (rest, permit)))
+        Some((Ok::<_, Infallible>(slice), (rest, guard)))
     });
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(slices)).into_response()
 }

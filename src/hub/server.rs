@@ -1,10 +1,11 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method},
     middleware,
 };
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use socketioxide::SocketIo;
 use tokio::sync::{Mutex, Semaphore};
@@ -68,6 +69,8 @@ pub struct HubState {
     pub jobs: Jobs,
     /// Who has read which result lately: user and run.
     pub results_read: Cache<(i64, i64), ()>,
+    /// How many keys that nobody has are noted.
+    pub unknown_keys: DefaultDirectRateLimiter,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// Password hashing takes memory and time: no more at once than there are processors.
@@ -109,6 +112,7 @@ impl Hub {
             notices: Notices::new(&options.notices),
             jobs: Jobs::default(),
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
+            unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             hashing: Semaphore::new(processors),
         });

@@ -29,6 +29,10 @@ pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall, id: i64) 
     let own: Vec<ReviewedDatabase> = task.databases.iter().map(database_of).collect();
     let of_parent: Vec<ReviewedDatabase> = parent.databases.iter().map(database_of).collect();
     if algorithms::is_built_in(&task.image) {
+        // Nobody judges what stands between the first task and this one but the node that aggregates.
+        if parent.parent.is_some() {
+            return Err(refused("a built-in function asks for nothing that asks for more".to_owned()));
+        }
         let expected = expected(&parent.image, &asked, shared.organization_id).map_err(refused)?;
         let names = || algorithms::other_names(&task.image, &expected.function);
         if call.function != expected.function && !names().contains(&call.function.as_str()) {

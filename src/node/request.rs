@@ -108,7 +108,7 @@ impl RunRequest {
         request.check(&shared.policies)?;
         runtime::check(shared, task, call)?;
         request.review.asked.digest = runtime::digest(shared, &task.image).await?;
-        request.review.data = data_state(shared, &request.review.asked.databases);
+        request.review.data = data_state(shared, &request.reads);
         request.review.unusual = shared.store.unusual(&request.review).await?;
         request.review.unusual.extend(weaknesses(shared, &request.review.asked));
         Ok(request)
@@ -182,14 +182,15 @@ pub fn database_of(database: &v4::TaskDatabase) -> ReviewedDatabase {
     ReviewedDatabase { label: database.label.clone(), parameters }
 }
 
-/// What tells whether the databases are still the same; `None` if none is read here, or one cannot be looked at.
-fn data_state(shared: &Shared, asked: &[ReviewedDatabase]) -> Option<String> {
+/// What tells whether the databases are still the same; `None` if one cannot be looked at.
+fn data_state(shared: &Shared, reads: &[String]) -> Option<String> {
     let mut states = Vec::new();
-    for ReviewedDatabase { label, .. } in asked {
+    for label in reads {
         let held = shared.databases.iter().find(|database| database.label == *label)?;
         states.push(database::state(held).ok()?);
     }
-    (!states.is_empty()).then(|| format!("{:x}", Sha256::digest(states.concat())))
+    // What reads nothing here reads the same as ever.
+    Some(format!("{:x}", Sha256::digest(states.concat())))
 }
 
 /// Where this node protects less than it could, for whoever reviews.
@@ -260,9 +261,15 @@ async fn beginning(shared: &Shared, task: &v4::Task) -> Result<Option<v4::Task>,
     let mut first = None;
     for _ in 0..DEPTH {
         let Some(id) = parent else { return Ok(first) };
-        let task = shared.hub.task_as_sent(id).await.map_err(RunError::of_call)?;
-        parent = task.parent.as_ref().map(|link| link.id);
-        first = Some(task);
+        let ancestor = shared.hub.task_as_sent(id).await.map_err(RunError::of_call)?;
+        let asked: Vec<ReviewedDatabase> = ancestor.databases.iter().map(database_of).collect();
+        let is_same_image = algorithms::without_digest(&ancestor.image) == algorithms::without_digest(&task.image);
+        if !is_same_image || task.databases.iter().any(|database| !asked.contains(&database_of(database))) {
+            let reason = "it names an image or a database that the task with which it began does not";
+            return Err(RunError::NotAllowed(reason.to_owned()));
+        }
+        parent = ancestor.parent.as_ref().map(|link| link.id);
+        first = Some(ancestor);
     }
     Err(RunError::NotAllowed("its tasks are nested too deeply to tell who began them".to_owned()))
 }

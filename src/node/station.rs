@@ -98,6 +98,8 @@ struct Runs {
     under_way: HashMap<i64, (i64, CancellationToken)>,
     /// When runs ended or were stopped: an answer of the server that was on its way may still call them open.
     over: HashMap<i64, Instant>,
+    /// Whether another program with the same key computes.
+    idle: bool,
 }
 
 /// How long it is remembered that a run is over: longer than any answer is on its way.
@@ -263,8 +265,14 @@ impl Station {
         if tokens.is_expiring() {
             self.renew(&shared.hub).await?;
         }
-        if is_encrypted(shared).await.map_err(|error| error.to_string())? {
-            return Err(ENCRYPTED.to_owned());
+        match is_encrypted(shared).await {
+            Ok(false) => {}
+            Ok(true) => return Err(ENCRYPTED.to_owned()),
+            Err(ClientError::SignedOut) => {
+                self.renew(&shared.hub).await?;
+                return Err("the tokens had ended".to_owned());
+            }
+            Err(error) => return Err(error.to_string()),
         }
         let url = shared.hub.transport().base();
         let mut socket = Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
@@ -279,6 +287,8 @@ impl Station {
                     if name == SECOND_PROGRAM {
                         let message = payload.as_str().unwrap_or("another program is connected with its key").to_owned();
                         tracing::error!(message, "the server refuses this node");
+                        // The other one computes.
+                        taking.set_idle(true);
                         return Err(message);
                     }
                     let Some(event) = Event::from_v4(&name, payload) else { continue };
@@ -288,6 +298,7 @@ impl Station {
                             return Err("the token was refused".to_owned());
                         }
                         Event::Sync => {
+                            taking.set_idle(false);
                             if self.config.share_config {
                                 self.tell_details(shared.outgoing.clone());
                             }
@@ -381,6 +392,9 @@ async fn take_runs(shared: &Arc<Shared>, taking: &Arc<Taking>) {
 /// Asks for the runs that are still to end, starts those that are not under way, and stops those that have ended
 /// there: somebody may have stopped them while nothing could be heard.
 async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut JoinSet<()>) {
+    if taking.lock().idle {
+        return;
+    }
     let under_way: Vec<i64> = taking.lock().under_way.keys().copied().collect();
     // What ends from now on can be called open by the answer.
     let asked_at = Instant::now();
@@ -455,6 +469,10 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
 impl Taking {
     fn lock(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_idle(&self, idle: bool) {
+        self.lock().idle = idle;
     }
 
     /// Whether a run may begin that was open when the server was asked: not if it is under way, or over since.

@@ -1,6 +1,7 @@
 //! Attacks by whoever holds the key of the organization that aggregates.
 
 use atoll::protocol::{
+    client::HubClient,
     payload::{self, Dialect},
     status::Status,
 };
@@ -18,16 +19,34 @@ async fn subtask(policies: &str, asked: Value, function: &str, kwargs: Value, da
     let researcher = world.client("researcher").await;
     let parent = researcher.create_task(&average("central_average", &[3], asked)).await.unwrap();
     let node = world.node_token("example_org2").await;
-    let body = json!({"task_id": parent.id, "image": AVERAGE});
-    let (status, answer) = world.call(Method::POST, "/token/container", Some(&node), Some(&body)).await;
+    let id = create(&world, &node, parent.id, 2, function, &kwargs, database).await;
+    end(&researcher, id).await
+}
+
+/// Creates a subtask of a task that is open at the node, with its container token; the id.
+async fn create(
+    world: &World,
+    node: &str,
+    parent: i64,
+    organization: i64,
+    function: &str,
+    kwargs: &Value,
+    database: &str,
+) -> i64 {
+    let body = json!({"task_id": parent, "image": AVERAGE});
+    let (status, answer) = world.call(Method::POST, "/token/container", Some(node), Some(&body)).await;
     assert_eq!(status, 200, "{answer}");
     let container = answer["container_token"].as_str().unwrap().to_owned();
     let input = payload::encode(&json!({"method": function, "args": [], "kwargs": kwargs}), Dialect::Json);
     let body = json!({"name": "subtask", "image": AVERAGE, "collaboration_id": 1, "description": "",
-        "databases": [{"label": database}], "organizations": [{"id": 2, "input": input}]});
+        "databases": [{"label": database}], "organizations": [{"id": organization, "input": input}]});
     let (status, answer) = world.call(Method::POST, "/task", Some(&container), Some(&body)).await;
     assert_eq!(status, 201, "{answer}");
-    let id = answer["id"].as_i64().unwrap();
+    answer["id"].as_i64().unwrap()
+}
+
+/// How the run of a task ends.
+async fn end(researcher: &HubClient, id: i64) -> (Status, String) {
     let mut ended = (Status::Pending, String::new());
     eventually(async || {
         let run = researcher.runs(id).await.unwrap().remove(0);
@@ -74,4 +93,20 @@ async fn a_subtask_asks_what_its_parent_asks_and_nothing_else() {
         let expected = if allowed { Status::Completed } else { Status::NotAllowed };
         assert_eq!(status, expected, "{case}: {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_task_in_between_widens_what_is_asked() {
+    let world = World::new().await;
+    let _node = world.start_node("example_org1").await;
+    world.wait_for_node(2, true).await;
+    let researcher = world.client("researcher").await;
+    let parent = researcher.create_task(&average("central_average", &[3], ages())).await.unwrap();
+    let node = world.node_token("example_org2").await;
+    let weight = json!({"column_name": "weight"});
+    // A central function of their own choice, at their own organization, and its subtask here.
+    let between = create(&world, &node, parent.id, 3, "central_average", &weight, "default").await;
+    let id = create(&world, &node, between, 2, "partial_average", &weight, "default").await;
+    let (status, log) = end(&researcher, id).await;
+    assert_eq!(status, Status::NotAllowed, "{log}");
 }

@@ -204,7 +204,7 @@ async fn confirm(
     })?;
     forget_own_failures(&hub, id).await?;
     hub.store.end_sessions(id).await?;
-    let tokens = token::issue(&hub, ClientType::User, id, None).await?;
+    let tokens = token::issue(&hub, ClientType::User, id, None, None).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: Some(tokens) }))
 }
 

@@ -13,7 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{common_passwords::is_common, place::CameFrom, token};
+use super::{
+    common_passwords::is_common,
+    place::{BROWSER_PLACE, CameFrom},
+    token,
+};
 use crate::{
     hub::{
         HubError,
@@ -43,6 +47,8 @@ pub struct Attempt {
     pub id: i64,
     /// Where it came from.
     pub place: String,
+    /// The epoch of the user's tokens when the password was looked at.
+    pub epoch: i64,
 }
 
 /// Where changes of one's own account come from: somebody who is signed in makes them.
@@ -71,6 +77,8 @@ async fn count(hub: &HubState, user_id: i64, place: &str) -> Result<bool, HubErr
     .bind(&lock_end)
     .fetch_one(&mut *transaction)
     .await?;
+    // A browser that is known, and who is signed in, are no strangers before their first attempt there.
+    let is_known = is_known || place == SIGNED_IN || place.starts_with(BROWSER_PLACE);
     let is_locked = from_here >= FAILURES_UNTIL_LOCK || (!is_known && from_strangers >= FAILURES_OF_STRANGERS);
     let recent = if is_locked { None } else { Some(timestamp::now()) };
     sqlx::query(
@@ -109,16 +117,16 @@ pub async fn check_credentials(
     username: &str,
     password: SecretString,
 ) -> Result<Attempt, HubError> {
-    let account: Option<(i64, String)> =
-        sqlx::query_as("SELECT id, password_hash FROM user WHERE username = ? AND disabled = 0")
+    let account: Option<(i64, String, i64)> =
+        sqlx::query_as("SELECT id, password_hash, token_epoch FROM user WHERE username = ? AND disabled = 0")
             .bind(username)
             .fetch_optional(hub.store.reader())
             .await?;
     // Counted before the password is looked at. An unknown user costs a write as a known or a locked one does.
     let (account, place) = match account {
-        Some((id, hash)) => {
+        Some((id, hash, epoch)) => {
             let place = came_from.place(hub, id);
-            (count(hub, id, &place).await?.then_some((id, hash)), place)
+            (count(hub, id, &place).await?.then_some((id, hash, epoch)), place)
         }
         None => {
             sqlx::query(
@@ -130,9 +138,9 @@ pub async fn check_credentials(
             (None, String::new())
         }
     };
-    let hash = account.as_ref().map(|(_, hash)| hash.clone());
+    let hash = account.as_ref().map(|(_, hash, _)| hash.clone());
     let right = verify_password(hub, password, hash).await?;
-    account.filter(|_| right).map(|(id, _)| Attempt { id, place }).ok_or(FAILED)
+    account.filter(|_| right).map(|(id, _, epoch)| Attempt { id, place, epoch }).ok_or(FAILED)
 }
 
 /// As [`check_credentials`], for somebody who is signed in.
@@ -162,9 +170,12 @@ pub async fn forget_own_failures(hub: &HubState, user_id: i64) -> Result<(), Hub
     forget_failures(hub, user_id, SIGNED_IN).await
 }
 
-/// Forgets all attempts, and from where a user was signed in: the password is another one.
+/// Forgets all failures: the password is another one. From where the user was signed in stays known.
 pub async fn forget_places(hub: &HubState, user_id: i64) -> Result<(), HubError> {
-    sqlx::query("DELETE FROM sign_in_place WHERE user_id = ?").bind(user_id).execute(hub.store.writer()).await?;
+    sqlx::query("UPDATE sign_in_place SET failures = 0 WHERE user_id = ?")
+        .bind(user_id)
+        .execute(hub.store.writer())
+        .await?;
     Ok(())
 }
 
@@ -213,7 +224,7 @@ async fn change(
 
 /// A message with new tokens, after those that there were have ended.
 pub async fn answer_with_tokens(hub: &HubState, user_id: i64, text: &str) -> Result<Json<Value>, HubError> {
-    let tokens = token::issue(hub, ClientType::User, user_id, None).await?;
+    let tokens = token::issue(hub, ClientType::User, user_id, None, None).await?;
     Ok(Json(json!({"msg": text, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token})))
 }
 

@@ -18,6 +18,9 @@ use crate::{
     serve::ClientAddress,
 };
 
+/// How the names of places begin that are known browsers.
+pub const BROWSER_PLACE: &str = "browser ";
+
 /// What a request tells of where it comes from.
 pub struct CameFrom {
     /// The network of its address.
@@ -51,7 +54,7 @@ impl CameFrom {
     /// By what the attempts of a user are counted.
     pub fn place(&self, hub: &HubState, user_id: i64) -> String {
         match self.claims(hub) {
-            Some(claims) if claims.sub == Subject::Id(user_id) => format!("browser {}", claims.jti),
+            Some(claims) if claims.sub == Subject::Id(user_id) => format!("{BROWSER_PLACE}{}", claims.jti),
             _ => self.network.clone(),
         }
     }

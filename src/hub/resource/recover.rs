@@ -230,7 +230,7 @@ async fn lost_second_factor(
     came_from: CameFrom,
     Body(lost): Body<LostSecondFactor, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
-    let Attempt { id, place } = match check_credentials(&hub, &came_from, &lost.username, lost.password).await {
+    let Attempt { id, place, .. } = match check_credentials(&hub, &came_from, &lost.username, lost.password).await {
         Ok(attempt) => attempt,
         Err(error) => {
             audit::note_sign_in(&hub, &lost.username, "refused").await?;

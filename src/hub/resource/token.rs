@@ -34,7 +34,7 @@ pub fn routes() -> Router<Arc<HubState>> {
         .route("/token/user", post(sign_in_user).route_layer(from_fn(limit_users)))
         .route("/token/user/validate", post(validate_user))
         .route("/token/node", post(sign_in_node).route_layer(from_fn(limit_nodes)))
-        .route("/token/refresh", post(refresh))
+        .route("/token/refresh", post(refresh).route_layer(from_fn(limit_nodes)))
         .route("/token/container", post(container))
 }
 
@@ -105,7 +105,8 @@ async fn sign_in_user(
 }
 
 async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredentials) -> Result<SignInReply, HubError> {
-    let Attempt { id, place } = check_credentials(hub, came_from, &credentials.username, credentials.password).await?;
+    let Attempt { id, place, epoch } =
+        check_credentials(hub, came_from, &credentials.username, credentials.password).await?;
     let code = credentials.mfa_code.as_ref().map(|Code(code)| code.as_str());
     if let Some(more) = second_factor::ask(hub, id, code).await? {
         uncount_failure(hub, id, &place).await?;
@@ -117,17 +118,18 @@ async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredenti
         .bind(id)
         .execute(hub.store.writer())
         .await?;
-    let mut tokens = issue(hub, ClientType::User, id, None).await?;
+    let mut tokens = issue(hub, ClientType::User, id, None, Some(epoch)).await?;
     tokens.known_browser = came_from.known_browser(hub, id)?;
     Ok(SignInReply::Tokens(tokens))
 }
 
-/// A pair of tokens for a user or a node.
+/// A pair of tokens for a user or a node, if its epoch is still the one that is expected.
 pub async fn issue(
     hub: &HubState,
     client_type: ClientType,
     id: i64,
     replaced: Option<&Claims>,
+    expected: Option<i64>,
 ) -> Result<Tokens, HubError> {
     let mut transaction = hub.store.writer().begin().await?;
     let (roles, epoch): (Vec<String>, i64) = match client_type {
@@ -151,6 +153,10 @@ pub async fn issue(
                 .await?,
         ),
     };
+    // A change of the password that came between ends what was begun before it.
+    if expected.is_some_and(|expected| expected != epoch) {
+        return Err(HubError::Unauthenticated("Token has expired"));
+    }
     let issued = hub.tokens.issue(Owner { id, client_type, roles, epoch }, replaced)?;
     sqlx::query("DELETE FROM refresh_token WHERE ends_at < unixepoch() - 60").execute(&mut *transaction).await?;
     sqlx::query("INSERT INTO refresh_token (id, family, ends_at) VALUES (?, ?, ?)")
@@ -220,22 +226,28 @@ async fn sign_in_node(
     State(hub): State<Arc<HubState>>,
     Body(credentials): Body<NodeCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<Tokens>, HubError> {
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM node WHERE api_key_hash = ?")
+    let known: Option<(i64, i64)> = sqlx::query_as("SELECT id, token_epoch FROM node WHERE api_key_hash = ?")
         .bind(hash_api_key(&credentials.api_key))
         .fetch_optional(hub.store.reader())
         .await?;
-    audit::note_node_sign_in(&hub, id).await?;
-    let id = id.ok_or(HubError::Unauthenticated("Api key is not recognized!"))?;
+    let Some((id, epoch)) = known else {
+        // Anybody can come with keys: some a minute are noted, and not all.
+        if hub.unknown_keys.check().is_ok() {
+            audit::note_node_sign_in(&hub, None).await?;
+        }
+        return Err(HubError::Unauthenticated("Api key is not recognized!"));
+    };
     if hub.events.is_connected(id) {
         events::note_second(&hub, id).await?;
         return Err(HubError::Conflict(events::SECOND.to_owned()));
     }
+    audit::note_node_sign_in(&hub, Some(id)).await?;
     sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
         .execute(hub.store.writer())
         .await?;
-    Ok(Json(issue(&hub, ClientType::Node, id, None).await?))
+    Ok(Json(issue(&hub, ClientType::Node, id, None, Some(epoch)).await?))
 }
 
 async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result<Json<Tokens>, HubError> {
@@ -244,7 +256,7 @@ async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result
     authentication::caller_of(&hub, &claims).await?;
     let Subject::Id(id) = claims.sub else { return Err(HubError::WrongClient("users and nodes")) };
     use_refresh_token(&hub, &claims).await?;
-    Ok(Json(issue(&hub, claims.client_type, id, Some(&claims)).await?))
+    Ok(Json(issue(&hub, claims.client_type, id, Some(&claims), Some(claims.epoch)).await?))
 }
 
 async fn validate_user(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {

@@ -414,6 +414,11 @@ async fn edit(
     };
     let (roles, rules) = (changed(present_roles, &edit.roles), changed(present_rules, &edit.rules));
     require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
+    // With roles somebody could be put inside who then touches accounts and keys.
+    let changes_rights = !roles.is_empty() || !rules.is_empty();
+    if changes_rights && !caller.is_inside(Resource::User, Operation::Edit, row.organization_id) {
+        return Err(HubError::NotAllowed);
+    }
     let mut transaction = hub.store.writer().begin().await?;
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),

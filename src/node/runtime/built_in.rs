@@ -18,13 +18,13 @@ use crate::{
         log::RunLog,
         request::RunRequest,
         station::Shared,
-        store::{Question, ToTell},
+        store::{Answered, Question, ToTell},
     },
     protocol::{
         client::HubClient,
         domain::{FunctionCall, Run, TaskSpec},
         event::Event,
-        policy::{Columns, Limits},
+        policy::Columns,
         status::Status,
         wire::v4,
     },
@@ -81,11 +81,29 @@ pub async fn run(
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
             let columns = request.columns_of(&shared.policies, label(task));
-            // Whether the data have changed is told with the result, and not before.
-            let told = may_tell.then_some(log);
-            partial(shared, task, function, call.kwargs, columns, log, told, stopped).await
+            let logs = Logs { all: log, may_tell };
+            partial(shared, task, function, call.kwargs, columns, &logs, stopped).await
         }
         BuiltIn::Central(function) => central(shared, task, function, &call.kwargs, log, stopped).await,
+    }
+}
+
+/// The log of a run.
+struct Logs<'a> {
+    all: &'a RunLog,
+    /// Whether it may tell of the data: with a result that is held, nothing does.
+    may_tell: bool,
+}
+
+impl Logs<'_> {
+    fn line(&self, line: impl AsRef<str>) {
+        self.all.line(line);
+    }
+
+    fn of_data(&self, line: impl AsRef<str>) {
+        if self.may_tell {
+            self.all.line(line);
+        }
     }
 }
 
@@ -95,8 +113,7 @@ async fn partial(
     function: PartialFunction,
     arguments: Map<String, Value>,
     columns: Vec<Columns>,
-    log: &RunLog,
-    told: Option<&RunLog>,
+    logs: &Logs<'_>,
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     let label = label(task);
@@ -111,14 +128,12 @@ async fn partial(
         permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
         () = stopped.cancelled() => return Err(RunError::Stopped),
     };
-    let question = question(task, &function, &arguments, &database, disclosure.limits)?;
+    logs.line(format!("Reading database \"{label}\" ({})", database.kind));
+    let question = question(task, &function, &arguments, &database, &disclosure)?;
     if let Some(kept) = shared.store.kept_answer(&question).await? {
-        if let Some(log) = told {
-            log.line(format!("The same was asked of the same data at {} UTC: that answer is given", minute(&kept.at)));
-        }
+        logs.of_data(format!("The same was asked of the same data at {} UTC: that answer is given", minute(&kept.at)));
         return read_answer(&kept.answer);
     }
-    log.line(format!("Reading database \"{label}\" ({})", database.kind));
     let stop = stopped.clone();
     let (computed, state) = spawn_blocking(move || {
         // What the policies do not allow is not there for the function.
@@ -136,9 +151,9 @@ async fn partial(
         let changed = "its file was changed while it was read; create the task again";
         return Err(AlgorithmError::Unreadable(changed.to_owned()).into());
     }
-    log.line("The function has ended");
-    let Some(told_of) = computed.told_of else { return Ok(computed.value) };
-    Ok(match shared.store.answer(&question, &told_of, &computed.value.to_string()).await? {
+    logs.of_data("The function has ended");
+    let answer = Answered { text: &computed.value.to_string(), is_suppressed: computed.is_suppressed };
+    Ok(match shared.store.answer(&question, &computed.told_of, &answer).await? {
         ToTell::New => computed.value,
         ToTell::Kept(kept) => {
             let line = format!(
@@ -146,9 +161,7 @@ async fn partial(
                  of {} UTC is given",
                 minute(&kept.at)
             );
-            if let Some(log) = told {
-                log.line(line);
-            }
+            logs.of_data(line);
             let mut answer = read_answer(&kept.answer)?;
             if let Value::Object(answer) = &mut answer {
                 answer.insert(ANSWERED_AT.to_owned(), json!(kept.at));
@@ -179,8 +192,11 @@ fn question(
     function: &PartialFunction,
     arguments: &Map<String, Value>,
     database: &DatabaseConfig,
-    limits: Limits,
+    disclosure: &Disclosure,
 ) -> Result<Question, RunError> {
+    // However it is spelled, and whatever links lead to it.
+    let path =
+        std::fs::canonicalize(&database.uri).map_or_else(|_| database.uri.clone(), |path| path.display().to_string());
     let mut columns = (function.columns)(arguments)?;
     columns.sort();
     columns.dedup();
@@ -188,14 +204,18 @@ fn question(
         "image": algorithms::without_digest(&task.image),
         "question": (function.question)(arguments)?,
         "function": function.name,
-        "database": database.uri,
+        "database": path,
+        // What was told before one of these was said is not told again.
+        "person": database.person,
+        "identifiers": database.identifiers,
+        "allowed_identifiers": disclosure.allowed_identifiers,
     });
     Ok(Question {
         hash: format!("{:x}", Sha256::digest(asked.to_string())),
-        database: database.uri.clone(),
+        database: path,
         columns,
         state: database::state(database)?,
-        limits,
+        limits: disclosure.limits,
     })
 }
 

@@ -21,6 +21,14 @@ pub struct Question {
     pub limits: Limits,
 }
 
+/// An answer as it is about to be given.
+pub struct Answered<'a> {
+    /// JSON.
+    pub text: &'a str,
+    /// Whether it says only that nothing may be told. That changes with a single person, too, and tells of them.
+    pub is_suppressed: bool,
+}
+
 /// An answer that was given before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
@@ -50,6 +58,7 @@ struct Row {
     rows: i64,
     people: Option<Vec<u8>>,
     answer: String,
+    suppressed: bool,
     at: String,
 }
 
@@ -85,13 +94,18 @@ impl NodeStore {
     }
 
     /// Decides whether a new answer about these people is told, and keeps it if so.
-    pub async fn answer(&self, question: &Question, told_of: &ToldOf, answer: &str) -> Result<ToTell, StoreError> {
+    pub async fn answer(
+        &self,
+        question: &Question,
+        told_of: &ToldOf,
+        answer: &Answered<'_>,
+    ) -> Result<ToTell, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let to_tell = compare(&mut transaction, question, told_of).await?;
+        let to_tell = compare(&mut transaction, question, told_of, answer.is_suppressed).await?;
         if to_tell == ToTell::New {
             sqlx::query(
-                "INSERT INTO answer (question, database, columns, state, limits, rows, people, answer, at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO answer (question, database, columns, state, limits, rows, people, answer, suppressed, at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
@@ -100,7 +114,8 @@ impl NodeStore {
             .bind(json(&question.limits)?)
             .bind(i64::try_from(told_of.rows).unwrap_or(i64::MAX))
             .bind(told_of.people.as_ref().map(People::to_bytes))
-            .bind(answer)
+            .bind(answer.text)
+            .bind(answer.is_suppressed)
             .bind(timestamp::now())
             .execute(&mut *transaction)
             .await?;
@@ -115,6 +130,7 @@ async fn compare(
     connection: &mut SqliteConnection,
     question: &Question,
     told_of: &ToldOf,
+    is_suppressed: bool,
 ) -> Result<ToTell, StoreError> {
     let least = question.limits.smallest_subset.unwrap_or_default();
     let limits = json(&question.limits)?;
@@ -137,6 +153,10 @@ async fn compare(
         };
         if earlier.question == question.hash && earlier.limits == limits {
             return Ok(ToTell::Kept(Kept { answer: earlier.answer, at: earlier.at }));
+        }
+        // What tells of nobody differs by nobody.
+        if is_suppressed || earlier.suppressed {
+            continue;
         }
         // Of the same people another question may be asked, as long as nothing has changed.
         let is_same = few == Some(0) && (earlier.state == question.state || earlier.database != question.database);
@@ -200,7 +220,8 @@ mod tests {
     }
 
     async fn tell(store: &NodeStore, question: &Question, told_of: ToldOf, answer: &str) -> String {
-        match store.answer(question, &told_of, answer).await.unwrap() {
+        let answered = Answered { text: answer, is_suppressed: answer == "suppressed" };
+        match store.answer(question, &told_of, &answered).await.unwrap() {
             ToTell::New => answer.to_owned(),
             ToTell::Kept(kept) => format!("kept {}", kept.answer),
             ToTell::Nothing { .. } => "nothing".to_owned(),
@@ -226,6 +247,23 @@ mod tests {
                 "{state}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn whether_something_is_suppressed_does_not_change_with_one_person_either() {
+        let (store, _folder) = store().await;
+        let of = |state: &str| question("average of age", "a.csv", state);
+        for (state, told_of, answer, told) in [
+            ("monday", people(0..9), "suppressed", "suppressed"),
+            ("tuesday", people(0..10), "2", "kept suppressed"),
+            ("wednesday", people(0..14), "3", "3"),
+            ("thursday", people(0..13), "suppressed", "kept 3"),
+        ] {
+            assert_eq!(tell(&store, &of(state), told_of, answer).await, told, "{state}");
+        }
+        // It stands in the way of no other question.
+        assert_eq!(tell(&store, &question("another", "b.csv", "1"), people(0..10), "4").await, "nothing", "but of 14");
+        assert_eq!(tell(&store, &question("another", "b.csv", "1"), people(100..120), "4").await, "4");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::audit::{self, Entry};
 
-pub use answer::{Question, ToTell};
+pub use answer::{Answered, Question, ToTell};
 pub use decision::DecideError;
 pub use review::{About, NOBODY_DECIDED, StoredReview};
 pub use started::{Start, Started};

@@ -10,7 +10,7 @@ mod reset_password;
 mod reset_second_factor;
 mod second_factor;
 
-use axum::{Router, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
 
 pub use outcome::TOO_MANY;
 pub use qr_code::SetUp;
@@ -27,4 +27,9 @@ pub fn routes() -> Router<PageState> {
         .route("/password/reset", get(reset_password::show).post(reset_password::submit))
         .route("/second-factor/lost", get(lost_second_factor::show).post(lost_second_factor::submit))
         .route("/second-factor/reset", get(reset_second_factor::show).post(reset_second_factor::submit))
+        // From anybody.
+        .layer(DefaultBodyLimit::max(FORM_LIMIT))
 }
+
+/// The largest form of somebody who is not signed in, in bytes.
+const FORM_LIMIT: usize = 16 * 1024;

@@ -221,6 +221,14 @@ impl Policies {
     pub fn may_ask_store(&self, url: &str) -> bool {
         let Some(allowed) = &self.allowed_algorithm_stores else { return false };
         let Ok(parsed) = url.parse::<url::Url>() else { return false };
+        // Parts that a pattern could take for something else.
+        let is_plain = parsed.username().is_empty()
+            && parsed.password().is_none()
+            && parsed.query().is_none()
+            && parsed.fragment().is_none();
+        if !is_plain {
+            return false;
+        }
         let host = parsed.host();
         let is_loopback = match &host {
             Some(url::Host::Domain(name)) => *name == "localhost",
@@ -237,7 +245,10 @@ impl Policies {
             None => true,
         };
         let is_named = allowed.iter().any(|entry| entry.trim_end_matches('/') == url.trim_end_matches('/'));
-        is_named || !is_private && allowed.iter().any(|entry| is_store(entry, url))
+        // A pattern's dots match slashes: an address with more of them has another host than the pattern means.
+        let slashes = |text: &str| text.trim_end_matches('/').matches('/').count();
+        let fits = |entry: &String| slashes(entry) == slashes(url) && is_store(entry, url);
+        is_named || !is_private && allowed.iter().any(fits)
     }
 
     /// Whether a run waits for an admin.
@@ -377,6 +388,39 @@ mod tests {
 
     fn is_allowed(policies: &Policies) -> bool {
         answer_to(policies, &rosa()) == Answer::Allowed
+    }
+
+    #[test]
+    fn tokens_go_to_stores_that_are_meant_and_to_no_others() {
+        let stores = [
+            r"https://.*\.vantage6\.ai/api",
+            "http://127.0.0.1:7600/api",
+            "https://10.0.0.5/api",
+            "http://plain.example/api",
+        ];
+        let policies = Policies { allowed_algorithm_stores: list(&stores), ..Default::default() };
+        for meant in [
+            "https://store.vantage6.ai/api",
+            "https://a.vantage6.ai/api/",
+            "http://127.0.0.1:7600/api",
+            "https://10.0.0.5/api",
+        ] {
+            assert!(policies.may_ask_store(meant), "{meant}");
+        }
+        for other in [
+            "https://evil.example/x.vantage6.ai/api",
+            "https://evil.example/api?x=.vantage6.ai/api",
+            "https://a.vantage6.ai:443@evil.example/api",
+            "http://a.vantage6.ai/api",
+            "http://127.0.0.1:7601/api",
+            "https://10.0.0.6/api",
+            "http://plain.example/api",
+            "ftp://a.vantage6.ai/api",
+            "nonsense",
+        ] {
+            assert!(!policies.may_ask_store(other), "{other}");
+        }
+        assert!(!Policies::default().may_ask_store("https://store.vantage6.ai/api"), "no list, no token");
     }
 
     #[test]

@@ -97,19 +97,26 @@ impl Limits {
             ("smallest_cell", self.smallest_cell, Limits::SAFE.smallest_cell),
             ("smallest_subset", self.smallest_subset, Limits::SAFE.smallest_subset),
         ];
-        let counts = counts.into_iter().filter_map(|(name, value, safe)| {
-            (value? < safe?)
-                .then(|| format!("{name} {} instead of {}", value.unwrap_or_default(), safe.unwrap_or_default()))
-        });
         let shares = [
             ("largest_parameter_share", self.largest_parameter_share, Limits::SAFE.largest_parameter_share),
             ("largest_value_share", self.largest_value_share, Limits::SAFE.largest_value_share),
         ];
-        let shares = shares.into_iter().filter_map(|(name, value, safe)| {
-            (value? > safe?)
-                .then(|| format!("{name} {} instead of {}", value.unwrap_or_default(), safe.unwrap_or_default()))
-        });
-        counts.chain(shares).collect()
+        let mut weaker = Vec::new();
+        for (name, value, safe) in counts {
+            if let (Some(value), Some(safe)) = (value, safe)
+                && value < safe
+            {
+                weaker.push(format!("{name} {value} instead of {safe}"));
+            }
+        }
+        for (name, value, safe) in shares {
+            if let (Some(value), Some(safe)) = (value, safe)
+                && value > safe
+            {
+                weaker.push(format!("{name} {value} instead of {safe}"));
+            }
+        }
+        weaker
     }
 
     /// Those that can keep something from being told, by their names.

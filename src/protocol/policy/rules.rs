@@ -111,6 +111,9 @@ impl<'de> Deserialize<'de> for Ignored {
     }
 }
 
+/// By how many people answers are compared at most: what is kept of each is a table of one size.
+const LARGEST_SUBSET: u64 = 50;
+
 fn safe_minimum_rows() -> Option<u64> {
     Limits::SAFE.minimum_rows
 }
@@ -286,6 +289,9 @@ impl Policies {
             .or_else(|| named("largest_value_share", self.largest_value_share.is_none()));
         if missing.is_some() {
             return missing;
+        }
+        if self.smallest_subset.is_some_and(|least| least > LARGEST_SUBSET) {
+            return Some(format!("smallest_subset can be {LARGEST_SUBSET} at most: answers are not compared by more"));
         }
         for (name, share) in [
             ("largest_parameter_share", self.largest_parameter_share),

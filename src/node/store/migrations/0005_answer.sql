@@ -17,6 +17,8 @@ CREATE TABLE answer (
     people BLOB,
     -- JSON
     answer TEXT NOT NULL,
+    -- Whether it says only that nothing may be told
+    suppressed INTEGER NOT NULL,
     at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX answer_of_question ON answer (question);

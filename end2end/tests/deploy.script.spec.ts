@@ -66,8 +66,9 @@ const test = base.extend<{ deployed: Deployed }>({
 test('behind nginx one signs in, creates a task, and sees it computed by a node that comes the same way', async ({ page, deployed, context }) => {
   const { demo, nginx, authority } = deployed
   await signIn(page, 'researcher')
-  const [cookie] = await context.cookies()
-  expect(cookie).toMatchObject({ name: '__Host-atoll', secure: true, httpOnly: true })
+  const cookies = await context.cookies()
+  expect(cookies.map((cookie) => cookie.name).sort()).toEqual(['__Host-atoll', '__Host-atoll-browser'])
+  for (const cookie of cookies) expect(cookie).toMatchObject({ secure: true, httpOnly: true })
   await fillWizard(page, { function: 'Sum and count', organizations: ['example_org2'], name: 'Somewhere else' })
   await createTask(page)
   expect(await results(page)).toEqual([['example_org2', '173', '4']])

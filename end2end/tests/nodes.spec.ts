@@ -61,7 +61,7 @@ test('results and logs of any content and size neither script nor blank the page
     [JSON.stringify('x'.repeat(3_000_000)), /shortened; the download has all of it/],
     [JSON.stringify(Array.from({ length: 20_000 }, (_, index) => index)), /shortened/],
     [JSON.stringify(Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`key ${index}`, index]))), /^99$/],
-    [JSON.stringify('y'.repeat(12_000_000)), /too large for this page; the download has it/],
+    [JSON.stringify('y'.repeat(12_000_000)), /too large to be shown here; the download has it/],
     ['not JSON at all', /the payload is not JSON/],
     ['0', /^0$/], ['false', /^false$/], ['null', /^null$/],
   ]

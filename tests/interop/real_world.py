@@ -25,7 +25,7 @@ from support.real_store import RealStore
 
 
 # Atoll refuses weak ones.
-ROOT_PASSWORD = "Root-passw0rd!"
+ROOT_PASSWORD = "Coral-reef-7-keeper!"
 
 
 def arguments():

@@ -1,11 +1,15 @@
 """The session of the vantage6 3.x documentation ("Creating a task"), word for word, with client 3.11.1."""
 
 import pickle
+import re
+from base64 import b64encode
 
 import pytest
 import requests
 from vantage6.client import Client
 from vantage6.common import base64s_to_bytes
+
+from support.processes import Atoll
 
 IMAGE = "harbor2.vantage6.ai/demo/average"
 
@@ -172,19 +176,24 @@ def test_the_portal_reads_what_a_3x_client_made(client, demo):
     assert "average_partial" in text and "253" in text and "173" in text
 
 
-def test_a_result_that_a_3x_client_would_run_is_refused(client, demo):
+def test_a_result_that_a_3x_client_would_run_is_refused(tmp_path):
     """A node must not send a pickle that does something to whoever reads it."""
-    import re
+    hub = Atoll(tmp_path, "--demo", "--without-node", "example_org1")
+    hub.data = tmp_path
+    try:
+        refuses_a_pickle_that_does_something(hub)
+    finally:
+        hub.stop()
 
-    task = master(client)
+
+def refuses_a_pickle_that_does_something(demo):
+    task = master(sign_in(demo, "researcher", "Atoll-demo-1"))
     config = (demo.data / "demo/example_org1/node.yaml").read_text()
     key = re.search(r"api_key: (\S+)", config).group(1)
     token = requests.post(f"{demo.url}/api/token/node", json={"api_key": key}).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
     runs = requests.get(f"{demo.url}/api/run", params={"task_id": task["id"]}, headers=headers).json()["data"]
     run = next(run for run in runs if run["organization"]["id"] == 2)
-    from base64 import b64encode
-
     evil = {"result": b64encode(pickle.dumps(Evil())).decode()}
     answer = requests.patch(f"{demo.url}/api/run/{run['id']}", json=evil, headers=headers)
     assert answer.status_code == 400 and "3.x" in str(answer.json())

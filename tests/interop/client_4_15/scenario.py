@@ -643,6 +643,10 @@ class Scenario:
         a, b, c = self.organization_ids
         for name in ("viewer", "researcher", "admin", "manager", "outsider"):
             client = self.clients[name]
+            if name == "outsider":
+                # The hub has refused the manager a node for another organization, the server has not.
+                with self.step("node.create after the manager's"):
+                    self.root.node.create(self.encrypted_id, c)
             reads = {
                 "organization.list": lambda: client.organization.list(),
                 "organization.get of another": lambda: client.organization.get(b if name != "admin" else a),

@@ -15,7 +15,7 @@ from support.processes import Atoll
 from support.real_server import RealServer
 
 DIFFERENCES = Path(__file__).parent / "differences.yaml"
-ROOT_PASSWORD = "Root-passw0rd!"
+ROOT_PASSWORD = "Coral-reef-7-keeper!"
 
 
 def play(origin, root_password):

@@ -12,7 +12,7 @@ from support.processes import ROOT, Atoll, wait_until
 from support.real_server import RealServer
 from vantage6.client import Client
 
-ROOT_PASSWORD = "Root-passw0rd!"
+ROOT_PASSWORD = "Coral-reef-7-keeper!"
 IMAGE = "harbor2.vantage6.ai/demo/average"
 PRESENCE = {"id", "name", "org_id"}
 # Event and the keys of its argument.

@@ -16,7 +16,7 @@ from support.atoll_node import AtollNode
 from support.processes import ROOT, Atoll, wait_until
 from support.real_server import RealServer
 
-ROOT_PASSWORD = "Root-passw0rd!"
+ROOT_PASSWORD = "Coral-reef-7-keeper!"
 # {…} are ids of the world.
 AS_RESEARCHER = """
 GET /rule?user_id={researcher}&no_pagination=1

@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
@@ -16,7 +17,7 @@ use atoll::{
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions, SessionsAt},
     protocol::is_unprotected,
-    serve,
+    serve::{self, AttemptLimits},
 };
 use axum::{Router, http::HeaderValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
@@ -267,6 +268,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     let local = local_url(address);
     let public_url = options.public_url.clone().unwrap_or_else(|| local.clone());
     let mut router = Router::new();
+    let limits = Arc::<AttemptLimits>::default();
     let hub = match other_hub {
         Some(_) => None,
         None => {
@@ -280,6 +282,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
                 two_factor: options.two_factor,
                 allowed_origins: options.allow_origin,
                 notices: NoticeOptions { by_mail: options.notify_by_mail, webhook: options.webhook },
+                limits: limits.clone(),
                 mail: options.smtp.map(|server| MailOptions { server, from: options.mail_from.clone() }),
             })
             .await?;
@@ -306,6 +309,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
         https: public_url.scheme() == "https",
         trusted_proxies: options.trusted_proxy,
         demo_accounts: if options.demo { demo::accounts() } else { Vec::new() },
+        limits,
         stop: stop.clone(),
     })
     .await?;

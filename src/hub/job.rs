@@ -101,14 +101,14 @@ async fn round(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>) ->
     for job in &jobs {
         sqlx::query("UPDATE job SET next_at = unixepoch() + 60 WHERE id = ?")
             .bind(job.id)
-            .execute(hub.store.writer())
+            .execute(hub.store.bookkeeping())
             .await?;
     }
     let tried = futures::future::join_all(jobs.iter().map(|job| attempt(hub, http, webhook, job))).await;
     for (job, outcome) in jobs.iter().zip(tried) {
         match outcome {
             Ok(()) => {
-                sqlx::query("DELETE FROM job WHERE id = ?").bind(job.id).execute(hub.store.writer()).await?;
+                sqlx::query("DELETE FROM job WHERE id = ?").bind(job.id).execute(hub.store.bookkeeping()).await?;
             }
             Err(reason) => put_off(hub, job, &reason).await?,
         }
@@ -137,7 +137,7 @@ async fn attempt(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>, 
 
 async fn put_off(hub: &HubState, job: &Row, reason: &str) -> Result<(), HubError> {
     let pause = usize::try_from(job.attempts).ok().and_then(|attempts| PAUSES.get(attempts));
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     match pause {
         Some(seconds) => {
             tracing::warn!(job = job.id, kind = job.kind, reason, seconds, "a notice is tried again later");

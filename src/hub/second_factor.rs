@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{FromRow, SqliteConnection};
 use totp_rs::{Builder, Secret, Totp};
 
-use super::{HubError, audit, server::HubState};
+use super::{HubError, audit, permission::Caller, server::HubState, store::end_all_tokens};
 use crate::protocol::{timestamp, wire::v4::SignInReply};
 
 /// Who issues the codes, as authenticator apps show it.
@@ -54,7 +54,7 @@ pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Opt
         Some(_) if !hub.two_factor && !row.otp_confirmed => return Ok(None),
         Some(secret) => &opened(hub, secret)?,
         None if !hub.two_factor => return Ok(None),
-        None => return set_up(hub, user_id).await.map(Some),
+        None => return set_up_first(hub, user_id).await.map(Some),
     };
     let totp = totp(&row.username, secret)?;
     match code.map(str::trim).filter(|code| !code.is_empty()) {
@@ -88,17 +88,23 @@ pub async fn prove(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<(
 }
 
 /// Gives a user a new secret; the recovery codes of the old one are gone.
-pub async fn set_up(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
+pub async fn set_up(hub: &HubState, connection: &mut SqliteConnection, user_id: i64) -> Result<SignInReply, HubError> {
     let secret = Secret::generate().to_base32();
-    let mut transaction = hub.store.writer().begin().await?;
-    forget(&mut transaction, user_id).await?;
+    forget(connection, user_id).await?;
     let username: String = sqlx::query_scalar("UPDATE user SET otp_secret = ? WHERE id = ? RETURNING username")
         .bind(sealed(hub, &secret)?)
         .bind(user_id)
-        .fetch_one(&mut *transaction)
+        .fetch_one(connection)
         .await?;
-    transaction.commit().await?;
     set_up_reply(&totp(&username, &secret)?, &secret)
+}
+
+/// Gives somebody who has none their first one, at a sign-in for which it is obligatory.
+async fn set_up_first(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
+    let mut change = hub.store.change().await?;
+    let reply = set_up(hub, &mut change, user_id).await?;
+    change.commit(&audit::by_user(hub, user_id, "second_factor.begin").await?).await?;
+    Ok(reply)
 }
 
 /// Takes the second factor away, with its recovery codes and one that was begun.
@@ -114,25 +120,28 @@ pub async fn forget(connection: &mut SqliteConnection, user_id: i64) -> Result<(
 }
 
 /// Begins another second factor: the one that there is holds until [`confirm`].
-pub async fn begin(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
+pub async fn begin(hub: &HubState, caller: &Caller, user_id: i64) -> Result<SignInReply, HubError> {
+    let mut change = hub.store.change().await?;
     let secret = Secret::generate().to_base32();
     let query = "UPDATE user SET otp_next_secret = ?, otp_next_until = ? WHERE id = ? RETURNING username";
     let username: String = sqlx::query_scalar(query)
         .bind(sealed(hub, &secret)?)
         .bind(timestamp::format(Timestamp::now() + TIME_TO_CONFIRM))
         .bind(user_id)
-        .fetch_one(hub.store.writer())
+        .fetch_one(&mut *change)
         .await?;
+    change.commit(&caller.did("second_factor.begin", format!("user {user_id}"))).await?;
     set_up_reply(&totp(&username, &secret)?, &secret)
 }
 
-/// The one that was begun becomes the second factor by its first code; its recovery codes.
-pub async fn confirm(hub: &HubState, user_id: i64, code: &str) -> Result<Vec<String>, HubError> {
+/// The one that was begun becomes the second factor by its first code, and all tokens end; its recovery codes.
+/// Authorities have to be forgotten afterwards.
+pub async fn confirm(hub: &HubState, caller: &Caller, user_id: i64, code: &str) -> Result<Vec<String>, HubError> {
     let row = load(hub, user_id).await?;
     let begun = row.otp_next_secret.filter(|_| row.otp_next_until.is_some_and(|until| until > timestamp::now()));
     let begun = begun.ok_or_else(|| HubError::bad("No new second factor was begun within the last half hour."))?;
     let step = step_of(&totp(&row.username, &opened(hub, &begun)?)?, code.trim())?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let done = sqlx::query(
         "UPDATE user SET otp_secret = ?1, otp_next_secret = NULL, otp_confirmed = 1, otp_last_step = ?2
          WHERE id = ?3 AND otp_next_secret = ?1",
@@ -140,13 +149,14 @@ pub async fn confirm(hub: &HubState, user_id: i64, code: &str) -> Result<Vec<Str
     .bind(&begun)
     .bind(step)
     .bind(user_id)
-    .execute(&mut *transaction)
+    .execute(&mut *change)
     .await?;
     if done.rows_affected() == 0 {
         return Err(HubError::Conflict("Another second factor was begun meanwhile.".to_owned()));
     }
-    let codes = new_recovery_codes(hub, &mut transaction, user_id).await?;
-    transaction.commit().await?;
+    let codes = new_recovery_codes(hub, &mut change, user_id).await?;
+    end_all_tokens(&mut change, user_id).await?;
+    change.commit(&caller.did("second_factor.set", format!("user {user_id}"))).await?;
     Ok(codes)
 }
 
@@ -211,14 +221,16 @@ fn step_of(totp: &Totp, code: &str) -> Result<i64, HubError> {
 /// Accepts a code of the app or a recovery code, each once.
 async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<(), HubError> {
     if code.chars().filter(char::is_ascii_alphanumeric).count() == RECOVERY_LENGTH {
+        let entry = audit::by_user(hub, user_id, "recovery_code.use").await?;
+        let mut change = hub.store.change().await?;
         let used = sqlx::query("DELETE FROM recovery_code WHERE user_id = ? AND code_hash IN (?, ?)")
             .bind(user_id)
             .bind(hash(hub, user_id, code))
             .bind(hash_without_key(code))
-            .execute(hub.store.writer())
+            .execute(&mut *change)
             .await?;
         return match used.rows_affected() {
-            1 => audit::note_recovery(hub, user_id, "recovery_code.use").await,
+            1 => change.commit(&entry).await,
             _ => Err(WRONG_CODE),
         };
     }
@@ -227,7 +239,7 @@ async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<
         sqlx::query("UPDATE user SET otp_last_step = ?1, otp_confirmed = 1 WHERE id = ?2 AND otp_last_step < ?1")
             .bind(step)
             .bind(user_id)
-            .execute(hub.store.writer())
+            .execute(hub.store.bookkeeping())
             .await?;
     if used.rows_affected() == 1 { Ok(()) } else { Err(WRONG_CODE) }
 }

@@ -44,7 +44,7 @@ impl Hub {
 
     /// Begins to fill an empty hub: all of it or nothing.
     pub async fn seed(&self) -> Result<Seed<'_>, HubError> {
-        Ok(Seed { hub: self, transaction: self.state.store.writer().begin().await? })
+        Ok(Seed { hub: self, transaction: self.state.store.bookkeeping().begin().await? })
     }
 
     /// Writes a node, or gives the one that is there a new key.
@@ -58,7 +58,7 @@ impl Hub {
         .bind(hash_api_key(node.api_key.expose_secret()))
         .bind(node.organization_id)
         .bind(node.collaboration_id)
-        .execute(self.state.store.writer())
+        .execute(self.state.store.bookkeeping())
         .await?;
         self.state.store.forget_authorities();
         Ok(())

@@ -1,4 +1,9 @@
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -24,7 +29,7 @@ use super::{
     token::Tokens,
     version3,
 };
-use crate::protocol::wire::v4::StoreAlgorithm;
+use crate::{protocol::wire::v4::StoreAlgorithm, serve::AttemptLimits};
 
 /// How a hub is opened.
 pub struct HubOptions {
@@ -42,6 +47,8 @@ pub struct HubOptions {
     pub mail: Option<MailOptions>,
     /// Who is told of waiting reviews and ended tasks.
     pub notices: NoticeOptions,
+    /// How often one address may try to sign in: those of the web server around it.
+    pub limits: Arc<AttemptLimits>,
     /// Other web interfaces whose pages may use the API, such as `https://ui.example`.
     pub allowed_origins: Vec<HeaderValue>,
 }
@@ -69,6 +76,9 @@ pub struct HubState {
     pub jobs: Jobs,
     /// Who has read which result lately: user and run.
     pub results_read: Cache<(i64, i64), ()>,
+    pub limits: Arc<AttemptLimits>,
+    /// What was refused within this minute.
+    pub refusals: audit::Refusals,
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
     /// Whether the audit log's chain held when that was looked at.
@@ -77,6 +87,8 @@ pub struct HubState {
     pub hashing: Semaphore,
 }
 
+/// How often what was only counted is written into the audit log.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
 /// After this time it is noted anew that somebody reads a result.
 const READ_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -112,11 +124,14 @@ impl Hub {
             notices: Notices::new(&options.notices),
             jobs: Jobs::default(),
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
+            refusals: audit::Refusals::default(),
+            limits: options.limits,
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
+        tokio::spawn(keep_audit(Arc::downgrade(&state)));
         if let Err(broken) = audit::verified(&state).await? {
             tracing::error!(%broken, "the audit log does not hold");
         }
@@ -129,8 +144,8 @@ impl Hub {
     /// The web server: `/api`, `/store/api` and `/socket.io`.
     pub fn router(&self) -> Router {
         let api = resource::routes().with_state(self.state.clone());
+        let api = middleware::from_fn_with_state(self.state.clone(), audit::note_refused).layer(api);
         // Around the whole router, since it changes paths.
-        let api = middleware::from_fn_with_state(self.state.clone(), audit::note).layer(api);
         let api = middleware::from_fn_with_state(self.state.clone(), version3::adapt).layer(api);
         let store = resource::store_routes().with_state(self.state.clone());
         let rest = Router::new().nest_service(API_PATH, api).nest(STORE_PATH, store);
@@ -156,5 +171,22 @@ impl Hub {
     /// Ends all event connections, so that the web server can stop.
     pub async fn close(&self) {
         self.io.close().await;
+        audit_round(&self.state).await;
+    }
+}
+
+/// Writes what the audit log gets at intervals, for as long as the hub is there.
+async fn keep_audit(hub: Weak<HubState>) {
+    let mut interval = tokio::time::interval(AUDIT_INTERVAL);
+    loop {
+        interval.tick().await;
+        let Some(hub) = hub.upgrade() else { return };
+        audit_round(&hub).await;
+    }
+}
+
+async fn audit_round(hub: &HubState) {
+    if let Err(error) = audit::note_refusals(hub).await {
+        tracing::error!(%error, "what was refused is not in the audit log");
     }
 }

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     pages::{self, DemoAccount, PageState},
     protocol::client::{ClientError, Transport},
-    serve::{self, Addresses},
+    serve::{self, Addresses, AttemptLimits},
     session::{Registry, Sessions, SessionsAt},
 };
 
@@ -60,6 +60,8 @@ pub struct PortalOptions {
     pub demo_accounts: Vec<DemoAccount>,
     /// Proxies before this server whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How often one address may try to sign in; the hub beside it has the same.
+    pub limits: Arc<AttemptLimits>,
     /// Ends event streams, so that the server can stop.
     pub stop: CancellationToken,
 }
@@ -97,7 +99,7 @@ impl Portal {
         let state = PageState {
             assets: assets::find(&options.site)?,
             registry: Arc::new(Registry::new(transport, store.clone())),
-            limits: Arc::default(),
+            limits: options.limits,
             hub_is_beside,
             https: options.https,
             demo_accounts: options.demo_accounts.into(),

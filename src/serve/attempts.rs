@@ -1,7 +1,13 @@
 //! How often one address may try to sign in. Failures are limited; what succeeds is only bounded in its rate, so that a
 //! hundred stations behind one proxy come back at once.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -40,6 +46,8 @@ pub struct Attempts {
     paused: Cache<IpAddr, ()>,
     /// Whether what fails is limited before it is looked at: where looking costs nothing, right keys are never refused.
     pauses_all: bool,
+    /// Who was refused since that was last looked at, and how often.
+    limited: Mutex<BTreeMap<IpAddr, u64>>,
 }
 
 /// The limits of this process.
@@ -69,6 +77,17 @@ impl AttemptLimits {
         (COUNTED, format!("{} {}", self.key, client.0))
     }
 
+    /// Addresses that were refused since this was last asked, the one that tried most often first.
+    pub fn take_limited(&self) -> Vec<(IpAddr, u64)> {
+        let mut all = self.users.take_limited();
+        for (address, times) in self.nodes.take_limited() {
+            *all.entry(address).or_default() += times;
+        }
+        let mut all: Vec<(IpAddr, u64)> = all.into_iter().collect();
+        all.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        all
+    }
+
     /// For whom a page of this process asks, if one does.
     pub(super) fn counted_of(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let (key, client) = headers.get(COUNTED)?.to_str().ok()?.split_once(' ')?;
@@ -84,7 +103,19 @@ impl Attempts {
             all: RateLimiter::keyed(quota(all)),
             paused: Cache::builder().max_capacity(REMEMBERED as u64).time_to_live(PAUSE).build(),
             pauses_all,
+            limited: Mutex::default(),
         }
+    }
+
+    fn note_limited(&self, network: IpAddr) {
+        let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
+        if limited.len() < REMEMBERED || limited.contains_key(&network) {
+            *limited.entry(network).or_default() += 1;
+        }
+    }
+
+    fn take_limited(&self) -> BTreeMap<IpAddr, u64> {
+        std::mem::take(&mut *self.limited.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether this address may try now; counts the attempt.
@@ -93,7 +124,11 @@ impl Attempts {
         if self.all.len() > REMEMBERED {
             self.all.retain_recent();
         }
-        self.all.check_key(&network).is_ok() && !(self.pauses_all && self.paused.contains_key(&network))
+        let allows = self.all.check_key(&network).is_ok() && !(self.pauses_all && self.paused.contains_key(&network));
+        if !allows {
+            self.note_limited(network);
+        }
+        allows
     }
 
     /// Counts a failure; whether it is one too many.
@@ -105,6 +140,7 @@ impl Attempts {
         let too_many = self.failures.check_key(&network).is_err();
         if too_many {
             self.paused.insert(network, ());
+            self.note_limited(network);
         }
         too_many
     }
@@ -154,6 +190,8 @@ mod tests {
         assert!((0..FAILURES).all(|_| !limits.users.failed(one)));
         assert!(limits.users.failed(one));
         assert!(!limits.users.allows(one) && limits.users.allows(other));
+        assert_eq!(limits.take_limited(), [(one.0, 2)]);
+        assert!(limits.take_limited().is_empty());
         // A right key is let in whatever wrong ones come from beside it.
         assert!((0..FAILURES + 1).any(|_| limits.nodes.failed(one)));
         assert!((0..200).all(|_| limits.nodes.allows(one)));

@@ -2,6 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::{
     PATCH, POST,
@@ -176,4 +177,157 @@ async fn a_result_that_is_read_is_noted_by_whatever_path() {
         let (_, log) = world.get("audit?action=result.read&per_page=1", &root).await;
         assert_eq!(log["data"][0]["subject"], format!("run {run}"), "{path}");
     }
+}
+
+/// What stands in the hub's tables, but for the log, and for what is counted and kept without being a change.
+async fn what_is_stored(world: &World) -> String {
+    let mut connection = connect(world).await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN
+         ('audit', 'sign_in_place', 'setting', 'refresh_token', '_sqlx_migrations')",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert!(tables.len() > 10, "{tables:?}");
+    let mut all = String::new();
+    for table in tables {
+        let columns: Vec<String> = sqlx::query_scalar("SELECT 'quote(' || name || ')' FROM pragma_table_info(?)")
+            .bind(&table)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let rows: Vec<String> = sqlx::query_scalar(&format!("SELECT {} FROM \"{table}\"", columns.join(" || ',' || ")))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        all += &format!("{table}\n{}\n", rows.join("\n"));
+    }
+    all
+}
+
+async fn connect(world: &World) -> sqlx::SqliteConnection {
+    SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite")).connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_is_stored_without_its_entry() {
+    let world = World::new().await;
+    let (root, researcher) = (world.token("root").await, world.token("researcher").await);
+    let create = async |path: &str, token: &str, body: Value| {
+        let (status, answer) = world.call(POST, path, Some(token), Some(&body)).await;
+        assert!(status.is_success(), "{path} {answer}");
+        answer["id"].as_i64().unwrap()
+    };
+    let role = create("role", &root, json!({"name": "Readers", "rules": [1, 2], "organization_id": 2})).await;
+    let study = json!({"name": "Part", "collaboration_id": 1, "organization_ids": [2]});
+    let study = create("study", &root, study).await;
+    let collaboration =
+        create("collaboration", &root, json!({"name": "Other", "organization_ids": [2], "encrypted": false}));
+    let collaboration = collaboration.await;
+    let task = create("task", &researcher, task_body(&[2])).await;
+    let proof = json!({"password": PASSWORD});
+    let user = json!({"username": "new", "password": "Coral-reef-7-keeper", "email": "new@example.org"});
+    let changes = [
+        (POST, "user".to_owned(), &root, user),
+        (PATCH, "user/5".to_owned(), &root, json!({"firstname": "Other", "roles": [2]})),
+        (POST, "user/5/end-sessions".to_owned(), &root, json!({})),
+        (POST, "user/5/reset-second-factor".to_owned(), &root, json!({})),
+        (Method::DELETE, "user/1?delete_dependents=true".to_owned(), &root, json!(null)),
+        (POST, "role".to_owned(), &root, json!({"name": "More", "rules": [1]})),
+        (PATCH, format!("role/{role}"), &root, json!({"name": "Others", "rules": [3]})),
+        (POST, format!("role/{role}/rule/5"), &root, json!(null)),
+        (Method::DELETE, format!("role/{role}/rule/1"), &root, json!(null)),
+        (Method::DELETE, format!("role/{role}"), &root, json!(null)),
+        (POST, "organization".to_owned(), &root, json!({"name": "Fourth"})),
+        (PATCH, "organization/3".to_owned(), &root, json!({"country": "Norway"})),
+        (Method::DELETE, "organization/3?delete_dependents=true".to_owned(), &root, json!(null)),
+        (POST, "node".to_owned(), &root, json!({"collaboration_id": collaboration, "organization_id": 2})),
+        (PATCH, "node/2".to_owned(), &root, json!({"name": "another name"})),
+        (POST, "recover/node".to_owned(), &root, json!({"id": 2})),
+        (Method::DELETE, "node/2".to_owned(), &root, json!(null)),
+        (
+            POST,
+            "collaboration".to_owned(),
+            &root,
+            json!({"name": "Third", "organization_ids": [2], "encrypted": false}),
+        ),
+        (PATCH, "collaboration/1".to_owned(), &root, json!({"name": "Renamed", "organization_ids": [2, 3]})),
+        (POST, format!("collaboration/{collaboration}/organization"), &root, json!({"id": 3})),
+        (Method::DELETE, "collaboration/1/organization".to_owned(), &root, json!({"id": 3})),
+        (POST, format!("collaboration/{collaboration}/node"), &root, json!({"id": 1})),
+        (Method::DELETE, "collaboration/1/node".to_owned(), &root, json!({"id": 2})),
+        (Method::DELETE, "collaboration/1?delete_dependents=true".to_owned(), &root, json!(null)),
+        (POST, "study".to_owned(), &root, json!({"name": "New", "collaboration_id": 1, "organization_ids": [2]})),
+        (PATCH, format!("study/{study}"), &root, json!({"name": "Renamed", "organization_ids": [3]})),
+        (POST, format!("study/{study}/organization"), &root, json!({"id": 3})),
+        (Method::DELETE, format!("study/{study}/organization"), &root, json!({"id": 2})),
+        (Method::DELETE, format!("study/{study}"), &root, json!(null)),
+        (POST, "task".to_owned(), &researcher, task_body(&[2])),
+        (POST, "kill/task".to_owned(), &researcher, json!({"id": task})),
+        (Method::DELETE, format!("task/{task}"), &researcher, json!(null)),
+        (PATCH, "account".to_owned(), &root, json!({"notice_of_tasks": false})),
+        (POST, "account/end-sessions".to_owned(), &root, json!({})),
+        (POST, "account/email".to_owned(), &root, json!({"email": "other@example.org", "password": PASSWORD})),
+        (POST, "account/second-factor".to_owned(), &root, proof.clone()),
+        (POST, "account/second-factor/remove".to_owned(), &root, proof),
+        (
+            PATCH,
+            "password/change".to_owned(),
+            &root,
+            json!({"current_password": PASSWORD, "new_password": "Coral-reef-7-keeper"}),
+        ),
+    ];
+    let full = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'there is no room'); END";
+    sqlx::query(full).execute(&mut connect(&world).await).await.unwrap();
+    let before = what_is_stored(&world).await;
+    for (method, path, token, body) in &changes {
+        let body = Some(body).filter(|body| !body.is_null());
+        let (status, answer) = world.call(method.clone(), path, Some(token), body).await;
+        assert!(status.is_server_error(), "{method} {path}: {status} {answer}");
+        assert_eq!(what_is_stored(&world).await, before, "{method} {path}");
+    }
+    sqlx::query("DROP TRIGGER full").execute(&mut connect(&world).await).await.unwrap();
+    // Each of them would have changed something.
+    for (method, path, token, body) in &changes[..4] {
+        let (status, answer) = world.call(method.clone(), path, Some(token), Some(body)).await;
+        assert!(status.is_success(), "{method} {path}: {status} {answer}");
+    }
+    assert_ne!(what_is_stored(&world).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_reading_is_noted_and_a_flood_of_it_only_counted() {
+    let world = World::new().await;
+    let viewer = world.token("viewer").await;
+    for _ in 0..40 {
+        assert_eq!(world.get("audit", &viewer).await.0, 401);
+    }
+    let researcher = world.token("researcher").await;
+    assert_eq!(world.get("audit/chain", &researcher).await.0, 401);
+    world.hub.close().await;
+    let refused = entries(&world, "root", "action=audit.view").await;
+    assert_eq!(refused.len(), 7, "{refused:?}");
+    assert_eq!(refused[1], "user 1 (researcher) audit.view audit log refused");
+    let (_, log) = world.get("audit?action=audit.view&per_page=1", &world.token("root").await).await;
+    assert_eq!(log["data"][0]["details"], "35 times more within a minute", "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_try_to_sign_in_too_often_are_noted_once() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let web = crate::support::web::Web::new(&world, &["127.0.0.1/32"]).await;
+    let body = json!({"username": "nobody", "password": "x"});
+    let mut limited = 0;
+    for _ in 0..60 {
+        let request = web.request(POST, "/api/token/user").json(&body).header("x-forwarded-for", "192.0.2.7");
+        limited += usize::from(request.send().await.unwrap().status() == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(limited > 30, "{limited}");
+    world.hub.close().await;
+    let (_, log) = world.get("audit?action=sign_in.limit", &root).await;
+    assert_eq!(log["data"].as_array().unwrap().len(), 1, "{log}");
+    assert_eq!(log["data"][0]["details"], format!("192.0.2.7 {limited} times"));
+    assert_eq!(log["data"][0]["outcome"], "refused");
 }

@@ -8,7 +8,7 @@ pub mod process;
 pub mod second_factor;
 pub mod web;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use atoll::{
     algorithms, demo,
@@ -19,7 +19,7 @@ use atoll::{
         domain::{FunctionCall, Node, TaskSpec},
         status::Status,
     },
-    serve,
+    serve::{self, AttemptLimits},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -39,6 +39,8 @@ pub struct World {
     pub url: String,
     pub data: TempDir,
     pub http: reqwest::Client,
+    /// How often one address may try to sign in, of the hub and of a portal beside it.
+    pub limits: Arc<AttemptLimits>,
     address: SocketAddr,
     server: Option<(CancellationToken, JoinHandle<()>)>,
 }
@@ -68,10 +70,11 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let data = TempDir::new().unwrap();
-        let hub = open_hub(&data, address, two_factor, mail, webhook).await;
+        let limits = Arc::<AttemptLimits>::default();
+        let hub = open_hub(&data, address, two_factor, mail, webhook, limits.clone()).await;
         demo::create(&hub, data.path(), address.port(), &[]).await.unwrap();
         let server = Some(serve(&hub, listener));
-        World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), address, server }
+        World { hub, url: format!("http://{address}/api"), data, http: reqwest::Client::new(), limits, address, server }
     }
 
     /// The hub answers no more.
@@ -94,7 +97,7 @@ impl World {
         let forget = sqlx::query("UPDATE setting SET value = randomblob(64) WHERE name = 'signing_secret'");
         assert_eq!(forget.execute(&mut database).await.unwrap().rows_affected(), 1);
         database.close().await.unwrap();
-        self.hub = open_hub(&self.data, self.address, false, None, None).await;
+        self.hub = open_hub(&self.data, self.address, false, None, None, self.limits.clone()).await;
         self.start_again().await;
     }
 
@@ -260,6 +263,7 @@ async fn open_hub(
     two_factor: bool,
     mail: Option<MailOptions>,
     webhook: Option<url::Url>,
+    limits: Arc<AttemptLimits>,
 ) -> Hub {
     Hub::open(HubOptions {
         database: data.path().join("hub.sqlite"),
@@ -269,6 +273,7 @@ async fn open_hub(
         two_factor,
         notices: NoticeOptions { by_mail: mail.is_some(), webhook },
         mail,
+        limits,
         allowed_origins: vec![ALLOWED_ORIGIN.parse().unwrap()],
     })
     .await

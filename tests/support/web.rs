@@ -37,6 +37,7 @@ impl Web {
             https,
             demo_accounts: Vec::new(),
             trusted_proxies: trusted_proxies.iter().map(|network| network.parse().unwrap()).collect(),
+            limits: world.limits.clone(),
             stop: CancellationToken::new(),
         })
         .await

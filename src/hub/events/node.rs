@@ -72,7 +72,7 @@ pub const SECOND: &str = "Another program is connected with the key of this node
 /// Notes that a second program came with the key of a node, for its page and for the log.
 pub async fn note_second(hub: &HubState, node_id: i64) -> Result<(), HubError> {
     tracing::warn!(node_id, "a second program came with the key of a node that is connected");
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     sqlx::query("DELETE FROM node_config WHERE node_id = ? AND key = ?")
         .bind(node_id)
         .bind(SECOND_PROGRAM)
@@ -94,7 +94,7 @@ pub async fn note_second(hub: &HubState, node_id: i64) -> Result<(), HubError> {
 }
 
 async fn set_online(hub: &HubState, node: &Present, online: bool) -> Result<(), HubError> {
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let name: Option<String> =
         sqlx::query_scalar("UPDATE node SET online = ?, last_seen = ? WHERE id = ? RETURNING name")
             .bind(online)
@@ -117,7 +117,7 @@ pub async fn seen(hub: &HubState, node_id: i64) -> Result<(), HubError> {
     sqlx::query("UPDATE node SET last_seen = ?, online = 1 WHERE id = ?")
         .bind(timestamp::now())
         .bind(node_id)
-        .execute(hub.store.writer())
+        .execute(hub.store.bookkeeping())
         .await?;
     Ok(())
 }
@@ -145,7 +145,7 @@ pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload:
             rows.push((key.clone(), value));
         }
     }
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let node = format!("node {node_id}");
     let entry = Entry::done(node.clone(), "policy.change", node).details(policies_in_words(&rows));
     // What a node has told is forgotten when it goes: the log knows what it said last.
@@ -219,7 +219,7 @@ pub async fn algorithm_status_change(
 pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, payload: Value) -> Result<(), HubError> {
     let lines: LogLines = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
     let (task_id, _, collaboration_id, _) = own_run(hub, caller, lines.run_id).await?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     // `finished_at`: the full log has already replaced the streamed one.
     let counted = sqlx::query(
         "UPDATE run SET log_line_bytes = log_line_bytes + ?1

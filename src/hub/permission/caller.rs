@@ -2,6 +2,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::rule::{Permission, Resource};
 use crate::{
+    audit::Entry,
     hub::{HubError, token::ContainerSubject},
     protocol::domain::{Operation, Scope},
 };
@@ -9,6 +10,8 @@ use crate::{
 /// What somebody may do, and where: read from the database, never from a token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Authority {
+    /// As the audit log names them: `user 5 (admin1)`, `node 2`, `algorithm of task 7`.
+    pub actor: String,
     pub organization_id: i64,
     /// The collaborations of the organization (for nodes and containers: their one).
     pub collaborations: Vec<i64>,
@@ -44,6 +47,11 @@ pub enum Reach {
 }
 
 impl Caller {
+    /// The entry of the audit log that they did this. For the admins of their own organization too, unless it says more.
+    pub fn did(&self, action: &'static str, subject: impl Into<String>) -> Entry {
+        Entry::done(&self.authority.actor, action, subject).of(self.authority.organization_id)
+    }
+
     /// The widest reach of an operation on a kind of thing; `None`: not at all.
     pub fn reach(&self, resource: Resource, operation: Operation) -> Option<Reach> {
         [

@@ -28,6 +28,7 @@ use crate::{
         permission::{Caller, Resource},
         second_factor,
         server::HubState,
+        store::end_all_tokens,
         token::ClientType,
     },
     protocol::{
@@ -82,9 +83,10 @@ struct EditAccount {
 async fn edit(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(edit): Body<EditAccount>,
+    Body(edit): Body<EditAccount, SIGN_IN_LIMIT>,
 ) -> Result<Json<OwnAccount>, HubError> {
     let id = caller.require_user()?;
+    let mut change = hub.store.change().await?;
     sqlx::query(
         "UPDATE user SET notice_of_reviews = coalesce(?, notice_of_reviews),
          notice_of_tasks = coalesce(?, notice_of_tasks) WHERE id = ?",
@@ -92,14 +94,24 @@ async fn edit(
     .bind(edit.notice_of_reviews)
     .bind(edit.notice_of_tasks)
     .bind(id)
-    .execute(hub.store.writer())
+    .execute(&mut *change)
     .await?;
+    change.commit(&caller.did("account.edit", subject(id))).await?;
     show(State(hub), caller).await
+}
+
+/// One's own account as the audit log names it.
+fn subject(id: i64) -> String {
+    format!("user {id}")
 }
 
 /// `POST /account/end-sessions`: all tokens of the caller end, this one too.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {
-    hub.store.end_sessions(caller.require_user()?).await?;
+    let id = caller.require_user()?;
+    let mut change = hub.store.change().await?;
+    end_all_tokens(&mut change, id).await?;
+    change.commit(&caller.did("user.end_sessions", subject(id))).await?;
+    hub.store.forget_authorities();
     Ok(message("All your sessions have ended"))
 }
 
@@ -150,21 +162,21 @@ async fn change_email(
     Body(new): Body<NewEmail, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     let id = Proof { password: new.password, mfa_code: new.mfa_code }.check(&hub, &caller).await?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let old: String =
-        sqlx::query_scalar("SELECT email FROM user WHERE id = ?").bind(id).fetch_one(&mut *transaction).await?;
+        sqlx::query_scalar("SELECT email FROM user WHERE id = ?").bind(id).fetch_one(&mut *change).await?;
     sqlx::query("UPDATE user SET email = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(&new.email)
         .bind(id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await
         .map_err(|error| match is_taken(&error) {
             true => HubError::field("email", "email already exists."),
             false => error.into(),
         })?;
     let what = format!("The e-mail address of your account was changed to {}.", new.email);
-    notice::tell_people(&mut transaction, &hub, &[&old], &what).await?;
-    transaction.commit().await?;
+    notice::tell_people(&mut change, &hub, &[&old], &what).await?;
+    change.commit(&caller.did("account.edit", subject(id)).details("e-mail")).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     answer_with_tokens(&hub, id, "The e-mail address is changed").await
@@ -177,7 +189,7 @@ async fn begin(
     Body(proof): Body<Proof, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let id = proof.check(&hub, &caller).await?;
-    Ok(Json(second_factor::begin(&hub, id).await?))
+    Ok(Json(second_factor::begin(&hub, &caller, id).await?))
 }
 
 #[derive(Deserialize, Validate)]
@@ -198,12 +210,13 @@ async fn confirm(
     count_attempt(&hub, id).await.map_err(|_| {
         HubError::field("mfa_code", "There were too many wrong codes. Wait a quarter of an hour, then try again.")
     })?;
-    let recovery_codes = second_factor::confirm(&hub, id, &first.mfa_code).await.map_err(|error| match error {
+    let confirmed = second_factor::confirm(&hub, &caller, id, &first.mfa_code).await;
+    let recovery_codes = confirmed.map_err(|error| match error {
         HubError::Unauthenticated(_) => HubError::field("mfa_code", "This code is not right. Wait for the next one."),
         error => error,
     })?;
+    hub.store.forget_authorities();
     forget_own_failures(&hub, id).await?;
-    hub.store.end_sessions(id).await?;
     let tokens = token::issue(&hub, ClientType::User, id, None, None).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: Some(tokens) }))
 }
@@ -218,10 +231,11 @@ async fn remove(
         return Err(HubError::bad("Everybody needs a second factor here. Set up another one to replace yours."));
     }
     let id = proof.check(&hub, &caller).await?;
-    let mut transaction = hub.store.writer().begin().await?;
-    second_factor::forget(&mut transaction, id).await?;
-    transaction.commit().await?;
-    hub.store.end_sessions(id).await?;
+    let mut change = hub.store.change().await?;
+    second_factor::forget(&mut change, id).await?;
+    end_all_tokens(&mut change, id).await?;
+    change.commit(&caller.did("second_factor.remove", subject(id))).await?;
+    hub.store.forget_authorities();
     answer_with_tokens(&hub, id, "The second factor is removed").await
 }
 
@@ -236,8 +250,8 @@ async fn new_recovery_codes(
         return Err(HubError::bad("Recovery codes belong to a second factor, and you have none."));
     }
     proof.check(&hub, &caller).await?;
-    let mut transaction = hub.store.writer().begin().await?;
-    let recovery_codes = second_factor::new_recovery_codes(&hub, &mut transaction, id).await?;
-    transaction.commit().await?;
+    let mut change = hub.store.change().await?;
+    let recovery_codes = second_factor::new_recovery_codes(&hub, &mut change, id).await?;
+    change.commit(&caller.did("recovery_code.create", subject(id))).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: None }))
 }

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::State,
     response::Response,
     routing::{get, post},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
-        audit::{self, Details},
+        audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
@@ -147,16 +147,17 @@ async fn create(
     if caller.reach(Resource::Collaboration, Operation::Create) != Some(Reach::Everything) {
         return Err(HubError::NotAllowed);
     }
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let id = sqlx::query("INSERT INTO collaboration (name, encrypted) VALUES (?, ?)")
         .bind(&new.name)
         .bind(new.encrypted)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await
         .map_err(|error| taken(error, &new.name))?
         .last_insert_rowid();
-    set_organizations(&mut transaction, id, &new.organization_ids).await?;
-    transaction.commit().await?;
+    set_organizations(&mut change, id, &new.organization_ids).await?;
+    let details = difference("organizations", &[], &new.organization_ids).unwrap_or_default();
+    change.commit(&caller.did("collaboration.create", COLLABORATION.subject(id)).details(details)).await?;
     hub.store.forget_authorities();
     // 200, not 201, as in the original
     Ok(Json(load(&hub, id).await?.into_wire(None)))
@@ -227,37 +228,37 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditCollaboration>,
-) -> Result<(Extension<Details>, Json<Collaboration>), HubError> {
+) -> Result<Json<Collaboration>, HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
     let present: Vec<i64> =
         sqlx::query_scalar("SELECT organization_id FROM collaboration_organization WHERE collaboration_id = ?")
             .bind(id)
             .fetch_all(hub.store.reader())
             .await?;
-    let details = Details::of([
-        audit::changed("name", &row.name, &edit.name),
+    let details = audit::details([
+        changed("name", &row.name, &edit.name),
         edit.encrypted
             .filter(|encrypted| *encrypted != row.encrypted)
             .map(|encrypted| format!("encrypted: {encrypted}")),
-        edit.organization_ids.as_ref().and_then(|wanted| audit::difference("organizations", &present, wanted)),
+        edit.organization_ids.as_ref().and_then(|wanted| difference("organizations", &present, wanted)),
     ]);
     if edit.organization_ids.is_some() {
         require_members_edit(&caller)?;
     }
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     sqlx::query("UPDATE collaboration SET name = coalesce(?, name), encrypted = coalesce(?, encrypted) WHERE id = ?")
         .bind(&edit.name)
         .bind(edit.encrypted)
         .bind(id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await
         .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
     if let Some(organizations) = &edit.organization_ids {
-        set_organizations(&mut transaction, id, organizations).await?;
+        set_organizations(&mut change, id, organizations).await?;
     }
-    transaction.commit().await?;
+    change.commit(&caller.did("collaboration.edit", COLLABORATION.subject(id)).details(details)).await?;
     hub.store.forget_authorities();
-    Ok((Extension(details), Json(load(&hub, id).await?.into_wire(None))))
+    Ok(Json(load(&hub, id).await?.into_wire(None)))
 }
 
 /// An error unless the caller may say who takes part: rights within a collaboration reach to its organizations, so who
@@ -277,14 +278,14 @@ async fn remove(
 ) -> Result<Json<Value>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Delete).await?;
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let (tasks, nodes, studies): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM task WHERE collaboration_id = ?1),
                 (SELECT COUNT(*) FROM node WHERE collaboration_id = ?1),
                 (SELECT COUNT(*) FROM study WHERE collaboration_id = ?1)",
     )
     .bind(id)
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *change)
     .await?;
     if tasks + nodes + studies > 0 && !with_dependents {
         return Err(HubError::bad(format!(
@@ -292,9 +293,9 @@ async fn remove(
              separately or set delete_dependents=True"
         )));
     }
-    let stopped = task::delete_where(&mut transaction, "collaboration_id = ?", id).await?;
-    sqlx::query("DELETE FROM collaboration WHERE id = ?").bind(id).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    let stopped = task::delete_where(&mut change, "collaboration_id = ?", id).await?;
+    sqlx::query("DELETE FROM collaboration WHERE id = ?").bind(id).execute(&mut *change).await?;
+    change.commit(&caller.did("collaboration.delete", COLLABORATION.subject(id))).await?;
     // While they still hear the collaboration.
     stopped.tell(&hub).await;
     hub.store.forget_authorities();
@@ -306,15 +307,15 @@ async fn add_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
+) -> Result<Json<Vec<Organization>>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_members_edit(&caller)?;
-    let mut transaction = hub.store.writer().begin().await?;
-    insert_organization(&mut transaction, id, member.id).await?;
-    transaction.commit().await?;
+    let mut change = hub.store.change().await?;
+    insert_organization(&mut change, id, member.id).await?;
+    let details = format!("organizations +{}", member.id);
+    change.commit(&caller.did("member.add", COLLABORATION.subject(id)).details(details)).await?;
     hub.store.forget_authorities();
-    let details = Details(format!("organizations +{}", member.id));
-    Ok((Extension(details), Json(members::of(&hub, COLLABORATION, id).await?)))
+    Ok(Json(members::of(&hub, COLLABORATION, id).await?))
 }
 
 async fn remove_organization(
@@ -322,10 +323,9 @@ async fn remove_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
+) -> Result<Json<Vec<Organization>>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    members::remove(&hub, COLLABORATION, id, member.id).await?;
+    members::remove(&hub, &caller, COLLABORATION, id, member.id).await?;
     hub.store.forget_authorities();
-    let details = Details(format!("organizations -{}", member.id));
-    Ok((Extension(details), Json(members::of(&hub, COLLABORATION, id).await?)))
+    Ok(Json(members::of(&hub, COLLABORATION, id).await?))
 }

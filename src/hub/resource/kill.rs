@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
-use axum::{Extension, Json, Router, extract::State, routing::post};
+use axum::{Json, Router, extract::State, routing::post};
 use serde_json::Value;
 
 use super::{members::ById, message, task};
 use crate::{
     hub::{
         HubError,
-        audit::Subject,
         body::Body,
         permission::{Caller, Reach, Resource},
         server::HubState,
@@ -23,7 +22,7 @@ async fn kill_task(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(ById { id }): Body<ById>,
-) -> Result<(Extension<Subject>, Json<Value>), HubError> {
+) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
     let task = task::load(&hub, id).await?;
     let may_send = match caller.reach(Resource::Event, Operation::Send) {
@@ -43,16 +42,15 @@ async fn kill_task(
     if status.is_final() && open == 0 {
         return Err(HubError::bad(format!("Task {id} already finished with status '{status}', so cannot kill it!")));
     }
-    task::kill(&hub, id, task.collaboration_id).await?;
-    let answer = message(format!("Nodes have been instructed to kill any containers running for task {id}."));
-    Ok((Extension(Subject(format!("task {id}"))), answer))
+    task::kill(&hub, &caller, id, task.collaboration_id).await?;
+    Ok(message(format!("Nodes have been instructed to kill any containers running for task {id}.")))
 }
 
 async fn kill_node_tasks(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(ById { id }): Body<ById>,
-) -> Result<(Extension<Subject>, Json<Value>), HubError> {
+) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
     let node: Option<(i64, i64, bool)> =
         sqlx::query_as("SELECT organization_id, collaboration_id, online FROM node WHERE id = ?")
@@ -73,7 +71,8 @@ async fn kill_node_tasks(
     if !online {
         return Err(HubError::bad(format!("Node {id} is not online so cannot kill its tasks!")));
     }
+    // The node reports what becomes of it: here nothing changes.
+    hub.store.change().await?.commit(&caller.did("task.stop", format!("node {id}")).of(organization_id)).await?;
     task::runs_of_node(&hub, id, collaboration_id).await;
-    let answer = message(format!("Node {id} has been instructed to kill all containers running on it."));
-    Ok((Extension(Subject(format!("node {id}"))), answer))
+    Ok(message(format!("Node {id} has been instructed to kill all containers running on it.")))
 }

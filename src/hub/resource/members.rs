@@ -8,13 +8,20 @@ use sqlx::FromRow;
 
 use super::organization;
 use crate::{
-    hub::{HubError, listing::comma_separated, server::HubState},
+    hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
     protocol::wire::v4::Organization,
 };
 
 /// What has organizations: the table of the members is named after it.
 #[derive(Clone, Copy)]
 pub struct Owner(&'static str);
+
+impl Owner {
+    /// As the audit log names it.
+    pub fn subject(self, id: i64) -> String {
+        format!("{} {id}", self.0)
+    }
+}
 
 pub const COLLABORATION: Owner = Owner("collaboration");
 pub const STUDY: Owner = Owner("study");
@@ -49,13 +56,21 @@ pub async fn of(hub: &HubState, owner: Owner, id: i64) -> Result<Vec<Organizatio
 }
 
 /// Takes an organization out.
-pub async fn remove(hub: &HubState, owner: Owner, id: i64, organization_id: i64) -> Result<(), HubError> {
+pub async fn remove(
+    hub: &HubState,
+    caller: &Caller,
+    owner: Owner,
+    id: i64,
+    organization_id: i64,
+) -> Result<(), HubError> {
     let sql = format!("DELETE FROM {0}_organization WHERE {0}_id = ? AND organization_id = ?", owner.0);
-    let done = sqlx::query(&sql).bind(id).bind(organization_id).execute(hub.store.writer()).await?;
-    match done.rows_affected() {
-        0 => Err(HubError::NotFound(format!("Organization with id={organization_id} is not found"))),
-        _ => Ok(()),
+    let mut change = hub.store.change().await?;
+    let done = sqlx::query(&sql).bind(id).bind(organization_id).execute(&mut *change).await?;
+    if done.rows_affected() == 0 {
+        return Err(HubError::NotFound(format!("Organization with id={organization_id} is not found")));
     }
+    let details = format!("organizations -{organization_id}");
+    change.commit(&caller.did("member.remove", owner.subject(id)).details(details)).await
 }
 
 /// Lists of organization ids: at least one, none twice.

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Extension, Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::{Id, check_optional_name, is_taken, message, token::hash_api_key};
 use crate::{
     hub::{
         HubError,
-        audit::{Details, changed},
+        audit::{self, changed},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
         permission::{Caller, Reach, Resource},
@@ -206,6 +206,7 @@ async fn create(
     }
     let name = new.name.unwrap_or_else(|| format!("{organization} - {collaboration} Node"));
     let api_key = Uuid::new_v4().to_string();
+    let mut change = hub.store.change().await?;
     let done = sqlx::query(
         "INSERT INTO node (name, api_key_hash, organization_id, collaboration_id)
          SELECT ?, ?, organization_id, collaboration_id FROM collaboration_organization
@@ -215,7 +216,7 @@ async fn create(
     .bind(hash_api_key(&api_key))
     .bind(organization_id)
     .bind(new.collaboration_id)
-    .execute(hub.store.writer())
+    .execute(&mut *change)
     .await
     .map_err(|error| match is_taken(&error) {
         true if error.to_string().contains("name") => name_taken(&name),
@@ -231,11 +232,18 @@ async fn create(
             new.collaboration_id
         )));
     }
+    let id = done.last_insert_rowid();
+    change.commit(&caller.did("node.create", subject(id)).of(organization_id)).await?;
     let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
-        .bind(done.last_insert_rowid())
+        .bind(id)
         .fetch_one(hub.store.reader())
         .await?;
     Ok((StatusCode::CREATED, Json(Node { api_key: Some(api_key), ..row.into_wire(Vec::new()) })))
+}
+
+/// A node as the audit log names it.
+fn subject(id: i64) -> String {
+    format!("node {id}")
 }
 
 fn name_taken(name: &str) -> HubError {
@@ -261,9 +269,10 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditNode>,
-) -> Result<(Extension<Details>, Json<Node>), HubError> {
+) -> Result<Json<Node>, HubError> {
     let row = load(&hub, &caller, id, Operation::Edit).await?;
-    let details = Details::of([changed("name", &row.name, &edit.name)]);
+    let details = audit::details([changed("name", &row.name, &edit.name)]);
+    let mut change = hub.store.change().await?;
     sqlx::query(
         "UPDATE node SET name = coalesce(?, name), ip = CASE WHEN ? THEN NULL ELSE coalesce(?, ip) END WHERE id = ?",
     )
@@ -271,20 +280,23 @@ async fn edit(
     .bind(edit.clear_ip)
     .bind(edit.ip.map(|ip| ip.to_string()))
     .bind(id)
-    .execute(hub.store.writer())
+    .execute(&mut *change)
     .await
     .map_err(|error| match is_taken(&error) {
         true => name_taken(edit.name.as_deref().unwrap_or_default()),
         false => error.into(),
     })?;
+    change.commit(&caller.did("node.edit", subject(id)).details(details).of(row.organization_id)).await?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
-    Ok((Extension(details), Json(with_config(&hub, row).await?)))
+    Ok(Json(with_config(&hub, row).await?))
 }
 
 async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
-    load(&hub, &caller, id, Operation::Delete).await?;
-    sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(hub.store.writer()).await?;
+    let row = load(&hub, &caller, id, Operation::Delete).await?;
+    let mut change = hub.store.change().await?;
+    sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
+    change.commit(&caller.did("node.delete", subject(id)).of(row.organization_id)).await?;
     hub.store.forget_authorities();
     Ok(message(format!("Successfully deleted node id={id}")))
 }
@@ -295,7 +307,10 @@ pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_i
     if row.collaboration_id != collaboration_id {
         return Err(HubError::bad(format!("node id={id} is not part of collaboration id={collaboration_id}")));
     }
-    sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(hub.store.writer()).await?;
+    let mut change = hub.store.change().await?;
+    sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
+    let details = format!("taken out of collaboration {collaboration_id}");
+    change.commit(&caller.did("node.delete", subject(id)).details(details).of(row.organization_id)).await?;
     hub.store.forget_authorities();
     Ok(())
 }

@@ -43,15 +43,18 @@ pub async fn add(
             member.id
         )));
     }
+    let mut change = hub.store.change().await?;
     sqlx::query("UPDATE node SET collaboration_id = ? WHERE id = ?")
         .bind(id)
         .bind(member.id)
-        .execute(hub.store.writer())
+        .execute(&mut *change)
         .await
         .map_err(|error| match is_taken(&error) {
             true => HubError::bad("The organization already has a node in this collaboration"),
             false => error.into(),
         })?;
+    let entry = caller.did("member.add", format!("collaboration {id}")).details(format!("node {}", member.id));
+    change.commit(&entry.of(organization_id)).await?;
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(node::of_collaboration(&hub, id).await?)))
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::{Extension, Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::{Id, check_name, check_optional_name, is_taken, message, task};
 use crate::{
     hub::{
         HubError,
-        audit::{Details, changed},
+        audit::{self, changed},
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, CallerKind, Reach, Resource},
@@ -145,6 +145,7 @@ async fn create(
     if caller.reach(Resource::Organization, Operation::Create) != Some(Reach::Everything) {
         return Err(HubError::NotAllowed);
     }
+    let mut change = hub.store.change().await?;
     let done = sqlx::query(
         "INSERT INTO organization (name, domain, address1, address2, zipcode, country, public_key)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -156,10 +157,17 @@ async fn create(
     .bind(&new.zipcode)
     .bind(&new.country)
     .bind(&new.public_key)
-    .execute(hub.store.writer())
+    .execute(&mut *change)
     .await
     .map_err(|error| taken(error, &new.name))?;
-    Ok((StatusCode::CREATED, Json(load(&hub, done.last_insert_rowid()).await?)))
+    let id = done.last_insert_rowid();
+    change.commit(&caller.did("organization.create", subject(id)).of(id)).await?;
+    Ok((StatusCode::CREATED, Json(load(&hub, id).await?)))
+}
+
+/// An organization as the audit log names it.
+fn subject(id: i64) -> String {
+    format!("organization {id}")
 }
 
 fn taken(error: sqlx::Error, name: &str) -> HubError {
@@ -200,7 +208,7 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditOrganization>,
-) -> Result<(Extension<Details>, Json<Organization>), HubError> {
+) -> Result<Json<Organization>, HubError> {
     if matches!(caller.kind, CallerKind::Container(_)) {
         return Err(HubError::WrongClient("users and nodes"));
     }
@@ -212,7 +220,7 @@ async fn edit(
         return Err(HubError::Unauthenticated("Only members of an organization can update its public key!"));
     }
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let details = Details::of([
+    let details = audit::details([
         changed("name", &before.name, &edit.name),
         changed("domain", &text(&before.domain), &edit.domain),
         changed("address1", &text(&before.address1), &edit.address1),
@@ -221,6 +229,7 @@ async fn edit(
         changed("country", &text(&before.country), &edit.country),
         changed("public key", &text(&before.public_key), &edit.public_key),
     ]);
+    let mut change = hub.store.change().await?;
     sqlx::query(
         "UPDATE organization SET name = coalesce(?, name), domain = coalesce(?, domain),
          address1 = coalesce(?, address1), address2 = coalesce(?, address2), zipcode = coalesce(?, zipcode),
@@ -234,10 +243,11 @@ async fn edit(
     .bind(&edit.country)
     .bind(&edit.public_key)
     .bind(id)
-    .execute(hub.store.writer())
+    .execute(&mut *change)
     .await
     .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
-    Ok((Extension(details), Json(load(&hub, id).await?)))
+    change.commit(&caller.did("organization.edit", subject(id)).details(details).of(id)).await?;
+    Ok(Json(load(&hub, id).await?))
 }
 
 async fn remove(
@@ -255,7 +265,7 @@ async fn remove(
         return Err(HubError::bad("You cannot delete your own organization!"));
     }
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let (runs, tasks, nodes, users, roles): (i64, i64, i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM run WHERE organization_id = ?1),
                 (SELECT COUNT(*) FROM task WHERE init_organization_id = ?1),
@@ -264,7 +274,7 @@ async fn remove(
                 (SELECT COUNT(*) FROM role WHERE organization_id = ?1)",
     )
     .bind(id)
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *change)
     .await?;
     if runs + tasks + nodes + users + roles > 0 && !with_dependents {
         return Err(HubError::bad(format!(
@@ -272,8 +282,8 @@ async fn remove(
              Please specify 'delete_dependents=true' to delete them."
         )));
     }
-    let tasks = task::delete_where(&mut transaction, "init_organization_id = ?", id).await?;
-    let runs = task::delete_runs_of(&mut transaction, id).await?;
+    let tasks = task::delete_where(&mut change, "init_organization_id = ?", id).await?;
+    let runs = task::delete_runs_of(&mut change, id).await?;
     for statement in [
         "DELETE FROM node WHERE organization_id = ?",
         "DELETE FROM user WHERE organization_id = ?",
@@ -282,9 +292,9 @@ async fn remove(
         "DELETE FROM collaboration_organization WHERE organization_id = ?",
         "DELETE FROM organization WHERE id = ?",
     ] {
-        sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
+        sqlx::query(statement).bind(id).execute(&mut *change).await?;
     }
-    transaction.commit().await?;
+    change.commit(&caller.did("organization.delete", subject(id)).of(id)).await?;
     hub.store.forget_authorities();
     tasks.tell(&hub).await;
     runs.tell(&hub).await;

@@ -12,6 +12,7 @@ use garde::Validate;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sqlx::SqliteConnection;
 
 use super::{
     common_passwords::is_common,
@@ -58,7 +59,7 @@ const SIGNED_IN: &str = "signed in";
 /// through. False if it is one too many.
 async fn count(hub: &HubState, user_id: i64, place: &str) -> Result<bool, HubError> {
     let lock_end = timestamp::format(Timestamp::now() - SignedDuration::from_mins(LOCK_MINUTES));
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let (from_here, is_known): (i64, bool) = sqlx::query_as(
         "SELECT failures, last_success IS NOT NULL FROM sign_in_place
          WHERE user_id = ?1 AND place = ?2 AND (last_failure > ?3 OR last_success IS NOT NULL)",
@@ -133,7 +134,7 @@ pub async fn check_credentials(
                 "INSERT INTO setting (name, value) VALUES ('refused_sign_in', x'00')
                  ON CONFLICT (name) DO UPDATE SET value = randomblob(8)",
             )
-            .execute(hub.store.writer())
+            .execute(hub.store.bookkeeping())
             .await?;
             (None, String::new())
         }
@@ -160,7 +161,7 @@ pub async fn forget_failures(hub: &HubState, user_id: i64, place: &str) -> Resul
         .bind(timestamp::now())
         .bind(user_id)
         .bind(place)
-        .execute(hub.store.writer())
+        .execute(hub.store.bookkeeping())
         .await?;
     Ok(())
 }
@@ -171,11 +172,8 @@ pub async fn forget_own_failures(hub: &HubState, user_id: i64) -> Result<(), Hub
 }
 
 /// Forgets all failures: the password is another one. From where the user was signed in stays known.
-pub async fn forget_places(hub: &HubState, user_id: i64) -> Result<(), HubError> {
-    sqlx::query("UPDATE sign_in_place SET failures = 0 WHERE user_id = ?")
-        .bind(user_id)
-        .execute(hub.store.writer())
-        .await?;
+pub async fn forget_places(connection: &mut SqliteConnection, user_id: i64) -> Result<(), HubError> {
+    sqlx::query("UPDATE sign_in_place SET failures = 0 WHERE user_id = ?").bind(user_id).execute(connection).await?;
     Ok(())
 }
 
@@ -184,7 +182,7 @@ pub async fn uncount_failure(hub: &HubState, user_id: i64, place: &str) -> Resul
     sqlx::query("UPDATE sign_in_place SET failures = max(failures - 1, 0) WHERE user_id = ? AND place = ?")
         .bind(user_id)
         .bind(place)
-        .execute(hub.store.writer())
+        .execute(hub.store.bookkeeping())
         .await?;
     Ok(())
 }
@@ -213,11 +211,13 @@ async fn change(
         return Err(HubError::field("new_password", "New password is the same as current password!"));
     }
     let hash = hash_password(change.new_password).await?;
+    let mut change = hub.store.change().await?;
     sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(hash)
         .bind(id)
-        .execute(hub.store.writer())
+        .execute(&mut *change)
         .await?;
+    change.commit(&caller.did("password.change", format!("user {id}"))).await?;
     hub.store.forget_authorities();
     answer_with_tokens(&hub, id, "The password has been changed successfully!").await
 }

@@ -25,6 +25,7 @@ use crate::{
         permission::Caller,
         second_factor,
         server::HubState,
+        store::end_all_tokens,
         token::{Claims, ClientType, Purpose, Subject},
     },
     protocol::{timestamp, wire::v4::SignInReply},
@@ -102,7 +103,7 @@ async fn claim_mail(hub: &HubState, user_id: i64) -> Result<Option<(String, Stri
     .bind(timestamp::now())
     .bind(user_id)
     .bind(before)
-    .fetch_optional(hub.store.writer())
+    .fetch_optional(hub.store.bookkeeping())
     .await?)
 }
 
@@ -127,12 +128,14 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
          your password. Change it.\n",
         hub.public_url
     );
-    mailer.send(&email, subject, text).await?;
     let action = match purpose {
         Purpose::PasswordReset => "password.mail",
         _ => "second_factor.mail",
     };
-    audit::note_recovery(hub, user_id, action).await
+    // Noted before it is sent: nobody gets a code that the log does not know of.
+    let entry = audit::by_user(hub, user_id, action).await?;
+    hub.store.change().await?.commit(&entry).await?;
+    mailer.send(&email, subject, text).await
 }
 
 /// Mails an invitation; whether it was sent: not without a mail server, nor twice within a short while. Whoever invites
@@ -163,7 +166,7 @@ async fn state_of(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<Stri
     };
     let text: Option<String> = sqlx::query_scalar(&format!("SELECT {column} FROM user WHERE id = ? AND disabled = 0"))
         .bind(user_id)
-        .fetch_optional(hub.store.writer())
+        .fetch_optional(hub.store.bookkeeping())
         .await?;
     let text = text.ok_or_else(|| HubError::bad(INVALID))?;
     Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
@@ -201,14 +204,16 @@ async fn reset_password(
 ) -> Result<Json<Value>, HubError> {
     let id = user_of_token(&hub, &reset.reset_token, Purpose::PasswordReset).await?;
     let hash = hash_password(reset.password).await?;
+    let entry = audit::by_user(&hub, id, "password.reset").await?;
+    let mut change = hub.store.change().await?;
     sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1, password_by_mail = 1 WHERE id = ?")
         .bind(hash)
         .bind(id)
-        .execute(hub.store.writer())
+        .execute(&mut *change)
         .await?;
-    forget_places(&hub, id).await?;
+    forget_places(&mut change, id).await?;
+    change.commit(&entry).await?;
     hub.store.forget_authorities();
-    audit::note_recovery(&hub, id, "password.reset").await?;
     Ok(message("The password has successfully been reset!"))
 }
 
@@ -241,7 +246,7 @@ async fn lost_second_factor(
     uncount_failure(&hub, id, &place).await?;
     let by_mail: bool = sqlx::query_scalar("SELECT password_by_mail FROM user WHERE id = ?")
         .bind(id)
-        .fetch_one(hub.store.writer())
+        .fetch_one(hub.store.bookkeeping())
         .await?;
     if by_mail {
         return Err(HubError::bad(
@@ -271,9 +276,12 @@ async fn reset_second_factor(
     Body(reset): Body<ResetSecondFactor, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let id = user_of_token(&hub, &reset.reset_token, Purpose::SecondFactorReset).await?;
-    audit::note_recovery(&hub, id, "second_factor.reset").await?;
-    let reply = second_factor::set_up(&hub, id).await?;
-    hub.store.end_sessions(id).await?;
+    let entry = audit::by_user(&hub, id, "second_factor.reset").await?;
+    let mut change = hub.store.change().await?;
+    let reply = second_factor::set_up(&hub, &mut change, id).await?;
+    end_all_tokens(&mut change, id).await?;
+    change.commit(&entry).await?;
+    hub.store.forget_authorities();
     Ok(Json(reply))
 }
 
@@ -293,26 +301,25 @@ async fn new_api_key(
     caller.require_user()?;
     let organization_id = node::require_key(&hub, &caller, lost.id).await?;
     let api_key = Uuid::new_v4().to_string();
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     sqlx::query("UPDATE node SET api_key_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(hash_api_key(&api_key))
         .bind(lost.id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await?;
     if caller.is_foreign(organization_id) {
         let admins: Vec<String> = sqlx::query_scalar(&format!(
             "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
         ))
         .bind(organization_id)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *change)
         .await?;
         let admins: Vec<&str> = admins.iter().map(String::as_str).collect();
         let what = format!("An administrator has replaced the key of node {} of your organization.", lost.id);
-        notice::tell_people(&mut transaction, &hub, &admins, &what).await?;
+        notice::tell_people(&mut change, &hub, &admins, &what).await?;
     }
-    transaction.commit().await?;
+    change.commit(&caller.did("node.new_key", format!("node {}", lost.id)).of(organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
-    audit::note_new_key(&hub, &caller, lost.id).await?;
     Ok(Json(json!({"api_key": api_key})))
 }

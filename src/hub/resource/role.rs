@@ -1,7 +1,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::{Path, State},
     http::StatusCode,
     response::Response,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
-        audit::{self, Details},
+        audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
         permission::{Caller, DEFAULT_ROLES, Reach, Resource},
@@ -172,30 +172,40 @@ async fn create(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(new): Body<NewRole>,
-) -> Result<(StatusCode, Extension<Details>, Json<Role>), HubError> {
+) -> Result<(StatusCode, Json<Role>), HubError> {
     caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
     if !caller.may_at_organization(Resource::Role, Operation::Create, organization_id) {
         return Err(HubError::NotAllowed);
     }
     require_rules(&caller, &new.rules)?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let done = sqlx::query(
         "INSERT INTO role (name, description, organization_id) SELECT ?, ?, id FROM organization WHERE id = ?",
     )
     .bind(&new.name)
     .bind(new.description.unwrap_or_default())
     .bind(organization_id)
-    .execute(&mut *transaction)
+    .execute(&mut *change)
     .await?;
     if done.rows_affected() == 0 {
         return Err(HubError::NotFound(format!("Organization \"{organization_id}\" does not exist!")));
     }
     let id = done.last_insert_rowid();
-    set_rules(&mut transaction, id, &new.rules).await?;
-    transaction.commit().await?;
-    let details = Details(audit::difference("rules", &[], &new.rules).unwrap_or_default());
-    Ok((StatusCode::CREATED, Extension(details), Json(load(&hub, id).await?.into())))
+    set_rules(&mut change, id, &new.rules).await?;
+    let details = difference("rules", &[], &new.rules).unwrap_or_default();
+    change.commit(&caller.did("role.create", subject(id)).details(details).of(organization_id)).await?;
+    Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
+}
+
+/// A role as the audit log names it.
+fn subject(id: i64) -> String {
+    format!("role {id}")
+}
+
+/// Whose admins read of a change of a role: its organization, or that of who changes it.
+fn owner(caller: &Caller, role: &Row) -> i64 {
+    role.organization_id.unwrap_or(caller.authority.organization_id)
 }
 
 /// Ids of the rules of a role.
@@ -251,34 +261,34 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditRole>,
-) -> Result<(Extension<Details>, Json<Role>), HubError> {
+) -> Result<Json<Role>, HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let mut transaction = hub.store.writer().begin().await?;
-    let present = rules_of(&mut transaction, id).await?;
-    let details = Details::of([
-        audit::changed("name", &row.name, &edit.name),
-        audit::changed("description", &row.description, &edit.description),
-        edit.rules.as_ref().and_then(|wanted| audit::difference("rules", &present, wanted)),
+    let mut change = hub.store.change().await?;
+    let present = rules_of(&mut change, id).await?;
+    let details = audit::details([
+        changed("name", &row.name, &edit.name),
+        changed("description", &row.description, &edit.description),
+        edit.rules.as_ref().and_then(|wanted| difference("rules", &present, wanted)),
     ]);
     if let Some(wanted) = &edit.rules {
         require_rules(&caller, wanted)?;
         let removed = present.iter().filter(|id| !wanted.contains(id));
         let added = wanted.iter().filter(|id| !present.contains(id));
         let changed: Vec<i64> = removed.chain(added).copied().collect();
-        require_role_change(&mut transaction, &caller, id, &changed).await?;
+        require_role_change(&mut change, &caller, id, &changed).await?;
     }
     sqlx::query("UPDATE role SET name = coalesce(?, name), description = coalesce(?, description) WHERE id = ?")
         .bind(&edit.name)
         .bind(&edit.description)
         .bind(id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await?;
     if let Some(rules) = &edit.rules {
-        set_rules(&mut transaction, id, rules).await?;
+        set_rules(&mut change, id, rules).await?;
     }
-    transaction.commit().await?;
+    change.commit(&caller.did("role.edit", subject(id)).details(details).of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
-    Ok((Extension(details), Json(load(&hub, id).await?.into())))
+    Ok(Json(load(&hub, id).await?.into()))
 }
 
 async fn remove(
@@ -287,22 +297,20 @@ async fn remove(
     Id(id): Id,
     query: ListQuery,
 ) -> Result<Json<Value>, HubError> {
-    load_to_change(&hub, &caller, id, Operation::Delete).await?;
+    let row = load_to_change(&hub, &caller, id, Operation::Delete).await?;
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut transaction = hub.store.writer().begin().await?;
-    let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user_role WHERE role_id = ?")
-        .bind(id)
-        .fetch_one(&mut *transaction)
-        .await?;
+    let mut change = hub.store.change().await?;
+    let users: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM user_role WHERE role_id = ?").bind(id).fetch_one(&mut *change).await?;
     if users > 0 && !with_dependents {
         return Err(HubError::bad(format!("Role {id} is assigned to users and cannot be deleted.")));
     }
     if users > 0 {
-        let rules = rules_of(&mut transaction, id).await?;
-        require_role_change(&mut transaction, &caller, id, &rules).await?;
+        let rules = rules_of(&mut change, id).await?;
+        require_role_change(&mut change, &caller, id, &rules).await?;
     }
-    sqlx::query("DELETE FROM role WHERE id = ?").bind(id).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    sqlx::query("DELETE FROM role WHERE id = ?").bind(id).execute(&mut *change).await?;
+    change.commit(&caller.did("role.delete", subject(id)).of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
     Ok(message("Role removed from the database."))
 }
@@ -311,36 +319,36 @@ async fn add_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Path((id, rule_id)): Path<(i64, i64)>,
-) -> Result<(StatusCode, Extension<Details>, Json<Vec<Rule>>), HubError> {
-    load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let mut transaction = hub.store.writer().begin().await?;
-    require_role_change(&mut transaction, &caller, id, &[rule_id]).await?;
+) -> Result<(StatusCode, Json<Vec<Rule>>), HubError> {
+    let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    let mut change = hub.store.change().await?;
+    require_role_change(&mut change, &caller, id, &[rule_id]).await?;
     sqlx::query("INSERT OR IGNORE INTO role_rule (role_id, rule_id) VALUES (?, ?)")
         .bind(id)
         .bind(rule_id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await?;
-    transaction.commit().await?;
+    let entry = caller.did("role.edit", subject(id)).details(format!("rules +{rule_id}"));
+    change.commit(&entry.of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
-    let details = Details(format!("rules +{rule_id}"));
-    Ok((StatusCode::CREATED, Extension(details), Json(rule::of_role(&hub, id).await?)))
+    Ok((StatusCode::CREATED, Json(rule::of_role(&hub, id).await?)))
 }
 
 async fn remove_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Path((id, rule_id)): Path<(i64, i64)>,
-) -> Result<(Extension<Details>, Json<Vec<Rule>>), HubError> {
-    load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let mut transaction = hub.store.writer().begin().await?;
-    require_role_change(&mut transaction, &caller, id, &[rule_id]).await?;
+) -> Result<Json<Vec<Rule>>, HubError> {
+    let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    let mut change = hub.store.change().await?;
+    require_role_change(&mut change, &caller, id, &[rule_id]).await?;
     sqlx::query("DELETE FROM role_rule WHERE role_id = ? AND rule_id = ?")
         .bind(id)
         .bind(rule_id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await?;
-    transaction.commit().await?;
+    let entry = caller.did("role.edit", subject(id)).details(format!("rules -{rule_id}"));
+    change.commit(&entry.of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
-    let details = Details(format!("rules -{rule_id}"));
-    Ok((Extension(details), Json(rule::of_role(&hub, id).await?)))
+    Ok(Json(rule::of_role(&hub, id).await?))
 }

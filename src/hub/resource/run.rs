@@ -253,7 +253,7 @@ async fn report(
     // The official node does not say when a run was killed; without an end it would be started again.
     let killed_at = (report.status == Some(Status::Killed)).then(timestamp::now);
     let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let place: Option<(i64, i64, i64, Option<String>, String)> = sqlx::query_as(
         "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, input FROM run
          JOIN task ON task.id = task_id WHERE run.id = ?",

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::State,
     http::StatusCode,
     response::Response,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
-        audit::{Details, changed, difference},
+        audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
@@ -159,19 +159,20 @@ async fn create(
         Reach::Collaboration if caller.is_in_collaboration(new.collaboration_id) => {}
         _ => return Err(HubError::NotAllowed),
     }
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let done = sqlx::query("INSERT INTO study (name, collaboration_id) SELECT ?, id FROM collaboration WHERE id = ?")
         .bind(&new.name)
         .bind(new.collaboration_id)
-        .execute(&mut *transaction)
+        .execute(&mut *change)
         .await
         .map_err(|error| taken(error, &new.name))?;
     if done.rows_affected() == 0 {
         return Err(HubError::NotFound(format!("Collaboration id={} not found!", new.collaboration_id)));
     }
     let id = done.last_insert_rowid();
-    set_organizations(&mut transaction, id, new.collaboration_id, &new.organization_ids).await?;
-    transaction.commit().await?;
+    set_organizations(&mut change, id, new.collaboration_id, &new.organization_ids).await?;
+    let details = difference("organizations", &[], &new.organization_ids).unwrap_or_default();
+    change.commit(&caller.did("study.create", STUDY.subject(id)).details(details)).await?;
     let row = Row { id, name: new.name, collaboration_id: new.collaboration_id };
     Ok((StatusCode::CREATED, Json(with_members(&hub, row).await?)))
 }
@@ -227,32 +228,32 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditStudy>,
-) -> Result<(Extension<Details>, Json<Study>), HubError> {
+) -> Result<Json<Study>, HubError> {
     caller.require_user()?;
     let mut row = load(&hub, &caller, id, Operation::Edit).await?;
     let present: Vec<i64> = sqlx::query_scalar("SELECT organization_id FROM study_organization WHERE study_id = ?")
         .bind(id)
         .fetch_all(hub.store.reader())
         .await?;
-    let details = Details::of([
+    let details = audit::details([
         changed("name", &row.name, &edit.name),
         edit.organization_ids.as_ref().and_then(|wanted| difference("organizations", &present, wanted)),
     ]);
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     if let Some(name) = edit.name {
         sqlx::query("UPDATE study SET name = ? WHERE id = ?")
             .bind(&name)
             .bind(id)
-            .execute(&mut *transaction)
+            .execute(&mut *change)
             .await
             .map_err(|error| taken(error, &name))?;
         row.name = name;
     }
     if let Some(organizations) = &edit.organization_ids {
-        set_organizations(&mut transaction, id, row.collaboration_id, organizations).await?;
+        set_organizations(&mut change, id, row.collaboration_id, organizations).await?;
     }
-    transaction.commit().await?;
-    Ok((Extension(details), Json(with_members(&hub, row).await?)))
+    change.commit(&caller.did("study.edit", STUDY.subject(id)).details(details)).await?;
+    Ok(Json(with_members(&hub, row).await?))
 }
 
 async fn remove(
@@ -264,19 +265,17 @@ async fn remove(
     caller.require_user()?;
     load(&hub, &caller, id, Operation::Delete).await?;
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut transaction = hub.store.writer().begin().await?;
-    let tasks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE study_id = ?")
-        .bind(id)
-        .fetch_one(&mut *transaction)
-        .await?;
+    let mut change = hub.store.change().await?;
+    let tasks: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE study_id = ?").bind(id).fetch_one(&mut *change).await?;
     if tasks > 0 && !with_dependents {
         return Err(HubError::bad(format!(
             "Study id={id} has {tasks} tasks. Please delete them separately or set delete_dependents=True"
         )));
     }
-    let stopped = task::delete_where(&mut transaction, "study_id = ?", id).await?;
-    sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    let stopped = task::delete_where(&mut change, "study_id = ?", id).await?;
+    sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *change).await?;
+    change.commit(&caller.did("study.delete", STUDY.subject(id))).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("Study id={id} successfully deleted")))
 }
@@ -286,9 +285,10 @@ async fn add_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
+) -> Result<Json<Vec<Organization>>, HubError> {
     caller.require_user()?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
+    let mut change = hub.store.change().await?;
     let done = sqlx::query(
         "INSERT OR REPLACE INTO study_organization (study_id, organization_id) SELECT ?, organization_id
          FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?",
@@ -296,13 +296,14 @@ async fn add_organization(
     .bind(id)
     .bind(row.collaboration_id)
     .bind(member.id)
-    .execute(hub.store.writer())
+    .execute(&mut *change)
     .await?;
     if done.rows_affected() == 0 {
         return Err(HubError::bad("Organization is not a member of the collaboration!"));
     }
-    let details = Details(format!("organizations +{}", member.id));
-    Ok((Extension(details), Json(members::of(&hub, STUDY, id).await?)))
+    let details = format!("organizations +{}", member.id);
+    change.commit(&caller.did("member.add", STUDY.subject(id)).details(details)).await?;
+    Ok(Json(members::of(&hub, STUDY, id).await?))
 }
 
 async fn remove_organization(
@@ -310,10 +311,9 @@ async fn remove_organization(
     caller: Caller,
     Id(id): Id,
     Body(member): Body<ById>,
-) -> Result<(Extension<Details>, Json<Vec<Organization>>), HubError> {
+) -> Result<Json<Vec<Organization>>, HubError> {
     caller.require_user()?;
     load(&hub, &caller, id, Operation::Edit).await?;
-    members::remove(&hub, STUDY, id, member.id).await?;
-    let details = Details(format!("organizations -{}", member.id));
-    Ok((Extension(details), Json(members::of(&hub, STUDY, id).await?)))
+    members::remove(&hub, &caller, STUDY, id, member.id).await?;
+    Ok(Json(members::of(&hub, STUDY, id).await?))
 }

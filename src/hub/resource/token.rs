@@ -116,7 +116,7 @@ async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredenti
     sqlx::query("UPDATE user SET last_seen = ?, password_by_mail = 0 WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
-        .execute(hub.store.writer())
+        .execute(hub.store.bookkeeping())
         .await?;
     let mut tokens = issue(hub, ClientType::User, id, None, Some(epoch)).await?;
     tokens.known_browser = came_from.known_browser(hub, id)?;
@@ -131,7 +131,7 @@ pub async fn issue(
     replaced: Option<&Claims>,
     expected: Option<i64>,
 ) -> Result<Tokens, HubError> {
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let (roles, epoch): (Vec<String>, i64) = match client_type {
         ClientType::User => (
             sqlx::query_scalar(
@@ -183,7 +183,7 @@ async fn use_refresh_token(hub: &HubState, claims: &Claims) -> Result<(), HubErr
     const OVER: HubError = HubError::Unauthenticated("Token has expired");
     let Some(family) = claims.family else { return Err(OVER) };
     let id = claims.jti.to_string();
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let used = sqlx::query("UPDATE refresh_token SET used = 1 WHERE id = ? AND used = 0")
         .bind(&id)
         .execute(&mut *transaction)
@@ -245,7 +245,7 @@ async fn sign_in_node(
     sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
         .bind(timestamp::now())
         .bind(id)
-        .execute(hub.store.writer())
+        .execute(hub.store.bookkeeping())
         .await?;
     Ok(Json(issue(&hub, ClientType::Node, id, None, Some(epoch)).await?))
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::State,
     http::StatusCode,
     response::Response,
@@ -24,13 +24,14 @@ use super::{
 use crate::{
     hub::{
         HubError,
-        audit::{self, Details},
+        audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
         notice,
         permission::{Caller, CallerKind, Reach, Resource},
         second_factor,
         server::{API_PATH, HubState},
+        store::end_all_tokens,
     },
     protocol::{
         domain::Operation,
@@ -256,7 +257,7 @@ async fn create(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Body(new): Body<NewUser>,
-) -> Result<(StatusCode, Extension<Details>, Json<User>), HubError> {
+) -> Result<(StatusCode, Json<User>), HubError> {
     caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
     // With the password, or the invitation, one is signed in as this user.
@@ -265,7 +266,7 @@ async fn create(
     }
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
     let hash = hash_password(new.password).await?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     let id = sqlx::query(
         "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
          SELECT ?, ?, ?, ?, ?, id FROM organization WHERE id = ?",
@@ -276,20 +277,24 @@ async fn create(
     .bind(&new.firstname)
     .bind(&new.lastname)
     .bind(organization_id)
-    .execute(&mut *transaction)
+    .execute(&mut *change)
     .await
     .map_err(taken)?;
     if id.rows_affected() == 0 {
         return Err(HubError::NotFound("Organization does not exist.".to_owned()));
     }
     let id = id.last_insert_rowid();
-    set_roles(&mut transaction, id, &new.roles).await?;
-    set_rules(&mut transaction, id, &new.rules).await?;
-    transaction.commit().await?;
+    set_roles(&mut change, id, &new.roles).await?;
+    set_rules(&mut change, id, &new.rules).await?;
+    let details = audit::details([difference("roles", &[], &new.roles), difference("rules", &[], &new.rules)]);
+    change.commit(&caller.did("user.create", subject(id)).details(details).of(organization_id)).await?;
     hub.store.forget_authorities();
-    let details =
-        Details::of([audit::difference("roles", &[], &new.roles), audit::difference("rules", &[], &new.rules)]);
-    Ok((StatusCode::CREATED, Extension(details), Json(load_written(&hub, id).await?.into())))
+    Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
+}
+
+/// A user as the audit log names what something was done to.
+fn subject(id: i64) -> String {
+    format!("user {id}")
 }
 
 fn taken(error: sqlx::Error) -> HubError {
@@ -367,7 +372,7 @@ async fn edit(
     caller: Caller,
     Id(id): Id,
     Body(edit): Body<EditUser>,
-) -> Result<(Extension<Details>, Json<User>), HubError> {
+) -> Result<Json<User>, HubError> {
     let own_id = caller.require_user()?;
     let row = load(&hub, id).await?;
     let is_self = own_id == id && caller.reach(Resource::User, Operation::Edit).is_some();
@@ -407,19 +412,19 @@ async fn edit(
         require_not_above(&hub, &caller, row.organization_id, &present_roles, &present_rules).await?;
     }
     let details = details(&row, &edit, &present_roles, &present_rules);
-    let changed = |present: Vec<i64>, wanted: &Option<Vec<i64>>| -> Vec<i64> {
+    let exchanged = |present: Vec<i64>, wanted: &Option<Vec<i64>>| -> Vec<i64> {
         let Some(wanted) = wanted else { return Vec::new() };
         let removed = present.iter().filter(|id| !wanted.contains(id));
         removed.chain(wanted.iter().filter(|id| !present.contains(id))).copied().collect()
     };
-    let (roles, rules) = (changed(present_roles, &edit.roles), changed(present_rules, &edit.rules));
+    let (roles, rules) = (exchanged(present_roles, &edit.roles), exchanged(present_rules, &edit.rules));
     require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     // With roles somebody could be put inside who then touches accounts and keys.
     let changes_rights = !roles.is_empty() || !rules.is_empty();
     if changes_rights && !caller.is_inside(Resource::User, Operation::Edit, row.organization_id) {
         return Err(HubError::NotAllowed);
     }
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
          firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname),
@@ -432,14 +437,14 @@ async fn edit(
     .bind(&edit.lastname)
     .bind(edit.disabled)
     .bind(id)
-    .execute(&mut *transaction)
+    .execute(&mut *change)
     .await
     .map_err(taken)?;
     if let Some(roles) = &edit.roles {
-        set_roles(&mut transaction, id, roles).await?;
+        set_roles(&mut change, id, roles).await?;
     }
     if let Some(rules) = &edit.rules {
-        set_rules(&mut transaction, id, rules).await?;
+        set_rules(&mut change, id, rules).await?;
     }
     if own_id != id && touches_sign_in && caller.is_foreign(row.organization_id) {
         let mut addresses = vec![row.email.as_str()];
@@ -449,26 +454,26 @@ async fn edit(
             (None, Some(true)) => "An administrator has deactivated your account.".to_owned(),
             (None, _) => "An administrator has activated your account again.".to_owned(),
         };
-        notice::tell_people(&mut transaction, &hub, &addresses, &what).await?;
+        notice::tell_people(&mut change, &hub, &addresses, &what).await?;
     }
-    transaction.commit().await?;
+    change.commit(&caller.did("user.edit", subject(id)).details(details).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
-    Ok((Extension(details), Json(load_written(&hub, id).await?.into())))
+    Ok(Json(load_written(&hub, id).await?.into()))
 }
 
 /// What of a user is changed, for the audit log.
-fn details(row: &Row, edit: &EditUser, roles: &[i64], rules: &[i64]) -> Details {
-    Details::of([
-        audit::changed("username", &row.username, &edit.username),
-        audit::changed("e-mail", &row.email, &edit.email),
-        audit::changed("first name", &row.firstname, &edit.firstname),
-        audit::changed("last name", &row.lastname, &edit.lastname),
+fn details(row: &Row, edit: &EditUser, roles: &[i64], rules: &[i64]) -> String {
+    audit::details([
+        changed("username", &row.username, &edit.username),
+        changed("e-mail", &row.email, &edit.email),
+        changed("first name", &row.firstname, &edit.firstname),
+        changed("last name", &row.lastname, &edit.lastname),
         edit.disabled
             .filter(|disabled| *disabled != row.disabled)
             .map(|disabled| if disabled { "deactivated" } else { "activated" }.to_owned()),
-        edit.roles.as_ref().and_then(|wanted| audit::difference("roles", roles, wanted)),
-        edit.rules.as_ref().and_then(|wanted| audit::difference("rules", rules, wanted)),
+        edit.roles.as_ref().and_then(|wanted| difference("roles", roles, wanted)),
+        edit.rules.as_ref().and_then(|wanted| difference("rules", rules, wanted)),
     ])
 }
 
@@ -503,17 +508,22 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     let (roles, rules) = present(&hub, id).await?;
     require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     let code = invitation_code(&hub, id).await?;
+    // Noted before the code is told.
+    hub.store.change().await?.commit(&caller.did("user.invite", subject(id)).of(row.organization_id)).await?;
     let mailed = mail_invitation(&hub, id, &code).await;
     Ok(Json(json!({"code": code, "mailed": mailed})))
 }
 
 /// Tells somebody what was done to their account by who does not belong to their organization.
-async fn tell_if_foreign(hub: &HubState, caller: &Caller, row: &Row, what: &str) -> Result<(), HubError> {
+async fn tell_if_foreign(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    caller: &Caller,
+    row: &Row,
+    what: &str,
+) -> Result<(), HubError> {
     if caller.is_foreign(row.organization_id) {
-        let mut transaction = hub.store.writer().begin().await?;
-        notice::tell_people(&mut transaction, hub, &[&row.email], what).await?;
-        transaction.commit().await?;
-        hub.jobs.wake();
+        notice::tell_people(connection, hub, &[&row.email], what).await?;
     }
     Ok(())
 }
@@ -521,8 +531,12 @@ async fn tell_if_foreign(hub: &HubState, caller: &Caller, row: &Row, what: &str)
 /// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     let row = other(&hub, &caller, id).await?;
-    hub.store.end_sessions(id).await?;
-    tell_if_foreign(&hub, &caller, &row, "An administrator has ended all your sessions.").await?;
+    let mut change = hub.store.change().await?;
+    end_all_tokens(&mut change, id).await?;
+    tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has ended all your sessions.").await?;
+    change.commit(&caller.did("user.end_sessions", subject(id)).of(row.organization_id)).await?;
+    hub.jobs.wake();
+    hub.store.forget_authorities();
     Ok(message(format!("All sessions of user id={id} have ended")))
 }
 
@@ -534,12 +548,14 @@ async fn reset_second_factor(
     Id(id): Id,
 ) -> Result<Json<Value>, HubError> {
     let row = other(&hub, &caller, id).await?;
-    let mut transaction = hub.store.writer().begin().await?;
-    second_factor::forget(&mut transaction, id).await?;
-    transaction.commit().await?;
-    hub.store.end_sessions(id).await?;
+    let mut change = hub.store.change().await?;
+    second_factor::forget(&mut change, id).await?;
+    end_all_tokens(&mut change, id).await?;
     let what = "An administrator has taken your second factor away: you set up a new one when you sign in.";
-    tell_if_foreign(&hub, &caller, &row, what).await?;
+    tell_if_foreign(&mut change, &hub, &caller, &row, what).await?;
+    change.commit(&caller.did("second_factor.reset", subject(id)).of(row.organization_id)).await?;
+    hub.jobs.wake();
+    hub.store.forget_authorities();
     Ok(message(format!("The second factor of user id={id} is to be set up anew")))
 }
 
@@ -560,24 +576,22 @@ async fn remove(
         require_removable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     }
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut transaction = hub.store.writer().begin().await?;
-    let tasks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE init_user_id = ?")
-        .bind(id)
-        .fetch_one(&mut *transaction)
-        .await?;
+    let mut change = hub.store.change().await?;
+    let tasks: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE init_user_id = ?").bind(id).fetch_one(&mut *change).await?;
     if tasks > 0 && !with_dependents {
         return Err(HubError::bad(format!(
             "User has created {tasks} tasks. Please delete those first, or set the `delete_dependents` parameter to \
              true to delete them automatically together with this user."
         )));
     }
-    if !is_self && caller.is_foreign(row.organization_id) {
-        let what = "An administrator has deleted your account.";
-        notice::tell_people(&mut transaction, &hub, &[&row.email], what).await?;
+    if !is_self {
+        tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has deleted your account.").await?;
     }
-    let stopped = task::delete_where(&mut transaction, "init_user_id = ?", id).await?;
-    sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    let stopped = task::delete_where(&mut change, "init_user_id = ?", id).await?;
+    sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *change).await?;
+    change.commit(&caller.did("user.delete", subject(id)).of(row.organization_id)).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     stopped.tell(&hub).await;
     Ok(message(format!("user id={id} is removed from the database")))

@@ -17,12 +17,12 @@ impl Store {
             return Ok(Some(authority));
         }
         let generation = *self.generation.borrow();
-        let account: Option<(i64, i64)> =
-            sqlx::query_as("SELECT organization_id, token_epoch FROM user WHERE id = ? AND disabled = 0")
+        let account: Option<(i64, i64, String)> =
+            sqlx::query_as("SELECT organization_id, token_epoch, username FROM user WHERE id = ? AND disabled = 0")
                 .bind(user_id)
                 .fetch_optional(self.reader())
                 .await?;
-        let Some((organization_id, token_epoch)) = account else { return Ok(None) };
+        let Some((organization_id, token_epoch, username)) = account else { return Ok(None) };
         let rules: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT resource, scope, operation FROM rule WHERE id IN (
                  SELECT rule_id FROM user_rule WHERE user_id = ?1 UNION
@@ -36,7 +36,8 @@ impl Store {
             .map(|(resource, scope, operation)| serde_json::from_value(json!([resource, scope, operation])))
             .collect::<Result<HashSet<Permission>, _>>()
             .map_err(|error| HubError::Internal(format!("a stored rule: {error}")))?;
-        let authority = self.authority_in(organization_id, None, rules, token_epoch).await?;
+        let actor = format!("user {user_id} ({username})");
+        let authority = self.authority_in(actor, organization_id, None, rules, token_epoch).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
@@ -55,7 +56,8 @@ impl Store {
                 .await?;
         let Some((organization_id, collaboration_id, token_epoch)) = place else { return Ok(None) };
         let rules = rules_of_node().into_iter().collect();
-        let authority = self.authority_in(organization_id, Some(collaboration_id), rules, token_epoch).await?;
+        let actor = format!("node {node_id}");
+        let authority = self.authority_in(actor, organization_id, Some(collaboration_id), rules, token_epoch).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
     }
@@ -85,11 +87,13 @@ impl Store {
         .await?;
         let Some(epoch) = epoch else { return Ok(None) };
         let rules = rules_of_container().into_iter().collect();
-        Ok(Some(self.authority_in(subject.organization_id, Some(subject.collaboration_id), rules, epoch).await?))
+        let (actor, of) = (format!("algorithm of task {}", subject.task_id), subject.collaboration_id);
+        Ok(Some(self.authority_in(actor, subject.organization_id, Some(of), rules, epoch).await?))
     }
 
     async fn authority_in(
         &self,
+        actor: String,
         organization_id: i64,
         only_collaboration: Option<i64>,
         rules: HashSet<Permission>,
@@ -110,6 +114,6 @@ impl Store {
             pairs.iter().map(|(_, organization)| *organization).chain([organization_id]).collect();
         let mut organizations: Vec<i64> = organizations.into_iter().collect();
         organizations.sort_unstable();
-        Ok(Arc::new(Authority { organization_id, collaborations, organizations, rules, token_epoch }))
+        Ok(Arc::new(Authority { actor, organization_id, collaborations, organizations, rules, token_epoch }))
     }
 }

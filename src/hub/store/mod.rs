@@ -1,12 +1,13 @@
 //! The hub's SQLite file: one connection that writes, several that read, WAL, foreign keys on.
 
 mod authority;
+mod change;
 
 use std::{path::Path, sync::Arc};
 
 use moka::sync::Cache;
 use sqlx::{
-    SqlitePool,
+    SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::watch;
@@ -77,8 +78,9 @@ impl Store {
         &self.reader
     }
 
-    /// For queries that write. One at a time; keep transactions short.
-    pub fn writer(&self) -> &SqlitePool {
+    /// For what is written without being a change that somebody makes: attempts, tokens, states of nodes and runs,
+    /// notices. What somebody changes goes through [`Store::change`]. One at a time; keep transactions short.
+    pub fn bookkeeping(&self) -> &SqlitePool {
         &self.writer
     }
 
@@ -96,16 +98,6 @@ impl Store {
     /// Changes with each change of users, roles, nodes, organizations and collaborations.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
-    }
-
-    /// All tokens of a user end.
-    pub async fn end_sessions(&self, user_id: i64) -> Result<(), HubError> {
-        sqlx::query("UPDATE user SET token_epoch = token_epoch + 1 WHERE id = ?")
-            .bind(user_id)
-            .execute(&self.writer)
-            .await?;
-        self.forget_authorities();
-        Ok(())
     }
 
     /// Families of refresh tokens that have ended before their time.
@@ -214,4 +206,10 @@ fn wire_name(value: &impl serde::Serialize) -> Result<String, HubError> {
         Ok(serde_json::Value::String(name)) => Ok(name),
         _ => Err(HubError::Internal("a scope or operation without a name".to_owned())),
     }
+}
+
+/// All tokens of a user end. Authorities have to be forgotten afterwards.
+pub async fn end_all_tokens(connection: &mut SqliteConnection, user_id: i64) -> Result<(), HubError> {
+    sqlx::query("UPDATE user SET token_epoch = token_epoch + 1 WHERE id = ?").bind(user_id).execute(connection).await?;
+    Ok(())
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{load, require_view, set_decision, tell, withdraw};
 use crate::{
-    audit::{self, Entry},
+    audit::Entry,
     hub::{
         HubError,
         body::Body,
@@ -38,14 +38,14 @@ pub async fn decide(
     Body(DecisionBody { decision: new }): Body<DecisionBody>,
 ) -> Result<Json<Review>, HubError> {
     let user_id = caller.require_user()?;
-    let mut transaction = hub.store.writer().begin().await?;
-    let row = load(&mut transaction, id).await?;
+    let mut change = hub.store.change().await?;
+    let row = load(&mut change, id).await?;
     require_view(&caller, &row)?;
     caller.require(Resource::Review, Operation::Edit)?;
     if row.organization_id != caller.authority.organization_id {
         return Err(HubError::NotAllowed);
     }
-    let by = username(&mut transaction, user_id).await?;
+    let by = username(&mut change, user_id).await?;
     let review = Review::try_from(row)?;
     if review.only_at_node {
         return Err(HubError::Conflict("This node takes only decisions that are taken at itself.".to_owned()));
@@ -86,9 +86,9 @@ pub async fn decide(
     let decision =
         Decision { by: by.clone(), at_node: false, at: timestamp::now(), reason: new.reason.trim().to_owned() };
     if new.verdict == Verdict::Withdraw {
-        withdraw(&mut transaction, id, state, &decision).await?;
+        withdraw(&mut change, id, state, &decision).await?;
     } else {
-        set_decision(&mut transaction, id, state, Some(&decision), &approval).await?;
+        set_decision(&mut change, id, state, Some(&decision), &approval).await?;
     }
     let mut details = vec![format!("hash {}", review.hash)];
     if state == ReviewState::Approved && review.subject == Subject::Run {
@@ -98,9 +98,8 @@ pub async fn decide(
     let entry = Entry::done(format!("user {user_id} ({by})"), action, format!("run {}", review.run_id))
         .details(details.join("; "))
         .of(review.organization_id);
-    audit::append(&mut transaction, &entry).await?;
-    let row = load(&mut transaction, id).await?;
-    transaction.commit().await?;
+    let row = load(&mut change, id).await?;
+    change.commit(&entry).await?;
     tell(&hub, &row, state).await;
     Ok(Json(row.try_into()?))
 }

@@ -61,7 +61,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
 pub async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Review>, HubError> {
     caller.refuse_containers()?;
     // What was just written is read.
-    let row = load(&mut *hub.store.writer().acquire().await?, id).await?;
+    let row = load(&mut *hub.store.bookkeeping().acquire().await?, id).await?;
     require_view(&caller, &row)?;
     Ok(Json(row.try_into()?))
 }

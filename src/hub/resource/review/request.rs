@@ -57,7 +57,7 @@ pub async fn request(
     let expires_at = timestamp::parse(&new.expires_at)
         .map(timestamp::format)
         .ok_or_else(|| HubError::field("expires_at", "Not a valid datetime."))?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let run: Option<(i64, i64, Option<String>)> = sqlx::query_as(
         "SELECT task_id, collaboration_id, run.finished_at FROM run JOIN task ON task.id = task_id
          WHERE run.id = ? AND run.organization_id = ?",
@@ -171,7 +171,7 @@ pub async fn report(
     Id(id): Id,
     Body(OutcomeBody { outcome }): Body<OutcomeBody>,
 ) -> Result<Json<Review>, HubError> {
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let (node_id, row) = own(&mut transaction, &caller, id).await?;
     let (decision, approval) = (outcome.decision, outcome.approval.unwrap_or_default());
     let length = |text: &str| text.chars().count() > 1024;
@@ -226,7 +226,7 @@ pub async fn use_approval(
     Id(id): Id,
     Body(Use { run_id }): Body<Use>,
 ) -> Result<Json<Value>, HubError> {
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut transaction = hub.store.bookkeeping().begin().await?;
     let (node_id, row) = own(&mut transaction, &caller, id).await?;
     if row.state != ReviewState::Approved.as_str() {
         return Err(HubError::Conflict(format!("The review is {}.", row.state)));

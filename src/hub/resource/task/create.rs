@@ -9,7 +9,7 @@ use super::{
     check::{check_inputs, check_places},
     load,
     new_task::NewTask,
-    parameters_of,
+    parameters_of, subject,
 };
 use crate::{
     hub::{
@@ -58,16 +58,14 @@ pub async fn create_checked(
     };
     check_places(&hub, &caller, &origin, &new).await?;
     check_inputs(&hub, &origin, &new).await?;
-    let mut transaction = hub.store.writer().begin().await?;
+    let mut change = hub.store.change().await?;
     if let Some((parent_id, _)) = origin.parent {
-        check_parent(&mut transaction, parent_id, origin.init_organization_id).await?;
+        check_parent(&mut change, parent_id, origin.init_organization_id).await?;
     }
-    let id = insert(&mut transaction, &origin, &new).await?;
-    let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?"))
-        .bind(id)
-        .fetch_one(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
+    let id = insert(&mut change, &origin, &new).await?;
+    let row: Row =
+        sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?")).bind(id).fetch_one(&mut *change).await?;
+    change.commit(&caller.did("task.create", subject(id))).await?;
     let event = event::NewTask { id, parent_id: row.parent_id };
     hub.events.to_collaboration(row.collaboration_id, "new_task", &event).await;
     Ok((StatusCode::CREATED, Json(row.into())))

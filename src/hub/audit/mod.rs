@@ -1,0 +1,156 @@
+//! What the hub writes into its audit log. Who changes something says so in the transaction of the change
+//! ([`crate::hub::store::Store::change`]); what was refused or failed is noted by one layer around the API ([`Refusals`]); the
+//! rest is here: sign-ins, and results that are read.
+
+mod refusal;
+
+use std::time::{Duration, Instant};
+
+pub use refusal::{Refusals, note_all as note_refusals, note_refused};
+
+use super::{
+    HubError,
+    permission::{Caller, CallerKind},
+    server::HubState,
+    token::{Claims, ClientType, Subject as TokenSubject},
+};
+use crate::audit::{self, Broken, Entry, Head};
+
+/// How long it is believed that the chain holds, …
+const VERIFIED_LIFETIME: Duration = Duration::from_secs(10);
+/// … and that what was read of it is not changed behind.
+const WHOLE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What an entry tells of what was changed, of what there is to say: which things, and no values of them.
+pub fn details(parts: impl IntoIterator<Item = Option<String>>) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The name of a text that is another one now.
+pub fn changed(name: &str, before: &str, after: &Option<String>) -> Option<String> {
+    after.as_deref().filter(|after| *after != before).map(|_| name.to_owned())
+}
+
+/// "roles +3 -2": which ids were added and taken away; nothing if none were.
+pub fn difference(what: &str, before: &[i64], after: &[i64]) -> Option<String> {
+    let only = |these: &[i64], others: &[i64], sign: &str| -> Vec<String> {
+        let mut ids: Vec<i64> = these.iter().filter(|id| !others.contains(id)).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().map(|id| format!("{sign}{id}")).collect()
+    };
+    let changes = [only(after, before, "+"), only(before, after, "-")].concat();
+    (!changes.is_empty()).then(|| format!("{what} {}", changes.join(" ")))
+}
+
+/// The entry of something that a user did to the own account without being signed in: by mail, or at the sign-in.
+pub async fn by_user(hub: &HubState, user_id: i64, action: &'static str) -> Result<Entry, HubError> {
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
+        .bind(user_id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let user = format!("user {user_id}");
+    Ok(Entry::done(user.clone(), action, user).of(organization_id))
+}
+
+/// Adds an entry by itself.
+async fn record(hub: &HubState, entry: &Entry) -> Result<(), HubError> {
+    hub.store.change().await?.commit(entry).await
+}
+
+/// Notes that somebody signed in, or did not. A name that nobody has is not written down: people type passwords there.
+/// The same work is done for every name, so that the time tells nothing (CVE-2024-21671).
+pub async fn note_sign_in(hub: &HubState, username: &str, outcome: &'static str) -> Result<(), HubError> {
+    let known: Option<(i64, i64)> = sqlx::query_as("SELECT id, organization_id FROM user WHERE username = ?")
+        .bind(username)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let entry = match known {
+        Some((id, organization_id)) => {
+            Entry::done(format!("user {id} ({username})"), "sign_in", format!("user {id}")).of(organization_id)
+        }
+        None => Entry::done("somebody", "sign_in", "an unknown name"),
+    };
+    record(hub, &entry.outcome(outcome)).await
+}
+
+/// Notes that a node signed in with its key, or that somebody came with a key that no node has.
+pub async fn note_node_sign_in(hub: &HubState, node_id: Option<i64>) -> Result<(), HubError> {
+    let Some(id) = node_id else {
+        return record(hub, &Entry::done("somebody", "node.sign_in", "an unknown key").outcome("refused")).await;
+    };
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM node WHERE id = ?")
+        .bind(id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let node = format!("node {id}");
+    record(hub, &Entry::done(node.clone(), "node.sign_in", node).of(organization_id)).await
+}
+
+/// Notes that somebody reads the results of runs: each time they are downloaded, and the first time in a while that they
+/// are shown.
+pub async fn note_results(hub: &HubState, caller: &Caller, runs: &[i64], downloads: bool) -> Result<(), HubError> {
+    let CallerKind::User { id } = caller.kind else { return Ok(()) };
+    let is_new = |run: &i64| downloads || !hub.results_read.contains_key(&(id, *run));
+    let runs: Vec<i64> = runs.iter().copied().filter(is_new).collect();
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let action = if downloads { "result.download" } else { "result.read" };
+    // One write for all of a page.
+    let mut transaction = hub.store.bookkeeping().begin().await?;
+    for run in &runs {
+        let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM run WHERE id = ?")
+            .bind(run)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let entry = Entry::done(&caller.authority.actor, action, format!("run {run}")).of(organization_id);
+        audit::append(&mut transaction, &entry).await?;
+    }
+    transaction.commit().await?;
+    for run in runs {
+        hub.results_read.insert((id, run), ());
+    }
+    Ok(())
+}
+
+/// What is known of the chain.
+pub struct Verified {
+    at: Instant,
+    /// When it was read from its beginning.
+    whole_at: Instant,
+    outcome: Result<Head, Broken>,
+}
+
+/// Whether the chain holds, as of some seconds ago at most: how many entries there are, or where it breaks. What was read
+/// within the last minutes is not read again, but for its end.
+pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
+    let mut kept = hub.verified.clone().lock_owned().await;
+    if let Some(verified) = kept.as_ref().filter(|verified| verified.at.elapsed() < VERIFIED_LIFETIME) {
+        return Ok(verified.outcome.clone().map(|head| head.id));
+    }
+    let pool = hub.store.reader().clone();
+    // A long log takes a while: it is read to its end also when whoever asked has gone.
+    let reading = tokio::spawn(async move {
+        let at = Instant::now();
+        let recent = kept.as_ref().filter(|verified| verified.whole_at.elapsed() < WHOLE_LIFETIME);
+        let (whole_at, from) = match recent {
+            Some(Verified { whole_at, outcome: Ok(head), .. }) => (*whole_at, head.clone()),
+            _ => (at, Head::default()),
+        };
+        let outcome = audit::verify_from(&pool, from, None).await?;
+        *kept = Some(Verified { at: Instant::now(), whole_at, outcome: outcome.clone() });
+        Ok::<_, sqlx::Error>(outcome.map(|head| head.id))
+    });
+    Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
+}
+
+/// A refresh token came a second time.
+pub fn reused_token(claims: &Claims) -> Entry {
+    let owner = match (&claims.sub, claims.client_type) {
+        (TokenSubject::Id(id), ClientType::Node) => format!("node {id}"),
+        (TokenSubject::Id(id), _) => format!("user {id}"),
+        (TokenSubject::Container(subject), _) => format!("algorithm of task {}", subject.task_id),
+    };
+    Entry::done("somebody", "token.reuse", owner).outcome("refused")
+}

@@ -1,0 +1,272 @@
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+
+use super::record;
+use crate::{
+    audit::{self, Entry},
+    hub::{HubError, authentication, server::HubState, token::Purpose},
+};
+
+/// How often somebody's refusals of one kind are noted one by one until they are counted only.
+const ONE_BY_ONE: u64 = 5;
+/// Addresses that are named when they tried too often; of more it is told how many there were.
+const ADDRESSES: usize = 20;
+
+/// First parts of paths with the names of what they are about, and what reading it is called.
+const SUBJECTS: [(&str, &str, &str); 17] = [
+    ("user", "user", "user.view"),
+    ("role", "role", "role.view"),
+    ("rule", "rule", "rule.view"),
+    ("organization", "organization", "organization.view"),
+    ("node", "node", "node.view"),
+    ("task", "task", "task.view"),
+    ("run", "run", "run.view"),
+    ("result", "run", "result.read"),
+    ("collaboration", "collaboration", "collaboration.view"),
+    ("study", "study", "study.view"),
+    ("kill", "task", "task.stop"),
+    ("password", "user", "password.change"),
+    ("account", "user", "account.view"),
+    ("review", "review", "review.view"),
+    ("audit", "audit log", "audit.view"),
+    ("column", "column", "column.ask"),
+    ("recover", "key", "node.new_key"),
+];
+
+/// What was refused within this minute. Each kind is noted some times; what comes after is counted and noted once, so that
+/// nobody fills the log.
+#[derive(Default)]
+pub struct Refusals(Mutex<HashMap<Kind, (Entry, u64)>>);
+
+/// Of one kind is what one actor is refused in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    actor: String,
+    action: &'static str,
+    outcome: &'static str,
+}
+
+impl Refusals {
+    /// Whether this one is noted by itself.
+    fn count(&self, entry: &Entry) -> bool {
+        let kind = Kind { actor: entry.actor.clone(), action: entry.action, outcome: entry.outcome };
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, times) = kinds.entry(kind).or_insert_with(|| (entry.clone(), 0));
+        *times += 1;
+        *times <= ONE_BY_ONE
+    }
+
+    /// What was counted only, as entries; counting begins anew.
+    fn take(&self) -> Vec<Entry> {
+        let kinds = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let more = kinds.into_values().filter(|(_, times)| *times > ONE_BY_ONE);
+        more.map(|(entry, times)| {
+            let details = format!("{} times more within a minute", times - ONE_BY_ONE);
+            Entry { subject: entry.subject.split(' ').next().unwrap_or_default().to_owned(), details, ..entry }
+        })
+        .collect()
+    }
+}
+
+/// Notes what is refused to somebody whose token is good, and what failed of what would change something. What was done
+/// notes itself, in its transaction.
+pub async fn note_refused(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
+    let (method, path, headers) =
+        (request.method().clone(), request.uri().path().to_owned(), request.headers().clone());
+    let response = next.run(request).await;
+    let status = response.status();
+    let changes = method != Method::GET && method != Method::HEAD;
+    let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if is_refused || (changes && (status.is_client_error() || status.is_server_error())) {
+        let noted = note(&hub, &method, &path, &headers, status, is_refused).await;
+        if let Err(error) = noted {
+            tracing::error!(%error, path, "a refusal is not in the audit log");
+        }
+    }
+    response
+}
+
+async fn note(
+    hub: &HubState,
+    method: &Method,
+    path: &str,
+    headers: &axum::http::HeaderMap,
+    status: StatusCode,
+    is_refused: bool,
+) -> Result<(), HubError> {
+    let mut parts = path.trim_matches('/').split('/');
+    let first = parts.next().unwrap_or_default();
+    let Some((_, noun, view)) = SUBJECTS.iter().find(|(known, ..)| *known == first) else { return Ok(()) };
+    // Without a good token anybody could be anybody: sign-ins note themselves.
+    let claims = authentication::bearer(headers).and_then(|token| hub.tokens.check(token, Purpose::Access));
+    let Ok(claims) = claims else { return Ok(()) };
+    let Ok(caller) = authentication::caller_of(hub, &claims).await else { return Ok(()) };
+    let rest: Vec<&str> = parts.collect();
+    // A node reports what it is told to; that the server does not want it any more is no news.
+    if caller.user_id().is_none() && !is_refused {
+        return Ok(());
+    }
+    let id = match first {
+        "account" | "password" => caller.user_id(),
+        _ => rest.iter().find_map(|part| part.parse::<i64>().ok()),
+    };
+    let subject = id.map_or_else(|| (*noun).to_owned(), |id| format!("{noun} {id}"));
+    let organization_id = match id {
+        Some(id) => organization_of(hub, noun, id).await?.or(Some(caller.authority.organization_id)),
+        None => Some(caller.authority.organization_id),
+    };
+    let (subject, action) = match (first, id) {
+        // As all other entries about reviews.
+        ("review", Some(id)) => (run_of_review(hub, id).await?.unwrap_or(subject), action(method, first, &rest, view)),
+        _ => (subject, action(method, first, &rest, view)),
+    };
+    let entry = caller
+        .did(action, subject)
+        .outcome(if is_refused { "refused" } else { "failed" })
+        .details(status.as_str())
+        .of(organization_id);
+    if hub.refusals.count(&entry) { record(hub, &entry).await } else { Ok(()) }
+}
+
+/// Whose admins read of what was tried with this.
+async fn organization_of(hub: &HubState, noun: &str, id: i64) -> Result<Option<i64>, HubError> {
+    let query = match noun {
+        "user" => "SELECT organization_id FROM user WHERE id = ?",
+        "role" => "SELECT organization_id FROM role WHERE id = ?",
+        "organization" => "SELECT id FROM organization WHERE id = ?",
+        "node" => "SELECT organization_id FROM node WHERE id = ?",
+        "task" => "SELECT init_organization_id FROM task WHERE id = ?",
+        "run" => "SELECT organization_id FROM run WHERE id = ?",
+        "review" => "SELECT organization_id FROM review WHERE id = ?",
+        _ => return Ok(None),
+    };
+    Ok(sqlx::query_scalar(query).bind(id).fetch_optional(hub.store.reader()).await?.flatten())
+}
+
+async fn run_of_review(hub: &HubState, id: i64) -> Result<Option<String>, HubError> {
+    let query = sqlx::query_scalar::<_, i64>("SELECT run_id FROM review WHERE id = ?").bind(id);
+    Ok(query.fetch_optional(hub.store.reader()).await?.map(|run| format!("run {run}")))
+}
+
+/// What was tried.
+fn action(method: &Method, first: &str, rest: &[&str], view: &'static str) -> &'static str {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return view;
+    }
+    for (part, action) in [
+        ("invitation", "user.invite"),
+        ("end-sessions", "user.end_sessions"),
+        ("reset-second-factor", "second_factor.reset"),
+        ("confirm", "second_factor.set"),
+        ("remove", "second_factor.remove"),
+        ("second-factor", "second_factor.begin"),
+        ("recovery-codes", "recovery_code.create"),
+        ("decision", "review.decide"),
+    ] {
+        if rest.contains(&part) {
+            return action;
+        }
+    }
+    let is_member = rest.iter().any(|part| matches!(*part, "organization" | "node"));
+    let is_rule = rest.contains(&"rule");
+    let verb = match *method {
+        Method::POST => "create",
+        Method::DELETE => "delete",
+        _ => "edit",
+    };
+    match (first, verb) {
+        ("user", "create") => "user.create",
+        ("user", "edit") => "user.edit",
+        ("user", "delete") => "user.delete",
+        ("role", _) if is_rule => "role.edit",
+        ("role", "create") => "role.create",
+        ("role", "edit") => "role.edit",
+        ("role", "delete") => "role.delete",
+        ("organization", "create") => "organization.create",
+        ("organization", "edit") => "organization.edit",
+        ("organization", "delete") => "organization.delete",
+        ("node", "create") => "node.create",
+        ("node", "edit") => "node.edit",
+        ("node", "delete") => "node.delete",
+        ("task", "create") => "task.create",
+        ("task", "delete") => "task.delete",
+        ("run", _) => "run.report",
+        ("collaboration" | "study", "create") if is_member => "member.add",
+        ("collaboration" | "study", "delete") if is_member => "member.remove",
+        ("collaboration", "create") => "collaboration.create",
+        ("collaboration", "edit") => "collaboration.edit",
+        ("collaboration", "delete") => "collaboration.delete",
+        ("study", "create") => "study.create",
+        ("study", "edit") => "study.edit",
+        ("study", "delete") => "study.delete",
+        ("account", _) => "account.edit",
+        ("kill" | "password" | "recover" | "column", _) => view,
+        _ => "other",
+    }
+}
+
+/// Writes what was only counted since it was last called, and who tried to sign in too often.
+pub async fn note_all(hub: &HubState) -> Result<(), HubError> {
+    let mut entries = hub.refusals.take();
+    entries.extend(limited_in_words(hub.limits.take_limited()));
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = hub.store.bookkeeping().begin().await?;
+    for entry in &entries {
+        audit::append(&mut transaction, entry).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+fn limited_in_words(limited: Vec<(IpAddr, u64)>) -> Option<Entry> {
+    if limited.is_empty() {
+        return None;
+    }
+    let named = limited.iter().take(ADDRESSES).map(|(address, times)| format!("{address} {times} times"));
+    let more = limited.len().saturating_sub(ADDRESSES);
+    let rest = (more > 0).then(|| format!("and {more} addresses more"));
+    let details = named.chain(rest).collect::<Vec<_>>().join(", ");
+    Some(Entry::done("somebody", "sign_in.limit", "too many attempts").outcome("refused").details(details))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_becomes_some_entries_and_a_number() {
+        let refusals = Refusals::default();
+        let entry = |n: i64| Entry::done("user 5 (viewer)", "user.view", format!("user {n}")).outcome("refused");
+        let noted = (0..1_000).filter(|n| refusals.count(&entry(*n))).count();
+        assert_eq!(noted as u64, ONE_BY_ONE);
+        let others = Entry::done("user 6 (root)", "user.view", "user 7").outcome("refused");
+        assert!(refusals.count(&others), "who does little is noted beside who does much");
+        let counted = refusals.take();
+        assert_eq!(counted.len(), 1);
+        assert_eq!(
+            (counted[0].details.as_str(), counted[0].subject.as_str()),
+            ("995 times more within a minute", "user")
+        );
+        assert!(refusals.take().is_empty() && refusals.count(&entry(1)));
+    }
+
+    #[test]
+    fn addresses_that_tried_too_often_are_named_up_to_a_number() {
+        let address = |n: u8| (IpAddr::from([192, 0, 2, n]), 3);
+        assert!(limited_in_words(Vec::new()).is_none());
+        assert_eq!(limited_in_words(vec![address(1)]).unwrap().details, "192.0.2.1 3 times");
+        let many = limited_in_words((0..50).map(address).collect()).unwrap().details;
+        assert!(many.ends_with("192.0.2.19 3 times, and 30 addresses more"), "{many}");
+    }
+}

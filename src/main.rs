@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 use atoll::{
     algorithms, demo,
-    hub::{Hub, HubOptions, MailOptions, NewUser, NoticeOptions, SecretKey},
+    hub::{Hub, HubOptions, MailOptions, NewUser, NoticeOptions},
     node::{NodeConfig, Station},
     portal::{Portal, PortalOptions, SessionsAt},
     protocol::is_unprotected,
@@ -276,7 +276,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
             keep_private(&database).with_context(|| format!("writing {}", database.display()))?;
             let hub = Hub::open(HubOptions {
                 database,
-                secret_key: secret_key(options.secret_key_file.as_deref(), &options.data)?,
+                secret_key: command::secret_key::of_server(options.secret_key_file.as_deref(), &options.data)?,
                 public_url: public_url.as_str().trim_end_matches('/').to_owned(),
                 algorithms: algorithms::describe_all(),
                 two_factor: options.two_factor,
@@ -334,30 +334,18 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
         }
     }
     let (ending, closing) = (stop.clone(), hub.clone());
-    tokio::spawn(async move {
+    let closed = tokio::spawn(async move {
         ending.cancelled().await;
         if let Some(hub) = closing {
             hub.close().await;
         }
     });
-    serve::serve(listener, router, stop).await;
+    serve::serve(listener, router, stop.clone()).await;
     stations.join_all().await;
+    // The last entries of the audit log.
+    stop.cancel();
+    closed.await?;
     Ok(())
-}
-
-/// The key that encrypts secrets at rest: of a file, of systemd, of a variable, or of a file beside the database, which
-/// protects copies of the database only.
-fn secret_key(given: Option<&Path>, data: &Path) -> anyhow::Result<SecretKey> {
-    let of_systemd =
-        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join("atoll-secret-key"));
-    if let Some(path) = given.map(Path::to_owned).or(of_systemd.filter(|path| path.exists())) {
-        let material = std::fs::read(&path).with_context(|| format!("reading the secret key {}", path.display()))?;
-        return Ok(SecretKey::from_material(&material)?);
-    }
-    match std::env::var("ATOLL_SECRET_KEY").ok().filter(|key| !key.is_empty()) {
-        Some(material) => Ok(SecretKey::from_material(material.as_bytes())?),
-        None => Ok(SecretKey::from_file(&data.join("hub.key"))?),
-    }
 }
 
 /// Keeps other servers out of a data folder for as long as it is held: two would each believe to be the only one that

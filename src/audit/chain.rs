@@ -27,7 +27,11 @@ impl FromStr for Head {
     fn from_str(text: &str) -> Result<Head, &'static str> {
         let (id, hash) = text.trim().split_once(':').ok_or("no end of a chain such as 12:1f3a…")?;
         let id = id.parse().map_err(|_| "no end of a chain such as 12:1f3a…")?;
-        Ok(Head { id, hash: hash.to_owned() })
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_hash && !hash.is_empty() {
+            return Err("no end of a chain such as 12:1f3a…");
+        }
+        Ok(Head { id, hash: hash.to_ascii_lowercase() })
     }
 }
 
@@ -40,22 +44,25 @@ pub enum Broken {
     Changed(i64),
     #[error("entry {0} is not the one that was the end before: the log was written anew")]
     OtherHistory(i64),
+    #[error("an end of it says that the key signed it, which is not true")]
+    Forged,
 }
 
-/// Reads the whole chain; its end, or where it breaks. `known`: an end from before, which has to be in it.
-pub async fn verify(pool: &SqlitePool, known: Option<&Head>) -> Result<Result<Head, Broken>, sqlx::Error> {
+/// Reads the whole chain; its end, or where it breaks. `known`: ends from before, which have to be in it.
+pub async fn verify(pool: &SqlitePool, known: &[Head]) -> Result<Result<Head, Broken>, sqlx::Error> {
     verify_from(pool, Head::default(), known).await
 }
 
-/// Reads the chain behind an end that was found to hold.
+/// Reads the chain behind an end that was found to hold. Of `known`, ends before that are not looked at.
 pub async fn verify_from(
     pool: &SqlitePool,
     mut head: Head,
-    known: Option<&Head>,
+    known: &[Head],
 ) -> Result<Result<Head, Broken>, sqlx::Error> {
     // The last entries may be gone: how many there were is written beside the table. Read first, since others come.
     let last: Option<i64> =
         sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
+    let known: Vec<&Head> = known.iter().filter(|known| known.id > head.id).collect();
     let query = format!("SELECT {COLUMNS} FROM audit WHERE id > ? ORDER BY id");
     let mut entries = sqlx::query_as::<_, Recorded>(&query).bind(head.id).fetch(pool);
     while let Some(entry) = entries.try_next().await? {
@@ -65,12 +72,12 @@ pub async fn verify_from(
         if entry.hash_after(&head.hash) != entry.hash {
             return Ok(Err(Broken::Changed(entry.id)));
         }
-        if known.is_some_and(|known| known.id == entry.id && known.hash != entry.hash) {
+        if known.iter().any(|known| known.id == entry.id && known.hash != entry.hash) {
             return Ok(Err(Broken::OtherHistory(entry.id)));
         }
         head = Head { id: entry.id, hash: entry.hash };
     }
-    let last = last.max(known.map(|known| known.id));
+    let last = last.max(known.iter().map(|known| known.id).max());
     match last {
         Some(last) if last > head.id => Ok(Err(Broken::Missing(head.id + 1))),
         _ => Ok(Ok(head)),

@@ -26,6 +26,7 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
              organization_id INTEGER,
              hash TEXT NOT NULL
          ) STRICT",
+        super::witness::TABLE,
         "CREATE INDEX IF NOT EXISTS audit_of_organization ON audit (organization_id)",
         "CREATE INDEX IF NOT EXISTS audit_of_subject ON audit (subject, action)",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_entries BEFORE DELETE ON audit
@@ -158,7 +159,7 @@ pub fn read_all(pool: &SqlitePool) -> impl Stream<Item = Result<Recorded, sqlx::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Broken, verify};
+    use crate::audit::{Broken, HeadKey, keep_head, kept_head, kept_heads, sign_head, signed_heads, verify};
 
     async fn three_entries() -> SqlitePool {
         let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
@@ -179,12 +180,12 @@ mod tests {
             sqlx::query(&format!("DROP TRIGGER {trigger}")).execute(&pool).await.unwrap();
         }
         sqlx::query(statement).execute(&pool).await.unwrap();
-        verify(&pool, None).await.unwrap()
+        verify(&pool, &[]).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_chain_that_nobody_touched_holds() {
-        let head = verify(&three_entries().await, None).await.unwrap().unwrap();
+        let head = verify(&three_entries().await, &[]).await.unwrap().unwrap();
         assert_eq!((head.id, head.hash.len()), (3, 64));
     }
 
@@ -200,13 +201,13 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_was_written_anew_does_not_hold_the_end_of_before() {
         let pool = three_entries().await;
-        let head = verify(&pool, None).await.unwrap().unwrap();
+        let head = verify(&pool, &[]).await.unwrap().unwrap();
         let known: Head = head.to_string().parse().unwrap();
-        assert_eq!(verify(&pool, Some(&known)).await.unwrap(), Ok(head.clone()));
+        assert_eq!(verify(&pool, &[known]).await.unwrap(), Ok(head.clone()));
         let other = Head { hash: "0".repeat(64), ..head.clone() };
-        assert_eq!(verify(&pool, Some(&other)).await.unwrap(), Err(Broken::OtherHistory(3)));
-        let later = Head { id: 4, ..head };
-        assert_eq!(verify(&pool, Some(&later)).await.unwrap(), Err(Broken::Missing(4)));
+        assert_eq!(verify(&pool, &[other]).await.unwrap(), Err(Broken::OtherHistory(3)));
+        let later = Head { id: 4, hash: head.hash.clone() };
+        assert_eq!(verify(&pool, &[head.clone(), later]).await.unwrap(), Err(Broken::Missing(4)));
     }
 
     #[tokio::test]
@@ -229,5 +230,61 @@ mod tests {
         assert_eq!(count(Filter { actor: text("%"), ..Default::default() }).await, 0);
         assert_eq!(count(Filter { organization_id: Some(4), ..Default::default() }).await, 0);
         assert_eq!(count(Filter { from: text("2000"), until: text("2001"), ..Default::default() }).await, 0);
+    }
+
+    /// Writes the log anew from an entry on, as somebody could who has the file and knows how it is hashed.
+    async fn forge(pool: &SqlitePool, from: i64) {
+        for statement in ["DROP TRIGGER audit_keeps_entries", "DELETE FROM audit WHERE id >= ?"] {
+            sqlx::query(statement).bind(from).execute(pool).await.unwrap();
+        }
+        let mut connection = pool.acquire().await.unwrap();
+        for _ in from..=3 {
+            append(&mut connection, &Entry::done("somebody else", "sign_in", "run 7")).await.unwrap();
+        }
+        prepare(&mut connection).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_forged_log_does_not_hold_the_ends_that_a_key_outside_signed() {
+        let (pool, key) = (three_entries().await, HeadKey::derive(b"outside of the file"));
+        assert!(sign_head(&mut pool.acquire().await.unwrap(), &key).await.unwrap());
+        let signed = signed_heads(&pool, &key).await.unwrap();
+        assert_eq!((signed.heads.len(), signed.heads[0].id, signed.forged), (1, 3, 0));
+        assert!(verify(&pool, &signed.heads).await.unwrap().is_ok());
+        forge(&pool, 2).await;
+        assert!(verify(&pool, &[]).await.unwrap().is_ok(), "by its hashes alone nothing is found");
+        let signed = signed_heads(&pool, &key).await.unwrap();
+        assert_eq!(verify(&pool, &signed.heads).await.unwrap(), Err(Broken::OtherHistory(3)));
+        // Nor does the program sign what somebody forged, or forget the end of before.
+        assert!(!sign_head(&mut pool.acquire().await.unwrap(), &key).await.unwrap());
+        assert_eq!(signed_heads(&pool, &key).await.unwrap(), signed);
+        // Without the key nobody signs the other end.
+        let forged = head(&mut pool.acquire().await.unwrap()).await.unwrap();
+        sqlx::query("UPDATE audit_head SET hash = ?").bind(&forged.hash).execute(&pool).await.unwrap();
+        let signed = signed_heads(&pool, &key).await.unwrap();
+        assert_eq!((signed.heads.len(), signed.forged), (0, 1));
+        let other = signed_heads(&pool, &HeadKey::derive(b"another")).await.unwrap();
+        assert_eq!((other.heads.len(), other.of_other_keys), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn of_each_day_and_origin_the_last_end_is_kept() {
+        let pool = three_entries().await;
+        let mut connection = pool.acquire().await.unwrap();
+        let end = |id: i64| Head { id, hash: format!("{id:064}") };
+        for id in [1, 2] {
+            keep_head(&mut connection, "node 3", &end(id)).await.unwrap();
+        }
+        sqlx::query("UPDATE audit_head SET at = '2026-01-01T00:00:00'").execute(&mut *connection).await.unwrap();
+        for id in [5, 7] {
+            keep_head(&mut connection, "node 3", &end(id)).await.unwrap();
+            keep_head(&mut connection, "node 4", &end(id + 10)).await.unwrap();
+        }
+        assert_eq!(kept_head(&mut connection, "node 3").await.unwrap(), Some(end(7)));
+        assert_eq!(kept_head(&mut connection, "hub").await.unwrap(), None);
+        drop(connection);
+        let kept = kept_heads(&pool).await.unwrap();
+        let kept: Vec<(&str, i64)> = kept.iter().map(|kept| (kept.origin.as_str(), kept.head.id)).collect();
+        assert_eq!(kept, [("node 3", 2), ("node 3", 7), ("node 4", 17)]);
     }
 }

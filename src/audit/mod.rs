@@ -1,10 +1,14 @@
 //! Who did what, when, to what, with which outcome: a log in a SQLite table to which entries are only added, each with
-//! a hash over itself and the entry before. Hub and node keep one each.
+//! a hash over itself and the entry before. Hub and node keep one each. Ends of a
+//! chain are signed with a key outside its file, and hub and nodes keep those of each other: who writes a file anew, and
+//! its hashes, is found by them.
 
 mod chain;
 mod entry;
 mod log;
+mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
+pub use witness::{HeadKey, KeptHead, SignedHeads, holds, keep_head, kept_head, kept_heads, sign_head, signed_heads};

@@ -1,11 +1,14 @@
 use std::{io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
-use atoll::{audit, node::NodeConfig};
+use atoll::{
+    audit::{self, Head, HeadKey, SignedHeads},
+    node::{self, NodeConfig},
+};
 use clap::{Args, Subcommand, ValueEnum};
 use futures::StreamExt;
 
-use super::print;
+use super::{print, secret_key};
 
 #[derive(Args)]
 pub struct Audit {
@@ -26,10 +29,20 @@ pub struct Audit {
 enum Action {
     /// Check that no entry was changed or taken away; prints the end of the chain
     Verify {
-        /// An end of the chain that was printed before, as NUMBER:HASH: it has to be still in it
+        /// An end of the chain that was kept elsewhere, as NUMBER:HASH: it has to be still in it. Can be given several
+        /// times
         #[arg(long, value_name = "NUMBER:HASH")]
-        head: Option<String>,
+        head: Vec<Head>,
+        /// File with such ends, as `atoll audit heads` writes them on the other side: the hub's at a node, a node's at
+        /// the hub. Of each line the word that is one counts
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
+        /// File with the secret key of the hub, if it is not where the server finds it
+        #[arg(long, env = "ATOLL_SECRET_KEY_FILE", value_name = "FILE", conflicts_with = "node")]
+        secret_key_file: Option<PathBuf>,
     },
+    /// Write the ends of others' logs that are kept here: at a node those of the hub, at the hub those of nodes
+    Heads,
     /// Write all entries to standard output, the first on top
     Export {
         #[arg(long, value_enum, default_value_t = Format::Json)]
@@ -56,12 +69,28 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
     };
     let pool = audit::open(&file).await.with_context(|| format!("opening {}", file.display()))?;
     match options.action {
-        Action::Verify { head } => {
-            let known = head.as_deref().map(str::parse).transpose().map_err(anyhow::Error::msg)?;
-            match audit::verify(&pool, known.as_ref()).await? {
-                Ok(head) => print(&format!("The chain holds: {} entries, its end is {head}\n", head.id)),
-                Err(broken) => bail!("the chain is broken: {broken}"),
+        Action::Verify { head: mut known, heads, secret_key_file } => {
+            if let Some(file) = heads {
+                let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+                let before = known.len();
+                known.extend(text.split_whitespace().filter_map(|word| word.parse::<Head>().ok()));
+                if known.len() == before {
+                    bail!("{} has no end of a chain such as 12:1f3a…", file.display());
+                }
             }
+            let key = match &options.node {
+                Some(config) => Some(node::head_key(&NodeConfig::read(config)?)),
+                None => {
+                    secret_key::if_there_is_one(secret_key_file.as_deref(), &options.data)?.map(|key| key.head_key())
+                }
+            };
+            verify(&pool, known, key).await
+        }
+        Action::Heads => {
+            for kept in audit::kept_heads(&pool).await? {
+                print(&format!("{} {} {}\n", kept.at, kept.head, kept.origin))?;
+            }
+            Ok(())
         }
         Action::Export { format } => {
             let mut entries = std::pin::pin!(audit::read_all(&pool));
@@ -81,4 +110,42 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
             std::io::stdout().flush().context("writing to the terminal")
         }
     }
+}
+
+/// Checks a chain, and says against what.
+async fn verify(pool: &sqlx::SqlitePool, mut known: Vec<Head>, key: Option<HeadKey>) -> anyhow::Result<()> {
+    let given = known.len();
+    let signed = match &key {
+        Some(key) => audit::signed_heads(pool, key).await?,
+        None => SignedHeads::default(),
+    };
+    if signed.forged > 0 {
+        bail!("the chain is broken: of {} ends it is said that the key signed them, which is not true", signed.forged);
+    }
+    known.extend(signed.heads.iter().cloned());
+    let head = match audit::verify(pool, &known).await? {
+        Ok(head) => head,
+        Err(broken) => bail!("the chain is broken: {broken}"),
+    };
+    let ends = |number: usize| if number == 1 { "1 end".to_owned() } else { format!("{number} ends") };
+    let mut compared = Vec::new();
+    if let Some(last) = signed.heads.last() {
+        compared.push(format!("{} signed with the key, the last of entry {}", ends(signed.heads.len()), last.id));
+    }
+    if given > 0 {
+        compared.push(format!("{} that you gave", ends(given)));
+    }
+    print(&format!("The chain holds: {} entries, its end is {head}\n", head.id))?;
+    print(&match compared.is_empty() {
+        false => format!("Compared with {}.\n", compared.join(", and ")),
+        true => {
+            "Compared with nothing outside the file: who can write it could have written it anew. Give the secret key, \
+                 or an end that was kept elsewhere (--head, --heads).\n"
+                .to_owned()
+        }
+    })?;
+    if signed.of_other_keys > 0 {
+        print(&format!("Another key signed {}: not compared.\n", ends(signed.of_other_keys)))?;
+    }
+    Ok(())
 }

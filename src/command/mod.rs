@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod node;
+pub mod secret_key;
 
 use std::io::Write;
 

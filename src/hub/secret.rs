@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::HubError;
+use crate::audit::HeadKey;
 
 /// How sealed texts begin.
 const PREFIX: &str = "v1.";
@@ -94,6 +95,11 @@ impl SecretKey {
     pub fn open_text(&self, purpose: &str, stored: &str) -> Result<String, HubError> {
         String::from_utf8(self.open(purpose, stored)?)
             .map_err(|_| HubError::Internal("a secret that is no text".to_owned()))
+    }
+
+    /// What ends of the audit log are signed with.
+    pub fn head_key(&self) -> HeadKey {
+        HeadKey::derive(&self.0)
     }
 
     /// A hash that nobody can compute without the key, of something that somebody has: equal texts of two people differ.

@@ -172,21 +172,33 @@ impl Hub {
     pub async fn close(&self) {
         self.io.close().await;
         audit_round(&self.state).await;
+        if let Err(error) = audit::tell_head(&self.state).await {
+            tracing::error!(%error, "the end of the audit log is not known");
+        }
     }
 }
 
 /// Writes what the audit log gets at intervals, for as long as the hub is there.
 async fn keep_audit(hub: Weak<HubState>) {
     let mut interval = tokio::time::interval(AUDIT_INTERVAL);
-    loop {
+    for minute in 0_u64.. {
         interval.tick().await;
         let Some(hub) = hub.upgrade() else { return };
         audit_round(&hub).await;
+        if minute.is_multiple_of(60)
+            && let Err(error) = audit::tell_head(&hub).await
+        {
+            tracing::error!(%error, "the end of the audit log is not known");
+        }
     }
 }
 
 async fn audit_round(hub: &HubState) {
-    if let Err(error) = audit::note_refusals(hub).await {
-        tracing::error!(%error, "what was refused is not in the audit log");
+    let noted = async {
+        audit::note_refusals(hub).await?;
+        audit::sign_head(hub).await
+    };
+    if let Err(error) = noted.await {
+        tracing::error!(%error, "the audit log is not kept as it should be");
     }
 }

@@ -14,8 +14,10 @@ mod runtime;
 mod share;
 mod station;
 mod store;
+mod witness;
 
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use review::{CommandError, Decide, decide, end_of_day, list, page_code, show};
 pub use station::Station;
+pub use witness::head_key;

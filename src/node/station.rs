@@ -21,6 +21,7 @@ use super::{
     log::Outgoing,
     page, review, run, runtime, share,
     store::{NodeStore, StoreError},
+    witness,
 };
 use crate::{
     audit,
@@ -121,7 +122,9 @@ impl Station {
     async fn work(&self, stop: &CancellationToken) -> Result<(), NodeError> {
         let state_file = self.config.state_file();
         let store = NodeStore::open(&state_file).await?;
-        match audit::verify(store.pool(), None).await.map_err(StoreError::from)? {
+        let signed = audit::signed_heads(store.pool(), &witness::head_key(&self.config)).await;
+        let signed = signed.map_err(StoreError::from)?;
+        match audit::verify(store.pool(), &signed.heads).await.map_err(StoreError::from)? {
             Ok(_) => {}
             Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
         }
@@ -169,6 +172,10 @@ impl Station {
                     tracing::error!(%error, "decisions of the command line are not noticed any more");
                 }
             }
+        });
+        aside.spawn({
+            let shared = shared.clone();
+            async move { witness::keep(&shared).await }
         });
         if let Some(address) = self.config.review_page {
             let store = shared.store.clone();

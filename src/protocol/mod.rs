@@ -2,6 +2,7 @@
 //! client. Knows no other room of this program.
 
 pub mod account;
+pub mod audit;
 mod bounded;
 pub mod client;
 pub mod domain;

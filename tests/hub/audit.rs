@@ -184,7 +184,7 @@ async fn what_is_stored(world: &World) -> String {
     let mut connection = connect(world).await;
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN
-         ('audit', 'sign_in_place', 'setting', 'refresh_token', '_sqlx_migrations')",
+         ('audit', 'audit_head', 'sign_in_place', 'setting', 'refresh_token', '_sqlx_migrations')",
     )
     .fetch_all(&mut connection)
     .await

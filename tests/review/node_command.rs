@@ -1,6 +1,6 @@
 //! Decisions on the machine of the node, and its log.
 
-use atoll::protocol::client::NewDecision;
+use atoll::protocol::client::{AuditQuery, NewDecision};
 use atoll::protocol::review::{Approval, ReviewState, Verdict};
 use atoll::protocol::status::Status;
 use serde_json::{Value, json};
@@ -127,11 +127,69 @@ async fn the_audit_logs_of_hub_and_node_are_checked_and_written_by_command() {
     let (_, exported) = audit(&["export", "--format", "csv"]).await;
     assert!(exported.starts_with("id,at,actor,action,subject,outcome,details,organization_id,hash\n"), "{exported}");
     assert!(exported.contains("admin1") && !exported.contains(",=cmd"), "{exported}");
-    let end = text.trim().rsplit(' ').next().unwrap().to_owned();
+    let end = text.lines().next().unwrap().rsplit(" ").next().unwrap().to_owned();
     for statement in ["DROP TRIGGER audit_keeps_entries", "DELETE FROM audit"] {
         let options = SqliteConnectOptions::new().filename(config.with_extension("sqlite"));
         sqlx::query(statement).execute(&mut options.connect().await.unwrap()).await.unwrap();
     }
     let (holds, text) = audit(&["verify", "--node", config.to_str().unwrap(), "--head", &end]).await;
     assert!(!holds && text.contains("entry 1 is missing"), "{text}");
+}
+
+/// Writes a log anew, as somebody could who has the file and knows how it is hashed.
+async fn forge(file: &std::path::Path) {
+    let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let entries: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit").fetch_one(&mut connection).await.unwrap();
+    for statement in ["DROP TRIGGER audit_keeps_entries", "DELETE FROM audit"] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    for _ in 0..entries + 3 {
+        let entry = atoll::audit::Entry::done("nobody", "sign_in", "user 1");
+        atoll::audit::append(&mut connection, &entry).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_forged_is_found_by_the_key_and_by_what_the_other_side_keeps() {
+    let mut world = World::new().await;
+    let data = world.data.path().to_owned();
+    let config = atoll::demo::node_config(&data, "example_org1");
+    let config = config.to_str().unwrap();
+    let audit = async |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+        let output = command.arg("audit").args(arguments).env("ATOLL_DATA", &data).output().unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success(), text)
+    };
+    let node = world.start_node("example_org1").await;
+    eventually(async || audit(&["heads"]).await.1.contains(" node 1\n")).await;
+    eventually(async || audit(&["heads", "--node", config]).await.1.contains(" hub\n")).await;
+    node.stop().await;
+    // Ends are signed each minute, and when the hub stops.
+    world.restart().await;
+    for arguments in [vec!["verify"], vec!["verify", "--node", config]] {
+        let (holds, text) = audit(&arguments).await;
+        assert!(holds && text.contains("Compared with 1 end signed with the key"), "{arguments:?}: {text}");
+    }
+    let hub_file = data.join("hub.sqlite");
+    forge(&hub_file).await;
+    let (holds, text) = audit(&["verify"]).await;
+    assert!(!holds && text.contains("the log was written anew"), "{text}");
+    // Who forges it takes the signed ends away as well: the file alone tells nothing any more, and says so.
+    let mut connection = SqliteConnectOptions::new().filename(&hub_file).connect().await.unwrap();
+    sqlx::query("DELETE FROM audit_head").execute(&mut connection).await.unwrap();
+    let (holds, text) = audit(&["verify"]).await;
+    assert!(holds && text.contains("Compared with nothing outside the file"), "{text}");
+    let heads = data.join("heads.txt");
+    std::fs::write(&heads, audit(&["heads", "--node", config]).await.1).unwrap();
+    let (holds, text) = audit(&["verify", "--heads", heads.to_str().unwrap()]).await;
+    assert!(!holds && text.contains("the log was written anew"), "{text}");
+    // Nobody has to think of it: the node says so when it comes again, and both sides note it.
+    let _node = world.start_node("example_org1").await;
+    let auditor = world.client("auditor").await;
+    let query = AuditQuery { action: "audit.mismatch".to_owned(), per_page: 10, ..Default::default() };
+    eventually(async || auditor.audit(&query).await.unwrap().total == 1).await;
+    let noted = auditor.audit(&query).await.unwrap();
+    assert_eq!((noted.items[0].actor.as_str(), noted.items[0].subject.as_str()), ("node 1", "audit log"));
+    eventually(async || audit(&["export", "--node", config]).await.1.contains("audit.mismatch")).await;
 }

@@ -97,6 +97,17 @@ impl World {
         let forget = sqlx::query("UPDATE setting SET value = randomblob(64) WHERE name = 'signing_secret'");
         assert_eq!(forget.execute(&mut database).await.unwrap().rows_affected(), 1);
         database.close().await.unwrap();
+        self.open_anew().await;
+    }
+
+    /// The program ends and starts anew with the same files.
+    pub async fn restart(&mut self) {
+        self.hub.close().await;
+        self.stop().await;
+        self.open_anew().await;
+    }
+
+    async fn open_anew(&mut self) {
         self.hub = open_hub(&self.data, self.address, false, None, None, self.limits.clone()).await;
         self.start_again().await;
     }

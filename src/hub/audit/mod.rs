@@ -14,7 +14,10 @@ use super::{
     server::HubState,
     token::{Claims, ClientType, Subject as TokenSubject},
 };
-use crate::audit::{self, Broken, Entry, Head};
+use crate::{
+    audit::{self, Broken, Entry, Head},
+    protocol::audit::Exchanged,
+};
 
 /// How long it is believed that the chain holds, …
 const VERIFIED_LIFETIME: Duration = Duration::from_secs(10);
@@ -129,7 +132,7 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
     if let Some(verified) = kept.as_ref().filter(|verified| verified.at.elapsed() < VERIFIED_LIFETIME) {
         return Ok(verified.outcome.clone().map(|head| head.id));
     }
-    let pool = hub.store.reader().clone();
+    let (pool, key) = (hub.store.reader().clone(), hub.secret_key.head_key());
     // A long log takes a while: it is read to its end also when whoever asked has gone.
     let reading = tokio::spawn(async move {
         let at = Instant::now();
@@ -138,11 +141,71 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
             Some(Verified { whole_at, outcome: Ok(head), .. }) => (*whole_at, head.clone()),
             _ => (at, Head::default()),
         };
-        let outcome = audit::verify_from(&pool, from, None).await?;
+        let signed = audit::signed_heads(&pool, &key).await?;
+        let outcome = match signed.forged {
+            0 => audit::verify_from(&pool, from, &signed.heads).await?,
+            _ => Err(Broken::Forged),
+        };
         *kept = Some(Verified { at: Instant::now(), whole_at, outcome: outcome.clone() });
         Ok::<_, sqlx::Error>(outcome.map(|head| head.id))
     });
     Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
+}
+
+/// Signs the present end of the log. An error stands in the program's log if an end that was signed is not in it.
+pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
+    let mut transaction = hub.store.bookkeeping().begin().await?;
+    let holds = audit::sign_head(&mut transaction, &hub.secret_key.head_key()).await?;
+    transaction.commit().await?;
+    if !holds {
+        tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the hub's file");
+    }
+    Ok(())
+}
+
+/// Writes the present end into the program's log, which the system keeps elsewhere.
+pub async fn tell_head(hub: &HubState) -> Result<(), HubError> {
+    let head = audit::head(&mut *hub.store.reader().acquire().await?).await?;
+    tracing::info!(%head, "the end of the audit log");
+    Ok(())
+}
+
+/// A node tells the end of its log and the last end of the hub's that it knows; the hub answers in the same way. Each finds
+/// out whether its own log still holds what the other knows.
+pub async fn exchange_heads(
+    hub: &HubState,
+    node_id: i64,
+    organization_id: i64,
+    of_node: &Head,
+    known: Option<&Head>,
+) -> Result<Exchanged, HubError> {
+    let node = format!("node {node_id}");
+    let mut transaction = hub.store.bookkeeping().begin().await?;
+    let holds = match known {
+        Some(known) => audit::holds(&mut transaction, known).await?,
+        None => true,
+    };
+    let before = audit::kept_head(&mut transaction, &node).await?;
+    let is_shorter = before.as_ref().is_some_and(|before| before.id > of_node.id);
+    // What was known before stands in the entry: a lost file, or a database from a backup, is told once.
+    let mut mismatches = Vec::new();
+    if let Some(known) = known.filter(|_| !holds) {
+        mismatches.push(("audit log", format!("the node knows {known}, which is not in this log any more")));
+    }
+    if let Some(before) = before.as_ref().filter(|_| is_shorter) {
+        mismatches.push((node.as_str(), format!("the node's log ended with {before} before, now with {of_node}")));
+    }
+    for (subject, details) in mismatches {
+        tracing::error!(node_id, details, "an audit log was changed");
+        let entry = Entry::done(node.clone(), "audit.mismatch", subject).outcome("failed").details(details);
+        audit::append_change(&mut transaction, &entry.of(organization_id)).await?;
+    }
+    if of_node.id > 0 {
+        audit::keep_head(&mut transaction, &node, of_node).await?;
+    }
+    let head = audit::head(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Exchanged { head: head.to_string(), known: before.map(|before| before.to_string()), holds })
 }
 
 /// A refresh token came a second time.

@@ -2,23 +2,34 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, response::Response, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use garde::Validate;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    audit::{self, Filter},
+    audit::{self, Filter, Head},
     hub::{
         HubError,
-        audit::verified,
+        audit::{exchange_heads, verified},
+        body::{Body, SIGN_IN_LIMIT},
         listing::ListQuery,
         permission::{Caller, Reach, Resource},
         server::HubState,
     },
-    protocol::domain::Operation,
+    protocol::{
+        audit::{Exchange, Exchanged},
+        domain::Operation,
+    },
 };
 
 pub fn routes() -> Router<Arc<HubState>> {
-    Router::new().route("/audit", get(list)).route("/audit/chain", get(chain))
+    Router::new().route("/audit", get(list)).route("/audit/chain", get(chain)).route("/audit/head", post(exchange))
 }
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -42,6 +53,27 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let (offset, limit) = query.window();
     let (entries, total) = audit::page(hub.store.reader(), &filter, offset, limit).await?;
     Ok(query.answer_page(entries, total as usize))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(transparent)]
+struct ExchangeBody {
+    #[garde(skip)]
+    exchange: Exchange,
+}
+
+/// `POST /audit/head`: hub and node tell each other the ends of their logs, so that neither is written anew unnoticed.
+async fn exchange(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(ExchangeBody { exchange }): Body<ExchangeBody, SIGN_IN_LIMIT>,
+) -> Result<Json<Exchanged>, HubError> {
+    let node_id = caller.require_node()?;
+    let read = |name: &str, text: &str| text.parse::<Head>().map_err(|error| HubError::field(name, error));
+    let of_node = read("head", &exchange.head)?;
+    let known = exchange.known.as_deref().map(|known| read("known", known)).transpose()?;
+    let organization_id = caller.authority.organization_id;
+    Ok(Json(exchange_heads(&hub, node_id, organization_id, &of_node, known.as_ref()).await?))
 }
 
 /// Whether nothing of the log was changed or taken away.

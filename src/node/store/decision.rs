@@ -435,7 +435,7 @@ mod tests {
         let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["review.approve", "review.wait"]);
         assert_eq!(entries[0].actor, "ben (at the node)");
-        assert!(audit::verify(store.pool(), None).await.unwrap().is_ok());
+        assert!(audit::verify(store.pool(), &[]).await.unwrap().is_ok());
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &std::fs::metadata(folder.path().join("node.sqlite")).unwrap().permissions(),
         );

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{ClientError, HubClient, Listed, calls::pair};
+use crate::protocol::audit::{Exchange, Exchanged};
 
 /// An entry of the hub's audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,6 +47,11 @@ pub struct AuditChain {
 }
 
 impl HubClient {
+    /// Tells the end of the own log, as a node, and learns the hub's.
+    pub async fn exchange_heads(&self, exchange: &Exchange) -> Result<Exchanged, ClientError> {
+        self.post("audit/head", exchange).await
+    }
+
     /// A page of the audit log, the newest entries first.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Listed<AuditEntry>, ClientError> {
         let texts = [

@@ -1,0 +1,190 @@
+use std::fmt::Write;
+
+use aws_lc_rs::hmac;
+use sha2::{Digest, Sha256};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Head, log::head};
+use crate::protocol::timestamp;
+
+/// Whose ends of a chain are one's own.
+const OWN: &str = "";
+
+/// With what ends of the own chain are signed. It is not in the database: whoever writes a log anew in the file cannot
+/// sign its end.
+pub struct HeadKey(hmac::Key);
+
+impl HeadKey {
+    /// From something secret that is not in the database.
+    pub fn derive(material: &[u8]) -> HeadKey {
+        let bytes = Sha256::new().chain_update(b"atoll audit head").chain_update(material).finalize();
+        HeadKey(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    }
+
+    /// Tells keys apart: an end that another key signed cannot be checked, which is not to say that it is wrong.
+    fn name(&self) -> String {
+        hex(&hmac::sign(&self.0, b"name").as_ref()[..8])
+    }
+
+    fn sign(&self, head: &Head) -> String {
+        hex(hmac::sign(&self.0, format!("head {head}").as_bytes()).as_ref())
+    }
+
+    fn has_signed(&self, head: &Head, signature: &str) -> bool {
+        // The time that this takes tells who has the file nothing that helps to sign.
+        self.sign(head) == signature
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS audit_head (
+     origin TEXT NOT NULL,
+     id INTEGER NOT NULL,
+     hash TEXT NOT NULL,
+     at TEXT NOT NULL,
+     key TEXT NOT NULL,
+     signature TEXT NOT NULL,
+     PRIMARY KEY (origin, id, hash)
+ ) STRICT";
+
+/// An end of somebody's chain, kept to compare with later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptHead {
+    /// Whose: `hub`, `node 3`.
+    pub origin: String,
+    pub head: Head,
+    /// When it was kept (UTC).
+    pub at: String,
+}
+
+/// Ends of the own chain that were signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignedHeads {
+    /// Those that this key signed, the last at the end.
+    pub heads: Vec<Head>,
+    /// How many another key signed: they say nothing.
+    pub of_other_keys: usize,
+    /// How many say that this key signed them, which it did not.
+    pub forged: usize,
+}
+
+/// Signs the present end and keeps it, of each day the last. False, and nothing is signed, if the last one that was signed
+/// is not in the chain any more.
+pub async fn sign_head(connection: &mut SqliteConnection, key: &HeadKey) -> Result<bool, sqlx::Error> {
+    let last: Option<(i64, String)> =
+        sqlx::query_as("SELECT id, hash FROM audit_head WHERE origin = ? AND key = ? ORDER BY id DESC LIMIT 1")
+            .bind(OWN)
+            .bind(key.name())
+            .fetch_optional(&mut *connection)
+            .await?;
+    let last = last.map(|(id, hash)| Head { id, hash });
+    if let Some(last) = &last
+        && !holds(&mut *connection, last).await?
+    {
+        return Ok(false);
+    }
+    let present = head(&mut *connection).await?;
+    if present.id > 0 && last.as_ref() != Some(&present) {
+        keep(connection, OWN, &present, &key.name(), &key.sign(&present)).await?;
+    }
+    Ok(true)
+}
+
+/// Keeps an end of somebody else's chain, of each day the last.
+pub async fn keep_head(connection: &mut SqliteConnection, origin: &str, head: &Head) -> Result<(), sqlx::Error> {
+    keep(connection, origin, head, "", "").await
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    origin: &str,
+    head: &Head,
+    key: &str,
+    signature: &str,
+) -> Result<(), sqlx::Error> {
+    let at = timestamp::now();
+    sqlx::query("DELETE FROM audit_head WHERE origin = ? AND key = ? AND substr(at, 1, 10) = substr(?, 1, 10)")
+        .bind(origin)
+        .bind(key)
+        .bind(&at)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT OR REPLACE INTO audit_head (origin, id, hash, at, key, signature) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(origin)
+        .bind(head.id)
+        .bind(&head.hash)
+        .bind(at)
+        .bind(key)
+        .bind(signature)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The last end of this origin that was kept.
+pub async fn kept_head(connection: &mut SqliteConnection, origin: &str) -> Result<Option<Head>, sqlx::Error> {
+    let last: Option<(i64, String)> =
+        sqlx::query_as("SELECT id, hash FROM audit_head WHERE origin = ? ORDER BY at DESC, id DESC LIMIT 1")
+            .bind(origin)
+            .fetch_optional(connection)
+            .await?;
+    Ok(last.map(|(id, hash)| Head { id, hash }))
+}
+
+/// All ends of others' chains that are kept, the last of each at its end.
+pub async fn kept_heads(pool: &SqlitePool) -> Result<Vec<KeptHead>, sqlx::Error> {
+    if !has_table(pool).await? {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(String, i64, String, String)> =
+        sqlx::query_as("SELECT origin, id, hash, at FROM audit_head WHERE origin <> ? ORDER BY origin, at")
+            .bind(OWN)
+            .fetch_all(pool)
+            .await?;
+    let kept = rows.into_iter().map(|(origin, id, hash, at)| KeptHead { origin, head: Head { id, hash }, at });
+    Ok(kept.collect())
+}
+
+/// The ends of the own chain that were signed.
+pub async fn signed_heads(pool: &SqlitePool, key: &HeadKey) -> Result<SignedHeads, sqlx::Error> {
+    if !has_table(pool).await? {
+        return Ok(SignedHeads::default());
+    }
+    let rows: Vec<(i64, String, String, String)> =
+        sqlx::query_as("SELECT id, hash, key, signature FROM audit_head WHERE origin = ? ORDER BY id")
+            .bind(OWN)
+            .fetch_all(pool)
+            .await?;
+    let mut signed = SignedHeads::default();
+    for (id, hash, name, signature) in rows {
+        let head = Head { id, hash };
+        match (name == key.name(), key.has_signed(&head, &signature)) {
+            (_, true) => signed.heads.push(head),
+            (true, false) => signed.forged += 1,
+            (false, false) => signed.of_other_keys += 1,
+        }
+    }
+    Ok(signed)
+}
+
+/// Whether this is the end of the chain, or was.
+pub async fn holds(connection: &mut SqliteConnection, head: &Head) -> Result<bool, sqlx::Error> {
+    if head.id == 0 {
+        return Ok(true);
+    }
+    let hash: Option<String> =
+        sqlx::query_scalar("SELECT hash FROM audit WHERE id = ?").bind(head.id).fetch_optional(connection).await?;
+    Ok(hash.as_ref() == Some(&head.hash))
+}
+
+/// A file of a version without it is read, not changed.
+async fn has_table(pool: &SqlitePool) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'audit_head'");
+    Ok(query.fetch_one(pool).await? > 0)
+}

@@ -1,0 +1,110 @@
+//! The node's audit log is signed at its end, and hub and node keep the ends of each other's logs: neither is written anew
+//! unnoticed.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::SqliteConnection;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{NodeConfig, station::Shared, store::NodeStore};
+use crate::{
+    audit::{self, Entry, Head, HeadKey},
+    protocol::{audit::Exchange, client::ClientError},
+};
+
+/// How often the end is signed.
+const ROUND: Duration = Duration::from_secs(60);
+/// After how many rounds ends are exchanged, …
+const EXCHANGE: u64 = 10;
+/// … and the own one is written into the program's log.
+const TELL: u64 = 60;
+/// Whose log the hub's is.
+const HUB: &str = "hub";
+
+/// With what the ends of a node's log are signed: what is made of its key, which is not in its file.
+pub fn head_key(config: &NodeConfig) -> HeadKey {
+    of_api_key(&config.api_key)
+}
+
+fn of_api_key(api_key: &SecretString) -> HeadKey {
+    HeadKey::derive(api_key.expose_secret().as_bytes())
+}
+
+/// Signs and exchanges ends for as long as it is polled.
+pub async fn keep(shared: &Shared) {
+    let key = of_api_key(&shared.api_key);
+    let mut interval = interval(ROUND);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_ours = true;
+    for round in 0_u64.. {
+        interval.tick().await;
+        if let Err(error) = sign(&shared.store, &key, round.is_multiple_of(TELL)).await {
+            tracing::error!(%error, "the end of the audit log is not signed");
+        }
+        if is_ours && round.is_multiple_of(EXCHANGE) {
+            match exchange(shared).await {
+                Ok(()) => {}
+                // Servers of vantage6 have no such log.
+                Err(WitnessError::Hub(ClientError::NotFound(_))) => is_ours = false,
+                Err(error) => tracing::debug!(%error, "the ends of the audit logs are not exchanged"),
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WitnessError {
+    #[error(transparent)]
+    Hub(#[from] ClientError),
+    #[error(transparent)]
+    Store(#[from] sqlx::Error),
+    #[error("the hub tells {0}")]
+    Unreadable(&'static str),
+}
+
+async fn sign(store: &NodeStore, key: &HeadKey, tells: bool) -> Result<(), sqlx::Error> {
+    let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+    let holds = audit::sign_head(&mut transaction, key).await?;
+    let head = audit::head(&mut transaction).await?;
+    transaction.commit().await?;
+    if !holds {
+        tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the node's file");
+    }
+    if tells {
+        tracing::info!(%head, "the end of the audit log");
+    }
+    Ok(())
+}
+
+async fn exchange(shared: &Shared) -> Result<(), WitnessError> {
+    let (head, known) = {
+        let mut connection = shared.store.pool().acquire().await?;
+        (audit::head(&mut connection).await?, audit::kept_head(&mut connection, HUB).await?)
+    };
+    let exchange = Exchange { head: head.to_string(), known: known.as_ref().map(Head::to_string) };
+    let told = shared.hub.exchange_heads(&exchange).await?;
+    let of_hub: Head = told.head.parse().map_err(WitnessError::Unreadable)?;
+    let of_us: Option<Head> = told.known.as_deref().map(str::parse).transpose().map_err(WitnessError::Unreadable)?;
+    let mut transaction = shared.store.pool().begin_with("BEGIN IMMEDIATE").await?;
+    if !told.holds {
+        let known = exchange.known.unwrap_or_default();
+        note(&mut transaction, "hub", &format!("the hub's log has no entry {known} any more")).await?;
+    }
+    if let Some(of_us) = of_us
+        && !audit::holds(&mut transaction, &of_us).await?
+    {
+        note(&mut transaction, "audit log", &format!("the hub knows {of_us}, which is not in this log any more"))
+            .await?;
+    }
+    audit::keep_head(&mut transaction, HUB, &of_hub).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Says once that a log was changed.
+async fn note(connection: &mut SqliteConnection, subject: &str, details: &str) -> Result<(), sqlx::Error> {
+    tracing::error!(subject, details, "an audit log was changed");
+    let entry = Entry::done("system", "audit.mismatch", subject).outcome("failed").details(details);
+    audit::append_change(connection, &entry).await
+}

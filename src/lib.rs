@@ -24,6 +24,8 @@ pub mod protocol;
 pub mod serve;
 #[cfg(feature = "ssr")]
 pub mod session;
+#[cfg(feature = "ssr")]
+mod sqlite;
 
 /// Starts the islands in the browser.
 #[cfg(feature = "hydrate")]

@@ -108,6 +108,10 @@ struct Serve {
     /// is made at the first start
     #[arg(long, env = "ATOLL_SECRET_KEY_FILE", value_name = "FILE", conflicts_with = "hub")]
     secret_key_file: Option<PathBuf>,
+    /// Second file for the audit log of the embedded hub: every entry is written behind what stands there, as JSON, one a
+    /// line, for who ships logs elsewhere. /dev/stdout passes them to the system's journal
+    #[arg(long, env = "ATOLL_AUDIT_FILE", value_name = "FILE", conflicts_with = "hub")]
+    audit_file: Option<PathBuf>,
     /// Another web interface whose pages may use the API of the embedded hub, such as https://ui.example. Can be given
     /// several times
     #[arg(
@@ -282,6 +286,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
                 two_factor: options.two_factor,
                 allowed_origins: options.allow_origin,
                 notices: NoticeOptions { by_mail: options.notify_by_mail, webhook: options.webhook },
+                audit_file: options.audit_file,
                 limits: limits.clone(),
                 mail: options.smtp.map(|server| MailOptions { server, from: options.mail_from.clone() }),
             })

@@ -2,21 +2,34 @@
 
 use std::{fs, path::Path};
 
-const ROOMS: [&str; 11] =
-    ["protocol", "audit", "serve", "session", "pages", "islands", "portal", "hub", "node", "algorithms", "demo"];
+const ROOMS: [&str; 12] = [
+    "protocol",
+    "audit",
+    "serve",
+    "session",
+    "sqlite",
+    "pages",
+    "islands",
+    "portal",
+    "hub",
+    "node",
+    "algorithms",
+    "demo",
+];
 
 /// Rooms with those that they may use.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("protocol", &[]),
     ("serve", &[]),
+    ("sqlite", &[]),
     ("audit", &["protocol"]),
     ("algorithms", &["protocol"]),
     ("islands", &[]),
     ("session", &["protocol"]),
     ("pages", &["session", "islands", "protocol", "serve"]),
     ("portal", &["pages", "session", "protocol", "serve"]),
-    ("hub", &["audit", "protocol", "serve"]),
-    ("node", &["algorithms", "audit", "protocol", "serve"]),
+    ("hub", &["audit", "protocol", "serve", "sqlite"]),
+    ("node", &["algorithms", "audit", "protocol", "serve", "sqlite"]),
     ("demo", &["hub", "pages"]),
 ];
 

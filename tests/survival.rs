@@ -242,3 +242,80 @@ fn secrets_open_with_the_key_that_they_were_stored_with_only() {
     assert!(!other.status.success());
     assert!(String::from_utf8_lossy(&other.stderr).contains("another secret key"), "{other:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_at_sign_in_to_root_and_to_who_watches_and_is_over_when_there_is_room() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = Server::start_on_small_disk(data.path(), "4m", &[]);
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let get = async |path: &str, cookie: &str| {
+        let answer = http.get(format!("{}{path}", server.url)).header("cookie", cookie).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let sign_in = async || {
+        let request = http.post(format!("{}/login", server.url)).header("origin", &server.url);
+        request
+            .body("username=root&password=Root-pass-1")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .send()
+            .await
+            .unwrap()
+    };
+    let answer = sign_in().await;
+    assert_eq!(answer.status(), 303);
+    let cookie = support::web::session_cookie(&answer).split(';').next().unwrap().to_owned();
+    let (status, page) = get("/", &cookie).await;
+    assert!(status == 200 && !page.contains("This server needs you"), "{status} {page}");
+    let body = json!({"username": "root", "password": "Root-pass-1"});
+    let tokens = post(&server.url, "token/user", "", body).await.unwrap();
+    let token = tokens["access_token"].as_str().unwrap().to_owned();
+    let filler = format!("/proc/{}/root{}/filler", server.id(), data.path().display());
+    let mut file = std::fs::File::create(&filler).unwrap();
+    let mut fill = || while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {};
+    // What the database has on the disk already is filled first.
+    let mut number = 0;
+    let mut store = async || {
+        number += 1;
+        let body = json!({"name": format!("organization {number}"), "public_key": "x".repeat(16_000)});
+        let request = http.post(format!("{}/api/organization", server.url)).bearer_auth(&token).json(&body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let mut stored = Vec::new();
+    while stored.last() != Some(&507) {
+        fill();
+        stored.push(store().await);
+        assert!(stored.iter().all(|status| [201, 507].contains(status)) && stored.len() < 1_000, "{stored:?}");
+    }
+    let mut signed_in = Vec::new();
+    while signed_in.last() != Some(&503) {
+        fill();
+        let answer = sign_in().await;
+        signed_in.push(answer.status().as_u16());
+        let page = answer.text().await.unwrap();
+        assert!(
+            signed_in.last() != Some(&503)
+                || page.contains("disk of the server is full")
+                || page.contains("its disk is full"),
+            "{page}"
+        );
+        assert!(signed_in.iter().all(|status| [303, 503].contains(status)) && signed_in.len() < 100, "{signed_in:?}");
+    }
+    fill();
+    assert_eq!(store().await, 507);
+    let (status, health) = get("/healthz", "").await;
+    assert!(status == 503 && health.contains("\"hub_stores\":false"), "{status} {health}");
+    let (status, page) = get("/", &cookie).await;
+    assert!(status == 200 && page.contains("This server needs you") && page.contains("is full"), "{status} {page}");
+    std::fs::remove_file(&filler).unwrap();
+    drop(file);
+    assert_eq!(sign_in().await.status(), 303);
+    assert_eq!(get("/healthz", "").await.0, 200);
+    // What was answered is stored, during and after.
+    assert_eq!(store().await, 201);
+    let answered = 2 + stored.iter().filter(|status| **status == 201).count();
+    let list =
+        http.get(format!("{}/api/organization?per_page=1000", server.url)).bearer_auth(&token).send().await.unwrap();
+    let list: Value = list.json().await.unwrap();
+    assert_eq!(list["data"].as_array().unwrap().len(), answered);
+    assert!(!get("/", &cookie).await.1.contains("This server needs you"));
+}

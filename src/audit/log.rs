@@ -27,8 +27,12 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
              hash TEXT NOT NULL
          ) STRICT",
         super::witness::TABLE,
+        super::sink::TABLE,
         "CREATE INDEX IF NOT EXISTS audit_of_organization ON audit (organization_id)",
         "CREATE INDEX IF NOT EXISTS audit_of_subject ON audit (subject, action)",
+        // What the start page asks for each time.
+        "CREATE INDEX IF NOT EXISTS audit_of_trouble ON audit (action, at)
+         WHERE action IN ('notice.fail', 'audit.mismatch')",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_entries BEFORE DELETE ON audit
          BEGIN SELECT RAISE(ABORT, 'audit entries are not deleted'); END",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_words BEFORE UPDATE ON audit

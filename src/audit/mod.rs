@@ -6,9 +6,11 @@
 mod chain;
 mod entry;
 mod log;
+mod sink;
 mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
+pub use sink::{SinkError, ship};
 pub use witness::{HeadKey, KeptHead, SignedHeads, holds, keep_head, kept_head, kept_heads, sign_head, signed_heads};

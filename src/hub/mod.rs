@@ -10,6 +10,7 @@ mod listing;
 mod mail;
 mod notice;
 mod permission;
+mod problem;
 mod resource;
 mod second_factor;
 mod secret;

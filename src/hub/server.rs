@@ -1,6 +1,6 @@
 use std::{
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -19,10 +19,12 @@ use tower_http::cors::CorsLayer;
 
 use super::{
     HubError, audit,
+    error::is_disk_full,
     events::{self, Events},
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
+    problem::{self, Problems},
     resource,
     secret::SecretKey,
     store::Store,
@@ -47,6 +49,8 @@ pub struct HubOptions {
     pub mail: Option<MailOptions>,
     /// Who is told of waiting reviews and ended tasks.
     pub notices: NoticeOptions,
+    /// A second file that gets every entry of the audit log.
+    pub audit_file: Option<PathBuf>,
     /// How often one address may try to sign in: those of the web server around it.
     pub limits: Arc<AttemptLimits>,
     /// Other web interfaces whose pages may use the API, such as `https://ui.example`.
@@ -77,6 +81,8 @@ pub struct HubState {
     /// Who has read which result lately: user and run.
     pub results_read: Cache<(i64, i64), ()>,
     pub limits: Arc<AttemptLimits>,
+    pub problems: Problems,
+    pub audit_file: Option<PathBuf>,
     /// What was refused within this minute.
     pub refusals: audit::Refusals,
     /// How many keys that nobody has are noted.
@@ -87,6 +93,8 @@ pub struct HubState {
     pub hashing: Semaphore,
 }
 
+/// How often it is looked for entries that a second file has not yet.
+const SHIP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what was only counted is written into the audit log.
 const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
 /// After this time it is noted anew that somebody reads a result.
@@ -125,6 +133,8 @@ impl Hub {
             jobs: Jobs::default(),
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
             refusals: audit::Refusals::default(),
+            problems: Problems::default(),
+            audit_file: options.audit_file,
             limits: options.limits,
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
@@ -132,6 +142,9 @@ impl Hub {
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
         tokio::spawn(keep_audit(Arc::downgrade(&state)));
+        if let Some(file) = state.audit_file.clone() {
+            tokio::spawn(keep_audit_file(Arc::downgrade(&state), file));
+        }
         if let Err(broken) = audit::verified(&state).await? {
             tracing::error!(%broken, "the audit log does not hold");
         }
@@ -175,6 +188,9 @@ impl Hub {
         if let Err(error) = audit::tell_head(&self.state).await {
             tracing::error!(%error, "the end of the audit log is not known");
         }
+        if let Some(file) = &self.state.audit_file {
+            ship_audit(&self.state, file).await;
+        }
     }
 }
 
@@ -195,10 +211,38 @@ async fn keep_audit(hub: Weak<HubState>) {
 
 async fn audit_round(hub: &HubState) {
     let noted = async {
+        hub.store.write_something().await?;
         audit::note_refusals(hub).await?;
         audit::sign_head(hub).await
     };
-    if let Err(error) = noted.await {
-        tracing::error!(%error, "the audit log is not kept as it should be");
+    match noted.await {
+        Ok(()) => hub.problems.set(problem::Kind::DiskFull, None),
+        Err(HubError::Database(error)) if is_disk_full(&error) => {
+            hub.problems.set(problem::Kind::DiskFull, Some(problem::DISK_FULL.to_owned()));
+        }
+        Err(error) => tracing::error!(%error, "the audit log is not kept as it should be"),
     }
+}
+
+/// Writes entries into a second file as they come, for as long as the hub is there.
+async fn keep_audit_file(hub: Weak<HubState>, file: PathBuf) {
+    let mut interval = tokio::time::interval(SHIP_INTERVAL);
+    loop {
+        interval.tick().await;
+        let Some(hub) = hub.upgrade() else { return };
+        ship_audit(&hub, &file).await;
+    }
+}
+
+async fn ship_audit(hub: &HubState, file: &Path) {
+    let shipped = crate::audit::ship(hub.store.reader(), hub.store.bookkeeping(), file).await;
+    hub.problems.set(
+        problem::Kind::AuditFile,
+        shipped.err().map(|error| {
+            format!(
+                "{error}. No entry is lost: they are \
+        written when it works again."
+            )
+        }),
+    );
 }

@@ -177,6 +177,10 @@ impl Station {
             let shared = shared.clone();
             async move { witness::keep(&shared).await }
         });
+        if let Some(file) = self.config.audit_file.clone() {
+            let store = shared.store.clone();
+            aside.spawn(async move { witness::keep_file(&store, &file).await });
+        }
         if let Some(address) = self.config.review_page {
             let store = shared.store.clone();
             aside.spawn(async move {

@@ -1,7 +1,7 @@
 //! The node's audit log is signed at its end, and hub and node keep the ends of each other's logs: neither is written anew
 //! unnoticed.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::SqliteConnection;
@@ -15,6 +15,8 @@ use crate::{
 
 /// How often the end is signed.
 const ROUND: Duration = Duration::from_secs(60);
+/// How often it is looked for entries that the second file has not yet.
+const SHIP: Duration = Duration::from_secs(1);
 /// After how many rounds ends are exchanged, …
 const EXCHANGE: u64 = 10;
 /// … and the own one is written into the program's log.
@@ -50,6 +52,22 @@ pub async fn keep(shared: &Shared) {
                 Err(error) => tracing::debug!(%error, "the ends of the audit logs are not exchanged"),
             }
         }
+    }
+}
+
+/// Writes entries into a second file as they come, for as long as it is polled.
+pub async fn keep_file(store: &NodeStore, file: &Path) {
+    let mut interval = interval(SHIP);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = String::new();
+    loop {
+        interval.tick().await;
+        let trouble = audit::ship(store.pool(), store.pool(), file).await.err();
+        let trouble = trouble.map(|error| error.to_string()).unwrap_or_default();
+        if trouble != told && !trouble.is_empty() {
+            tracing::error!(trouble, "entries of the audit log wait for their second file");
+        }
+        told = trouble;
     }
 }
 

@@ -123,8 +123,8 @@ pub async fn render_error(
         ),
         PageError::SessionsUnavailable => (
             "Nobody can be recognised at the moment",
-            "The database that remembers who is signed in does not answer. Nothing is lost: when it is back, you are \
-             still signed in."
+            "The database that remembers who is signed in does not answer, or its disk is full. Nothing is lost: when it \
+             is back, you are still signed in."
                 .to_owned(),
             true,
         ),

@@ -14,6 +14,8 @@ use crate::{
     protocol::{
         client::{ClientError, TaskQuery},
         domain::Node,
+        problem::Problem,
+        timestamp,
     },
     session::{Names, take_flash},
 };
@@ -28,7 +30,13 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
     // Who may see no tasks, or no nodes, as those who only decide, is welcome all the same.
     let tasks = async { seen(me.hub.tasks(&recent).await) };
     let nodes = async { seen(me.hub.nodes().await) };
-    let (names, tasks, nodes) = futures::try_join!(me.names(), tasks, nodes)?;
+    let problems = async {
+        match me.permissions.may_read_whole_audit() {
+            true => me.hub.problems().await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let (names, tasks, nodes, problems) = futures::try_join!(me.names(), tasks, nodes, problems)?;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();
@@ -51,6 +59,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
                 <h1>{format!("Welcome, {name}")}</h1>
                 {may_create.then(|| view! { <a class="button primary" href="/tasks/new">"Create a task"</a> })}
             </div>
+            <Problems problems=problems.clone()/>
             <p class="lead">{waits}</p>
             <section aria-labelledby="my-tasks">
                 <div class="section-head">
@@ -79,6 +88,23 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         }
     };
     Ok(Page::new("Start").user(me.clone()).section("/").flash(flash).render(&state, view).await)
+}
+
+/// What is wrong with the hub.
+#[component]
+fn Problems(problems: Vec<Problem>) -> impl IntoView {
+    (!problems.is_empty()).then(|| view! {
+        <section class="flash error" aria-labelledby="problems">
+            <h2 id="problems">"This server needs you"</h2>
+            <ul>
+                {problems.into_iter().map(|problem| {
+                    let since = timestamp::parse(&problem.since).map(|time| time.strftime("%Y-%m-%d %H:%M UTC").to_string());
+                    view! { <li>{problem.text} {since.map(|since| format!(" Noted {since}."))}</li> }
+                }).collect_view()}
+            </ul>
+            <p><a href="/audit">"What happened stands in the audit log"</a></p>
+        </section>
+    })
 }
 
 /// What is there; nothing if it may not be seen.

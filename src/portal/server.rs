@@ -185,11 +185,15 @@ async fn tell_version(hub: Transport, stop: CancellationToken) {
 }
 
 /// `GET /healthz`: whether this process serves, and whether it reaches its sessions and the hub. 503 without sessions:
-/// another portal may do better. Without the hub none does, and this one says so.
+/// another portal may do better; and while the hub cannot store anything: its disk is full. Without the hub no portal does
+/// better, and this one says so.
 async fn health(State(state): State<PageState>, Extension(sessions): Extension<Sessions>) -> Response {
-    let (server, sessions) = tokio::join!(state.registry.transport().ask_server(), sessions.is_up());
+    let transport = state.registry.transport();
+    let (server, stores, sessions) = tokio::join!(transport.ask_server(), transport.stores(), sessions.is_up());
     let version = server.ok().map(|server| server.version);
-    let body = json!({"portal": true, "sessions": sessions, "hub": version.is_some(), "hub_version": version});
-    let status = if sessions { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "portal": true, "sessions": sessions, "hub": version.is_some(), "hub_version": version, "hub_stores": stores,
+    });
+    let status = if sessions && stores { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

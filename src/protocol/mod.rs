@@ -13,6 +13,7 @@ pub mod pickle;
 mod plain_http;
 pub mod policy;
 pub mod printable;
+pub mod problem;
 pub mod review;
 pub mod socket;
 pub mod spreadsheet;

@@ -150,6 +150,11 @@ impl Permissions {
         self.widest("audit", Operation::View).is_some()
     }
 
+    /// Whether the whole audit log may be read, and what is wrong with the hub.
+    pub fn may_read_whole_audit(&self) -> bool {
+        self.widest("audit", Operation::View) == Some(Scope::Global)
+    }
+
     /// Whether tasks of the collaborations may be stopped.
     pub fn may_stop_tasks(&self) -> bool {
         self.widest("event", Operation::Send) >= Some(Scope::Collaboration)

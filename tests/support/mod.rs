@@ -284,6 +284,7 @@ async fn open_hub(
         two_factor,
         notices: NoticeOptions { by_mail: mail.is_some(), webhook },
         mail,
+        audit_file: None,
         limits,
         allowed_origins: vec![ALLOWED_ORIGIN.parse().unwrap()],
     })

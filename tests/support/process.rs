@@ -21,8 +21,21 @@ impl Server {
 
     /// As [`Server::start`], with variables of the environment.
     pub fn start_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
+        Server::start_by(Command::new(env!("CARGO_BIN_EXE_atoll")), data, arguments, variables)
+    }
+
+    /// As [`Server::start`], with the data folder on a disk of this size, which only the process sees: others find it
+    /// below `/proc/{id}/root`.
+    pub fn start_on_small_disk(data: &Path, size: &str, arguments: &[&str]) -> Server {
+        let mut command = Command::new("unshare");
+        let script = format!("mount -t tmpfs -o size={size} none '{}' && exec \"$@\"", data.display());
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_atoll")]);
+        Server::start_by(command, data, arguments, &[])
+    }
+
+    fn start_by(mut command: Command, data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .arg("--data")
             .arg(data)

@@ -11,6 +11,7 @@ pub use refusal::{Refusals, note_all as note_refusals, note_refused};
 use super::{
     HubError,
     permission::{Caller, CallerKind},
+    problem,
     server::HubState,
     token::{Claims, ClientType, Subject as TokenSubject},
 };
@@ -152,14 +153,14 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
     Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
 }
 
-/// Signs the present end of the log. An error stands in the program's log if an end that was signed is not in it.
+/// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
 pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
     let holds = audit::sign_head(&mut transaction, &hub.secret_key.head_key()).await?;
     transaction.commit().await?;
-    if !holds {
-        tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the hub's file");
-    }
+    let text =
+        "The audit log is not the one whose end was signed before: somebody has written to the hub's file directly.";
+    hub.problems.set(problem::Kind::AuditLog, (!holds).then(|| text.to_owned()));
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use super::record;
 use crate::{
     audit::{self, Entry},
-    hub::{HubError, authentication, server::HubState, token::Purpose},
+    hub::{HubError, authentication, problem, server::HubState, token::Purpose},
 };
 
 /// How often somebody's refusals of one kind are noted one by one until they are counted only.
@@ -86,6 +86,11 @@ pub async fn note_refused(State(hub): State<Arc<HubState>>, request: Request, ne
     let response = next.run(request).await;
     let status = response.status();
     let changes = method != Method::GET && method != Method::HEAD;
+    if status == StatusCode::INSUFFICIENT_STORAGE {
+        hub.problems.set(problem::Kind::DiskFull, Some(problem::DISK_FULL.to_owned()));
+    } else if changes && status.is_success() {
+        hub.problems.set(problem::Kind::DiskFull, None);
+    }
     let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if is_refused || (changes && (status.is_client_error() || status.is_server_error())) {
         let noted = note(&hub, &method, &path, &headers, status, is_refused).await;

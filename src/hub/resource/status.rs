@@ -3,11 +3,20 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::State,
+    http::StatusCode,
     routing::{delete, get},
 };
 use serde_json::{Value, json};
 
-use crate::hub::{HubError, permission::Caller, server::HubState};
+use crate::{
+    hub::{
+        HubError,
+        permission::{Caller, Reach, Resource},
+        problem::{self, DISK_FULL, Kind},
+        server::HubState,
+    },
+    protocol::{domain::Operation, problem::Problem},
+};
 
 /// The version of the API that this hub speaks: clients compare it with their own.
 const API_VERSION: &str = "4.15.2";
@@ -16,6 +25,7 @@ pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
         .route("/version", get(version))
         .route("/health", get(health))
+        .route("/problem", get(problems))
         .route("/blobstream/status", get(blob_storage))
         .route("/port", delete(forget_ports))
 }
@@ -36,7 +46,20 @@ async fn forget_ports(caller: Caller) -> Result<Json<Value>, HubError> {
     Ok(super::message("Ports removed from the database."))
 }
 
-async fn health(State(hub): State<Arc<HubState>>) -> Result<Json<Value>, HubError> {
+/// `GET /health`: whether the database can be read and written. 507 if it cannot be written: the disk is full.
+async fn health(State(hub): State<Arc<HubState>>) -> Result<(StatusCode, Json<Value>), HubError> {
     let _: i64 = sqlx::query_scalar("SELECT 1").fetch_one(hub.store.reader()).await?;
-    Ok(Json(json!({"database": true})))
+    Ok(match hub.problems.has(Kind::DiskFull) {
+        false => (StatusCode::OK, Json(json!({"database": true}))),
+        true => (StatusCode::INSUFFICIENT_STORAGE, Json(json!({"database": false, "msg": DISK_FULL}))),
+    })
+}
+
+/// `GET /problem`, which vantage6 has not: what Root and auditors should know of.
+async fn problems(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Vec<Problem>>, HubError> {
+    caller.require_user()?;
+    match caller.require(Resource::Audit, Operation::View)? {
+        Reach::Everything => Ok(Json(problem::all(&hub).await?)),
+        _ => Err(HubError::NotAllowed),
+    }
 }

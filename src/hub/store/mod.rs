@@ -18,6 +18,7 @@ use super::{
     second_factor,
     secret::{SecretKey, is_plain},
 };
+use crate::sqlite::one_writer;
 
 /// How long it is believed what somebody may do, should a change ever not be noticed.
 const AUTHORITY_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5);
@@ -50,7 +51,7 @@ impl Store {
             .foreign_keys(true)
             .pragma("cache_size", "-8000")
             .busy_timeout(std::time::Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = one_writer().connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
         crate::audit::prepare(&mut *writer.acquire().await?).await?;
         let reader = SqlitePoolOptions::new()
@@ -82,6 +83,17 @@ impl Store {
     /// notices. What somebody changes goes through [`Store::change`]. One at a time; keep transactions short.
     pub fn bookkeeping(&self) -> &SqlitePool {
         &self.writer
+    }
+
+    /// Shows whether something can be stored at all.
+    pub async fn write_something(&self) -> Result<(), HubError> {
+        sqlx::query(
+            "INSERT INTO setting (name, value) VALUES ('last_write', randomblob(8))
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .execute(&self.writer)
+        .await?;
+        Ok(())
     }
 
     /// To be called after each change of users, roles, nodes, organizations and collaborations.

@@ -55,13 +55,17 @@ pub struct NodeConfig {
     /// Address and port of the node's own page for reviews, on loopback only; without, there is no page.
     #[serde(default)]
     pub review_page: Option<SocketAddr>,
+    /// A second file that gets every entry of the audit log, for who ships logs elsewhere. A relative path counts from
+    /// the folder of the configuration file.
+    #[serde(default)]
+    pub audit_file: Option<PathBuf>,
     /// Keys of the file that have no meaning here.
     #[serde(skip)]
     pub ignored: Vec<String>,
 }
 
 /// The keys that have a meaning here.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "api_key",
     "server_url",
     "port",
@@ -75,6 +79,7 @@ const KEYS: [&str; 13] = [
     "share_algorithm_logs",
     "state_file",
     "review_page",
+    "audit_file",
 ];
 /// How alike a key has to be to one of them, from 0 to 1, to be a typing mistake.
 const ALIKE: f64 = 0.8;
@@ -168,6 +173,7 @@ impl NodeConfig {
             Some(given) => folder.join(given),
             None => path.with_extension("sqlite"),
         });
+        config.audit_file = config.audit_file.map(|file| folder.join(file));
         Ok(config)
     }
 

@@ -11,11 +11,14 @@ use std::{path::Path, time::Duration};
 
 use sqlx::{
     Connection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::{sync::watch, time::sleep};
 
-use crate::audit::{self, Entry};
+use crate::{
+    audit::{self, Entry},
+    sqlite::one_writer,
+};
 
 pub use answer::{Answered, Question, ToTell};
 pub use decision::DecideError;
@@ -59,7 +62,7 @@ impl NodeStore {
             .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
         // One connection: what is read before a write in one transaction is still so when it is written.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        let pool = one_writer().connect_with(options).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
         audit::prepare(&mut connection).await?;

@@ -89,9 +89,10 @@ pub async fn submit(
     let mut attempt = Attempt { username: form.username.trim().to_owned(), error: None, next };
     let page = Page::new("Sign in");
     let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
-        (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.")
+        (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.".to_owned())
     } else if !state.limits.users.allows(address) {
-        outcome::TOO_MANY
+        let (status, text) = outcome::TOO_MANY;
+        (status, text.to_owned())
     } else {
         let headers_to_hub = browser_cookie::headers(&state, address, &headers);
         let transport = state.registry.transport();
@@ -113,23 +114,18 @@ pub async fn submit(
                 let key = pending.keep(&session).await?;
                 return Ok((code_cookie::set(Some(&key), state.https), Redirect::to("/login/code")).into_response());
             }
-            Err(error) if error.is_temporary() => {
-                tracing::warn!(%error, "nobody can sign in: the hub does not answer");
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The hub cannot be reached at the moment, so nobody can sign in. Try again in a while.",
-                )
-            }
+            Err(error) if error.is_temporary() => outcome::while_hub_is_away(&error, "nobody can sign in"),
             // One answer for all the reasons: who exists is nobody's business.
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Username or password are not right. After several wrong attempts from one place an account is locked \
-                 there for a quarter of an hour.",
+                 there for a quarter of an hour."
+                    .to_owned(),
             ),
             Err(error) => return Err(error.into()),
         }
     };
-    attempt.error = Some(error.to_owned());
+    attempt.error = Some(error);
     Ok(render(&state, page.status(status), attempt).await)
 }
 

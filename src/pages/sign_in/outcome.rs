@@ -11,14 +11,22 @@ pub const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, crate::
 /// What the page says when the hub did not do what was asked: its status and its words.
 pub fn of_failure(error: ClientError, action: &str) -> Result<(StatusCode, String), PageError> {
     if error.is_temporary() {
-        tracing::warn!(%error, "the hub does not answer");
-        let text = format!("The hub cannot be reached at the moment, so {action}. Try again in a while.");
-        return Ok((StatusCode::SERVICE_UNAVAILABLE, text));
+        return Ok(while_hub_is_away(&error, action));
     }
     match refusal(&error) {
         Some(message) => Ok((StatusCode::UNPROCESSABLE_ENTITY, message)),
         None => Err(error.into()),
     }
+}
+
+/// What the page says when the hub may do it later.
+pub fn while_hub_is_away(error: &ClientError, action: &str) -> (StatusCode, String) {
+    tracing::warn!(%error, "the hub does not do what it is asked");
+    let reason = match error {
+        ClientError::Rejected { status: 507, message, .. } => message.trim_end_matches('.').to_owned(),
+        _ => "The hub cannot be reached at the moment".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}, so {action}. Try again in a while."))
 }
 
 /// The browser of a request in words, for the list of one's sessions.

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::{ClientError, HubClient, Listed, calls::pair};
-use crate::protocol::audit::{Exchange, Exchanged};
+use crate::protocol::{
+    audit::{Exchange, Exchanged},
+    problem::Problem,
+};
 
 /// An entry of the hub's audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -66,6 +69,11 @@ impl HubClient {
             texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| pair(name, text)).collect();
         pairs.extend([pair("page", query.page.max(1)), pair("per_page", query.per_page.clamp(1, 1000))]);
         self.page::<AuditEntry, AuditEntry>("audit", pairs).await
+    }
+
+    /// What is wrong with the hub itself.
+    pub async fn problems(&self) -> Result<Vec<Problem>, ClientError> {
+        self.get("problem", &[]).await
     }
 
     /// Whether nothing of the log was changed or taken away.

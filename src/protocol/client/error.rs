@@ -40,8 +40,8 @@ impl ClientError {
             ClientError::Unreachable(_)
                 | ClientError::Timeout
                 | ClientError::ServerFailed { .. }
-                // Request timeout, too many requests
-                | ClientError::Rejected { status: 408 | 429, .. }
+                // Request timeout, too many requests, no room on the disk
+                | ClientError::Rejected { status: 408 | 429 | 507, .. }
         )
     }
 }

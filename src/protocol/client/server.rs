@@ -73,4 +73,10 @@ impl Transport {
         *self.known_server().lock().await = Some((Instant::now(), info.clone()));
         Ok(info)
     }
+
+    /// Whether the server can store something, as far as it says: our hub tells of a full disk.
+    pub async fn stores(&self) -> bool {
+        let health = self.send(Method::GET, "health", &[], None::<&()>, None, &[]).await;
+        !matches!(health, Err(ClientError::Rejected { status: 507, .. }))
+    }
 }

@@ -175,7 +175,10 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
         StatusCode::NOT_FOUND => ClientError::NotFound(message),
         // A page of a list with too much on it: fewer items are asked for.
         StatusCode::PAYLOAD_TOO_LARGE if is_read => ClientError::TooLarge { limit },
-        status if status.is_server_error() => ClientError::ServerFailed { status: status.as_u16() },
+        // Its message says what is wrong, and to whom to go: it is shown where others are.
+        status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
+            ClientError::ServerFailed { status: status.as_u16() }
+        }
         status => ClientError::Rejected { status: status.as_u16(), message, errors: error.errors },
     })
 }

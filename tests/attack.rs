@@ -199,5 +199,35 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             assert!(answers.iter().all(|status| matches!(status, 200 | 413 | 503)), "{answers:?}");
         })
         .await;
+    let runs = attack.http.get(format!("{}/api/run?per_page=1&sort=id", attack.server.url));
+    let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    let (run, task) = (runs["data"][0]["id"].as_i64().unwrap(), runs["data"][0]["task"]["id"].as_i64().unwrap());
+    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(4_000_000)});
+    let path = format!("api/run/{run}");
+    assert_eq!(remote.call(Method::PATCH, &path, &node, result.to_string()).await, 200);
+    attack
+        .run("one run, its result, and its task with both, 40 at once", async {
+            let paths = [
+                format!("api/run/{run}"),
+                format!("api/result/{run}"),
+                format!("api/task/{task}?include=runs,results"),
+                "api/task?include=runs,results&per_page=1000".to_owned(),
+                "api/result?include=metadata&per_page=1000".to_owned(),
+            ];
+            let reads = (0..40).map(|number| remote.call(Method::GET, &paths[number % 5], &token, String::new()));
+            let answers = join_all(reads).await;
+            assert!(answers.iter().all(|status| matches!(status, 200 | 413 | 503)), "{answers:?}");
+            assert!(answers.contains(&200), "{answers:?}");
+        })
+        .await;
+    attack
+        .run("1,500 connections that say nothing", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let silent = join_all((0..1_500).map(|_| TcpStream::connect(&address))).await;
+            assert!(silent.iter().all(Result::is_ok));
+            let status = remote.call(Method::GET, "api/version", "", String::new()).await;
+            assert_eq!(status, 200);
+        })
+        .await;
     assert!(attack.failed.is_empty(), "{:#?}", attack.failed);
 }

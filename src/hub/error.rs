@@ -30,7 +30,7 @@ pub enum HubError {
     Conflict(String),
     #[error("The request body is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("This page of the list is larger than {} MiB: ask for fewer items per page", .0 >> 20)]
+    #[error("This answer is larger than {} MiB: ask for fewer items at once", .0 >> 20)]
     PageTooLarge(i64),
     #[error("The server is busy with large answers. Try again in a moment.")]
     Busy,

@@ -1,6 +1,11 @@
 //! Lists: pages, filters and sorting as vantage6 4.x words them, always bounded.
 
-use std::{collections::HashMap, convert::Infallible, fmt::Write, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    io::{self, Write},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -12,12 +17,11 @@ use axum::{
 use futures::stream;
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
-
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit, mpsc},
     time::timeout,
 };
-
 use tokio_util::sync::CancellationToken;
 
 use super::HubError;
@@ -205,6 +209,8 @@ pub struct Listing {
 
 /// The most bytes of a page of several items.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
+/// The most bytes of one thing with all that belongs to it, such as a task with its results.
+pub const WHOLE_BYTES: i64 = 2 * PAGE_BYTES;
 /// From this size on pages are in memory one after the other.
 const LARGE_PAGE: i64 = 1024 * 1024;
 /// Whose turn it is.
@@ -213,28 +219,102 @@ static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
 const TURN_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a turn lasts: somebody who reads slowly does not keep others waiting.
 const TURN: Duration = Duration::from_secs(20);
-/// What is sent of a large page at once.
+/// Those who read more slowly than that.
+static SLOW_READERS: Semaphore = Semaphore::const_new(4);
+/// What is sent of a large page at once, in bytes.
 const SLICE: usize = 64 * 1024;
+/// How long somebody may take to read that much.
+const SLICE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The answer, which holds its turn until it is sent, or the turn is over.
-fn held<W: Serialize>(page: &Page<W>, turn: Turn) -> Response {
-    // About as long as it will be: no room is made twice.
-    let mut json = Vec::with_capacity(turn.length);
-    if let Err(error) = serde_json::to_writer(&mut json, page) {
-        return HubError::Internal(error.to_string()).into_response();
+/// What an answer with so many items waits for, whose texts have so many bytes: nothing, or its turn. An error if it is
+/// too large for one answer.
+pub async fn turn_of(items: i64, bytes: i64, limit: i64) -> Result<Option<Turn>, HubError> {
+    if bytes > limit && items > 1 {
+        return Err(HubError::PageTooLarge(limit));
     }
-    let over = CancellationToken::new();
-    let until = over.clone();
-    let permit = turn.permit;
-    tokio::spawn(async move {
-        let _ = timeout(TURN, until.cancelled()).await;
-        drop(permit);
+    if bytes < LARGE_PAGE {
+        return Ok(None);
+    }
+    match timeout(TURN_PATIENCE, LARGE_PAGES.acquire()).await {
+        Ok(Ok(permit)) => Ok(Some(Turn { _permit: permit })),
+        Ok(Err(error)) => Err(HubError::Internal(error.to_string())),
+        Err(_) => Err(HubError::Busy),
+    }
+}
+
+/// An answer as JSON; a large one holds its turn until it is sent, or the turn is over.
+pub fn answer<W: Serialize + Send + 'static>(body: W, turn: Option<Turn>) -> Response {
+    match turn {
+        Some(turn) => held(body, turn),
+        None => Json(body).into_response(),
+    }
+}
+
+/// Written while it is sent, so that it is not in memory twice.
+fn held<W: Serialize + Send + 'static>(body: W, turn: Turn) -> Response {
+    let (sender, receiver) = mpsc::channel(2);
+    let (sent, cut) = (CancellationToken::new(), CancellationToken::new());
+    let writer = SliceWriter { sender, runtime: Handle::current(), cut: cut.clone(), slice: Vec::new() };
+    tokio::spawn(keep_turn(turn, sent.clone(), cut));
+    tokio::task::spawn_blocking(move || {
+        let _sent = sent.drop_guard();
+        let mut writer = writer;
+        // Who stops reading, or reads too slowly, gets no more: nothing else is wrong.
+        if let Err(error) = serde_json::to_writer(&mut writer, &body).map_err(Into::into).and_then(|()| writer.flush())
+        {
+            tracing::debug!(%error, "a large answer was not read to its end");
+            let told = writer.sender.send_timeout(Err(error), SLICE_PATIENCE);
+            let _ = writer.runtime.block_on(told);
+        }
     });
-    let slices = stream::unfold((Bytes::from(json), over.drop_guard()), |(mut rest, guard)| async move {
-        let slice = (!rest.is_empty()).then(|| rest.split_to(rest.len().min(SLICE)))?;
-        Some((Ok::<_, Infallible>(slice), (rest, guard)))
-    });
+    let slices = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(slices)).into_response()
+}
+
+/// Ends a turn when its answer is sent, or others have waited long enough. Of those who then still read there are some,
+/// and no more: each keeps a large answer in memory.
+async fn keep_turn(turn: Turn, sent: CancellationToken, cut: CancellationToken) {
+    let is_sent = timeout(TURN, sent.cancelled()).await.is_ok();
+    drop(turn);
+    if is_sent {
+        return;
+    }
+    match SLOW_READERS.try_acquire() {
+        Ok(_place) => sent.cancelled().await,
+        Err(_) => cut.cancel(),
+    }
+}
+
+/// Passes on what is written, in slices.
+struct SliceWriter {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    runtime: Handle,
+    cut: CancellationToken,
+    slice: Vec<u8>,
+}
+
+impl io::Write for SliceWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(SLICE - self.slice.len());
+        self.slice.extend_from_slice(&bytes[..taken]);
+        if self.slice.len() == SLICE {
+            self.flush()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let slice = Bytes::from(std::mem::take(&mut self.slice));
+        self.runtime.block_on(async {
+            tokio::select! {
+                taken = timeout(SLICE_PATIENCE, self.sender.send(Ok(slice))) => match taken {
+                    Ok(taken) => taken.map_err(io::Error::other),
+                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                },
+                () = self.cut.cancelled() => Err(io::ErrorKind::TimedOut.into()),
+            }
+        })
+    }
 }
 
 /// One page of rows, with what is needed to answer.
@@ -245,11 +325,9 @@ pub struct Rows<R> {
     turn: Option<Turn>,
 }
 
-/// The turn of a large page.
-struct Turn {
-    permit: SemaphorePermit<'static>,
-    /// About how long the answer will be, in bytes.
-    length: usize,
+/// The turn of a large answer.
+pub struct Turn {
+    _permit: SemaphorePermit<'static>,
 }
 
 impl Listing {
@@ -266,7 +344,8 @@ impl Listing {
         let mut select = QueryBuilder::new(format!("SELECT {} FROM {}", self.columns, self.from));
         filters.push_to(&mut select);
         select.push(page_of(&query, &order));
-        let rows = select.build_query_as().fetch_all(pool).await?;
+        // A statement that is kept keeps the last row that was read with it.
+        let rows = select.build_query_as().persistent(self.bytes.is_none()).fetch_all(pool).await?;
         Ok(Rows { rows, total: total as usize, query, turn })
     }
 
@@ -287,20 +366,7 @@ impl Listing {
         sizes.push(page_of(query, order));
         sizes.push(")");
         let (rows, bytes): (i64, i64) = sizes.build_query_as().fetch_one(pool).await?;
-        if bytes > PAGE_BYTES && rows > 1 {
-            return Err(HubError::PageTooLarge(PAGE_BYTES));
-        }
-        if bytes < LARGE_PAGE {
-            return Ok(None);
-        }
-        match timeout(TURN_PATIENCE, LARGE_PAGES.acquire()).await {
-            Ok(Ok(permit)) => {
-                let length = usize::try_from(bytes + 4_096 * (rows + 16)).unwrap_or_default();
-                Ok(Some(Turn { permit, length }))
-            }
-            Ok(Err(error)) => Err(HubError::Internal(error.to_string())),
-            Err(_) => Err(HubError::Busy),
-        }
+        turn_of(rows, bytes, PAGE_BYTES).await
     }
 
     fn order(&self, sort: Option<&str>) -> Result<String, HubError> {
@@ -333,15 +399,26 @@ fn page_of(query: &ListQuery, order: &str) -> String {
 }
 
 impl<R> Rows<R> {
+    /// What the rows get in addition waits for its turn, too, unless they have it already.
+    pub async fn wait_for(&mut self, items: i64, bytes: i64) -> Result<(), HubError> {
+        if self.turn.is_none() {
+            self.turn = turn_of(items, bytes, PAGE_BYTES).await?;
+        }
+        Ok(())
+    }
+
     /// As [`Rows::answer`], for rows that may be unreadable.
-    pub fn try_answer<W: Serialize>(self, to_wire: impl FnMut(R) -> Result<W, HubError>) -> Result<Response, HubError> {
+    pub fn try_answer<W: Serialize + Send + 'static>(
+        self,
+        to_wire: impl FnMut(R) -> Result<W, HubError>,
+    ) -> Result<Response, HubError> {
         let Rows { rows, total, query, turn } = self;
         let rows = rows.into_iter().map(to_wire).collect::<Result<Vec<W>, HubError>>()?;
         Ok(Rows { rows, total, query, turn }.answer(|row| row))
     }
 
     /// The answer: each row in its wire form, links to the other pages, the total in a header.
-    pub fn answer<W: Serialize>(self, to_wire: impl FnMut(R) -> W) -> Response {
+    pub fn answer<W: Serialize + Send + 'static>(self, to_wire: impl FnMut(R) -> W) -> Response {
         let (page, last) = (self.query.page, self.total.div_ceil(self.query.per_page).max(1));
         let links = PageLinks {
             first: Some(self.query.address(1)),
@@ -352,10 +429,7 @@ impl<R> Rows<R> {
         };
         let data: Vec<W> = self.rows.into_iter().map(to_wire).collect();
         let page = Page { data, links };
-        let mut response = match self.turn {
-            Some(turn) => held(&page, turn),
-            None => Json(page).into_response(),
-        };
+        let mut response = answer(page, self.turn);
         response.headers_mut().insert("total-count", HeaderValue::from(self.total));
         response
     }
@@ -363,7 +437,7 @@ impl<R> Rows<R> {
 
 impl ListQuery {
     /// The answer for a list that is not in the database, through the same paging as all others.
-    pub fn answer_all<W: Serialize>(self, items: Vec<W>) -> Response {
+    pub fn answer_all<W: Serialize + Send + 'static>(self, items: Vec<W>) -> Response {
         let total = items.len();
         let start = (self.page - 1).saturating_mul(self.per_page).min(total);
         let rows = items.into_iter().skip(start).take(self.per_page).collect();
@@ -377,7 +451,7 @@ impl ListQuery {
     }
 
     /// The answer for a page that was read by [`ListQuery::window`].
-    pub fn answer_page<W: Serialize>(self, rows: Vec<W>, total: usize) -> Response {
+    pub fn answer_page<W: Serialize + Send + 'static>(self, rows: Vec<W>, total: usize) -> Response {
         Rows { rows, total, query: self, turn: None }.answer(|item| item)
     }
 

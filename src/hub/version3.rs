@@ -13,11 +13,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 use super::{
     HubError, audit, authentication,
     body::LARGE_LIMIT,
-    listing::comma_separated,
+    listing::{PAGE_BYTES, comma_separated},
     permission::Caller,
     server::{API_PATH, HubState},
     token::Purpose,
@@ -45,6 +46,9 @@ const NESTED: [(&str, &str, &str, &str); 5] = [
     ("user", "rules", "rule", "SELECT user_id, rule_id FROM user_rule WHERE user_id"),
     ("role", "rules", "rule", "SELECT role_id, rule_id FROM role_rule WHERE role_id"),
 ];
+
+/// Whose turn it is.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Resources that 3.x clients list.
 const RESOURCES: [&str; 8] =
@@ -109,6 +113,8 @@ async fn of_get(
     if response.status() != StatusCode::OK {
         return Ok(response);
     }
+    // The answer is read whole and put into another form: of one at a time.
+    let _turn = TURN.acquire().await.map_err(|error| HubError::Internal(error.to_string()))?;
     let (mut parts, body) = response.into_parts();
     let bytes = to_bytes(body, 4 * LARGE_LIMIT).await.map_err(|error| HubError::Internal(error.to_string()))?;
     let mut body: Value = serde_json::from_slice(&bytes).map_err(|error| HubError::Internal(error.to_string()))?;
@@ -193,8 +199,14 @@ fn id_of(item: &Map<String, Value>) -> Option<i64> {
 }
 
 async fn results_of(hub: &HubState, ids: &[i64]) -> Result<HashMap<i64, String>, HubError> {
-    let query = format!("SELECT id, result FROM run WHERE result IS NOT NULL AND id IN ({})", comma_separated(ids));
-    let rows: Vec<(i64, String)> = sqlx::query_as(&query).fetch_all(hub.store.reader()).await?;
+    let ids = comma_separated(ids);
+    let sizes = format!("SELECT count(*), coalesce(sum(octet_length(result)), 0) FROM run WHERE id IN ({ids})");
+    let (items, bytes): (i64, i64) = sqlx::query_as(&sizes).fetch_one(hub.store.reader()).await?;
+    if items > 1 && bytes > PAGE_BYTES {
+        return Err(HubError::PageTooLarge(PAGE_BYTES));
+    }
+    let query = format!("SELECT id, result FROM run WHERE result IS NOT NULL AND id IN ({ids})");
+    let rows: Vec<(i64, String)> = sqlx::query_as(&query).persistent(false).fetch_all(hub.store.reader()).await?;
     Ok(rows.into_iter().collect())
 }
 

@@ -18,8 +18,10 @@ use super::{paced_body::PacedBody, path};
 
 /// How long a client may take to send the headers of a request, the first one of a connection as well as each later one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at once; others wait until one ends.
+/// The most connections at once; others wait until one ends.
 const CONNECTIONS: usize = 10_000;
+/// Open files that are left for everything but connections: databases, the hub that is asked, data that are read.
+const OTHER_FILES: u64 = 200;
 /// Bytes that are kept of a request's headers, and of what is read ahead of a body.
 const BUFFER: usize = 64 * 1024;
 /// How long requests that are under way have when the server stops.
@@ -27,9 +29,29 @@ const LAST_WORDS: Duration = Duration::from_secs(30);
 /// Pause after an error of the system, such as that there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections there may be: each takes a file, and without files not even a database is read. The limit of
+/// open files is raised to what the system permits.
+fn connections() -> usize {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let files = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit.maximum,
+            Err(_) => limit.current,
+        };
+        // A page that asks the hub beside it takes three: the browser's connection, and both ends of that to the hub.
+        let places = files.map_or(CONNECTIONS as u64, |files| files.saturating_sub(OTHER_FILES) / 3);
+        usize::try_from(places).unwrap_or(CONNECTIONS).clamp(50, CONNECTIONS)
+    }
+    #[cfg(not(unix))]
+    CONNECTIONS
+}
+
 /// Serves until `stop`, then lets what is under way end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let (places, graceful) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new());
+    let (places, graceful) = (Arc::new(Semaphore::new(connections())), GracefulShutdown::new());
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,

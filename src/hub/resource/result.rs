@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, http::HeaderMap, response::Response, routing::get};
+use axum::{Router, extract::State, http::HeaderMap, response::Response, routing::get};
 use sqlx::FromRow;
 
 use super::{Id, run, task};
 use crate::{
     hub::{
         HubError, audit,
-        listing::{ListQuery, Listing, comma_separated},
+        listing::{ListQuery, Listing, PAGE_BYTES, answer, comma_separated, turn_of},
         permission::{Caller, Resource},
         server::{API_PATH, HubState},
     },
@@ -68,6 +68,7 @@ pub fn with_result(rows: &[Row]) -> Vec<i64> {
 pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
     let ids = comma_separated(task_ids);
     Ok(sqlx::query_as(&format!("SELECT id, task_id, result FROM run WHERE task_id IN ({ids}) ORDER BY id"))
+        .persistent(false)
         .fetch_all(hub.store.reader())
         .await?)
 }
@@ -77,18 +78,27 @@ async fn show(
     caller: Caller,
     Id(id): Id,
     headers: HeaderMap,
-) -> Result<Json<ResultItem>, HubError> {
-    let row: Option<Row> = sqlx::query_as("SELECT id, task_id, result FROM run WHERE id = ?")
-        .bind(id)
-        .fetch_optional(hub.store.reader())
-        .await?;
-    let row = row.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
-    let task = task::load(&hub, row.task_id).await?;
+) -> Result<Response, HubError> {
+    let found: Option<(i64, i64)> =
+        sqlx::query_as("SELECT task_id, coalesce(octet_length(result), 0) FROM run WHERE id = ?")
+            .bind(id)
+            .fetch_optional(hub.store.reader())
+            .await?;
+    let missing = || HubError::NotFound(format!("Run id={id} not found!"));
+    let (task_id, bytes) = found.ok_or_else(missing)?;
+    let task = task::load(&hub, task_id).await?;
     if !task::may(&caller, Resource::Run, Operation::View, &task) {
         return Err(HubError::NotAllowed);
     }
+    let turn = turn_of(1, bytes, PAGE_BYTES).await?;
+    let row: Option<Row> = sqlx::query_as("SELECT id, task_id, result FROM run WHERE id = ?")
+        .persistent(false)
+        .bind(id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let row = row.ok_or_else(missing)?;
     if row.result.is_some() {
         audit::note_results(&hub, &caller, &[id], headers.contains_key(FOR_DOWNLOAD)).await?;
     }
-    Ok(Json(row.into()))
+    Ok(answer(ResultItem::from(row), turn))
 }

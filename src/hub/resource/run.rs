@@ -12,7 +12,7 @@ use crate::{
         HubError,
         body::LargeBody,
         events::LOG_LIMIT,
-        listing::{Filters, ListQuery, Listing, comma_separated},
+        listing::{Filters, ListQuery, Listing, PAGE_BYTES, answer, comma_separated, turn_of},
         notice::{self, Notice},
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
@@ -147,8 +147,11 @@ const LISTING: Listing = Listing {
         ("organization_id", "run.organization_id"),
     ],
     newest_first: true,
-    bytes: Some("octet_length(input) + coalesce(octet_length(log), 0) + run.log_line_bytes"),
+    bytes: Some(BYTES),
 };
+
+/// The bytes of the texts of a run, but for its result.
+const BYTES: &str = "octet_length(run.input) + coalesce(octet_length(run.log), 0) + run.log_line_bytes";
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = filters(&caller, &query)?;
@@ -173,12 +176,25 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
     let ids = comma_separated(task_ids);
     Ok(sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.task_id IN ({ids}) ORDER BY run.id"))
+        .persistent(false)
         .fetch_all(hub.store.reader())
         .await?)
 }
 
+/// How many runs these tasks have, and the bytes of their texts: of the runs themselves, and of their results.
+pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i64, i64), HubError> {
+    let ids = comma_separated(task_ids);
+    Ok(sqlx::query_as(&format!(
+        "SELECT count(*), coalesce(sum({BYTES}), 0), coalesce(sum(octet_length(result)), 0) FROM run
+         WHERE task_id IN ({ids})"
+    ))
+    .fetch_one(hub.store.reader())
+    .await?)
+}
+
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
     let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.id = ?"))
+        .persistent(false)
         .bind(id)
         .fetch_optional(hub.store.reader())
         .await?;
@@ -190,17 +206,25 @@ async fn show(
     caller: Caller,
     Id(id): Id,
     query: ListQuery,
-) -> Result<Json<Run>, HubError> {
-    let row = load(&hub, id).await?;
-    let task = task::load(&hub, row.task_id).await?;
+) -> Result<Response, HubError> {
+    let found: Option<(i64, i64, i64)> =
+        sqlx::query_as(&format!("SELECT task_id, organization_id, {BYTES} FROM run WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(hub.store.reader())
+            .await?;
+    let (task_id, organization_id, bytes) =
+        found.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
+    let task = task::load(&hub, task_id).await?;
     // The organization that executes a run may see it as well as the one that asked for it.
-    let executes = row.organization_id == caller.authority.organization_id
+    let executes = organization_id == caller.authority.organization_id
         && caller.reach(Resource::Run, Operation::View) >= Some(Reach::Organization);
     if !executes && !task::may(&caller, Resource::Run, Operation::View, &task) {
         return Err(HubError::NotAllowed);
     }
+    let turn = turn_of(1, bytes, PAGE_BYTES).await?;
+    let row = load(&hub, id).await?;
     let task = query.includes("task").then(|| Task::from(task));
-    Ok(Json(row.into_wire(task)))
+    Ok(answer(row.into_wire(task), turn))
 }
 
 #[derive(Deserialize, Validate)]
@@ -258,6 +282,7 @@ async fn report(
         "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, input FROM run
          JOIN task ON task.id = task_id WHERE run.id = ?",
     )
+    .persistent(false)
     .bind(id)
     .fetch_optional(&mut *transaction)
     .await?;
@@ -296,6 +321,7 @@ async fn report(
         "UPDATE run SET started_at = coalesce(?, started_at), finished_at = ?, log = coalesce(?, log),
          result = coalesce(?, result), status = coalesce(?, status) WHERE id = ?",
     )
+    .persistent(false)
     .bind(time(&report.started_at))
     .bind(time(&report.finished_at).or(killed_at))
     .bind(log)

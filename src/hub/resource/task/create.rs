@@ -193,6 +193,8 @@ async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: &NewTas
     }
     for organization in &new.organizations {
         sqlx::query("INSERT INTO run (task_id, organization_id, status, input, assigned_at) VALUES (?, ?, ?, ?, ?)")
+            // Statements that are kept keep what was bound to them and read with them, too.
+            .persistent(false)
             .bind(id)
             .bind(organization.id)
             .bind(Status::Pending.as_str())

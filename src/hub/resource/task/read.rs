@@ -6,7 +6,7 @@ use super::{COLUMNS, Row, load, may};
 use crate::{
     hub::{
         HubError, audit,
-        listing::{Filters, ListQuery, Listing},
+        listing::{Filters, ListQuery, Listing, WHOLE_BYTES, answer, turn_of},
         permission::{Caller, Reach, Resource},
         resource::{Id, result, run},
         server::HubState,
@@ -33,7 +33,7 @@ const LISTING: Listing = Listing {
         ("collaboration_id", "task.collaboration_id"),
     ],
     newest_first: true,
-    bytes: None,
+    bytes: Some("octet_length(task.name) + octet_length(task.description) + octet_length(task.image)"),
 };
 
 /// `GET /task`
@@ -72,8 +72,10 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     if with_runs || with_results {
         require_runs(&caller, reach)?;
     }
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let mut rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
+    let (items, bytes) = included(&hub, &ids, with_runs, with_results).await?;
+    rows.wait_for(items, bytes).await?;
     let mut runs = if with_runs { runs_of(&hub, &ids).await? } else { BTreeMap::new() };
     let mut results = if with_results { results_of(&hub, &caller, &ids).await? } else { BTreeMap::new() };
     Ok(rows.answer(|row| {
@@ -87,6 +89,15 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
         }
         task
     }))
+}
+
+/// How many runs are included, and the bytes of what is included of them.
+async fn included(hub: &HubState, ids: &[i64], runs: bool, results: bool) -> Result<(i64, i64), HubError> {
+    if !runs && !results {
+        return Ok((0, 0));
+    }
+    let (items, of_runs, of_results) = run::sizes_of_tasks(hub, ids).await?;
+    Ok((items, if runs { of_runs } else { 0 } + if results { of_results } else { 0 }))
 }
 
 /// Runs hold inputs, logs and results: whoever sees more tasks than runs may not include them.
@@ -121,7 +132,7 @@ pub async fn show(
     caller: Caller,
     Id(id): Id,
     query: ListQuery,
-) -> Result<Json<Task>, HubError> {
+) -> Result<Response, HubError> {
     let row = load(&hub, id).await?;
     if !may(&caller, Resource::Task, Operation::View, &row) {
         return Err(HubError::NotAllowed);
@@ -130,6 +141,8 @@ pub async fn show(
     if (with_runs || with_results) && !may(&caller, Resource::Run, Operation::View, &row) {
         return Err(HubError::Unauthenticated("You lack the permission to view results for this task!"));
     }
+    let (items, bytes) = included(&hub, &[id], with_runs, with_results).await?;
+    let turn = turn_of(items, bytes, WHOLE_BYTES).await?;
     let mut task = Task::from(row);
     if with_runs {
         task.runs = Included::Items(runs_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());
@@ -137,7 +150,7 @@ pub async fn show(
     if with_results {
         task.results = Included::Items(results_of(&hub, &caller, &[id]).await?.remove(&id).unwrap_or_default());
     }
-    Ok(Json(task))
+    Ok(answer(task, turn))
 }
 
 /// `GET /task/{id}/status`

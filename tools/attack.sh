@@ -4,8 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-"${CARGO:-cargo}" test --release --features ssr --no-fail-fast --test attack --test disclosure --test access --test hub \
-  --test node --test survival -- --nocapture >"$report" 2>&1
+"${CARGO:-cargo}" test --release --features ssr --no-fail-fast --lib --test attack --test disclosure --test access \
+  --test hub --test node --test review --test survival -- --nocapture >"$report" 2>&1
 status=$?
 echo "What it cost:"
 sed -n 's/^attack: /  /p' "$report"

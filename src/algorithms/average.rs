@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
     column::{self, Number},
-    guard::Guard,
+    guard::{Guard, Refusal},
 };
 use crate::protocol::domain::MissingValue;
 
@@ -69,12 +69,13 @@ fn partial(
         })?;
     }
     // The sum of a single value would be the value.
-    let (told_of, reason) = guard.end()?;
-    let value = match &reason {
-        Some(reason) => suppressed(reason),
+    let (told_of, refusal) = guard.end();
+    let value = match &refusal {
+        Some(Refusal::Suppressed(reason)) => suppressed(reason),
+        Some(Refusal::Identifiers) => Value::Null,
         None => json!({"sum": sum.total(), "count": sum.count}),
     };
-    Ok(Computed { value, is_suppressed: reason.is_some(), told_of })
+    Ok(Computed { value, refusal, told_of })
 }
 
 /// What is told in the place of sum and count.
@@ -290,12 +291,12 @@ mod tests {
             partial(&arguments, table, &within(limits), &|| false).unwrap()
         };
         let two_people = of(vec![Some("a"), Some("b"), Some("b"), Some("b")], vec![60, 61, 62, 63]);
-        assert!(two_people.is_suppressed && two_people.value.to_string().contains("fewer than 3 people"));
+        assert!(two_people.refusal.is_some() && two_people.value.to_string().contains("fewer than 3 people"));
         let three = of(vec![Some("a"), Some("b"), Some("c"), Some("c")], vec![60, 61, 62, 63]);
         assert_eq!(three.value["count"], 4);
-        assert!(!three.is_suppressed && three.told_of.people.is_some());
+        assert!(three.refusal.is_none() && three.told_of.people.is_some());
         let unnamed = of(vec![Some("a"), Some("b"), Some("c"), None], vec![60, 61, 62, 63]);
-        assert!(unnamed.is_suppressed);
+        assert!(unnamed.refusal.is_some());
     }
 
     #[test]
@@ -308,6 +309,9 @@ mod tests {
         assert!(of(smokers(3, 60), Limits::SAFE).contains("two values"));
         // And the complement.
         assert!(of(smokers(60, 3), Limits::SAFE).contains("two values"));
+        // There are two zeros, which are one value.
+        let with_both_zeros = [smokers(3, 60), vec![-0.0]].concat();
+        assert!(of(with_both_zeros, Limits::SAFE).contains("two values"));
         assert_eq!(of(smokers(5, 60), Limits::SAFE), r#"{"sum":5.0,"count":65}"#);
         assert!(of(smokers(60, 0), Limits::SAFE).contains("60"));
         let incomes = [vec![1_000_000.0], vec![1_000.5; 6], vec![2_000.5; 6]].concat();
@@ -327,13 +331,13 @@ mod tests {
             partial(&Map::from_iter([("column_name".to_owned(), json!("number"))]), table, &disclosure, &|| false)
         };
         let ids: Vec<f64> = (100_000..100_040).map(f64::from).collect();
-        assert!(matches!(of(ids.clone(), &[], &[]), Err(AlgorithmError::Identifiers(_))));
-        assert!(of(ids.clone(), &[], &["number"]).is_ok_and(|computed| !computed.is_suppressed));
+        assert!(of(ids.clone(), &[], &[]).is_ok_and(|computed| computed.refusal == Some(Refusal::Identifiers)));
+        assert!(of(ids.clone(), &[], &["number"]).is_ok_and(|computed| computed.refusal.is_none()));
         let ages: Vec<f64> = (0..40).map(|number| f64::from(40 + number % 20)).collect();
-        assert!(of(ages.clone(), &[], &[]).is_ok_and(|computed| !computed.is_suppressed));
+        assert!(of(ages.clone(), &[], &[]).is_ok_and(|computed| computed.refusal.is_none()));
         assert!(matches!(of(ages, &["number"], &[]), Err(AlgorithmError::Identifiers(_))));
         let weights: Vec<f64> = ids.iter().map(|id| id / 1_000.0 + 0.0005).collect();
-        assert!(of(weights, &[], &[]).is_ok_and(|computed| !computed.is_suppressed));
+        assert!(of(weights, &[], &[]).is_ok_and(|computed| computed.refusal.is_none()));
     }
 
     #[test]

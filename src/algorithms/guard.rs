@@ -29,10 +29,19 @@ pub struct Disclosure {
 /// A result, and who took part in it.
 #[derive(Debug)]
 pub struct Computed {
+    /// As long as nothing is refused.
     pub value: serde_json::Value,
-    /// Whether it says only that nothing may be told.
-    pub is_suppressed: bool,
+    pub refusal: Option<Refusal>,
     pub told_of: ToldOf,
+}
+
+/// Why nothing may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too few take part, or the like.
+    Suppressed(String),
+    /// Every value is another one.
+    Identifiers,
 }
 
 /// Of whom a result tells.
@@ -53,7 +62,6 @@ impl std::fmt::Debug for People {
 /// Watches a pass over the values of one column.
 pub struct Guard<'a> {
     disclosure: &'a Disclosure,
-    column: String,
     parameters: u64,
     /// How many people are counted exactly.
     most: usize,
@@ -106,6 +114,9 @@ fn value(number: Number) -> Value {
         // 1 and 1.0 are the same value, as text and in a column of floats; beyond 2^53 floats are no exact integers.
         Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => (true, (value as f64).to_bits()),
         Number::Integer(value) => (true, !(value as u64)),
+        // There are two zeros, and many that are no number.
+        Number::Float(0.0) => (true, 0.0_f64.to_bits()),
+        Number::Float(value) if value.is_nan() => (false, f64::NAN.to_bits()),
         Number::Float(value) => (value.fract() == 0.0, value.to_bits()),
     }
 }
@@ -126,7 +137,6 @@ impl<'a> Guard<'a> {
         let most = usize::try_from(disclosure.limits.most_needed(parameters)).unwrap_or(usize::MAX);
         Ok(Guard {
             disclosure,
-            column: column.to_owned(),
             parameters,
             most,
             rows: 0,
@@ -178,8 +188,8 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Who took part, and why no number about them may be told, if none may. An error if these are identifiers.
-    pub fn end(self) -> Result<(ToldOf, Option<String>), AlgorithmError> {
+    /// Who took part, and why no number about them may be told, if none may.
+    pub fn end(self) -> (ToldOf, Option<Refusal>) {
         let part = TakingPart {
             rows: self.rows,
             people: self.by_person.as_ref().map_or(self.used, |by_person| by_person.seen.len() as u64),
@@ -190,12 +200,14 @@ impl<'a> Guard<'a> {
         let unnamed = self.by_person.as_ref().map_or(0, |by_person| by_person.unnamed);
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);
-        // Of few values all can be different by chance, and they are suppressed anyway.
-        if reason.is_none() && self.used > 1 && self.identifiers.are_all_different(self.used) {
-            return Err(AlgorithmError::Identifiers(self.column));
-        }
+        let refusal = match reason {
+            Some(reason) => Some(Refusal::Suppressed(reason)),
+            // Of few values all can be different by chance, and they are suppressed anyway.
+            None if self.used > 1 && self.identifiers.are_all_different(self.used) => Some(Refusal::Identifiers),
+            None => None,
+        };
         let told_of = ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people) };
-        Ok((told_of, reason))
+        (told_of, refusal)
     }
 
     fn smaller_cell(&self) -> Option<u64> {
@@ -277,7 +289,8 @@ impl Dominance {
     }
 }
 
-/// The keys of those whom the rows are about: of their identifiers as text, so that 7 and "7" are the same person.
+/// The keys of those whom the rows are about: of their identifiers as text, so that 7, "7" and "007" are the same person,
+/// and "ab1" and "AB1" are.
 fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> Result<(), AlgorithmError> {
     let options = FormatOptions::default();
     let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
@@ -293,7 +306,10 @@ fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> R
         let text = text.trim();
         // 7.0, as a column with missing values says it.
         let text = text.strip_suffix(".0").unwrap_or(text);
-        keys.push((!text.is_empty()).then(|| key.key(text.as_bytes())));
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let text = if is_number { text.trim_start_matches('0') } else { text };
+        // A person whose number is zero is one, too.
+        keys.push((is_number || !text.is_empty()).then(|| key.key(text.to_lowercase().as_bytes())));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 pub use description::describe_all;
 pub use error::AlgorithmError;
-pub use guard::{Computed, Disclosure, ToldOf};
+pub use guard::{Computed, Disclosure, Refusal, ToldOf};
 pub use people::{Difference, People, PeopleKey};
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.

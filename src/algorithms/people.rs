@@ -105,16 +105,7 @@ impl People {
         if least == 0 {
             return Difference::Enough;
         }
-        let mut cells: Vec<Cell> = self
-            .cells
-            .iter()
-            .zip(&other.cells)
-            .map(|(one, other)| Cell {
-                count: one.count.wrapping_sub(other.count),
-                keys: one.keys.wrapping_sub(other.keys),
-                checks: one.checks.wrapping_sub(other.checks),
-            })
-            .collect();
+        let mut cells = self.without(other);
         let touched = cells.iter().filter(|cell| **cell != Cell::default()).count() as u64;
         // Nobody touches more than one cell of each part, so fewer people could not have touched as many.
         if touched > (least - 1).saturating_mul(PARTS as u64) {
@@ -126,17 +117,38 @@ impl People {
             if found >= least {
                 return Difference::Enough;
             }
-            for place in places(key) {
-                let cell = &mut cells[place];
-                cell.count = cell.count.wrapping_sub(times);
-                cell.keys = cell.keys.wrapping_sub(i128::from(key) * i128::from(times));
-                cell.checks = cell.checks.wrapping_sub(check(key).wrapping_mul(times as u64));
-            }
+            take_away(&mut cells, key, times);
         }
         match cells.iter().all(|cell| *cell == Cell::default()) {
             true => Difference::Few(found),
             false => Difference::Unknown,
         }
+    }
+
+    /// How many rows are of people who are in one of two sets only; `None` if they are too many to tell.
+    pub fn rows_changed(&self, other: &People) -> Option<u64> {
+        let mut cells = self.without(other);
+        let mut rows = 0_u64;
+        // Everybody found empties cells; a damaged sketch could go on for ever.
+        for _ in 0..CELLS * PARTS {
+            let Some((key, times)) = cells.iter().enumerate().find_map(|(place, cell)| single(place, cell)) else {
+                break;
+            };
+            rows = rows.saturating_add(times.unsigned_abs());
+            take_away(&mut cells, key, times);
+        }
+        cells.iter().all(|cell| *cell == Cell::default()).then_some(rows)
+    }
+
+    fn without(&self, other: &People) -> Vec<Cell> {
+        let pairs = self.cells.iter().zip(&other.cells);
+        pairs
+            .map(|(one, other)| Cell {
+                count: one.count.wrapping_sub(other.count),
+                keys: one.keys.wrapping_sub(other.keys),
+                checks: one.checks.wrapping_sub(other.checks),
+            })
+            .collect()
     }
 
     /// For storing.
@@ -167,6 +179,15 @@ impl People {
         };
         let cells: Option<Vec<Cell>> = bytes.chunks(CELL_BYTES).map(cell).collect();
         Some(People { cells: cells? })
+    }
+}
+
+fn take_away(cells: &mut [Cell], key: u64, times: i64) {
+    for place in places(key) {
+        let cell = &mut cells[place];
+        cell.count = cell.count.wrapping_sub(times);
+        cell.keys = cell.keys.wrapping_sub(i128::from(key) * i128::from(times));
+        cell.checks = cell.checks.wrapping_sub(check(key).wrapping_mul(times as u64));
     }
 }
 

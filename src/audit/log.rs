@@ -163,7 +163,7 @@ pub fn read_all(pool: &SqlitePool) -> impl Stream<Item = Result<Recorded, sqlx::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Broken, HeadKey, keep_head, kept_head, kept_heads, sign_head, signed_heads, verify};
+    use crate::audit::{Broken, HeadKey, Signed, keep_head, kept_head, kept_heads, sign_head, signed_heads, verify};
 
     async fn three_entries() -> SqlitePool {
         let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
@@ -251,7 +251,8 @@ mod tests {
     #[tokio::test]
     async fn a_forged_log_does_not_hold_the_ends_that_a_key_outside_signed() {
         let (pool, key) = (three_entries().await, HeadKey::derive(b"outside of the file"));
-        assert!(sign_head(&mut pool.acquire().await.unwrap(), &key).await.unwrap());
+        let sign = async || sign_head(&mut pool.acquire().await.unwrap(), &key).await.unwrap();
+        assert_eq!((sign().await, sign().await), (Signed::Anew, Signed::Holds));
         let signed = signed_heads(&pool, &key).await.unwrap();
         assert_eq!((signed.heads.len(), signed.heads[0].id, signed.forged), (1, 3, 0));
         assert!(verify(&pool, &signed.heads).await.unwrap().is_ok());
@@ -260,13 +261,25 @@ mod tests {
         let signed = signed_heads(&pool, &key).await.unwrap();
         assert_eq!(verify(&pool, &signed.heads).await.unwrap(), Err(Broken::OtherHistory(3)));
         // Nor does the program sign what somebody forged, or forget the end of before.
-        assert!(!sign_head(&mut pool.acquire().await.unwrap(), &key).await.unwrap());
+        assert_eq!(sign().await, Signed::Broken);
         assert_eq!(signed_heads(&pool, &key).await.unwrap(), signed);
         // Without the key nobody signs the other end.
         let forged = head(&mut pool.acquire().await.unwrap()).await.unwrap();
         sqlx::query("UPDATE audit_head SET hash = ?").bind(&forged.hash).execute(&pool).await.unwrap();
         let signed = signed_heads(&pool, &key).await.unwrap();
         assert_eq!((signed.heads.len(), signed.forged), (0, 1));
+        // Nor is it a new log when they are gone.
+        let all: Vec<(String, String)> =
+            sqlx::query_as("SELECT key, signature FROM audit_head").fetch_all(&pool).await.unwrap();
+        sqlx::query("DELETE FROM audit_head").execute(&pool).await.unwrap();
+        assert!(signed_heads(&pool, &key).await.unwrap().are_missing(3));
+        assert_eq!(sign().await, Signed::Anew);
+        sqlx::query("UPDATE audit_head SET key = ?, signature = ?")
+            .bind(&all[0].0)
+            .bind(&all[0].1)
+            .execute(&pool)
+            .await
+            .unwrap();
         let other = signed_heads(&pool, &HeadKey::derive(b"another")).await.unwrap();
         assert_eq!((other.heads.len(), other.of_other_keys), (0, 1));
     }
@@ -277,12 +290,12 @@ mod tests {
         let mut connection = pool.acquire().await.unwrap();
         let end = |id: i64| Head { id, hash: format!("{id:064}") };
         for id in [1, 2] {
-            keep_head(&mut connection, "node 3", &end(id)).await.unwrap();
+            keep_head(&mut connection, "node 3", &end(id), true).await.unwrap();
         }
         sqlx::query("UPDATE audit_head SET at = '2026-01-01T00:00:00'").execute(&mut *connection).await.unwrap();
         for id in [5, 7] {
-            keep_head(&mut connection, "node 3", &end(id)).await.unwrap();
-            keep_head(&mut connection, "node 4", &end(id + 10)).await.unwrap();
+            keep_head(&mut connection, "node 3", &end(id), true).await.unwrap();
+            keep_head(&mut connection, "node 4", &end(id + 10), true).await.unwrap();
         }
         assert_eq!(kept_head(&mut connection, "node 3").await.unwrap(), Some(end(7)));
         assert_eq!(kept_head(&mut connection, "hub").await.unwrap(), None);
@@ -290,5 +303,13 @@ mod tests {
         let kept = kept_heads(&pool).await.unwrap();
         let kept: Vec<(&str, i64)> = kept.iter().map(|kept| (kept.origin.as_str(), kept.head.id)).collect();
         assert_eq!(kept, [("node 3", 2), ("node 3", 7), ("node 4", 17)]);
+        // One that does not go on with the one of before leaves it where it is, also when it goes on itself.
+        let mut connection = pool.acquire().await.unwrap();
+        keep_head(&mut connection, "node 3", &end(6), false).await.unwrap();
+        keep_head(&mut connection, "node 3", &end(8), true).await.unwrap();
+        drop(connection);
+        let kept = kept_heads(&pool).await.unwrap();
+        let kept: Vec<i64> = kept.iter().filter(|kept| kept.origin == "node 3").map(|kept| kept.head.id).collect();
+        assert_eq!(kept, [2, 7, 8]);
     }
 }

@@ -13,4 +13,6 @@ pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
 pub use sink::{SinkError, ship};
-pub use witness::{HeadKey, KeptHead, SignedHeads, holds, keep_head, kept_head, kept_heads, sign_head, signed_heads};
+pub use witness::{
+    HeadKey, KeptHead, Signed, SignedHeads, holds, keep_head, kept_head, kept_heads, sign_head, signed_heads,
+};

@@ -74,9 +74,28 @@ pub struct SignedHeads {
     pub forged: usize,
 }
 
-/// Signs the present end and keeps it, of each day the last. False, and nothing is signed, if the last one that was signed
-/// is not in the chain any more.
-pub async fn sign_head(connection: &mut SqliteConnection, key: &HeadKey) -> Result<bool, sqlx::Error> {
+impl SignedHeads {
+    /// Whether ends are missing that should be there, of a log with so many entries.
+    pub fn are_missing(&self, entries: i64) -> bool {
+        self.heads.is_empty() && entries > 0
+    }
+}
+
+/// Whether a log stands as it was signed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// Its present end is signed.
+    Holds,
+    /// There were entries, and no end that this key had signed: ends were taken away, the key is another one, or the log
+    /// is from a version that signed none. Its present end is signed from now on.
+    Anew,
+    /// The last end that was signed is not in the log any more. Nothing is signed.
+    Broken,
+}
+
+/// Signs the present end and keeps it, of each day the last. That of a new log is signed before its first entry: one
+/// without a signed end is none.
+pub async fn sign_head(connection: &mut SqliteConnection, key: &HeadKey) -> Result<Signed, sqlx::Error> {
     let last: Option<(i64, String)> =
         sqlx::query_as("SELECT id, hash FROM audit_head WHERE origin = ? AND key = ? ORDER BY id DESC LIMIT 1")
             .bind(OWN)
@@ -87,18 +106,24 @@ pub async fn sign_head(connection: &mut SqliteConnection, key: &HeadKey) -> Resu
     if let Some(last) = &last
         && !holds(&mut *connection, last).await?
     {
-        return Ok(false);
+        return Ok(Signed::Broken);
     }
     let present = head(&mut *connection).await?;
-    if present.id > 0 && last.as_ref() != Some(&present) {
-        keep(connection, OWN, &present, &key.name(), &key.sign(&present)).await?;
+    if last.as_ref() != Some(&present) {
+        keep(connection, OWN, &present, &key.name(), &key.sign(&present), true).await?;
     }
-    Ok(true)
+    Ok(if last.is_none() && present.id > 0 { Signed::Anew } else { Signed::Holds })
 }
 
-/// Keeps an end of somebody else's chain, of each day the last.
-pub async fn keep_head(connection: &mut SqliteConnection, origin: &str, head: &Head) -> Result<(), sqlx::Error> {
-    keep(connection, origin, head, "", "").await
+/// Keeps an end of somebody else's chain: of each day the last, unless it does not go on with the one of before, which then
+/// stays as evidence.
+pub async fn keep_head(
+    connection: &mut SqliteConnection,
+    origin: &str,
+    head: &Head,
+    goes_on: bool,
+) -> Result<(), sqlx::Error> {
+    keep(connection, origin, head, "", "", goes_on).await
 }
 
 async fn keep(
@@ -107,14 +132,21 @@ async fn keep(
     head: &Head,
     key: &str,
     signature: &str,
+    goes_on: bool,
 ) -> Result<(), sqlx::Error> {
     let at = timestamp::now();
-    sqlx::query("DELETE FROM audit_head WHERE origin = ? AND key = ? AND substr(at, 1, 10) = substr(?, 1, 10)")
+    if goes_on {
+        // Those of before a break stay.
+        sqlx::query(
+            "DELETE FROM audit_head WHERE origin = ?1 AND key = ?2 AND substr(at, 1, 10) = substr(?3, 1, 10)
+             AND rowid = (SELECT rowid FROM audit_head WHERE origin = ?1 AND key = ?2 ORDER BY at DESC, id DESC LIMIT 1)",
+        )
         .bind(origin)
         .bind(key)
         .bind(&at)
         .execute(&mut *connection)
         .await?;
+    }
     sqlx::query("INSERT OR REPLACE INTO audit_head (origin, id, hash, at, key, signature) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(origin)
         .bind(head.id)

@@ -127,6 +127,13 @@ async fn verify(pool: &sqlx::SqlitePool, mut known: Vec<Head>, key: Option<HeadK
         Ok(head) => head,
         Err(broken) => bail!("the chain is broken: {broken}"),
     };
+    if key.is_some() && signed.are_missing(head.id) {
+        bail!(
+            "no end of the chain is signed with this key, though it has {} entries: somebody has taken the ends away, the key \
+             is another one, or the log is from a version that signed none. By its hashes alone the chain holds",
+            head.id
+        );
+    }
     let ends = |number: usize| if number == 1 { "1 end".to_owned() } else { format!("{number} ends") };
     let mut compared = Vec::new();
     if let Some(last) = signed.heads.last() {

@@ -21,7 +21,9 @@ use super::HubError;
 /// The largest body of what is asked by somebody who is not signed in yet, in bytes.
 pub const SIGN_IN_LIMIT: usize = 16 * 1024;
 /// The largest body where nothing else is said.
-pub const USUAL_LIMIT: usize = 1024 * 1024;
+pub const USUAL_LIMIT: usize = 64 * 1024;
+/// The largest body of a request for a review, which holds what is asked.
+pub const REVIEW_LIMIT: usize = 1024 * 1024;
 /// The largest body of those that carry inputs and results of algorithms.
 pub const LARGE_LIMIT: usize = 32 * 1024 * 1024;
 

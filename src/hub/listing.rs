@@ -74,6 +74,17 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
 }
 
 impl ListQuery {
+    /// An error for a parameter that means nothing here: of what is Atoll's own, nobody sends one without meaning it. What
+    /// clients of vantage6 send is ignored where the original ignores it.
+    pub fn only(&self, known: &[&str]) -> Result<(), HubError> {
+        const OF_ALL: [&str; 4] = ["page", "per_page", "no_pagination", "sort"];
+        let is_known = |name: &String| OF_ALL.contains(&name.as_str()) || known.contains(&name.as_str());
+        match self.pairs.iter().find(|(name, _)| !is_known(name)) {
+            Some((name, _)) => Err(HubError::field(name, "There is no such parameter.")),
+            None => Ok(()),
+        }
+    }
+
     /// The value of a parameter; empty values count as absent.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())

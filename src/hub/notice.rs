@@ -90,6 +90,22 @@ async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice
     Ok(())
 }
 
+/// Has the admins of an organization told what somebody from elsewhere did there, as [`tell_people`].
+pub async fn tell_admins(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    organization_id: i64,
+    what: &str,
+) -> Result<(), HubError> {
+    let admins: Vec<String> = sqlx::query_scalar(&format!(
+        "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
+    ))
+    .bind(organization_id)
+    .fetch_all(&mut *connection)
+    .await?;
+    tell_people(connection, hub, &admins.iter().map(String::as_str).collect::<Vec<_>>(), what).await
+}
+
 /// Mails people that somebody touched how they sign in.
 pub async fn tell_people(
     connection: &mut SqliteConnection,

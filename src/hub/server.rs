@@ -85,6 +85,8 @@ pub struct HubState {
     pub audit_file: Option<PathBuf>,
     /// What was refused within this minute.
     pub refusals: audit::Refusals,
+    /// How many connections for events may be begun with a token that is not good.
+    pub strangers: DefaultDirectRateLimiter,
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
     /// Whether the audit log's chain held when that was looked at.
@@ -117,7 +119,7 @@ impl Hub {
         let (events_service, io) = SocketIo::builder()
             .ping_interval(Duration::from_secs(25))
             .ping_timeout(Duration::from_secs(60))
-            .max_payload(4 * 1024 * 1024)
+            .max_payload(events::MESSAGE_LIMIT)
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let state = Arc::new(HubState {
@@ -136,21 +138,26 @@ impl Hub {
             problems: Problems::default(),
             audit_file: options.audit_file,
             limits: options.limits,
+            strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
+        if let Err(broken) = audit::verified(&state).await? {
+            tracing::error!(%broken, "the audit log does not hold");
+        }
+        // Before its first entry.
+        audit::sign_head(&state).await?;
         tokio::spawn(keep_audit(Arc::downgrade(&state)));
         if let Some(file) = state.audit_file.clone() {
             tokio::spawn(keep_audit_file(Arc::downgrade(&state), file));
         }
-        if let Err(broken) = audit::verified(&state).await? {
-            tracing::error!(%broken, "the audit log does not hold");
-        }
         events::serve(&io, state.clone());
         // One service for all methods: a session that GET opened is known to POST.
-        let events = Router::new().route_service("/socket.io/", events_service);
+        let events = Router::new()
+            .route_service("/socket.io/", events_service)
+            .layer(middleware::from_fn_with_state(state.clone(), events::require_token));
         Ok(Hub { state, io, events, allowed_origins: options.allowed_origins })
     }
 

@@ -5,7 +5,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    Json,
     body::to_bytes,
     extract::{OriginalUri, Query, Request, State},
     http::{Method, StatusCode, Uri},
@@ -18,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::{
     HubError, audit, authentication,
     body::LARGE_LIMIT,
-    listing::{PAGE_BYTES, comma_separated},
+    listing::{PAGE_BYTES, answer as answered, comma_separated, turn_of},
     permission::Caller,
     server::{API_PATH, HubState},
     token::Purpose,
@@ -133,8 +132,14 @@ async fn of_get(
         )
         .unwrap_or(Value::Null);
     }
+    let turn = turn_of(1, i64::try_from(bytes.len()).unwrap_or(i64::MAX), i64::MAX).await?;
+    drop(bytes);
+    let mut response = answered(body, turn);
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
-    Ok((parts, Json(body)).into_response())
+    parts.headers.remove(axum::http::header::CONTENT_TYPE);
+    *response.status_mut() = parts.status;
+    response.headers_mut().extend(parts.headers);
+    Ok(response)
 }
 
 /// Whether `include` asks for metadata, which is taken out.

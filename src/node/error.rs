@@ -67,6 +67,16 @@ impl RunError {
         }
     }
 
+    /// Whether it says something of the data, and not only of what was asked.
+    pub fn is_about_data(&self) -> bool {
+        matches!(
+            self,
+            RunError::Algorithm(
+                AlgorithmError::NotNumeric { .. } | AlgorithmError::Identifiers(_) | AlgorithmError::Unreadable(_)
+            )
+        )
+    }
+
     /// The same, without the names of columns where the configuration does not share them.
     pub fn told_without_names(self, shares: bool) -> Self {
         match self {

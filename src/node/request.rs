@@ -30,6 +30,8 @@ pub struct RunRequest {
     /// Other names of the same code.
     other_images: Vec<&'static str>,
     other_functions: Vec<&'static str>,
+    /// Whether who asks may learn which columns there are.
+    tells_columns: bool,
     /// Labels of the databases that the function reads.
     reads: Vec<String>,
 }
@@ -103,6 +105,7 @@ impl RunRequest {
             store,
             other_images: algorithms::other_images(&task.image),
             other_functions: algorithms::other_names(&task.image, &call.function),
+            tells_columns: shared.share_config,
             reads,
         };
         request.check(&shared.policies)?;
@@ -136,6 +139,7 @@ impl RunRequest {
             store: &self.store,
             databases: &self.reads,
             columns: asked.columns.as_deref(),
+            tells_columns: self.tells_columns,
         })
     }
 

@@ -103,6 +103,20 @@ struct Runs {
     idle: bool,
 }
 
+/// Why there is no connection for events any more.
+enum Lost {
+    /// Another program with the same key computes.
+    Refused(String),
+    /// The server is away, or does not take the connection.
+    Away(String),
+}
+
+impl From<String> for Lost {
+    fn from(reason: String) -> Lost {
+        Lost::Away(reason)
+    }
+}
+
 /// How long it is remembered that a run is over: longer than any answer is on its way.
 const OVER_LIFETIME: Duration = Duration::from_secs(600);
 
@@ -128,6 +142,7 @@ impl Station {
             Ok(_) => {}
             Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
         }
+        witness::sign(&store, &witness::head_key(&self.config), false).await.map_err(StoreError::from)?;
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");
@@ -190,6 +205,8 @@ impl Station {
             });
         }
         let taking = Arc::new(Taking::default());
+        // Until it is known whether another program computes with this key.
+        taking.set_idle(true);
         aside.spawn({
             let (shared, taking) = (shared.clone(), taking.clone());
             async move { take_runs(&shared, &taking).await }
@@ -199,7 +216,11 @@ impl Station {
             let begin = Instant::now();
             match self.connected(&shared, &taking, &mut from_runs, stop).await {
                 Ok(()) => return Ok(()),
-                Err(reason) => tracing::warn!(node_id, reason, "no connection for events; asking for runs instead"),
+                Err(Lost::Refused(reason)) => tracing::error!(node_id, reason, "the server refuses this node"),
+                Err(Lost::Away(reason)) => {
+                    taking.set_idle(false);
+                    tracing::warn!(node_id, reason, "no connection for events; asking for runs instead");
+                }
             }
             // After a connection that held, the next try comes soon.
             attempt = if begin.elapsed() > STEADY { 0 } else { attempt + 1 };
@@ -271,19 +292,19 @@ impl Station {
         taking: &Taking,
         from_runs: &mut mpsc::UnboundedReceiver<Outgoing>,
         stop: &CancellationToken,
-    ) -> Result<(), String> {
+    ) -> Result<(), Lost> {
         let tokens = shared.hub.tokens();
         if tokens.is_expiring() {
             self.renew(&shared.hub).await?;
         }
         match is_encrypted(shared).await {
             Ok(false) => {}
-            Ok(true) => return Err(ENCRYPTED.to_owned()),
+            Ok(true) => return Err(ENCRYPTED.to_owned().into()),
             Err(ClientError::SignedOut) => {
                 self.renew(&shared.hub).await?;
-                return Err("the tokens had ended".to_owned());
+                return Err("the tokens had ended".to_owned().into());
             }
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.to_string().into()),
         }
         let url = shared.hub.transport().base();
         let mut socket = Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
@@ -297,16 +318,15 @@ impl Station {
                     let (name, payload) = received.map_err(|error| error.to_string())?;
                     if name == SECOND_PROGRAM {
                         let message = payload.as_str().unwrap_or("another program is connected with its key").to_owned();
-                        tracing::error!(message, "the server refuses this node");
                         // The other one computes.
                         taking.set_idle(true);
-                        return Err(message);
+                        return Err(Lost::Refused(message));
                     }
                     let Some(event) = Event::from_v4(&name, payload) else { continue };
                     match &event {
                         Event::TokenRefused => {
                             self.renew(&shared.hub).await?;
-                            return Err("the token was refused".to_owned());
+                            return Err("the token was refused".to_owned().into());
                         }
                         Event::Sync => {
                             taking.set_idle(false);

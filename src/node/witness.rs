@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{NodeConfig, station::Shared, store::NodeStore};
 use crate::{
-    audit::{self, Entry, Head, HeadKey},
+    audit::{self, Entry, Head, HeadKey, Signed},
     protocol::{audit::Exchange, client::ClientError},
 };
 
@@ -81,12 +81,17 @@ enum WitnessError {
     Unreadable(&'static str),
 }
 
-async fn sign(store: &NodeStore, key: &HeadKey, tells: bool) -> Result<(), sqlx::Error> {
+/// Signs the present end; of a new log before its first entry.
+pub async fn sign(store: &NodeStore, key: &HeadKey, tells: bool) -> Result<(), sqlx::Error> {
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-    let holds = audit::sign_head(&mut transaction, key).await?;
+    let signed = audit::sign_head(&mut transaction, key).await?;
+    if signed == Signed::Anew {
+        let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
+        note(&mut transaction, "audit log", details).await?;
+    }
     let head = audit::head(&mut transaction).await?;
     transaction.commit().await?;
-    if !holds {
+    if signed == Signed::Broken {
         tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the node's file");
     }
     if tells {
@@ -100,23 +105,29 @@ async fn exchange(shared: &Shared) -> Result<(), WitnessError> {
         let mut connection = shared.store.pool().acquire().await?;
         (audit::head(&mut connection).await?, audit::kept_head(&mut connection, HUB).await?)
     };
-    let exchange = Exchange { head: head.to_string(), known: known.as_ref().map(Head::to_string) };
+    let exchange = Exchange { head: head.to_string(), known: known.as_ref().map(Head::to_string), lost: None };
     let told = shared.hub.exchange_heads(&exchange).await?;
     let of_hub: Head = told.head.parse().map_err(WitnessError::Unreadable)?;
     let of_us: Option<Head> = told.known.as_deref().map(str::parse).transpose().map_err(WitnessError::Unreadable)?;
     let mut transaction = shared.store.pool().begin_with("BEGIN IMMEDIATE").await?;
     if !told.holds {
-        let known = exchange.known.unwrap_or_default();
+        let known = exchange.known.clone().unwrap_or_default();
         note(&mut transaction, "hub", &format!("the hub's log has no entry {known} any more")).await?;
     }
+    let mut lost = None;
     if let Some(of_us) = of_us
         && !audit::holds(&mut transaction, &of_us).await?
     {
+        lost = Some(of_us.to_string());
         note(&mut transaction, "audit log", &format!("the hub knows {of_us}, which is not in this log any more"))
             .await?;
     }
-    audit::keep_head(&mut transaction, HUB, &of_hub).await?;
+    audit::keep_head(&mut transaction, HUB, &of_hub, told.holds).await?;
     transaction.commit().await?;
+    // The hub cannot know it by itself.
+    if lost.is_some() {
+        shared.hub.exchange_heads(&Exchange { known: None, lost, ..exchange }).await?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,9 @@ pub struct Exchange {
     /// The last end of the hub's log that it knows.
     #[serde(default)]
     pub known: Option<String>,
+    /// An end of its own log that the hub knew and that is not in it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
 }
 
 /// What the hub answers.

@@ -11,7 +11,7 @@ const PATTERN_LENGTH: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
 
 /// Patterns of policies, compiled once: a node shares hundreds, and each look at a page asks all of them.
-static PATTERNS: LazyLock<Cache<String, Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(1_000));
+static PATTERNS: LazyLock<Cache<String, Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(2_000));
 
 /// A pattern that was compiled before, or is now; `None` if it cannot be read, or is too large.
 pub fn pattern(text: &str) -> Option<Arc<Regex>> {

@@ -63,8 +63,8 @@ pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
         Machine { rest: bytes, objects: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
     while !machine.step()? {
         // While it is read: a byte makes a value, and it may all be thrown away in the end.
-        if machine.objects.len() > VALUE_LIMIT || machine.stack.len() > VALUE_LIMIT || machine.marks.len() > VALUE_LIMIT
-        {
+        let kept = [machine.objects.len(), machine.stack.len(), machine.marks.len(), machine.memo.len()];
+        if kept.into_iter().any(|length| length > VALUE_LIMIT) {
             return Err(PickleError::TooMuch);
         }
     }
@@ -321,6 +321,14 @@ mod tests {
 
     fn decode_base64(text: &str) -> Result<Value, PickleError> {
         decode(&STANDARD.decode(text).unwrap())
+    }
+
+    #[test]
+    fn what_is_only_remembered_counts_as_well() {
+        let mut pickle = vec![0x80, 4, b'N'];
+        pickle.extend(vec![0x94; VALUE_LIMIT + 2]);
+        pickle.push(b'.');
+        assert!(matches!(decode(&pickle), Err(PickleError::TooMuch)));
     }
 
     #[test]

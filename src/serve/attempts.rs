@@ -124,11 +124,21 @@ impl Attempts {
         if self.all.len() > REMEMBERED {
             self.all.retain_recent();
         }
-        let allows = self.all.check_key(&network).is_ok() && !(self.pauses_all && self.paused.contains_key(&network));
+        // Where looking costs nothing, wrong keys use up nothing that right ones need.
+        let allows = !self.pauses_all || self.all.check_key(&network).is_ok() && !self.paused.contains_key(&network);
         if !allows {
             self.note_limited(network);
         }
         allows
+    }
+
+    /// Counts what succeeded without having been counted before; whether it is one too many.
+    fn succeeded(&self, client: ClientAddress) -> bool {
+        let too_many = !self.pauses_all && self.all.check_key(&client.network()).is_err();
+        if too_many {
+            self.note_limited(client.network());
+        }
+        too_many
     }
 
     /// Counts a failure; whether it is one too many.
@@ -163,10 +173,12 @@ async fn limit(request: Request, next: Next, which: fn(&AttemptLimits) -> &Attem
         return too_many();
     }
     let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED && which(&limits).failed(client) {
-        return too_many();
-    }
-    response
+    let is_too_many = match response.status() {
+        StatusCode::UNAUTHORIZED => which(&limits).failed(client),
+        status if status.is_success() => which(&limits).succeeded(client),
+        _ => false,
+    };
+    if is_too_many { too_many() } else { response }
 }
 
 fn too_many() -> Response {
@@ -194,7 +206,8 @@ mod tests {
         assert!(limits.take_limited().is_empty());
         // A right key is let in whatever wrong ones come from beside it.
         assert!((0..FAILURES + 1).any(|_| limits.nodes.failed(one)));
-        assert!((0..200).all(|_| limits.nodes.allows(one)));
+        assert!((0..5_000).all(|_| limits.nodes.allows(one) && limits.nodes.failed(one)));
+        assert!((0..200).all(|_| limits.nodes.allows(one) && !limits.nodes.succeeded(one)));
     }
 
     #[test]

@@ -61,17 +61,24 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             sleep(PAUSE).await;
             continue;
         };
-        let router = router.clone();
+        let (router, watcher) = (router.clone(), graceful.watcher());
         let service = service_fn(move |request: Request<Incoming>| {
             let router = router.clone();
             async move { Ok::<_, Infallible>(router.oneshot(prepared(request, peer)).await.unwrap_or_else(never)) }
         });
         let mut builder = Builder::new(TokioExecutor::new()).http1_only();
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let stopped = stop.clone();
         tokio::spawn(async move {
             let _place = place;
+            // The time for headers counts from the first byte on: one who says nothing has as long for that one.
+            let mut first = [0];
+            tokio::select! {
+                said = timeout(HEADER_TIMEOUT, stream.peek(&mut first)) => if said.is_err() { return },
+                () = stopped.cancelled() => return,
+            }
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+            let connection = watcher.watch(connection);
             // A client that goes away or is too slow is none of the server's errors.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, %peer, "a connection has ended");

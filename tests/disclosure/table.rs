@@ -211,3 +211,114 @@ async fn the_same_file_under_another_label_is_the_same_data() {
         assert_ne!(other["count"], 13, "{other}");
     }
 }
+
+/// The same table whose people have other names.
+fn renamed(table: &Table, name: impl Fn(usize, &str) -> String) -> Table {
+    let patients = table.patients.iter().enumerate().map(|(row, patient)| name(row, patient)).collect();
+    Table { patients, ..table.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_data_at_another_path_are_the_same_data() {
+    for (format, database) in FORMATS.into_iter().flat_map(|format| [(format, ""), (format, WITH_PERSON)]) {
+        let mut table = Table::of("age", &AGES);
+        let target = Target::new(format, &[("default", &table)], database, "").await;
+        // As an export is exchanged at once: a link to the file of the day.
+        let folder = target.world.node_folder("example_org1");
+        let file = folder.join(format!("default.{format}"));
+        std::fs::rename(&file, folder.join("monday")).unwrap();
+        std::os::unix::fs::symlink(folder.join("monday"), &file).unwrap();
+        assert_eq!(target.ask("default", "age").await["count"], 12);
+        table.push("New", &[99.0]);
+        table.write(&folder.join(format!("tuesday.{format}")));
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(folder.join(format!("tuesday.{format}")), &file).unwrap();
+        assert_eq!(target.ask("default", "age").await["sum"].as_f64(), Some(762.0), "{format} {database}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_names_for_the_same_people_are_not_new_people() {
+    for format in FORMATS {
+        let table = Table::of("age", &[AGES, AGES].concat());
+        let target = Target::new(format, &[("default", &table)], WITH_PERSON, "").await;
+        let before = target.ask("default", "age").await;
+        assert_eq!(before["count"], 24);
+        // An export makes other pseudonyms, and one patient was admitted.
+        let mut other = renamed(&table, |row, _| format!("pseudonym {row}"));
+        other.push("pseudonym of the new one", &[99.0]);
+        target.write("default", &other);
+        assert_eq!(target.ask("default", "age").await["sum"], before["sum"], "{format}");
+    }
+    // Numbers as text and as numbers, and letters of either case, are the same people.
+    for (one, other) in [(["007", "7"], "csv"), (["p7", "P7"], "parquet")].map(|(names, format)| {
+        let named = |name: &str| {
+            let name = name.to_owned();
+            renamed(&Table::of("age", &AGES), move |row, _| name.replace('7', &format!("7{row}")))
+        };
+        ((named(names[0]), format), named(names[1]))
+    }) {
+        let ((first, format), mut second) = (one, other);
+        second.push("9999", &[99.0]);
+        let target = Target::new(format, &[("first", &first), ("second", &second)], WITH_PERSON, "").await;
+        assert_eq!(target.ask("first", "age").await["count"], 12);
+        assert!(suppressed(&target.ask("second", "age").await).contains("smallest_subset"), "{format}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_databases_that_do_not_say_who_their_rows_are_about_nobody_knows_whether_they_are_the_same() {
+    for format in FORMATS {
+        let all = Table::of("age", &AGES);
+        let mut most = all.clone();
+        most.push("New", &[99.0]);
+        let many = Table::of("age", &[AGES, AGES].concat());
+        let target = Target::new(format, &[("all", &all), ("most", &most), ("many", &many)], "", "").await;
+        assert_eq!(target.ask("all", "age").await["count"], 12);
+        assert!(suppressed(&target.ask("most", "age").await).contains("nobody knows"), "{format}");
+        assert_eq!(target.ask("many", "age").await["count"], 24);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_one_person_causes_is_not_told_in_the_place_of_an_answer() {
+    for format in FORMATS {
+        // All values are different until somebody comes who shares one.
+        let numbers: Vec<f64> = (0..40).map(|row| f64::from(700_000 + row * 13)).collect();
+        let mut table = Table::of("number", &numbers);
+        let target = Target::new(format, &[("default", &table)], WITH_PERSON, "").await;
+        let (status, log, _) = target.ask_with("default", json!({"column_name": "number"})).await;
+        assert!(status == Status::Crashed && log.contains("identifies people"), "{log}");
+        table.push("New", &[700_000.0]);
+        target.write("default", &table);
+        let (status, log, _) = target.ask_with("default", json!({"column_name": "number"})).await;
+        assert!(status == Status::Crashed && log.contains("identifies people"), "{format}: {log}");
+    }
+    // Somebody whose age is a text: as before they came.
+    let table = Table::of("age", &AGES);
+    let target = Target::new("csv", &[("default", &table)], WITH_PERSON, "").await;
+    assert_eq!(target.ask("default", "age").await["count"], 12);
+    let file = target.world.node_folder("example_org1").join("default.csv");
+    let text = std::fs::read_to_string(&file).unwrap() + "New,refused to say\n";
+    std::fs::write(&file, text).unwrap();
+    let answer = target.ask("default", "age").await;
+    assert!(answer["count"] == 12 && answer["answered_at"].is_string(), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_is_not_told_to_who_guesses() {
+    let policies = "share_config: false\npolicies:\n  allowed_databases:\n    - {database: default, columns: [age]}\n    \
+                    - {database: hiv, users: [somebody]}\n";
+    let table = Table::of("age", &AGES);
+    let target = Target::new("csv", &[("default", &table), ("hiv", &table)], "", policies).await;
+    let (_, log, _) = target.ask_with("default", json!({"column_name": "zzz"})).await;
+    assert!(log.contains("does not allow the column \"zzz\"") && !log.contains("age"), "{log}");
+    let mut texts = Vec::new();
+    for label in ["hiv", "abc"] {
+        let (status, log, _) = target.ask_with(label, json!({"column_name": "age"})).await;
+        assert_eq!(status, Status::NotAllowed, "{log}");
+        let line = log.lines().find(|line| line.contains("does not allow")).unwrap();
+        texts.push(line.get(20..).unwrap().replace(label, "it"));
+    }
+    assert_eq!(texts[0], texts[1], "one that is there and one that is not");
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     GET, PATCH, POST,
     support::{
-        PASSWORD, World,
+        PASSWORD, World, eventually,
         mail::MailSink,
         second_factor::{code_at, code_of},
     },
@@ -199,7 +199,16 @@ async fn an_invitation_is_mailed_where_mail_is_sent_and_not_again_and_again() {
     assert_eq!((status, &first["mailed"]), (200, &json!(true)), "{first}");
     let (_, second) = call(&world, POST, &path, &root, json!({})).await;
     assert_eq!(second["mailed"], false, "{second}");
-    let mails = sink.mails();
+    // Who made it does not belong to the organization: its admins are told, too.
+    let to = |address: &str| {
+        sink.mails().into_iter().filter(|mail| mail.contains(&format!("To: {address}"))).collect::<Vec<_>>()
+    };
+    eventually(async || to("admin1@").len() == 3).await;
+    let told = to("admin1@").concat();
+    for what in ["has made the account \"guest\"", "an invitation for the account \"guest\""] {
+        assert!(told.replace("=\r\n", "").contains(what), "{told}");
+    }
+    let mails = to("guest@example.org");
     assert_eq!(mails.len(), 1);
     // Quoted-printable: lines end with "=", and "=" is "=3D".
     let plain = mails[0].replace("=\r\n", "").replace("=3D", "=");

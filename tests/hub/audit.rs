@@ -206,7 +206,7 @@ async fn what_is_stored(world: &World) -> String {
     all
 }
 
-async fn connect(world: &World) -> sqlx::SqliteConnection {
+pub async fn connect(world: &World) -> sqlx::SqliteConnection {
     SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite")).connect().await.unwrap()
 }
 

@@ -75,8 +75,73 @@ async fn every_limit_that_is_documented_holds() {
                 world.call(POST, "token/user", None, Some(&body)).await.0.as_u16() == 413
             }
             "body of a request to the API" => {
-                let body = json!({"name": text((1 << 20) + 1)});
+                let body = json!({"name": text((64 << 10) + 1)});
                 world.call(PATCH, "organization/2", Some(&root), Some(&body)).await.0 == 413
+            }
+            "body of a request for a review" => {
+                let node = world.node_token("example_org1").await;
+                let body = |bytes: usize| json!({"hash": text(bytes)});
+                let (fits, _) = world.call(POST, "review", Some(&node), Some(&body(900 << 10))).await;
+                fits == 400 && world.call(POST, "review", Some(&node), Some(&body(1 << 20))).await.0 == 413
+            }
+            "bytes of the databases of a task with their parameters" => {
+                let large = json!([{"label": "default", "query": text(65 << 10)}]);
+                let label = json!([{"label": text(65 << 10)}]);
+                task_with(&world, &token, "databases", large).await == 400
+                    && task_with(&world, &token, "databases", label).await == 400
+            }
+            "ids in a list of roles, rules or organizations" => {
+                let many: Vec<i64> = (0..1_001).collect();
+                let mut all = true;
+                for (method, path, name) in [
+                    (PATCH, "user/5", "roles"),
+                    (PATCH, "user/5", "rules"),
+                    (POST, "role", "rules"),
+                    (PATCH, "collaboration/1", "organization_ids"),
+                ] {
+                    let body = json!({"name": "many", name: many});
+                    let body = if path.starts_with("user") { json!({name: many}) } else { body };
+                    all &= world.call(method, path, Some(&root), Some(&body)).await.0 == 400;
+                }
+                all
+            }
+            "bytes of a task with its runs and results" => {
+                let organizations: Vec<Value> =
+                    [2, 3, 4].map(|id| json!({"id": id, "input": STANDARD.encode(text(6 << 20))})).to_vec();
+                let (_, task) = {
+                    let mut body = crate::task_body(&[2]);
+                    body["organizations"] = json!(organizations);
+                    world.call(POST, "task", Some(&token), Some(&body)).await
+                };
+                let id = task["id"].as_i64().unwrap();
+                // Of so many bytes, a third each.
+                let (fits, _) = world.get(&format!("task/{id}?include=runs"), &token).await;
+                let more = "UPDATE run SET input = input || input || input WHERE task_id = ?";
+                let mut database = crate::audit::connect(&world).await;
+                sqlx::query(more).bind(id).execute(&mut database).await.unwrap();
+                let (large, _) = world.get(&format!("task/{id}?include=runs"), &token).await;
+                assert_eq!(world.call(Method::DELETE, &format!("task/{id}"), Some(&token), None).await.0, 200);
+                fits == 200 && large == 413
+            }
+            "message over Socket.IO" | "connection over Socket.IO without a token" => {
+                let address = format!("{}/socket.io/?EIO=4&transport=polling", world.url.trim_end_matches("/api"));
+                let ask = async |method: Method, address: &str, token: &str, body: String| {
+                    let mut request = world.http.request(method, address).body(body);
+                    if !token.is_empty() {
+                        request = request.bearer_auth(token);
+                    }
+                    let answer = request.send().await.unwrap();
+                    (answer.status().as_u16(), answer.text().await.unwrap())
+                };
+                assert_eq!(ask(GET, &address, "", String::new()).await.0, 401);
+                let (status, opened) = ask(GET, &address, &token, String::new()).await;
+                assert_eq!(status, 200, "{opened}");
+                let session = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
+                let address = format!("{address}&sid={session}");
+                let stranger = ask(POST, &address, "", "40/tasks,".to_owned()).await.0;
+                let ended = ask(POST, &address, "eyJ.x.y", format!("4{}", text(2_000))).await.0;
+                let large = ask(POST, &address, &token, format!("4{}", text(1_100_000))).await.0;
+                (stranger, ended, large >= 400) == (401, 401, true)
             }
             "input of a task, result of a run" => {
                 let input = STANDARD.encode(text(25 << 20));
@@ -92,7 +157,7 @@ async fn every_limit_that_is_documented_holds() {
                 let (status, answer) = world.get("rule?per_page=99999", &root).await;
                 status == 200 && answer["links"]["self"].as_str().unwrap().contains("per_page=1000")
             }
-            "bytes on a page of runs or results" => {
+            "bytes on a page of runs, results or tasks with what they include" => {
                 let input = STANDARD.encode(format!("\"{}\"", text(13 << 20)));
                 for _ in 0..2 {
                     let status =
@@ -101,7 +166,8 @@ async fn every_limit_that_is_documented_holds() {
                 }
                 let (large, _) = world.get("run?per_page=5", &token).await;
                 let (single, _) = world.get("run?per_page=1", &token).await;
-                large == 413 && single == 200
+                let (included, _) = world.get("task?include=runs,results&per_page=5", &token).await;
+                large == 413 && single == 200 && included == 413
             }
             "organizations of a task" => {
                 let many: Vec<Value> = (0..1_001).map(|id| json!({"id": id + 2, "input": "e30="})).collect();
@@ -161,6 +227,10 @@ async fn every_limit_that_is_documented_holds() {
             "pattern in a policy" => {
                 let long = format!("^{}$", text(600));
                 atoll::protocol::image::allowed(&[long], AVERAGE).is_none()
+            }
+            "time until the first byte of a connection" => {
+                let took = until_closed(&world, b"", None).await;
+                (8..15).contains(&took.as_secs())
             }
             "time for the headers of a request" => {
                 let took = until_closed(&world, b"GET /api/version HTTP/1.1\r\nHost: a\r\n", None).await;

@@ -268,3 +268,49 @@ async fn pages_of_other_origins_may_use_the_api_only_if_they_were_named() {
     assert_eq!(allowed(ALLOWED_ORIGIN).await.as_deref(), Some(ALLOWED_ORIGIN));
     assert_eq!(allowed("https://evil.example").await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_of_an_organization_are_changed_by_its_own_admins_only_whatever_a_role_permits() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let (_, rules) = world.get("rule?per_page=200", &root).await;
+    let rule = |resource: &str, scope: &str, operation: &str| {
+        let is = |rule: &&Value| {
+            let text = |name: &str| rule[name].as_str().unwrap().to_ascii_lowercase();
+            (text("name"), text("scope"), text("operation")) == (resource.into(), scope.into(), operation.into())
+        };
+        rules["data"].as_array().unwrap().iter().find(is).unwrap()["id"].as_i64().unwrap()
+    };
+    let (edit_users, edit_nodes) = (rule("user", "organization", "edit"), rule("node", "organization", "edit"));
+    let wide: Vec<i64> = ["create", "edit", "delete", "view"]
+        .map(|operation| rule("role", "collaboration", operation))
+        .into_iter()
+        .chain([edit_users, edit_nodes])
+        .collect();
+    let create = async |path: &str, body: Value| {
+        let (status, answer) = world.call(POST, path, Some(&root), Some(&body)).await;
+        assert!(status.is_success(), "{answer}");
+        answer["id"].as_i64().unwrap()
+    };
+    let theirs = create("role", json!({"name": "Harmless", "rules": [], "organization_id": 2})).await;
+    let own = create("role", json!({"name": "Wide", "rules": wide, "organization_id": 3})).await;
+    create(
+        "user",
+        json!({"username": "reaching", "password": PASSWORD, "email": "r@example.org", "organization_id": 3,
+            "roles": [own]}),
+    )
+    .await;
+    let reaching = world.token("reaching").await;
+    let new = json!({"name": "New", "rules": [edit_users], "organization_id": 2});
+    for (method, path, body) in [
+        (POST, "role".to_owned(), new),
+        (POST, format!("role/{theirs}/rule/{edit_users}"), json!({})),
+        (PATCH, format!("role/{theirs}"), json!({"rules": [edit_nodes]})),
+        (DELETE, format!("role/{theirs}"), json!({})),
+    ] {
+        assert_eq!(world.call(method, &path, Some(&reaching), Some(&body)).await.0, 401, "{path}");
+    }
+    // In their own organization they may.
+    let body = json!({"description": "of our own"});
+    assert_eq!(world.call(PATCH, &format!("role/{own}"), Some(&reaching), Some(&body)).await.0, 200);
+}

@@ -179,17 +179,44 @@ async fn a_log_that_was_forged_is_found_by_the_key_and_by_what_the_other_side_ke
     let mut connection = SqliteConnectOptions::new().filename(&hub_file).connect().await.unwrap();
     sqlx::query("DELETE FROM audit_head").execute(&mut connection).await.unwrap();
     let (holds, text) = audit(&["verify"]).await;
+    assert!(!holds && text.contains("no end of the chain is signed with this key"), "{text}");
+    std::fs::rename(data.join("hub.key"), data.join("elsewhere.key")).unwrap();
+    let (holds, text) = audit(&["verify"]).await;
     assert!(holds && text.contains("Compared with nothing outside the file"), "{text}");
+    std::fs::rename(data.join("elsewhere.key"), data.join("hub.key")).unwrap();
     let heads = data.join("heads.txt");
     std::fs::write(&heads, audit(&["heads", "--node", config]).await.1).unwrap();
     let (holds, text) = audit(&["verify", "--heads", heads.to_str().unwrap()]).await;
     assert!(!holds && text.contains("the log was written anew"), "{text}");
     // Nobody has to think of it: the node says so when it comes again, and both sides note it.
-    let _node = world.start_node("example_org1").await;
+    let node = world.start_node("example_org1").await;
     let auditor = world.client("auditor").await;
-    let query = AuditQuery { action: "audit.mismatch".to_owned(), per_page: 10, ..Default::default() };
-    eventually(async || auditor.audit(&query).await.unwrap().total == 1).await;
-    let noted = auditor.audit(&query).await.unwrap();
-    assert_eq!((noted.items[0].actor.as_str(), noted.items[0].subject.as_str()), ("node 1", "audit log"));
+    let query = |actor: &str| AuditQuery {
+        action: "audit.mismatch".to_owned(),
+        actor: actor.to_owned(),
+        per_page: 10,
+        ..Default::default()
+    };
+    eventually(async || auditor.audit(&query("node 1")).await.unwrap().total == 1).await;
+    assert_eq!(auditor.audit(&query("node 1")).await.unwrap().items[0].subject, "audit log");
     eventually(async || audit(&["export", "--node", config]).await.1.contains("audit.mismatch")).await;
+    // What the node kept before is still evidence.
+    let (_, kept) = audit(&["heads", "--node", config]).await;
+    assert!(kept.contains(std::fs::read_to_string(&heads).unwrap().split(' ').nth(1).unwrap()), "{kept}");
+    // The other way round: the node's log is forged, with its signed ends.
+    node.stop().await;
+    let node_file = std::path::Path::new(config).with_extension("sqlite");
+    forge(&node_file).await;
+    let mut connection = SqliteConnectOptions::new().filename(&node_file).connect().await.unwrap();
+    sqlx::query("DELETE FROM audit_head").execute(&mut connection).await.unwrap();
+    let (holds, text) = audit(&["verify", "--node", config]).await;
+    assert!(!holds && text.contains("no end of the chain is signed with this key"), "{text}");
+    let _node = world.start_node("example_org1").await;
+    eventually(async || auditor.audit(&query("node 1")).await.unwrap().total == 2).await;
+    assert_eq!(auditor.audit(&query("node 1")).await.unwrap().items[0].subject, "node 1");
+    // And the start of a hub whose signed ends were taken away is told.
+    let mut connection = SqliteConnectOptions::new().filename(&hub_file).connect().await.unwrap();
+    sqlx::query("DELETE FROM audit_head WHERE origin = ''").execute(&mut connection).await.unwrap();
+    world.restart().await;
+    assert_eq!(world.client("auditor").await.audit(&query("system")).await.unwrap().total, 1);
 }

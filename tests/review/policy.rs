@@ -51,7 +51,7 @@ async fn policies_refuse_functions_columns_users_and_too_many_runs_with_reasons(
     let mut other = ages(&[2]);
     other.databases = vec!["my_other_database".to_owned()];
     let log = refused(other).await;
-    assert!(log.contains("neither to the user nor to the organization that asks"), "{log}");
+    assert!(log.contains("does not allow the database \"my_other_database\" to who asks"), "{log}");
     for _ in 0..2 {
         let task = researcher.create_task(&ages(&[2])).await.unwrap();
         assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);

@@ -16,7 +16,7 @@ use super::{
     token::{Claims, ClientType, Subject as TokenSubject},
 };
 use crate::{
-    audit::{self, Broken, Entry, Head},
+    audit::{self, Broken, Entry, Head, Signed},
     protocol::audit::Exchanged,
 };
 
@@ -88,7 +88,8 @@ pub async fn note_node_sign_in(hub: &HubState, node_id: Option<i64>) -> Result<(
         .fetch_optional(hub.store.reader())
         .await?;
     let node = format!("node {id}");
-    record(hub, &Entry::done(node.clone(), "node.sign_in", node).of(organization_id)).await
+    let entry = Entry::done(node.clone(), "node.sign_in", node).of(organization_id);
+    if hub.refusals.count(&entry) { record(hub, &entry).await } else { Ok(()) }
 }
 
 /// Notes that somebody reads the results of runs: each time they are downloaded, and the first time in a while that they
@@ -156,11 +157,17 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
 /// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
 pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
-    let holds = audit::sign_head(&mut transaction, &hub.secret_key.head_key()).await?;
+    let signed = audit::sign_head(&mut transaction, &hub.secret_key.head_key()).await?;
+    if signed == Signed::Anew {
+        let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
+        tracing::error!(details, "the audit log is signed anew");
+        let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
+        audit::append(&mut transaction, &entry).await?;
+    }
     transaction.commit().await?;
     let text =
         "The audit log is not the one whose end was signed before: somebody has written to the hub's file directly.";
-    hub.problems.set(problem::Kind::AuditLog, (!holds).then(|| text.to_owned()));
+    hub.problems.set(problem::Kind::AuditLog, (signed == Signed::Broken).then(|| text.to_owned()));
     Ok(())
 }
 
@@ -179,6 +186,7 @@ pub async fn exchange_heads(
     organization_id: i64,
     of_node: &Head,
     known: Option<&Head>,
+    lost: Option<&Head>,
 ) -> Result<Exchanged, HubError> {
     let node = format!("node {node_id}");
     let mut transaction = hub.store.bookkeeping().begin().await?;
@@ -193,16 +201,23 @@ pub async fn exchange_heads(
     if let Some(known) = known.filter(|_| !holds) {
         mismatches.push(("audit log", format!("the node knows {known}, which is not in this log any more")));
     }
-    if let Some(before) = before.as_ref().filter(|_| is_shorter) {
+    if let Some(lost) = lost {
+        mismatches.push((node.as_str(), format!("this hub knew {lost}, which is not in the node's log any more")));
+    }
+    if let Some(before) = before.as_ref().filter(|_| is_shorter && lost.is_none()) {
         mismatches.push((node.as_str(), format!("the node's log ended with {before} before, now with {of_node}")));
     }
+    let goes_on = !is_shorter && lost.is_none();
     for (subject, details) in mismatches {
-        tracing::error!(node_id, details, "an audit log was changed");
         let entry = Entry::done(node.clone(), "audit.mismatch", subject).outcome("failed").details(details);
-        audit::append_change(&mut transaction, &entry.of(organization_id)).await?;
+        // Nobody fills the log with it.
+        if hub.refusals.count(&entry) {
+            tracing::error!(node_id, details = entry.details, "an audit log was changed");
+            audit::append_change(&mut transaction, &entry.of(organization_id)).await?;
+        }
     }
     if of_node.id > 0 {
-        audit::keep_head(&mut transaction, &node, of_node).await?;
+        audit::keep_head(&mut transaction, &node, of_node, goes_on).await?;
     }
     let head = audit::head(&mut transaction).await?;
     transaction.commit().await?;

@@ -43,12 +43,12 @@ const SUBJECTS: [(&str, &str, &str); 17] = [
     ("recover", "key", "node.new_key"),
 ];
 
-/// What was refused within this minute. Each kind is noted some times; what comes after is counted and noted once, so that
-/// nobody fills the log.
+/// What was refused within this minute, and what else somebody can do as often as they like. Each kind is noted some times;
+/// what comes after is counted and noted once, so that nobody fills the log.
 #[derive(Default)]
 pub struct Refusals(Mutex<HashMap<Kind, (Entry, u64)>>);
 
-/// Of one kind is what one actor is refused in the same way.
+/// Of one kind is what one actor does with the same outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
     actor: String,
@@ -58,7 +58,7 @@ struct Kind {
 
 impl Refusals {
     /// Whether this one is noted by itself.
-    fn count(&self, entry: &Entry) -> bool {
+    pub fn count(&self, entry: &Entry) -> bool {
         let kind = Kind { actor: entry.actor.clone(), action: entry.action, outcome: entry.outcome };
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, times) = kinds.entry(kind).or_insert_with(|| (entry.clone(), 0));

@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::HeaderMap;
+use axum::{
+    body::HttpBody,
+    extract::{Request, State},
+    http::{HeaderMap, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use serde_json::Value;
 use socketioxide::{
     SocketIo,
@@ -25,6 +31,32 @@ use crate::{
 
 /// How long a connection without a valid token stays: long enough for its client to read why.
 const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
+
+/// The largest message, in bytes.
+pub const MESSAGE_LIMIT: u64 = 1024 * 1024;
+/// The largest one of somebody whose token is not good: enough to ask for the namespace and to be told why not.
+const STRANGER_LIMIT: u64 = 1024;
+
+/// Lets nobody begin a connection or send something without a token. With one that is not good, for example since it has
+/// ended, somebody may connect to be told so; of these there are some a minute, who send nothing large.
+pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
+    let begins = !request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="));
+    let sends = request.method() == Method::POST;
+    if !begins && !sends {
+        return next.run(request).await;
+    }
+    let checked = match authentication::bearer(request.headers()) {
+        Ok(token) => hub.tokens.check(token, Purpose::Access).map(drop),
+        Err(error) => return error.into_response(),
+    };
+    if let Err(error) = checked {
+        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= STRANGER_LIMIT);
+        if (sends && !is_small) || (begins && hub.strangers.check().is_err()) {
+            return error.into_response();
+        }
+    }
+    next.run(request).await
+}
 
 /// Accepts connections to the namespace `/tasks`.
 pub fn serve(io: &SocketIo, hub: Arc<HubState>) {

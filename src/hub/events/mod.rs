@@ -4,6 +4,6 @@ mod connection;
 mod node;
 mod sender;
 
-pub use connection::serve;
+pub use connection::{MESSAGE_LIMIT, require_token, serve};
 pub use node::{LOG_LIMIT, SECOND, note_second};
 pub use sender::Events;

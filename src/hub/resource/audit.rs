@@ -34,6 +34,7 @@ pub fn routes() -> Router<Arc<HubState>> {
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     caller.require_user()?;
+    query.only(&["organization_id", "actor", "action", "subject", "outcome", "from", "until"])?;
     let reach = caller.require(Resource::Audit, Operation::View)?;
     let own = (reach != Reach::Everything).then_some(caller.authority.organization_id);
     let asked = query.integer("organization_id")?;
@@ -72,8 +73,9 @@ async fn exchange(
     let read = |name: &str, text: &str| text.parse::<Head>().map_err(|error| HubError::field(name, error));
     let of_node = read("head", &exchange.head)?;
     let known = exchange.known.as_deref().map(|known| read("known", known)).transpose()?;
+    let lost = exchange.lost.as_deref().map(|lost| read("lost", lost)).transpose()?;
     let organization_id = caller.authority.organization_id;
-    Ok(Json(exchange_heads(&hub, node_id, organization_id, &of_node, known.as_ref()).await?))
+    Ok(Json(exchange_heads(&hub, node_id, organization_id, &of_node, known.as_ref(), lost.as_ref()).await?))
 }
 
 /// Whether nothing of the log was changed or taken away.

@@ -6,7 +6,7 @@ use garde::Validate;
 use serde::Deserialize;
 use sqlx::FromRow;
 
-use super::organization;
+use super::{LIST_LIMIT, organization};
 use crate::{
     hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
     protocol::wire::v4::Organization,
@@ -76,6 +76,9 @@ pub async fn remove(
 /// Lists of organization ids: at least one, none twice.
 pub fn check_organization_ids(ids: &[i64], _: &()) -> garde::Result {
     match ids {
+        ids if ids.len() > LIST_LIMIT => {
+            Err(garde::Error::new(format!("At most {LIST_LIMIT} organizations can be named")))
+        }
         [] => Err(garde::Error::new("At least one organization id is required")),
         ids if ids.iter().any(|id| *id < 1) => Err(garde::Error::new("Organization ids must be greater than 0")),
         ids if ids.iter().collect::<HashSet<_>>().len() < ids.len() => {

@@ -43,6 +43,9 @@ pub(super) use token::hash_api_key;
 
 use super::{HubError, server::HubState};
 
+/// The most ids in a list of roles, rules or organizations.
+pub const LIST_LIMIT: usize = 1_000;
+
 /// Everything below `/api`.
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()

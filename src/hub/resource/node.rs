@@ -4,7 +4,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::Response, r
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Id, check_optional_name, is_taken, message, token::hash_api_key};
@@ -14,6 +14,7 @@ use crate::{
         audit::{self, changed},
         body::Body,
         listing::{Filters, ListQuery, Listing, comma_separated},
+        notice,
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -233,7 +234,9 @@ async fn create(
         )));
     }
     let id = done.last_insert_rowid();
+    tell_if_foreign(&mut change, &hub, &caller, organization_id, &format!("registered node {id}")).await?;
     change.commit(&caller.did("node.create", subject(id)).of(organization_id)).await?;
+    hub.jobs.wake();
     let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
         .bind(id)
         .fetch_one(hub.store.reader())
@@ -244,6 +247,21 @@ async fn create(
 /// A node as the audit log names it.
 fn subject(id: i64) -> String {
     format!("node {id}")
+}
+
+/// Has the admins of an organization told what somebody from elsewhere did to its nodes.
+async fn tell_if_foreign(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    caller: &Caller,
+    organization_id: i64,
+    done: &str,
+) -> Result<(), HubError> {
+    if caller.is_foreign(organization_id) {
+        let what = format!("An administrator has {done} of your organization.");
+        notice::tell_admins(connection, hub, organization_id, &what).await?;
+    }
+    Ok(())
 }
 
 fn name_taken(name: &str) -> HubError {
@@ -296,7 +314,9 @@ async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     let row = load(&hub, &caller, id, Operation::Delete).await?;
     let mut change = hub.store.change().await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
+    tell_if_foreign(&mut change, &hub, &caller, row.organization_id, &format!("deleted node {id}")).await?;
     change.commit(&caller.did("node.delete", subject(id)).of(row.organization_id)).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(message(format!("Successfully deleted node id={id}")))
 }
@@ -310,6 +330,7 @@ pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_i
     let mut change = hub.store.change().await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
     let details = format!("taken out of collaboration {collaboration_id}");
+    tell_if_foreign(&mut change, hub, caller, row.organization_id, &format!("deleted node {id}")).await?;
     change.commit(&caller.did("node.delete", subject(id)).details(details).of(row.organization_id)).await?;
     hub.store.forget_authorities();
     Ok(())

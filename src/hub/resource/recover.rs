@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    DECIDERS, hash_api_key, hash_password, message, node,
+    hash_api_key, hash_password, message, node,
     password::{Attempt, check_credentials, check_new_password, forget_places, uncount_failure},
     place::CameFrom,
     token::check_length,
@@ -244,6 +244,8 @@ async fn lost_second_factor(
     };
     // No more than that: whoever knows the password only must not get new tries at the code by this.
     uncount_failure(&hub, id, &place).await?;
+    // Somebody knows the password, whatever comes of it.
+    hub.store.change().await?.commit(&audit::by_user(&hub, id, "second_factor.lost").await?).await?;
     let by_mail: bool = sqlx::query_scalar("SELECT password_by_mail FROM user WHERE id = ?")
         .bind(id)
         .fetch_one(hub.store.bookkeeping())
@@ -308,15 +310,8 @@ async fn new_api_key(
         .execute(&mut *change)
         .await?;
     if caller.is_foreign(organization_id) {
-        let admins: Vec<String> = sqlx::query_scalar(&format!(
-            "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
-        ))
-        .bind(organization_id)
-        .fetch_all(&mut *change)
-        .await?;
-        let admins: Vec<&str> = admins.iter().map(String::as_str).collect();
         let what = format!("An administrator has replaced the key of node {} of your organization.", lost.id);
-        notice::tell_people(&mut change, &hub, &admins, &what).await?;
+        notice::tell_admins(&mut change, &hub, organization_id, &what).await?;
     }
     change.commit(&caller.did("node.new_key", format!("node {}", lost.id)).of(organization_id)).await?;
     hub.jobs.wake();

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    Id,
+    Id, LIST_LIMIT,
     assignment::{require_role_change, require_rules},
     check_optional_text, message, rule,
 };
@@ -161,7 +161,7 @@ struct NewRole {
     #[garde(custom(check_optional_text))]
     #[serde(default)]
     description: Option<String>,
-    #[garde(skip)]
+    #[garde(length(max = LIST_LIMIT))]
     rules: Vec<i64>,
     #[garde(skip)]
     #[serde(default)]
@@ -175,7 +175,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<Role>), HubError> {
     caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
-    if !caller.may_at_organization(Resource::Role, Operation::Create, organization_id) {
+    if !caller.is_inside(Resource::Role, Operation::Create, organization_id) {
         return Err(HubError::NotAllowed);
     }
     require_rules(&caller, &new.rules)?;
@@ -236,7 +236,8 @@ async fn load_to_change(hub: &HubState, caller: &Caller, id: i64, operation: Ope
         return Err(HubError::bad(format!("Role {} is a default role and cannot be edited or deleted.", role.name)));
     }
     match role.organization_id {
-        Some(owner) if caller.may_at_organization(Resource::Role, operation, owner) => Ok(role),
+        // With its roles people touch how others sign in, and keys.
+        Some(owner) if caller.is_inside(Resource::Role, operation, owner) => Ok(role),
         None if caller.reach(Resource::Role, operation) == Some(Reach::Everything) => Ok(role),
         _ => Err(HubError::NotAllowed),
     }
@@ -251,7 +252,7 @@ struct EditRole {
     #[garde(custom(check_optional_text))]
     #[serde(default)]
     description: Option<String>,
-    #[garde(skip)]
+    #[garde(inner(length(max = LIST_LIMIT)))]
     #[serde(default)]
     rules: Option<Vec<i64>>,
 }

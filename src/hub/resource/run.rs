@@ -275,7 +275,8 @@ async fn report(
     caller.require_node()?;
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
     // The official node does not say when a run was killed; without an end it would be started again.
-    let killed_at = (report.status == Some(Status::Killed)).then(timestamp::now);
+    let is_killed = report.status == Some(Status::Killed);
+    let killed_at = is_killed.then(timestamp::now);
     let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
     let mut transaction = hub.store.bookkeeping().begin().await?;
     let place: Option<(i64, i64, i64, Option<String>, String)> = sqlx::query_as(
@@ -325,7 +326,7 @@ async fn report(
     .bind(time(&report.started_at))
     .bind(time(&report.finished_at).or(killed_at))
     .bind(log)
-    .bind(&report.result)
+    .bind(report.result)
     .bind(report.status.as_ref().map(Status::as_str))
     .bind(id)
     .execute(&mut *transaction)
@@ -364,6 +365,11 @@ async fn report(
     .await?;
     if let Some(status) = ended {
         notice::tell(&mut transaction, &hub, &Notice::TaskEnded { task_id, status }).await?;
+    }
+    if report.finished_at.is_some() || is_killed {
+        let status = report.status.as_ref().map_or("", Status::as_str);
+        let entry = caller.did("run.end", format!("run {id}")).details(status.to_owned());
+        crate::audit::append(&mut transaction, &entry).await?;
     }
     transaction.commit().await?;
     hub.jobs.wake();

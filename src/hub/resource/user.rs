@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    Id,
+    Id, LIST_LIMIT,
     assignment::{require_assignable, require_not_above, require_removable},
     hash_password, is_taken, message,
     password::check_new_password,
@@ -245,10 +245,10 @@ struct NewUser {
     #[garde(skip)]
     #[serde(default)]
     organization_id: Option<i64>,
-    #[garde(skip)]
+    #[garde(length(max = LIST_LIMIT))]
     #[serde(default)]
     roles: Vec<i64>,
-    #[garde(skip)]
+    #[garde(length(max = LIST_LIMIT))]
     #[serde(default)]
     rules: Vec<i64>,
 }
@@ -287,7 +287,12 @@ async fn create(
     set_roles(&mut change, id, &new.roles).await?;
     set_rules(&mut change, id, &new.rules).await?;
     let details = audit::details([difference("roles", &[], &new.roles), difference("rules", &[], &new.rules)]);
+    if caller.is_foreign(organization_id) {
+        let what = format!("An administrator has made the account \"{}\" in your organization.", new.username);
+        notice::tell_admins(&mut change, &hub, organization_id, &what).await?;
+    }
     change.commit(&caller.did("user.create", subject(id)).details(details).of(organization_id)).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
 }
@@ -355,10 +360,10 @@ struct EditUser {
     #[garde(skip)]
     #[serde(default, rename = "organization_id")]
     _organization_id: Option<i64>,
-    #[garde(skip)]
+    #[garde(inner(length(max = LIST_LIMIT)))]
     #[serde(default)]
     roles: Option<Vec<i64>>,
-    #[garde(skip)]
+    #[garde(inner(length(max = LIST_LIMIT)))]
     #[serde(default)]
     rules: Option<Vec<i64>>,
     /// Whether they may not sign in any more; unknown to vantage6.
@@ -446,14 +451,19 @@ async fn edit(
     if let Some(rules) = &edit.rules {
         set_rules(&mut change, id, rules).await?;
     }
-    if own_id != id && touches_sign_in && caller.is_foreign(row.organization_id) {
+    if own_id != id && (touches_sign_in || changes_rights) && caller.is_foreign(row.organization_id) {
         let mut addresses = vec![row.email.as_str()];
         addresses.extend(new_email.map(String::as_str));
-        let what = match (new_email, edit.disabled) {
-            (Some(email), _) => format!("An administrator has changed the e-mail address of your account to {email}."),
-            (None, Some(true)) => "An administrator has deactivated your account.".to_owned(),
-            (None, _) => "An administrator has activated your account again.".to_owned(),
-        };
+        let what = [
+            new_email.map(|email| format!("changed the e-mail address of your account to {email}")),
+            edit.disabled
+                .filter(|disabled| *disabled != row.disabled)
+                .map(|disabled| if disabled { "deactivated your account" } else { "activated your account again" })
+                .map(str::to_owned),
+            changes_rights.then(|| "changed what you may do".to_owned()),
+        ];
+        let what = what.into_iter().flatten().collect::<Vec<_>>().join(", and has ");
+        let what = format!("An administrator has {what}.");
         notice::tell_people(&mut change, &hub, &addresses, &what).await?;
     }
     change.commit(&caller.did("user.edit", subject(id)).details(details).of(row.organization_id)).await?;
@@ -509,7 +519,13 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     let code = invitation_code(&hub, id).await?;
     // Noted before the code is told.
-    hub.store.change().await?.commit(&caller.did("user.invite", subject(id)).of(row.organization_id)).await?;
+    let mut change = hub.store.change().await?;
+    if caller.is_foreign(row.organization_id) {
+        let what = format!("An administrator has made an invitation for the account \"{}\".", row.username);
+        notice::tell_admins(&mut change, &hub, row.organization_id, &what).await?;
+    }
+    change.commit(&caller.did("user.invite", subject(id)).of(row.organization_id)).await?;
+    hub.jobs.wake();
     let mailed = mail_invitation(&hub, id, &code).await;
     Ok(Json(json!({"code": code, "mailed": mailed})))
 }

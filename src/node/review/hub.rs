@@ -4,7 +4,6 @@
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
-    algorithms,
     node::{
         error::RunError,
         station::Shared,
@@ -100,10 +99,6 @@ async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, C
         expires_at: review.expires_at.clone(),
         request: review.request.clone(),
         only_at_node: !shared.policies.decisions_from_hub,
-        report: review.report.clone().map(|report| match algorithms::is_built_in(&review.request.asked.image) {
-            true => report,
-            false => report.without_places(),
-        }),
     };
     let at_hub = shared.hub.request_review(&new).await?;
     if let Err(error) = shared.store.set_hub_id(review.id, at_hub.id).await {

@@ -1,7 +1,7 @@
 //! Results that are held until somebody has looked at them.
 
+use aws_lc_rs::hmac;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::wait::{decided, rejection, say};
@@ -20,17 +20,23 @@ use crate::{
     },
 };
 
-/// The hash to which a release is bound: that of the request and of the result.
-fn hash_of(request_hash: &str, result: &str) -> String {
-    format!("{:x}", Sha256::new().chain_update(request_hash).chain_update(result).finalize())
+/// The hash to which a release is bound: that of the request and of the result. Keyed, since the hub learns it: few results
+/// are possible, and whoever tries them all must not find the one that is held.
+async fn hash_of(shared: &Shared, request_hash: &str, result: &str) -> Result<String, RunError> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &shared.store.release_key().await?);
+    let mut context = hmac::Context::with_key(&key);
+    context.update(request_hash.as_bytes());
+    context.update(result.as_bytes());
+    Ok(context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A result of this run that was computed before and is held here, or was released and not sent yet.
 pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<Option<StoredReview>, RunError> {
     let Some(review) = shared.store.held_result(run_id).await? else { return Ok(None) };
-    let is_of_this = |result: &String| review.hash == hash_of(&request.review.asked.hash(), result);
     let is_held = match (&review.result, review.state) {
-        (Some(result), ReviewState::Waiting | ReviewState::Approved) => is_of_this(result),
+        (Some(result), ReviewState::Waiting | ReviewState::Approved) => {
+            review.hash == hash_of(shared, &request.review.asked.hash(), result).await?
+        }
         // Withheld or too late: it is not computed again.
         (None, ReviewState::Rejected | ReviewState::Expired) => review.request.asked == request.review.asked,
         _ => false,
@@ -87,7 +93,7 @@ pub async fn release(
         return Ok(Released(encoded));
     }
     let report = Report::of(&value, shared.policies.smallest_cell);
-    let hash = hash_of(&request.review.asked.hash(), &encoded);
+    let hash = hash_of(shared, &request.review.asked.hash(), &encoded).await?;
     let about = About {
         run_id,
         subject: Subject::Result,

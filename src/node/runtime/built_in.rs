@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::About;
 use crate::{
-    algorithms::{self, AlgorithmError, BuiltIn, CentralFunction, Disclosure, PartialFunction},
+    algorithms::{self, AlgorithmError, BuiltIn, CentralFunction, Disclosure, PartialFunction, Refusal},
     node::{
         config::DatabaseConfig,
         database,
@@ -18,7 +18,7 @@ use crate::{
         log::RunLog,
         request::RunRequest,
         station::Shared,
-        store::{Answered, Question, ToTell},
+        store::{Answered, Kept, Question, ToTell},
     },
     protocol::{
         client::HubClient,
@@ -130,12 +130,13 @@ async fn partial(
     };
     logs.line(format!("Reading database \"{label}\" ({})", database.kind));
     let question = question(task, &function, &arguments, &database, &disclosure)?;
+    let column = question.columns.join(", ");
     if let Some(kept) = shared.store.kept_answer(&question).await? {
         logs.of_data(format!("The same was asked of the same data at {} UTC: that answer is given", minute(&kept.at)));
-        return read_answer(&kept.answer);
+        return read_answer(&kept.answer, &column);
     }
     let stop = stopped.clone();
-    let (computed, state) = spawn_blocking(move || {
+    let outcome = spawn_blocking(move || {
         // What the policies do not allow is not there for the function.
         let mut table = database::open(&database)?;
         for columns in &columns {
@@ -145,31 +146,31 @@ async fn partial(
         Ok::<_, RunError>((computed, database::state(&database)?))
     })
     .await
-    .map_err(|_| RunError::Internal("the function panicked".to_owned()))?
-    .map_err(|error| error.told_without_names(shared.share_config))?;
+    .map_err(|_| RunError::Internal("the function panicked".to_owned()))?;
+    let (computed, state) = match outcome {
+        Ok(computed) => computed,
+        // Of data that can no longer be read, or hold something else now, it is not told by an error either.
+        Err(error) if error.is_about_data() => match shared.store.last_answer(&question).await? {
+            Some(kept) => return given_before(&kept, logs, &column),
+            None => return Err(error.told_without_names(shared.share_config)),
+        },
+        Err(error) => return Err(error.told_without_names(shared.share_config)),
+    };
     if state != question.state {
         let changed = "its file was changed while it was read; create the task again";
         return Err(AlgorithmError::Unreadable(changed.to_owned()).into());
     }
     logs.of_data("The function has ended");
-    let answer = Answered { text: &computed.value.to_string(), is_suppressed: computed.is_suppressed };
+    let value = match computed.refusal {
+        Some(Refusal::Identifiers) => json!({IDENTIFIERS: true}),
+        _ => computed.value,
+    };
+    let answer = Answered { text: &value.to_string(), is_suppressed: computed.refusal.is_some() };
     Ok(match shared.store.answer(&question, &computed.told_of, &answer).await? {
-        ToTell::New => computed.value,
-        ToTell::Kept(kept) => {
-            let line = format!(
-                "The data have changed by fewer people than policies allow to tell apart (smallest_subset): the answer \
-                 of {} UTC is given",
-                minute(&kept.at)
-            );
-            logs.of_data(line);
-            let mut answer = read_answer(&kept.answer)?;
-            if let Value::Object(answer) = &mut answer {
-                answer.insert(ANSWERED_AT.to_owned(), json!(kept.at));
-            }
-            answer
-        }
+        ToTell::New => read_answer(answer.text, &column)?,
+        ToTell::Kept(kept) => given_before(&kept, logs, &column)?,
         ToTell::Nothing { since } => (function.suppressed)(&format!(
-            "its people differ by too few from those of an answer of {} UTC (smallest_subset)",
+            "its people differ by too few from those of an answer of {} UTC, or nobody knows by how many (smallest_subset)",
             minute(&since)
         )),
     })
@@ -182,8 +183,30 @@ fn minute(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }
 
-fn read_answer(answer: &str) -> Result<Value, RunError> {
-    serde_json::from_str(answer).map_err(|error| RunError::Internal(error.to_string()))
+/// What is kept in the place of an answer that was refused since the column identifies people: no answer has this key.
+const IDENTIFIERS: &str = "!identifiers";
+
+fn read_answer(answer: &str, column: &str) -> Result<Value, RunError> {
+    let answer: Value = serde_json::from_str(answer).map_err(|error| RunError::Internal(error.to_string()))?;
+    match answer.get(IDENTIFIERS) {
+        Some(_) => Err(AlgorithmError::Identifiers(column.to_owned()).into()),
+        None => Ok(answer),
+    }
+}
+
+/// An answer of before the data changed.
+fn given_before(kept: &Kept, logs: &Logs<'_>, column: &str) -> Result<Value, RunError> {
+    let line = format!(
+        "The data have changed by fewer people than policies allow to tell apart (smallest_subset), or cannot be read: the \
+         answer of {} UTC is given",
+        minute(&kept.at)
+    );
+    logs.of_data(line);
+    let mut answer = read_answer(&kept.answer, column)?;
+    if let Value::Object(answer) = &mut answer {
+        answer.insert(ANSWERED_AT.to_owned(), json!(kept.at));
+    }
+    Ok(answer)
 }
 
 /// What is asked of which data, apart from who asks and by which names.
@@ -194,9 +217,6 @@ fn question(
     database: &DatabaseConfig,
     disclosure: &Disclosure,
 ) -> Result<Question, RunError> {
-    // However it is spelled, and whatever links lead to it.
-    let path =
-        std::fs::canonicalize(&database.uri).map_or_else(|_| database.uri.clone(), |path| path.display().to_string());
     let mut columns = (function.columns)(arguments)?;
     columns.sort();
     columns.dedup();
@@ -204,15 +224,15 @@ fn question(
         "image": algorithms::without_digest(&task.image),
         "question": (function.question)(arguments)?,
         "function": function.name,
-        "database": path,
-        // What was told before one of these was said is not told again.
+        "database": database.label,
         "person": database.person,
         "identifiers": database.identifiers,
         "allowed_identifiers": disclosure.allowed_identifiers,
     });
     Ok(Question {
         hash: format!("{:x}", Sha256::digest(asked.to_string())),
-        database: path,
+        database: database.label.clone(),
+        person: database.person.clone(),
         columns,
         state: database::state(database)?,
         limits: disclosure.limits,

@@ -13,8 +13,10 @@ use crate::{
 pub struct Question {
     /// The hash of function, arguments and database.
     pub hash: String,
-    /// The database's path.
+    /// The database's label: the same data can be at another path tomorrow.
     pub database: String,
+    /// The column that says who its rows are about.
+    pub person: Option<String>,
     pub columns: Vec<String>,
     /// What tells whether the database is still the same.
     pub state: String,
@@ -53,6 +55,7 @@ pub enum ToTell {
 struct Row {
     question: String,
     database: String,
+    person: Option<String>,
     state: String,
     limits: String,
     rows: i64,
@@ -67,17 +70,38 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 }
 
 impl NodeStore {
-    /// With which people become keys, made at the first use.
+    /// With which people become keys.
     pub async fn people_key(&self) -> Result<PeopleKey, StoreError> {
-        let fresh: [u8; 16] = rand::random();
-        sqlx::query("INSERT INTO secret (name, value) VALUES ('people_key', ?) ON CONFLICT DO NOTHING")
+        Ok(PeopleKey::new(self.secret("people_key").await?))
+    }
+
+    /// With which hashes of held results are keyed.
+    pub async fn release_key(&self) -> Result<[u8; 32], StoreError> {
+        self.secret("release_key").await
+    }
+
+    /// A secret of this node, made at the first use.
+    async fn secret<const BYTES: usize>(&self, name: &str) -> Result<[u8; BYTES], StoreError> {
+        let fresh: [u8; BYTES] = std::array::from_fn(|_| rand::random());
+        sqlx::query("INSERT INTO secret (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(name)
             .bind(fresh.to_vec())
             .execute(&self.pool)
             .await?;
-        let key: Vec<u8> =
-            sqlx::query_scalar("SELECT value FROM secret WHERE name = 'people_key'").fetch_one(&self.pool).await?;
-        let key = key.try_into().map_err(|_| StoreError::Unreadable("the key of people".to_owned()))?;
-        Ok(PeopleKey::new(key))
+        let secret: Vec<u8> =
+            sqlx::query_scalar("SELECT value FROM secret WHERE name = ?").bind(name).fetch_one(&self.pool).await?;
+        secret.try_into().map_err(|_| StoreError::Unreadable(format!("the secret {name}")))
+    }
+
+    /// The last answer to this question, of whatever data.
+    pub async fn last_answer(&self, question: &Question) -> Result<Option<Kept>, StoreError> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT answer, at FROM answer WHERE question = ? AND limits = ? ORDER BY id DESC LIMIT 1")
+                .bind(&question.hash)
+                .bind(json(&question.limits)?)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|(answer, at)| Kept { answer, at }))
     }
 
     /// The answer to this question about exactly these data, under these limits.
@@ -104,11 +128,12 @@ impl NodeStore {
         let to_tell = compare(&mut transaction, question, told_of, answer.is_suppressed).await?;
         if to_tell == ToTell::New {
             sqlx::query(
-                "INSERT INTO answer (question, database, columns, state, limits, rows, people, answer, suppressed, at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO answer (question, database, person, columns, state, limits, rows, people, answer, suppressed, at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
+            .bind(&question.person)
             .bind(json(&question.columns)?)
             .bind(&question.state)
             .bind(json(&question.limits)?)
@@ -168,21 +193,32 @@ async fn compare(
 }
 
 /// By how many people an answer differs from an earlier one. Where it is not known who they are, the number of rows has
-/// to tell, which does not see that one was replaced by another; of different files nothing is known then.
+/// to tell, which does not see that one was replaced by another. Two databases with about as many rows can be the same
+/// people then: nobody knows.
 fn difference(question: &Question, told_of: &ToldOf, earlier: &Row, least: u64) -> Difference {
-    if earlier.database == question.database && earlier.state == question.state && earlier.question == question.hash {
+    let is_same_database = earlier.database == question.database;
+    if is_same_database && earlier.state == question.state && earlier.question == question.hash {
         return Difference::Few(0);
     }
-    let before = earlier.people.as_deref().and_then(People::from_bytes);
-    if let (Some(now), Some(before)) = (&told_of.people, before) {
-        return now.difference(&before, least);
+    let (rows, before) = (told_of.rows, u64::try_from(earlier.rows).unwrap_or_default());
+    let by_rows = rows.abs_diff(before);
+    let people_before = earlier.people.as_deref().and_then(People::from_bytes);
+    // Keys of another column are keys of something else.
+    if let (Some(now), Some(then)) = (&told_of.people, people_before)
+        && earlier.person == question.person
+    {
+        let difference = now.difference(&then, least);
+        // About as many as before, and most of them others: names were exchanged, not people.
+        let are_renamed = || now.rows_changed(&then).is_none_or(|changed| changed > rows.saturating_add(before) / 2);
+        return match difference {
+            Difference::Enough if is_same_database && by_rows < least && are_renamed() => Difference::Unknown,
+            difference => difference,
+        };
     }
-    if earlier.database != question.database {
-        return Difference::Enough;
-    }
-    match i64::try_from(told_of.rows).unwrap_or(i64::MAX).abs_diff(earlier.rows) {
+    match by_rows {
         rows if rows >= least => Difference::Enough,
-        rows => Difference::Few(rows),
+        rows if is_same_database => Difference::Few(rows),
+        _ => Difference::Unknown,
     }
 }
 
@@ -208,6 +244,7 @@ mod tests {
         Question {
             hash: hash.to_owned(),
             database: database.to_owned(),
+            person: None,
             columns: vec!["age".to_owned()],
             state: state.to_owned(),
             limits: Limits::SAFE,

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use super::{
     decide::Typed,
-    facts::{ReportView, RequestFacts, Unusual, decision_words, reach_words, title},
+    facts::{HeldResult, RequestFacts, Unusual, decision_words, reach_words, title},
     list::require,
     live::ReviewLive,
     waiting::{is_true, may_decide},
@@ -97,7 +97,7 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
         <ReviewLive review=review.clone()/>
         {waits.then(|| view! { <LiveUpdates/> })}
         <Unusual review=review.clone()/>
-        {review.report.clone().map(|report| view! { <ReportView report run_id=review.run_id/> })}
+        {(review.subject == Subject::Result).then(|| view! { <HeldResult run_id=review.run_id/> })}
         <section aria-labelledby="request">
             <h2 id="request">"What is asked for"</h2>
             <RequestFacts review=review.clone() names/>

@@ -6,7 +6,7 @@ use crate::{
     pages::components::{ArgumentList, Time},
     protocol::{
         printable::{printable, printable_lines},
-        review::{Finding, Report, Review, ReviewState, Subject},
+        review::{Review, ReviewState, Subject},
         timestamp,
     },
     session::Names,
@@ -92,30 +92,14 @@ pub fn Unusual(review: Review) -> impl IntoView {
     })
 }
 
-/// What to look at before a result leaves.
+/// Where to look before a result leaves.
 #[component]
-pub fn ReportView(report: Report, run_id: i64) -> impl IntoView {
-    let places = |finding: Finding| {
-        match finding.count {
-        0 => view! { "none" }.into_any(),
-        count if finding.places.is_empty() => view! { {count} " (the node shows where)" }.into_any(),
-        count => view! {
-            <details><summary>{count}</summary><ul class="plain">{finding.places.into_iter().map(|place| view! { <li><code>{printable(&place)}</code></li> }).collect_view()}</ul></details>
-        }
-        .into_any(),
-    }
-    };
+pub fn HeldResult(run_id: i64) -> impl IntoView {
     view! {
-        <section aria-labelledby="report">
-            <h2 id="report">"The result"</h2>
-            <p>"It stays at the node until it is released, so this page shows where to look and no value of it. The node's own page shows all of it, as does its command line:"</p>
+        <section aria-labelledby="result">
+            <h2 id="result">"The result"</h2>
+            <p>"It stays at the node until it is released: this page knows only that it is held. The node's own page shows it, with small counts and values that occur once, as does its command line:"</p>
             <div class="code-block"><pre tabindex="0"><code>{format!("atoll node reviews show {run_id} --config node.yaml")}</code></pre></div>
-            <dl class="facts">
-                <div><dt>"Values"</dt><dd>{report.values}</dd></div>
-                <div><dt>{format!("Counts below {}", report.smallest_cell)}</dt><dd>{places(report.small_cells)}</dd></div>
-                <div><dt>"Values that occur once"</dt><dd>{places(report.single_values)}</dd></div>
-                <div><dt>"Suppressed or not established"</dt><dd>{places(report.missing)}</dd></div>
-            </dl>
         </section>
     }
 }

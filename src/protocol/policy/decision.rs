@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub databases: &'a [String],
     /// `None`: not known.
     pub columns: Option<&'a [String]>,
+    /// Whether who asks may learn which columns there are.
+    pub tells_columns: bool,
 }
 
 impl<'a> Request<'a> {
@@ -161,7 +163,7 @@ impl Policies {
         let Some(rules) = &self.allowed_databases else { return Answer::Allowed };
         let of_label: Vec<_> = rules.iter().filter(|rule| rule.database == label).collect();
         if of_label.is_empty() {
-            return Answer::Refused(format!("it does not allow the database \"{label}\""));
+            return Answer::Refused(format!("it does not allow the database \"{label}\" to who asks"));
         }
         let answers: Vec<_> =
             of_label.iter().map(|rule| listed(&rule.users, &rule.organizations, request.requester)).collect();
@@ -174,8 +176,10 @@ impl Policies {
             _ if answers.contains(&None) => Answer::Unknown(format!(
                 "it allows the database \"{label}\" to some by name, and the name is not known"
             )),
-            (Columns::None, _) => Answer::Refused(format!(
-                "it allows the database \"{label}\" neither to the user nor to the organization that asks"
+            // As of one that is not there.
+            (Columns::None, _) => Answer::Refused(format!("it does not allow the database \"{label}\" to who asks")),
+            (Columns::These(_), None) if !request.tells_columns => Answer::Unknown(format!(
+                "of the database \"{label}\" it allows only some columns, and it is not known which ones this reads"
             )),
             (Columns::These(allowed), None) => Answer::Unknown(format!(
                 "of the database \"{label}\" it allows only {}, and it is not known which columns this reads",
@@ -184,10 +188,13 @@ impl Policies {
             (Columns::These(allowed), Some(columns)) => {
                 let refused: Vec<&str> =
                     columns.iter().filter(|column| !allowed.contains(column)).map(String::as_str).collect();
+                let others = match request.tells_columns {
+                    true => format!("; it allows {}", allowed.join(", ")),
+                    false => String::new(),
+                };
                 Answer::Refused(format!(
-                    "of the database \"{label}\" it does not allow the column \"{}\" to who asks; it allows {}",
-                    refused.join("\", \""),
-                    allowed.join(", ")
+                    "of the database \"{label}\" it does not allow the column \"{}\" to who asks{others}",
+                    refused.join("\", \"")
                 ))
             }
         }
@@ -221,6 +228,10 @@ impl Policies {
     pub fn may_ask_store(&self, url: &str) -> bool {
         let Some(allowed) = &self.allowed_algorithm_stores else { return false };
         let Ok(parsed) = url.parse::<url::Url>() else { return false };
+        // What is looked at is what is asked: not a text that means another address to whoever asks.
+        if parsed.as_str().trim_end_matches('/') != url.trim_end_matches('/') {
+            return false;
+        }
         // Parts that a pattern could take for something else.
         let is_plain = parsed.username().is_empty()
             && parsed.password().is_none()
@@ -383,6 +394,7 @@ mod tests {
             store: &Store::At("https://store.example/api".into()),
             databases: &["default".to_owned()],
             columns: Some(&["age".to_owned()]),
+            tells_columns: true,
         })
     }
 
@@ -411,6 +423,8 @@ mod tests {
             "https://evil.example/x.vantage6.ai/api",
             "https://evil.example/api?x=.vantage6.ai/api",
             "https://a.vantage6.ai:443@evil.example/api",
+            r"https://evil.example\.vantage6.ai/api",
+            "https://evil.example\t.vantage6.ai/api",
             "http://a.vantage6.ai/api",
             "http://127.0.0.1:7601/api",
             "https://10.0.0.6/api",
@@ -547,6 +561,7 @@ mod tests {
                 store: &Store::None,
                 databases: &[],
                 columns: None,
+                tells_columns: true,
             })
         };
         use ReviewMode::*;
@@ -567,6 +582,7 @@ mod tests {
             store: &Store::None,
             databases: &[],
             columns: None,
+            tells_columns: true,
         };
         assert_eq!(policies.review_mode(&by_other_name), Always, "the same code by another name");
         let nameless = Requester { username: None, ..rosa() };

@@ -9,6 +9,9 @@ use super::rules::{ModeRule, Modes, Policies};
 /// The longest text of one fact, in bytes; a longer one is cut and then not understood, which says "unknown".
 const TEXT_LIMIT: usize = 8_000;
 
+/// Of a list that a node shares, so many entries are looked at; with more, what it allows is not known for sure.
+const LISTED: usize = 200;
+
 impl Policies {
     /// What is shared of them: keys, each with one text or more.
     pub fn facts(&self) -> Vec<(&'static str, Vec<String>)> {
@@ -61,8 +64,14 @@ impl Policies {
     /// The policies that a node shares; `values` are the texts of a key.
     pub fn from_facts(values: impl Fn(&str) -> Vec<String>) -> Policies {
         let mut policies = Policies::default();
-        let list = |key: &str| {
+        let mut unclear = false;
+        let mut list = |key: &str| {
             let mut values = values(key);
+            // Patterns are compiled and tried at each look: no node needs so many.
+            if values.len() > LISTED {
+                unclear = true;
+                values.truncate(LISTED);
+            }
             let is_all = values.is_empty() || values == ["all"];
             values.retain(|value| !value.is_empty());
             (!is_all).then_some(values)
@@ -72,7 +81,6 @@ impl Policies {
         policies.allowed_users = list("allowed_users");
         policies.allowed_organizations = list("allowed_orgs");
         policies.allow_either_whitelist_or_store = values("allow_either_whitelist_or_store") == ["true"];
-        let mut unclear = false;
         policies.allowed_functions = rules(&values("allowed_functions"), &mut unclear);
         policies.allowed_databases = rules(&values("allowed_databases"), &mut unclear);
         policies.minimum_rows = number(&values("minimum_rows"), &mut unclear);

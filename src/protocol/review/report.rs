@@ -51,14 +51,6 @@ impl Report {
         report
     }
 
-    /// The same without the places: for whoever must not see what an unknown algorithm makes keys of.
-    pub fn without_places(mut self) -> Report {
-        for finding in [&mut self.small_cells, &mut self.single_values, &mut self.missing] {
-            finding.places.clear();
-        }
-        self
-    }
-
     fn look(&mut self, value: &Value, place: &str) {
         let here = if place.is_empty() { "result" } else { place };
         if crate::protocol::domain::MissingValue::read(value).is_some() {
@@ -137,14 +129,6 @@ mod tests {
         assert_eq!(report.values, 8);
         let text = serde_json::to_string(&report).unwrap();
         assert!(!text.contains("male") && !text.contains("12"), "{text}");
-    }
-
-    #[test]
-    fn without_places_it_tells_no_key() {
-        let report = Report::of(&json!({"Jan de Vries": 1, "HIV+": [{"x": "a"}, {"x": "b"}]}), None).without_places();
-        let text = serde_json::to_string(&report).unwrap();
-        assert!(!text.contains("Jan") && !text.contains("HIV"), "{text}");
-        assert_eq!((report.small_cells.count, report.single_values.count), (1, 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Report, ReviewRequest};
+use super::ReviewRequest;
 use crate::protocol::{policy::ReviewMode, timestamp};
 
 /// What is decided about.
@@ -170,9 +170,6 @@ pub struct Review {
     /// Whether the node takes only decisions that are taken at itself.
     #[serde(default)]
     pub only_at_node: bool,
-    /// Of a result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<Report>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
     /// Who took an approval back last; it may wait again since.
@@ -210,8 +207,6 @@ pub struct NewReview {
     /// Whether the node takes only decisions that are taken at itself.
     #[serde(default)]
     pub only_at_node: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<Report>,
 }
 
 /// What somebody decides.

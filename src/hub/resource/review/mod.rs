@@ -51,7 +51,6 @@ struct Row {
     mode: String,
     request: String,
     only_at_node: bool,
-    report: Option<String>,
     decided_by: Option<String>,
     decided_at: Option<String>,
     at_node: bool,
@@ -79,7 +78,6 @@ impl TryFrom<Row> for Review {
             subject: Subject::from_name(&row.subject).ok_or_else(unreadable)?,
             mode: serde_json::from_str(&row.mode).map_err(json)?,
             request: serde_json::from_str(&row.request).map_err(json)?,
-            report: row.report.as_deref().map(serde_json::from_str).transpose().map_err(json)?,
             void_because: row.void_because,
             decision: match (row.decided_by, row.decided_at) {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),

@@ -32,6 +32,7 @@ const LISTING: Listing = Listing {
 /// `GET /review`: filtered by state, organization, run, task, subject and hash; with `decided=1` without those that wait.
 pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     caller.require_user()?;
+    query.only(&["organization_id", "run_id", "task_id", "state", "decided", "subject", "hash"])?;
     let mut filters = Filters::default();
     if caller.require(Resource::Review, Operation::View)? != Reach::Everything {
         filters.integer("organization_id = ?", Some(caller.authority.organization_id));

@@ -13,7 +13,7 @@ use crate::{
     audit::{self, Entry},
     hub::{
         HubError,
-        body::Body,
+        body::{Body, REVIEW_LIMIT},
         notice::{self, Notice},
         permission::Caller,
         resource::{Id, message},
@@ -47,7 +47,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, HubError> {
 pub async fn request(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Body(NewReviewBody { review: new }): Body<NewReviewBody>,
+    Body(NewReviewBody { review: new }): Body<NewReviewBody, REVIEW_LIMIT>,
 ) -> Result<(StatusCode, Json<Review>), HubError> {
     let node_id = caller.require_node()?;
     new.request.check().map_err(|message| HubError::field("request", message))?;
@@ -110,7 +110,7 @@ pub async fn request(
     note_void(&mut transaction, &ended, ASKED_ANEW).await?;
     let id = sqlx::query(
         "INSERT INTO review (run_id, task_id, organization_id, collaboration_id, subject, state, since, expires_at,
-         hash, mode, request, only_at_node, report) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?, ?)",
+         hash, mode, request, only_at_node) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.run_id)
     .bind(task_id)
@@ -123,7 +123,6 @@ pub async fn request(
     .bind(json(&new.mode)?)
     .bind(json(&new.request)?)
     .bind(new.only_at_node)
-    .bind(new.report.as_ref().map(json).transpose()?)
     .execute(&mut *transaction)
     .await?
     .last_insert_rowid();

@@ -62,7 +62,7 @@ pub async fn create_checked(
     if let Some((parent_id, _)) = origin.parent {
         check_parent(&mut change, parent_id, origin.init_organization_id).await?;
     }
-    let id = insert(&mut change, &origin, &new).await?;
+    let id = insert(&mut change, &origin, new).await?;
     let row: Row =
         sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?")).bind(id).fetch_one(&mut *change).await?;
     change.commit(&caller.did("task.create", subject(id))).await?;
@@ -157,7 +157,7 @@ async fn of_container(hub: &HubState, subject: &ContainerSubject, new: &NewTask)
     })
 }
 
-async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: &NewTask) -> Result<i64, HubError> {
+async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: NewTask) -> Result<i64, HubError> {
     let now = timestamp::now();
     let job_id: i64 = match origin.parent {
         Some((_, job_id)) => job_id,
@@ -191,14 +191,15 @@ async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: &NewTas
             .execute(&mut *connection)
             .await?;
     }
-    for organization in &new.organizations {
+    for organization in new.organizations {
         sqlx::query("INSERT INTO run (task_id, organization_id, status, input, assigned_at) VALUES (?, ?, ?, ?, ?)")
             // Statements that are kept keep what was bound to them and read with them, too.
             .persistent(false)
             .bind(id)
             .bind(organization.id)
             .bind(Status::Pending.as_str())
-            .bind(&organization.input)
+            // Moved: it can be large, and is not in memory more often than it has to be.
+            .bind(organization.input)
             .bind(&now)
             .execute(&mut *connection)
             .await?;

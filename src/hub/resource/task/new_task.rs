@@ -16,6 +16,8 @@ use crate::{
 pub const ORGANIZATION_LIMIT: usize = 1_000;
 /// … databases, …
 pub const DATABASE_LIMIT: usize = 100;
+/// … and bytes of these with their parameters.
+pub const DATABASE_BYTES: usize = 64 * 1024;
 
 /// The databases, none of which holds more than a few values.
 fn few_databases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Value>>, D::Error> {
@@ -57,7 +59,7 @@ pub struct NewTask {
     #[serde(default, deserialize_with = "few_databases")]
     pub databases: Option<Vec<Value>>,
     /// The label of the one database that clients of vantage6 3.x name.
-    #[garde(skip)]
+    #[garde(inner(length(max = 1024)))]
     #[serde(default)]
     database: Option<String>,
 }
@@ -96,6 +98,10 @@ fn check_organizations(organizations: &[NewTaskOrganization], _: &()) -> garde::
 const DATABASE_KEYS: [&str; 5] = ["label", "arguments", "preprocessing", "query", "sheet_name"];
 
 fn check_databases(databases: &Option<Vec<Value>>, _: &()) -> garde::Result {
+    let bytes: usize = databases.iter().flatten().map(|database| database.to_string().len()).sum();
+    if bytes > DATABASE_BYTES {
+        return Err(garde::Error::new(format!("Databases with their parameters have at most {DATABASE_BYTES} bytes")));
+    }
     for database in databases.iter().flatten() {
         let label = database.get("label").and_then(Value::as_str).unwrap_or_default();
         if label.trim().is_empty() {

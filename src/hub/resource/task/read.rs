@@ -33,7 +33,11 @@ const LISTING: Listing = Listing {
         ("collaboration_id", "task.collaboration_id"),
     ],
     newest_first: true,
-    bytes: Some("octet_length(task.name) + octet_length(task.description) + octet_length(task.image)"),
+    bytes: Some(
+        "octet_length(task.name) + octet_length(task.description) + octet_length(task.image)
+         + (SELECT coalesce(sum(octet_length(label) + coalesce(octet_length(parameters), 0)), 0) FROM task_database
+            WHERE task_id = task.id)",
+    ),
 };
 
 /// `GET /task`

@@ -108,6 +108,8 @@ impl Asking<'_> {
             store: &self.store,
             databases,
             columns,
+            // What is known here was shared.
+            tells_columns: true,
         };
         let aggregating = aggregates.then(|| of(Some(self.function.name.as_str()), &self.user, &[][..], Some(&[][..])));
         let columns = self.columns.as_deref();

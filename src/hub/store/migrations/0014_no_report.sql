@@ -1,0 +1,2 @@
+-- While a result is held, the hub knows only that it is held
+ALTER TABLE review DROP COLUMN report;

@@ -442,6 +442,19 @@ def test_nodes_come_back_after_the_server_was_away(federation):
         assert "panicked" not in federation.nodes[name].output()
 
 
+def test_a_central_function_asks_everybody_if_none_is_named(federation):
+    """With a container's token a node asks only what containers may ask: here a plain researcher started it."""
+    federation.start(RESTARTED, STEADY, AWAY)
+    before = len(federation.server.output())
+    task_id = federation.create("central_average", STEADY)
+    assert federation.completed(task_id) == [average(RESTARTED, STEADY, AWAY)]
+    (subtask,) = federation.subtasks(task_id)
+    assert set(federation.runs(subtask["id"])) == {RESTARTED, STEADY, AWAY}
+    # None of its calls was refused.
+    assert "lack the permission" not in federation.server.output()[before:]
+    assert "lack the permission" not in federation.run(task_id)["log"]
+
+
 def test_the_api_can_be_under_another_path(federations):
     other = federations[1]
     nodes = other.start(RESTARTED, STEADY)

@@ -204,7 +204,7 @@ test('a result is held until an admin releases it, and the policies that say so 
     await expect(admin.page.getByLabel(/^Choose/)).toHaveCount(0)
     await expect(admin.page.getByRole('button', { name: 'Reject chosen' })).toBeHidden()
     await admin.page.getByRole('link', { name: /^partial_average · run/ }).click()
-    await expect(admin.page.locator('main')).toContainText(/Values\s*2.*Counts below 3\s*none/s)
+    await expect(admin.page.locator('main')).toContainText('this page knows only that it is held')
     await expect(admin.page.locator('main')).not.toContainText('253')
     if (scripted) await accessible(admin.page)
     await admin.page.getByRole('button', { name: 'Release the result' }).click()

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -32,6 +32,8 @@ pub enum HubError {
     TooLarge(usize),
     #[error("This answer is larger than {} MiB: ask for fewer items at once", .0 >> 20)]
     PageTooLarge(i64),
+    #[error("{}", crate::serve::TOO_MANY)]
+    TooMany,
     #[error("The server is busy with large answers. Try again in a moment.")]
     Busy,
     #[error("the database failed")]
@@ -76,6 +78,7 @@ impl HubError {
             HubError::Conflict(_) => StatusCode::CONFLICT,
             HubError::NotFound(_) => StatusCode::NOT_FOUND,
             HubError::TooLarge(_) | HubError::PageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            HubError::TooMany => StatusCode::TOO_MANY_REQUESTS,
             HubError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             HubError::Database(error) if is_disk_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => {
@@ -109,6 +112,10 @@ impl IntoResponse for HubError {
             }
             error => ErrorBody { msg: error.to_string(), ..Default::default() },
         };
-        (status, Json(body)).into_response()
+        let response = (status, Json(body)).into_response();
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => ([(header::RETRY_AFTER, "60")], response).into_response(),
+            _ => response,
+        }
     }
 }

@@ -85,6 +85,8 @@ pub struct HubState {
     pub audit_file: Option<PathBuf>,
     /// What was refused within this minute.
     pub refusals: audit::Refusals,
+    /// Sessions of Socket.IO that were begun with a good token.
+    pub event_sessions: Cache<String, ()>,
     /// How many connections for events may be begun with a token that is not good.
     pub strangers: DefaultDirectRateLimiter,
     /// How many keys that nobody has are noted.
@@ -99,6 +101,8 @@ pub struct HubState {
 const SHIP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what was only counted is written into the audit log.
 const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a session of Socket.IO is remembered that sends nothing: its pings come more often.
+const SESSION_IDLE: Duration = Duration::from_secs(600);
 /// After this time it is noted anew that somebody reads a result.
 const READ_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -138,6 +142,7 @@ impl Hub {
             problems: Problems::default(),
             audit_file: options.audit_file,
             limits: options.limits,
+            event_sessions: Cache::builder().max_capacity(100_000).time_to_idle(SESSION_IDLE).build(),
             strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),

@@ -29,6 +29,11 @@ impl PageState {
         self.hub_is_beside.then(|| self.limits.counted(address)).into_iter().collect()
     }
 
+    /// As [`PageState::counted_headers`], for one that the hub is to count, which knows whose browser it is.
+    pub fn headers_to_be_counted(&self, address: ClientAddress) -> Vec<(&'static str, String)> {
+        self.hub_is_beside.then(|| self.limits.to_be_counted(address)).into_iter().collect()
+    }
+
     /// What became of an attempt of this address; one that was refused counts against it.
     pub fn counted<T>(&self, address: ClientAddress, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
         let refused = |error: &ClientError| {

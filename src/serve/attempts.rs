@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     net::IpAddr,
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
@@ -11,8 +12,8 @@ use std::{
 
 use axum::{
     Json,
-    extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -88,10 +89,29 @@ impl AttemptLimits {
         all
     }
 
-    /// For whom a page of this process asks, if one does.
-    pub(super) fn counted_of(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let (key, client) = headers.get(COUNTED)?.to_str().ok()?.split_once(' ')?;
-        (key == self.key).then(|| client.parse().ok()).flatten()
+    /// Goes with an attempt of a browser that says that it is known. The hub beside can tell, and applies the limits.
+    pub fn to_be_counted(&self, client: ClientAddress) -> (&'static str, String) {
+        (COUNTED, format!("{} {} by the hub", self.key, client.0))
+    }
+
+    /// For whom a page of this process asks, if one does, and whether it has counted the attempt.
+    pub(super) fn of_page(&self, headers: &HeaderMap) -> Option<(IpAddr, bool)> {
+        let mut words = headers.get(COUNTED)?.to_str().ok()?.splitn(3, ' ');
+        let is_ours = words.next()? == self.key;
+        let client = words.next()?.parse().ok()?;
+        is_ours.then_some((client, words.next().is_none()))
+    }
+}
+
+/// The limits that a handler applies by itself, and for whom; nothing where a page has counted the attempt.
+pub struct Limited(pub Option<(Arc<AttemptLimits>, ClientAddress)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Limited {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let limits = parts.extensions.get::<Arc<AttemptLimits>>().cloned();
+        Ok(Limited(limits.zip(parts.extensions.get().copied())))
     }
 }
 

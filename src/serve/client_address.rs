@@ -40,9 +40,14 @@ pub async fn note(State(addresses): State<Addresses>, mut request: Request, next
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     // Without a connection there is no client: a test calls the router itself.
     let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-    let client = match addresses.limits.counted_of(request.headers()) {
-        // A page of this process asks for somebody, and has counted the attempt.
-        Some(client) => client,
+    let client = match addresses.limits.of_page(request.headers()) {
+        // A page of this process asks for somebody, and has counted the attempt …
+        Some((client, true)) => client,
+        // … or has not.
+        Some((client, false)) => {
+            request.extensions_mut().insert(addresses.limits.clone());
+            client
+        }
         None => {
             request.extensions_mut().insert(addresses.limits.clone());
             client_of(peer, request.headers(), &addresses.trusted_proxies)

@@ -7,6 +7,6 @@ mod listen;
 mod paced_body;
 mod path;
 
-pub use attempts::{AttemptLimits, Attempts, TOO_MANY, limit_nodes, limit_users};
+pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};
 pub use client_address::{Addresses, ClientAddress, note};
 pub use listen::serve;

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tower_sessions::{Session, session::Record};
 
 use super::Draft;
@@ -59,6 +60,15 @@ pub(super) async fn load_sign_in(session: &Session) -> Result<Option<SignInRecor
 /// The sign-in in a stored session, if somebody is signed in.
 pub(super) fn sign_in_of(record: &Record) -> Option<SignInRecord> {
     serde_json::from_value(record.data.get(SIGN_IN)?.clone()).ok()
+}
+
+/// Puts renewed tokens into a stored session in which somebody is signed in.
+pub(super) fn put_tokens(record: &mut Record, tokens: &TokenPair) {
+    if let Some(Value::Object(sign_in)) = record.data.get_mut(SIGN_IN) {
+        for (name, secret) in [("access", &tokens.access), ("refresh", &tokens.refresh)] {
+            sign_in.insert(name.to_owned(), json!(secret.expose_secret()));
+        }
+    }
 }
 
 /// The user of a stored session, if somebody is signed in.

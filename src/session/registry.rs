@@ -11,6 +11,7 @@ use super::{
     flash::put_flash,
     kept::Kept,
     record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
+    store::TokensOfSession,
 };
 use crate::protocol::{
     client::{ClientError, HubClient, ReviewQuery, TokenPair, Transport},
@@ -194,8 +195,12 @@ impl Registry {
         }
         let transport = self.transport.clone();
         let stored = record.tokens();
+        let kept = session.id().map(|id| TokensOfSession { sessions: self.store.clone(), id });
         let first = async {
-            let hub = HubClient::new(transport, stored.clone());
+            let hub = match kept {
+                Some(kept) => HubClient::with_kept(transport, stored.clone(), Arc::new(kept)),
+                None => HubClient::new(transport, stored.clone()),
+            };
             Shared {
                 hub,
                 identity: Arc::default(),

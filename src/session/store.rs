@@ -19,12 +19,18 @@ use tower_sessions::{
 };
 use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
-use super::{Registry, record::user_of};
+use super::{
+    Registry,
+    record::{put_tokens, sign_in_of, user_of},
+};
+use crate::protocol::client::{KeptTokens, TokenPair};
 
 /// Ended sessions are deleted at this interval.
 const SWEEP: Duration = Duration::from_secs(10 * 60);
 /// How long a request waits for a connection to the database.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a renewal of tokens waits for that of another portal, which asks the hub.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 /// Pauses before the tables of PostgreSQL are asked for again: replicas that start together get into each other's way.
 const MIGRATION_PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
@@ -85,6 +91,15 @@ impl SessionStore for Sessions {
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
+        // Tokens that were renewed while the request was under way stay.
+        let mut record = record.clone();
+        if let Some(own) = sign_in_of(&record)
+            && let Some(stored) = self.load(&record.id).await?.as_ref().and_then(sign_in_of)
+            && stored.tokens().expires > own.tokens().expires
+        {
+            put_tokens(&mut record, &stored.tokens());
+        }
+        let record = &record;
         let (data, end, id) = (encoded(record)?, record.expiry_date, record.id.to_string());
         match self {
             Sessions::Sqlite(_, pool) => {
@@ -118,6 +133,52 @@ impl SessionStore for Sessions {
                 );
                 bounded(delete.bind(id.to_string()).bind(ENDED).execute(pool)).await.map(drop)
             }
+        }
+    }
+}
+
+/// The tokens of one session, which several portals use.
+pub struct TokensOfSession {
+    pub sessions: Sessions,
+    pub id: Id,
+}
+
+#[async_trait]
+impl KeptTokens for TokensOfSession {
+    async fn lock(&self) -> Option<Box<dyn Send + Sync>> {
+        match &self.sessions {
+            // No other process has the file, and in this one a session has one client of the hub.
+            Sessions::Sqlite(..) => Some(Box::new(())),
+            Sessions::Postgres(_, pool) => {
+                let lock = async {
+                    let mut transaction = pool.begin().await?;
+                    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+                        .bind(self.id.to_string())
+                        .execute(&mut *transaction)
+                        .await?;
+                    Ok::<_, sqlx::Error>(transaction)
+                };
+                match timeout(LOCK_PATIENCE, lock).await {
+                    Ok(Ok(transaction)) => Some(Box::new(std::sync::Mutex::new(transaction))),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    async fn load(&self) -> Option<TokenPair> {
+        let record = self.sessions.load(&self.id).await.ok()??;
+        Some(sign_in_of(&record)?.tokens())
+    }
+
+    async fn store(&self, tokens: &TokenPair) {
+        let stored = async {
+            let Some(mut record) = self.sessions.load(&self.id).await? else { return Ok(()) };
+            put_tokens(&mut record, tokens);
+            self.sessions.save(&record).await
+        };
+        if let Err(error) = stored.await {
+            tracing::error!(%error, "renewed tokens were not stored; whoever was signed in may have to sign in again");
         }
     }
 }

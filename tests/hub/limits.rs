@@ -137,11 +137,15 @@ async fn every_limit_that_is_documented_holds() {
                 let (status, opened) = ask(GET, &address, &token, String::new()).await;
                 assert_eq!(status, 200, "{opened}");
                 let session = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
+                let large = ask(POST, &format!("{address}&sid={session}"), "", format!("4{}", text(1_100_000))).await.0;
+                // With a token that is no good one is told so, and sends nothing but that one wants to be.
+                let (status, opened) = ask(GET, &address, "eyJ.x.y", String::new()).await;
+                assert_eq!(status, 200, "{opened}");
+                let session = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
                 let address = format!("{address}&sid={session}");
-                let stranger = ask(POST, &address, "", "40/tasks,".to_owned()).await.0;
-                let ended = ask(POST, &address, "eyJ.x.y", format!("4{}", text(2_000))).await.0;
-                let large = ask(POST, &address, &token, format!("4{}", text(1_100_000))).await.0;
-                (stranger, ended, large >= 400) == (401, 401, true)
+                let small = ask(POST, &address, "", "40/tasks,".to_owned()).await.0;
+                let more = ask(POST, &address, "", format!("4{}", text(2_000))).await.0;
+                (large >= 400, small, more) == (true, 200, 401)
             }
             "input of a task, result of a run" => {
                 let input = STANDARD.encode(text(25 << 20));
@@ -274,7 +278,7 @@ async fn every_limit_that_is_documented_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     let world = World::new().await;
-    let web = Web::new(&world, &["127.0.0.1/32"]).await;
+    let web = Web::beside(&world, &["127.0.0.1/32"]).await;
     let from = async |address: &str, path: &str, body: &Value| {
         let request = web.request(Method::POST, path).json(body).header("x-forwarded-for", address);
         request.send().await.unwrap().status().as_u16()
@@ -291,6 +295,32 @@ async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
         "a place where they never were"
     );
     assert_eq!(from("198.51.100.1", "/api/token/user", &sign_in(PASSWORD)).await, 200, "where they were before");
+    // Somebody at the address of those who try: a browser in which they were signed in before.
+    let page = async |cookies: &str, password: &str| {
+        let form = [("username", "researcher"), ("password", password)];
+        let request = web.form("/login", &form).header("x-forwarded-for", "192.0.2.77").header("cookie", cookies);
+        let answer = request.send().await.unwrap();
+        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+        let cookies: Vec<String> = cookies.map(|cookie| cookie.split(';').next().unwrap().to_owned()).collect();
+        (answer.status().as_u16(), cookies.join("; "))
+    };
+    let (status, cookies) = page("", PASSWORD).await;
+    assert_eq!(status, 303, "{cookies}");
+    let browser = cookies.split("; ").find(|cookie| cookie.starts_with("atoll-browser=")).unwrap().to_owned();
+    for _ in 0..25 {
+        let wrong = json!({"username": "nobody", "password": "wrong"});
+        from("192.0.2.77", "/api/token/user", &wrong).await;
+    }
+    assert_eq!(page("", PASSWORD).await.0, 429);
+    assert_eq!(page("atoll-browser=invented", PASSWORD).await.0, 429);
+    assert_eq!(page(&browser, PASSWORD).await.0, 303);
+    // It is no way to try passwords of others, or many of this one.
+    let mut refused = Vec::new();
+    for _ in 0..8 {
+        refused.push(page(&browser, "wrong").await.0);
+    }
+    assert!(refused.iter().all(|status| *status != 303), "{refused:?}");
+    assert_ne!(page(&browser, PASSWORD).await.0, 303, "locked for this browser");
     // Forty-five stations behind one address, beside one with a wrong key.
     let key = world.api_key("example_org1");
     for _ in 0..45 {

@@ -28,10 +28,28 @@ impl Web {
 
     pub async fn with(world: &World, trusted_proxies: &[&str], https: bool) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Web::on(listener, world, trusted_proxies, https, world.url.parse().unwrap(), None).await
+    }
+
+    /// As `atoll serve` has it: pages ask the API beside them.
+    pub async fn beside(world: &World, trusted_proxies: &[&str]) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: url::Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        Web::on(listener, world, trusted_proxies, false, url.join("api").unwrap(), Some(url)).await
+    }
+
+    async fn on(
+        listener: TcpListener,
+        world: &World,
+        trusted_proxies: &[&str],
+        https: bool,
+        hub: url::Url,
+        public_hub: Option<url::Url>,
+    ) -> Web {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let portal = Portal::new(PortalOptions {
-            hub: world.url.parse().unwrap(),
-            public_hub: None,
+            hub,
+            public_hub,
             sessions: SessionsAt::File(world.data.path().join("sessions.sqlite")),
             site: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"),
             https,

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::HttpBody,
+    body::{Body, HttpBody, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -34,28 +34,52 @@ const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
 
 /// The largest message, in bytes.
 pub const MESSAGE_LIMIT: u64 = 1024 * 1024;
+/// The most that an answer to the beginning of a session has.
+const OPENING_LIMIT: usize = 16 * 1024;
 /// The largest one of somebody whose token is not good: enough to ask for the namespace and to be told why not.
 const STRANGER_LIMIT: u64 = 1024;
 
-/// Lets nobody begin a connection or send something without a token. With one that is not good, for example since it has
-/// ended, somebody may connect to be told so; of these there are some a minute, who send nothing large.
+/// Lets nobody begin a connection without a token. With one that is not good, for example since it has ended, somebody may
+/// connect to be told so; of these there are some a minute, who send nothing large. Clients send the token when they
+/// begin, and not with what they send later: then the session's id tells.
 pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
-    let begins = !request.uri().query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="));
-    let sends = request.method() == Method::POST;
-    if !begins && !sends {
-        return next.run(request).await;
+    let query = request.uri().query().unwrap_or_default();
+    if let Some(session) = query.split('&').find_map(|pair| pair.strip_prefix("sid=")) {
+        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= STRANGER_LIMIT);
+        // Each message, as the pings are, keeps it remembered.
+        let is_stranger = request.method() == Method::POST && hub.event_sessions.get(session).is_none();
+        return match is_stranger && !is_small {
+            true => HubError::Unauthenticated("Missing Authorization Header").into_response(),
+            false => next.run(request).await,
+        };
     }
     let checked = match authentication::bearer(request.headers()) {
         Ok(token) => hub.tokens.check(token, Purpose::Access).map(drop),
         Err(error) => return error.into_response(),
     };
-    if let Err(error) = checked {
-        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= STRANGER_LIMIT);
-        if (sends && !is_small) || (begins && hub.strangers.check().is_err()) {
-            return error.into_response();
-        }
+    match checked {
+        Err(error) if hub.strangers.check().is_err() => error.into_response(),
+        Err(_) => next.run(request).await,
+        Ok(()) => remember_session(&hub, next.run(request).await).await,
     }
-    next.run(request).await
+}
+
+/// Remembers the id of a session that somebody with a good token has begun.
+async fn remember_session(hub: &HubState, response: Response) -> Response {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, OPENING_LIMIT).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    if let Some((_, rest)) = text.split_once(r#""sid":""#)
+        && let Some((session, _)) = rest.split_once('"')
+    {
+        hub.event_sessions.insert(session.to_owned(), ());
+    }
+    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// Accepts connections to the namespace `/tasks`.

@@ -59,6 +59,11 @@ impl CameFrom {
         }
     }
 
+    /// Whether a browser asks in which this user was signed in before.
+    pub fn is_known(&self, hub: &HubState, user_id: i64) -> bool {
+        self.place(hub, user_id).starts_with(BROWSER_PLACE)
+    }
+
     /// By what the browser is known from now on, if it keeps such things.
     pub fn known_browser(&self, hub: &HubState, user_id: i64) -> Result<Option<String>, HubError> {
         if !self.is_browser {

@@ -26,12 +26,12 @@ use crate::{
         timestamp,
         wire::v4::{ContainerToken, SignInReply, Tokens},
     },
-    serve::{limit_nodes, limit_users},
+    serve::{Limited, limit_nodes},
 };
 
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
-        .route("/token/user", post(sign_in_user).route_layer(from_fn(limit_users)))
+        .route("/token/user", post(sign_in_user))
         .route("/token/user/validate", post(validate_user))
         .route("/token/node", post(sign_in_node).route_layer(from_fn(limit_nodes)))
         .route("/token/refresh", post(refresh).route_layer(from_fn(limit_nodes)))
@@ -89,9 +89,19 @@ impl<'de> Deserialize<'de> for Code {
 async fn sign_in_user(
     State(hub): State<Arc<HubState>>,
     came_from: CameFrom,
+    Limited(limited): Limited,
     Body(credentials): Body<UserCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let username = credentials.username.clone();
+    let user: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE username = ?")
+        .bind(&username)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    // Its wrong passwords are counted by themselves: those of strangers at the same address do not keep it out.
+    let limited = limited.filter(|_| !user.is_some_and(|id| came_from.is_known(&hub, id)));
+    if limited.as_ref().is_some_and(|(limits, client)| !limits.users.allows(*client)) {
+        return Err(HubError::TooMany);
+    }
     let outcome = sign_in(&hub, &came_from, credentials).await;
     let word = match &outcome {
         Ok(SignInReply::Tokens(_)) => "done",
@@ -101,6 +111,9 @@ async fn sign_in_user(
         Err(_) => "failed",
     };
     audit::note_sign_in(&hub, &username, word).await?;
+    if word == "refused" && limited.is_some_and(|(limits, client)| limits.users.failed(client)) {
+        return Err(HubError::TooMany);
+    }
     outcome.map(Json)
 }
 

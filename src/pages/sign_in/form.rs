@@ -90,14 +90,10 @@ pub async fn submit(
     let page = Page::new("Sign in");
     let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.".to_owned())
-    } else if !state.limits.users.allows(address) {
-        let (status, text) = outcome::TOO_MANY;
-        (status, text.to_owned())
-    } else {
-        let headers_to_hub = browser_cookie::headers(&state, address, &headers);
+    } else if let Some(tried) = browser_cookie::attempt(&state, address, &headers) {
         let transport = state.registry.transport();
-        let outcome = sign_in_user(transport, &attempt.username, &form.password, None, &headers_to_hub).await;
-        match state.counted(address, outcome) {
+        let outcome = sign_in_user(transport, &attempt.username, &form.password, None, &tried.headers).await;
+        match tried.ended(&state, address, outcome) {
             Ok(SignIn::Done(tokens)) => {
                 let known = browser_cookie::set(tokens.known_browser.as_ref(), state.https);
                 state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
@@ -114,6 +110,7 @@ pub async fn submit(
                 let key = pending.keep(&session).await?;
                 return Ok((code_cookie::set(Some(&key), state.https), Redirect::to("/login/code")).into_response());
             }
+            Err(ClientError::Rejected { status: 429, .. }) => outcome::too_many(),
             Err(error) if error.is_temporary() => outcome::while_hub_is_away(&error, "nobody can sign in"),
             // One answer for all the reasons: who exists is nobody's business.
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => (
@@ -124,6 +121,8 @@ pub async fn submit(
             ),
             Err(error) => return Err(error.into()),
         }
+    } else {
+        outcome::too_many()
     };
     attempt.error = Some(error);
     Ok(render(&state, page.status(status), attempt).await)

@@ -8,6 +8,11 @@ use crate::{
 
 pub const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, crate::serve::TOO_MANY);
 
+/// The same as a status and a text of its own.
+pub fn too_many() -> (StatusCode, String) {
+    (TOO_MANY.0, TOO_MANY.1.to_owned())
+}
+
 /// What the page says when the hub did not do what was asked: its status and its words.
 pub fn of_failure(error: ClientError, action: &str) -> Result<(StatusCode, String), PageError> {
     if error.is_temporary() {

@@ -49,13 +49,10 @@ pub async fn submit(
     let (status, error) = if !is_code(&code) {
         let text = "Enter the six digits that your authenticator app shows, or a recovery code.".to_owned();
         (StatusCode::UNPROCESSABLE_ENTITY, text)
-    } else if !state.limits.users.allows(address) {
-        (outcome::TOO_MANY.0, outcome::TOO_MANY.1.to_owned())
-    } else {
-        let headers_to_hub = browser_cookie::headers(&state, address, &headers);
+    } else if let Some(tried) = browser_cookie::attempt(&state, address, &headers) {
         let transport = state.registry.transport();
-        let outcome = sign_in_user(transport, &pending.username, &pending.password, Some(&code), &headers_to_hub).await;
-        match state.counted(address, outcome) {
+        let outcome = sign_in_user(transport, &pending.username, &pending.password, Some(&code), &tried.headers).await;
+        match tried.ended(&state, address, outcome) {
             Ok(SignIn::Done(tokens)) => {
                 // With it goes what was pending.
                 let is_new = pending.set_up.is_some();
@@ -69,6 +66,7 @@ pub async fn submit(
                 tracing::info!(username = pending.username, "signed in with a second factor");
                 return Ok((code_cookie::set(None, state.https), known, Redirect::to(&pending.next)).into_response());
             }
+            Err(ClientError::Rejected { status: 429, .. }) => outcome::too_many(),
             Ok(_) | Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. }) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "This code is not right, or it was used already. Wait for the next one. After several wrong attempts \
@@ -77,6 +75,8 @@ pub async fn submit(
             ),
             Err(error) => outcome::of_failure(error, "nobody can sign in")?,
         }
+    } else {
+        outcome::too_many()
     };
     Ok(render(&state, pending, status, Some(error)).await)
 }

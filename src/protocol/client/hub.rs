@@ -1,5 +1,6 @@
 use std::sync::{Arc, RwLock};
 
+use async_trait::async_trait;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
@@ -80,6 +81,20 @@ pub struct HubClient {
     tokens: Arc<RwLock<TokenPair>>,
     refreshing: Arc<Mutex<()>>,
     algorithms: Algorithms,
+    /// Where the tokens are kept, if others use them, too.
+    kept: Option<Arc<dyn KeptTokens>>,
+}
+
+/// Tokens that several processes use, as the portals before one hub do. A refresh token is good once, so that only one may
+/// renew them, and what it got has to be kept before anything else.
+#[async_trait]
+pub trait KeptTokens: Send + Sync {
+    /// Keeps others from renewing them until what is given is dropped; `None` if that cannot be had at the moment.
+    async fn lock(&self) -> Option<Box<dyn Send + Sync>>;
+    /// As they are kept now.
+    async fn load(&self) -> Option<TokenPair>;
+    /// Keeps others.
+    async fn store(&self, tokens: &TokenPair);
 }
 
 impl HubClient {
@@ -90,7 +105,13 @@ impl HubClient {
             tokens: Arc::new(RwLock::new(tokens)),
             refreshing: Arc::default(),
             algorithms: no_algorithms(),
+            kept: None,
         }
+    }
+
+    /// A client whose tokens others use as well.
+    pub fn with_kept(transport: Transport, tokens: TokenPair, kept: Arc<dyn KeptTokens>) -> Self {
+        HubClient { kept: Some(kept), ..HubClient::new(transport, tokens) }
     }
 
     /// A client with a token that does not end and cannot be renewed, as containers have.
@@ -130,6 +151,19 @@ impl HubClient {
         if present.refresh.expose_secret().is_empty() {
             return Err(ClientError::SignedOut);
         }
+        let _others = match &self.kept {
+            Some(kept) => {
+                let away = || ClientError::Unreachable("the store of sessions does not answer".to_owned());
+                let others = kept.lock().await.ok_or_else(away)?;
+                // Somebody else was faster.
+                if let Some(newer) = kept.load().await.filter(|stored| stored.expires > present.expires) {
+                    self.set_tokens(newer);
+                    return Ok(());
+                }
+                Some(others)
+            }
+            None => None,
+        };
         let answer =
             self.transport.send(Method::POST, "token/refresh", &[], None::<&()>, Some(&present.refresh), &[]).await;
         let renewed: v4::Tokens = match answer {
@@ -140,7 +174,11 @@ impl HubClient {
             }
             Err(error) => return Err(error),
         };
-        self.set_tokens(renewed.into());
+        let renewed: TokenPair = renewed.into();
+        if let Some(kept) = &self.kept {
+            kept.store(&renewed).await;
+        }
+        self.set_tokens(renewed);
         Ok(())
     }
 
@@ -250,4 +288,78 @@ fn is_about_token(error: &ClientError) -> bool {
     let message = message.to_ascii_lowercase();
     let words = ["token", "authorization header", "signature", "not enough segments", "error loading the user"];
     words.iter().any(|word| message.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use secrecy::ExposeSecret;
+
+    /// A pair that ends so many seconds after the year 2100 began.
+    fn pair(number: usize) -> TokenPair {
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub": 7, "exp": {}}}"#, 4_102_444_800_usize + number));
+        TokenPair::new(format!("header.{claims}.signature"), format!("refresh {number}"))
+    }
+
+    /// What two portals have in common.
+    struct Store {
+        turn: Arc<Mutex<()>>,
+        tokens: RwLock<TokenPair>,
+    }
+
+    #[async_trait]
+    impl KeptTokens for Store {
+        async fn lock(&self) -> Option<Box<dyn Send + Sync>> {
+            Some(Box::new(self.turn.clone().lock_owned().await))
+        }
+
+        async fn load(&self) -> Option<TokenPair> {
+            Some(self.tokens.read().unwrap().clone())
+        }
+
+        async fn store(&self, tokens: &TokenPair) {
+            *self.tokens.write().unwrap() = tokens.clone();
+        }
+    }
+
+    /// A hub at which each refresh token is good once; its address, and how often one came that was not.
+    async fn hub() -> (url::Url, Arc<(AtomicUsize, AtomicUsize)>) {
+        let counts: Arc<(AtomicUsize, AtomicUsize)> = Arc::default();
+        let refresh = async |State(counts): State<Arc<(AtomicUsize, AtomicUsize)>>, headers: HeaderMap| {
+            let expected = format!("Bearer refresh {}", counts.0.load(Ordering::SeqCst));
+            if headers["authorization"] != expected.as_str() {
+                counts.1.fetch_add(1, Ordering::SeqCst);
+            }
+            let next = pair(counts.0.fetch_add(1, Ordering::SeqCst) + 1);
+            let text = |secret: &SecretString| secret.expose_secret().to_owned();
+            Json(json!({"access_token": text(&next.access), "refresh_token": text(&next.refresh)}))
+        };
+        let router = Router::new().route("/token/refresh", post(refresh)).with_state(counts.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (url, counts)
+    }
+
+    #[tokio::test]
+    async fn of_two_portals_one_renews_the_tokens_of_a_session_and_the_other_takes_them() {
+        let (url, counts) = hub().await;
+        let store = Arc::new(Store { turn: Arc::default(), tokens: RwLock::new(pair(0)) });
+        let portals: Vec<HubClient> =
+            (0..2).map(|_| HubClient::with_kept(Transport::new(&url).unwrap(), pair(0), store.clone())).collect();
+        let stale = pair(0);
+        let (one, other) = tokio::join!(portals[0].refresh(&stale), portals[1].refresh(&stale));
+        one.unwrap();
+        other.unwrap();
+        assert_eq!((counts.0.load(Ordering::SeqCst), counts.1.load(Ordering::SeqCst)), (1, 0), "renewed once");
+        assert!(portals[0].tokens().is_same(&portals[1].tokens()));
+        // Kept at once: a portal that starts anew goes on with them.
+        let anew = HubClient::with_kept(Transport::new(&url).unwrap(), store.load().await.unwrap(), store.clone());
+        anew.refresh(&anew.tokens()).await.unwrap();
+        assert_eq!(counts.1.load(Ordering::SeqCst), 0, "no refresh token came twice");
+    }
 }

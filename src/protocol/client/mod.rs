@@ -18,7 +18,7 @@ pub use administration::{Invitation, OrganizationDetails, UserDetails};
 pub use audit::{AuditChain, AuditEntry, AuditQuery};
 pub use calls::{FOR_DOWNLOAD, Listed};
 pub use error::ClientError;
-pub use hub::{BROWSER, HubClient, KNOWN_BROWSER, SecondFactor, SignIn, sign_in_node, sign_in_user};
+pub use hub::{BROWSER, HubClient, KNOWN_BROWSER, KeptTokens, SecondFactor, SignIn, sign_in_node, sign_in_user};
 pub use reviews::{NewDecision, ReviewQuery};
 pub use server::ServerInfo;
 pub use store::StoreClient;

@@ -202,7 +202,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     let runs = attack.http.get(format!("{}/api/run?per_page=1&sort=id", attack.server.url));
     let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
     let (run, task) = (runs["data"][0]["id"].as_i64().unwrap(), runs["data"][0]["task"]["id"].as_i64().unwrap());
-    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(4_000_000)});
+    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(2_000_000)});
     let path = format!("api/run/{run}");
     assert_eq!(remote.call(Method::PATCH, &path, &node, result.to_string()).await, 200);
     attack

@@ -251,10 +251,7 @@ async fn ship_audit(hub: &HubState, file: &Path) {
     hub.problems.set(
         problem::Kind::AuditFile,
         shipped.err().map(|error| {
-            format!(
-                "{error}. No entry is lost: they are \
-        written when it works again."
-            )
+            format!("Entries of the audit log wait: {error}. None is lost: they are written when it works again.")
         }),
     );
 }

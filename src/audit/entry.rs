@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -9,7 +11,7 @@ pub struct Entry {
     /// Who: `user 5 (admin1)`, `node 2`, `system`, or a name that was given at the node.
     pub actor: String,
     /// What, in words joined by dots: `sign_in`, `task.create`, `review.approve`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// To what: `run 12`, `user 5`.
     pub subject: String,
     /// How it ended: `done`, `refused`, `failed`.
@@ -25,8 +27,8 @@ const TEXT_LIMIT: usize = 1_000;
 
 impl Entry {
     /// An entry that ended well.
-    pub fn done(actor: impl Into<String>, action: &'static str, subject: impl Into<String>) -> Self {
-        let (actor, subject) = (actor.into(), subject.into());
+    pub fn done(actor: impl Into<String>, action: impl Into<Cow<'static, str>>, subject: impl Into<String>) -> Self {
+        let (actor, action, subject) = (actor.into(), action.into(), subject.into());
         Entry { actor, action, subject, outcome: "done", details: String::new(), organization_id: None }
     }
 

@@ -55,7 +55,7 @@ pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error
 pub async fn append_change(connection: &mut SqliteConnection, entry: &Entry) -> Result<(), sqlx::Error> {
     let last: Option<String> =
         sqlx::query_scalar("SELECT details FROM audit WHERE action = ? AND subject = ? ORDER BY id DESC LIMIT 1")
-            .bind(entry.action)
+            .bind(entry.action.as_ref())
             .bind(plain(&entry.subject))
             .fetch_optional(&mut *connection)
             .await?;
@@ -70,7 +70,7 @@ pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<
         id: head.id + 1,
         at: timestamp::now(),
         actor: plain(&entry.actor),
-        action: entry.action.to_owned(),
+        action: entry.action.to_string(),
         subject: plain(&entry.subject),
         outcome: entry.outcome.to_owned(),
         details: plain(&entry.details),

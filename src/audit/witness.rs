@@ -1,6 +1,5 @@
-use std::fmt::Write;
-
 use aws_lc_rs::hmac;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -10,8 +9,7 @@ use crate::protocol::timestamp;
 /// Whose ends of a chain are one's own.
 const OWN: &str = "";
 
-/// With what ends of the own chain are signed. It is not in the database: whoever writes a log anew in the file cannot
-/// sign its end.
+/// Signs ends of the own chain. It is not in the database, so that nobody who rewrites the log there can sign its end.
 pub struct HeadKey(hmac::Key);
 
 impl HeadKey {
@@ -23,24 +21,21 @@ impl HeadKey {
 
     /// Tells keys apart: an end that another key signed cannot be checked, which is not to say that it is wrong.
     fn name(&self) -> String {
-        hex(&hmac::sign(&self.0, b"name").as_ref()[..8])
+        HEXLOWER.encode(&hmac::sign(&self.0, b"name").as_ref()[..8])
     }
 
     fn sign(&self, head: &Head) -> String {
-        hex(hmac::sign(&self.0, format!("head {head}").as_bytes()).as_ref())
+        HEXLOWER.encode(hmac::sign(&self.0, signed_text(head).as_bytes()).as_ref())
     }
 
     fn has_signed(&self, head: &Head, signature: &str) -> bool {
-        // The time that this takes tells who has the file nothing that helps to sign.
-        self.sign(head) == signature
+        let signature = HEXLOWER.decode(signature.as_bytes()).unwrap_or_default();
+        hmac::verify(&self.0, signed_text(head).as_bytes(), &signature).is_ok()
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn signed_text(head: &Head) -> String {
+    format!("head {head}")
 }
 
 pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS audit_head (

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 use url::Url;
 
-use super::{HubError, job, resource::DECIDERS, server::HubState};
+use super::{HubError, job, permission::Caller, resource::DECIDERS, server::HubState};
 
 /// Who is told.
 #[derive(Debug, Clone, Default)]
@@ -90,13 +90,18 @@ async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice
     Ok(())
 }
 
-/// Has the admins of an organization told what somebody from elsewhere did there, as [`tell_people`].
+/// Has the admins of an organization told what a caller from elsewhere did there, as [`tell_people`]. Of what their own
+/// admins do they are not told.
 pub async fn tell_admins(
     connection: &mut SqliteConnection,
     hub: &HubState,
+    caller: &Caller,
     organization_id: i64,
     what: &str,
 ) -> Result<(), HubError> {
+    if !caller.is_foreign(organization_id) {
+        return Ok(());
+    }
     let admins: Vec<String> = sqlx::query_scalar(&format!(
         "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
     ))

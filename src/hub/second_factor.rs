@@ -130,7 +130,7 @@ pub async fn begin(hub: &HubState, caller: &Caller, user_id: i64) -> Result<Sign
         .bind(user_id)
         .fetch_one(&mut *change)
         .await?;
-    change.commit(&caller.did("second_factor.begin", format!("user {user_id}"))).await?;
+    change.commit(&caller.did("second_factor.begin", "user", user_id)).await?;
     set_up_reply(&totp(&username, &secret)?, &secret)
 }
 
@@ -156,7 +156,7 @@ pub async fn confirm(hub: &HubState, caller: &Caller, user_id: i64, code: &str) 
     }
     let codes = new_recovery_codes(hub, &mut change, user_id).await?;
     end_all_tokens(&mut change, user_id).await?;
-    change.commit(&caller.did("second_factor.set", format!("user {user_id}"))).await?;
+    change.commit(&caller.did("second_factor.set", "user", user_id)).await?;
     Ok(codes)
 }
 

@@ -1,9 +1,4 @@
-use std::{
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,12 +14,11 @@ use tower_http::cors::CorsLayer;
 
 use super::{
     HubError, audit,
-    error::is_disk_full,
     events::{self, Events},
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
-    problem::{self, Problems},
+    problem::Problems,
     resource,
     secret::SecretKey,
     store::Store,
@@ -83,8 +77,8 @@ pub struct HubState {
     pub limits: Arc<AttemptLimits>,
     pub problems: Problems,
     pub audit_file: Option<PathBuf>,
-    /// What was refused within this minute.
-    pub refusals: audit::Refusals,
+    /// What somebody did again and again within this minute.
+    pub repeated: audit::Repeated,
     /// Sessions of Socket.IO that were begun with a good token.
     pub event_sessions: Cache<String, ()>,
     /// How many connections for events may be begun with a token that is not good.
@@ -97,10 +91,6 @@ pub struct HubState {
     pub hashing: Semaphore,
 }
 
-/// How often it is looked for entries that a second file has not yet.
-const SHIP_INTERVAL: Duration = Duration::from_secs(1);
-/// How often what was only counted is written into the audit log.
-const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a session of Socket.IO is remembered that sends nothing: its pings come more often.
 const SESSION_IDLE: Duration = Duration::from_secs(600);
 /// After this time it is noted anew that somebody reads a result.
@@ -138,7 +128,7 @@ impl Hub {
             notices: Notices::new(&options.notices),
             jobs: Jobs::default(),
             results_read: Cache::builder().max_capacity(100_000).time_to_live(READ_AGAIN).build(),
-            refusals: audit::Refusals::default(),
+            repeated: audit::Repeated::default(),
             problems: Problems::default(),
             audit_file: options.audit_file,
             limits: options.limits,
@@ -154,10 +144,7 @@ impl Hub {
         }
         // Before its first entry.
         audit::sign_head(&state).await?;
-        tokio::spawn(keep_audit(Arc::downgrade(&state)));
-        if let Some(file) = state.audit_file.clone() {
-            tokio::spawn(keep_audit_file(Arc::downgrade(&state), file));
-        }
+        audit::keep(&state);
         events::serve(&io, state.clone());
         // One service for all methods: a session that GET opened is known to POST.
         let events = Router::new()
@@ -196,62 +183,6 @@ impl Hub {
     /// Ends all event connections, so that the web server can stop.
     pub async fn close(&self) {
         self.io.close().await;
-        audit_round(&self.state).await;
-        if let Err(error) = audit::tell_head(&self.state).await {
-            tracing::error!(%error, "the end of the audit log is not known");
-        }
-        if let Some(file) = &self.state.audit_file {
-            ship_audit(&self.state, file).await;
-        }
+        audit::write_last(&self.state).await;
     }
-}
-
-/// Writes what the audit log gets at intervals, for as long as the hub is there.
-async fn keep_audit(hub: Weak<HubState>) {
-    let mut interval = tokio::time::interval(AUDIT_INTERVAL);
-    for minute in 0_u64.. {
-        interval.tick().await;
-        let Some(hub) = hub.upgrade() else { return };
-        audit_round(&hub).await;
-        if minute.is_multiple_of(60)
-            && let Err(error) = audit::tell_head(&hub).await
-        {
-            tracing::error!(%error, "the end of the audit log is not known");
-        }
-    }
-}
-
-async fn audit_round(hub: &HubState) {
-    let noted = async {
-        hub.store.write_something().await?;
-        audit::note_refusals(hub).await?;
-        audit::sign_head(hub).await
-    };
-    match noted.await {
-        Ok(()) => hub.problems.set(problem::Kind::DiskFull, None),
-        Err(HubError::Database(error)) if is_disk_full(&error) => {
-            hub.problems.set(problem::Kind::DiskFull, Some(problem::DISK_FULL.to_owned()));
-        }
-        Err(error) => tracing::error!(%error, "the audit log is not kept as it should be"),
-    }
-}
-
-/// Writes entries into a second file as they come, for as long as the hub is there.
-async fn keep_audit_file(hub: Weak<HubState>, file: PathBuf) {
-    let mut interval = tokio::time::interval(SHIP_INTERVAL);
-    loop {
-        interval.tick().await;
-        let Some(hub) = hub.upgrade() else { return };
-        ship_audit(&hub, &file).await;
-    }
-}
-
-async fn ship_audit(hub: &HubState, file: &Path) {
-    let shipped = crate::audit::ship(hub.store.reader(), hub.store.bookkeeping(), file).await;
-    hub.problems.set(
-        problem::Kind::AuditFile,
-        shipped.err().map(|error| {
-            format!("Entries of the audit log wait: {error}. None is lost: they are written when it works again.")
-        }),
-    );
 }

@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 use super::{
     HubError, audit, authentication,
     body::LARGE_LIMIT,
-    listing::{PAGE_BYTES, answer as answered, comma_separated, turn_of},
+    large_answer::{PAGE_BYTES, answer as answered, turn_of},
+    listing::comma_separated,
     permission::Caller,
     server::{API_PATH, HubState},
     token::Purpose,

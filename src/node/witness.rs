@@ -15,7 +15,7 @@ use crate::{
 
 /// How often the end is signed.
 const ROUND: Duration = Duration::from_secs(60);
-/// How often it is looked for entries that the second file has not yet.
+/// How often the second file is given the entries that it lacks.
 const SHIP: Duration = Duration::from_secs(1);
 /// After how many rounds ends are exchanged, …
 const EXCHANGE: u64 = 10;

@@ -29,11 +29,14 @@ const PER_PAGE: usize = 50;
 const DOWNLOADED: usize = 10_000;
 
 /// What can be chosen by the beginning of its action.
-const KINDS: [(&str, &str); 15] = [
+const KINDS: [(&str, &str); 21] = [
     ("", "Everything"),
     ("sign_in", "Sign-ins"),
     ("password", "Passwords"),
+    ("second_factor", "Second factors"),
+    ("account", "Accounts"),
     ("task", "Tasks"),
+    ("run", "Runs"),
     ("result", "Results read"),
     ("review", "Reviews"),
     ("release", "Releases"),
@@ -45,6 +48,9 @@ const KINDS: [(&str, &str); 15] = [
     ("member", "Members"),
     ("study", "Studies"),
     ("node", "Nodes"),
+    ("token", "Tokens used twice"),
+    ("audit", "The audit log itself"),
+    ("notice", "Notices given up"),
 ];
 const OUTCOMES: [(&str, &str); 4] = [("", "Any"), ("done", "Done"), ("refused", "Refused"), ("failed", "Failed")];
 
@@ -165,7 +171,7 @@ fn AuditPage(filter: Filter, entries: Listed<AuditEntry>, chain: AuditChain) -> 
             })}
         </div>
         {if chain.holds {
-            view! { <p class="help">"Nothing of it was changed or taken away: the hashes of its entries fit together."</p> }.into_any()
+            view! { <p class="help">"Nothing of it was changed or taken away, as far as its hashes and its signed ends tell."</p> }.into_any()
         } else {
             view! { <p class="flash error" role="alert">{format!("The log does not hold: {}. Somebody has written to the hub's file directly.", chain.broken)}</p> }.into_any()
         }}

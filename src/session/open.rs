@@ -1,3 +1,4 @@
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tower_sessions::{Session, SessionStore, session::Record};
@@ -22,7 +23,7 @@ pub struct OpenSession {
 }
 
 fn handle_of(id: &str) -> String {
-    Sha256::digest(format!("atoll session {id}")).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(format!("atoll session {id}"))[..16])
 }
 
 impl Registry {

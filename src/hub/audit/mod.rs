@@ -1,12 +1,14 @@
 //! What the hub writes into its audit log. Who changes something says so in the transaction of the change
-//! ([`crate::hub::store::Store::change`]); what was refused or failed is noted by one layer around the API ([`Refusals`]); the
+//! ([`crate::hub::store::Store::change`]); what was refused or failed is noted by one layer around the API ([`note_refused`]); the
 //! rest is here: sign-ins, and results that are read.
 
+mod keep;
 mod refusal;
 
 use std::time::{Duration, Instant};
 
-pub use refusal::{Refusals, note_all as note_refusals, note_refused};
+pub use keep::{keep, write_last};
+pub use refusal::{Repeated, note_refused};
 
 use super::{
     HubError,
@@ -89,7 +91,7 @@ pub async fn note_node_sign_in(hub: &HubState, node_id: Option<i64>) -> Result<(
         .await?;
     let node = format!("node {id}");
     let entry = Entry::done(node.clone(), "node.sign_in", node).of(organization_id);
-    if hub.refusals.count(&entry) { record(hub, &entry).await } else { Ok(()) }
+    if hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
 }
 
 /// Notes that somebody reads the results of runs: each time they are downloaded, and the first time in a while that they
@@ -135,7 +137,7 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
         return Ok(verified.outcome.clone().map(|head| head.id));
     }
     let (pool, key) = (hub.store.reader().clone(), hub.secret_key.head_key());
-    // A long log takes a while: it is read to its end also when whoever asked has gone.
+    // A long log takes a while. It is read to its end even if nobody waits for that any more.
     let reading = tokio::spawn(async move {
         let at = Instant::now();
         let recent = kept.as_ref().filter(|verified| verified.whole_at.elapsed() < WHOLE_LIFETIME);
@@ -211,7 +213,7 @@ pub async fn exchange_heads(
     for (subject, details) in mismatches {
         let entry = Entry::done(node.clone(), "audit.mismatch", subject).outcome("failed").details(details);
         // Nobody fills the log with it.
-        if hub.refusals.count(&entry) {
+        if hub.repeated.count(&entry) {
             tracing::error!(node_id, details = entry.details, "an audit log was changed");
             audit::append_change(&mut transaction, &entry.of(organization_id)).await?;
         }

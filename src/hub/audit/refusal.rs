@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -22,44 +23,44 @@ const ONE_BY_ONE: u64 = 5;
 /// Addresses that are named when they tried too often; of more it is told how many there were.
 const ADDRESSES: usize = 20;
 
-/// First parts of paths with the names of what they are about, and what reading it is called.
-const SUBJECTS: [(&str, &str, &str); 17] = [
-    ("user", "user", "user.view"),
-    ("role", "role", "role.view"),
-    ("rule", "rule", "rule.view"),
-    ("organization", "organization", "organization.view"),
-    ("node", "node", "node.view"),
-    ("task", "task", "task.view"),
-    ("run", "run", "run.view"),
-    ("result", "run", "result.read"),
-    ("collaboration", "collaboration", "collaboration.view"),
-    ("study", "study", "study.view"),
-    ("kill", "task", "task.stop"),
-    ("password", "user", "password.change"),
-    ("account", "user", "account.view"),
-    ("review", "review", "review.view"),
-    ("audit", "audit log", "audit.view"),
-    ("column", "column", "column.ask"),
-    ("recover", "key", "node.new_key"),
+/// First parts of paths, with what the log calls what they are about.
+const SUBJECTS: [(&str, &str); 17] = [
+    ("user", "user"),
+    ("role", "role"),
+    ("rule", "rule"),
+    ("organization", "organization"),
+    ("node", "node"),
+    ("task", "task"),
+    ("run", "run"),
+    ("result", "run"),
+    ("collaboration", "collaboration"),
+    ("study", "study"),
+    ("kill", "task"),
+    ("password", "user"),
+    ("account", "user"),
+    ("review", "review"),
+    ("audit", "audit log"),
+    ("column", "column"),
+    ("recover", "key"),
 ];
 
-/// What was refused within this minute, and what else somebody can do as often as they like. Each kind is noted some times;
-/// what comes after is counted and noted once, so that nobody fills the log.
+/// What somebody did within this minute that they can do as often as they like, such as asking for what is refused. Each
+/// kind is noted some times; what comes after is counted and noted once, so that nobody fills the log.
 #[derive(Default)]
-pub struct Refusals(Mutex<HashMap<Kind, (Entry, u64)>>);
+pub struct Repeated(Mutex<HashMap<Kind, (Entry, u64)>>);
 
 /// Of one kind is what one actor does with the same outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
     actor: String,
-    action: &'static str,
+    action: Cow<'static, str>,
     outcome: &'static str,
 }
 
-impl Refusals {
+impl Repeated {
     /// Whether this one is noted by itself.
     pub fn count(&self, entry: &Entry) -> bool {
-        let kind = Kind { actor: entry.actor.clone(), action: entry.action, outcome: entry.outcome };
+        let kind = Kind { actor: entry.actor.clone(), action: entry.action.clone(), outcome: entry.outcome };
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, times) = kinds.entry(kind).or_insert_with(|| (entry.clone(), 0));
         *times += 1;
@@ -111,7 +112,7 @@ async fn note(
 ) -> Result<(), HubError> {
     let mut parts = path.trim_matches('/').split('/');
     let first = parts.next().unwrap_or_default();
-    let Some((_, noun, view)) = SUBJECTS.iter().find(|(known, ..)| *known == first) else { return Ok(()) };
+    let Some((_, noun)) = SUBJECTS.iter().find(|(known, _)| *known == first) else { return Ok(()) };
     // Without a good token anybody could be anybody: sign-ins note themselves.
     let claims = authentication::bearer(headers).and_then(|token| hub.tokens.check(token, Purpose::Access));
     let Ok(claims) = claims else { return Ok(()) };
@@ -130,17 +131,16 @@ async fn note(
         Some(id) => organization_of(hub, noun, id).await?.or(Some(caller.authority.organization_id)),
         None => Some(caller.authority.organization_id),
     };
-    let (subject, action) = match (first, id) {
+    let subject = match (first, id) {
         // As all other entries about reviews.
-        ("review", Some(id)) => (run_of_review(hub, id).await?.unwrap_or(subject), action(method, first, &rest, view)),
-        _ => (subject, action(method, first, &rest, view)),
+        ("review", Some(id)) => run_of_review(hub, id).await?.unwrap_or(subject),
+        _ => subject,
     };
-    let entry = caller
-        .did(action, subject)
+    let entry = Entry::done(&caller.authority.actor, action(method, first, &rest), subject)
         .outcome(if is_refused { "refused" } else { "failed" })
         .details(status.as_str())
         .of(organization_id);
-    if hub.refusals.count(&entry) { record(hub, &entry).await } else { Ok(()) }
+    if hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
 }
 
 /// Whose admins read of what was tried with this.
@@ -163,12 +163,15 @@ async fn run_of_review(hub: &HubState, id: i64) -> Result<Option<String>, HubErr
     Ok(query.fetch_optional(hub.store.reader()).await?.map(|run| format!("run {run}")))
 }
 
-/// What was tried.
-fn action(method: &Method, first: &str, rest: &[&str], view: &'static str) -> &'static str {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        return view;
-    }
-    for (part, action) in [
+/// What was tried, by the name that the entry has when it is done.
+fn action(method: &Method, first: &str, rest: &[&str]) -> Cow<'static, str> {
+    let verb = match *method {
+        Method::GET | Method::HEAD => "view",
+        Method::POST => "create",
+        Method::DELETE => "delete",
+        _ => "edit",
+    };
+    let parts = [
         ("invitation", "user.invite"),
         ("end-sessions", "user.end_sessions"),
         ("reset-second-factor", "second_factor.reset"),
@@ -177,52 +180,30 @@ fn action(method: &Method, first: &str, rest: &[&str], view: &'static str) -> &'
         ("second-factor", "second_factor.begin"),
         ("recovery-codes", "recovery_code.create"),
         ("decision", "review.decide"),
-    ] {
-        if rest.contains(&part) {
-            return action;
-        }
+    ];
+    let of_part = parts.iter().find(|(part, _)| verb != "view" && rest.contains(part));
+    if let Some((_, action)) = of_part {
+        return (*action).into();
     }
     let is_member = rest.iter().any(|part| matches!(*part, "organization" | "node"));
-    let is_rule = rest.contains(&"rule");
-    let verb = match *method {
-        Method::POST => "create",
-        Method::DELETE => "delete",
-        _ => "edit",
-    };
     match (first, verb) {
-        ("user", "create") => "user.create",
-        ("user", "edit") => "user.edit",
-        ("user", "delete") => "user.delete",
-        ("role", _) if is_rule => "role.edit",
-        ("role", "create") => "role.create",
-        ("role", "edit") => "role.edit",
-        ("role", "delete") => "role.delete",
-        ("organization", "create") => "organization.create",
-        ("organization", "edit") => "organization.edit",
-        ("organization", "delete") => "organization.delete",
-        ("node", "create") => "node.create",
-        ("node", "edit") => "node.edit",
-        ("node", "delete") => "node.delete",
-        ("task", "create") => "task.create",
-        ("task", "delete") => "task.delete",
-        ("run", _) => "run.report",
-        ("collaboration" | "study", "create") if is_member => "member.add",
-        ("collaboration" | "study", "delete") if is_member => "member.remove",
-        ("collaboration", "create") => "collaboration.create",
-        ("collaboration", "edit") => "collaboration.edit",
-        ("collaboration", "delete") => "collaboration.delete",
-        ("study", "create") => "study.create",
-        ("study", "edit") => "study.edit",
-        ("study", "delete") => "study.delete",
-        ("account", _) => "account.edit",
-        ("kill" | "password" | "recover" | "column", _) => view,
-        _ => "other",
+        ("result", "view") => "result.read".into(),
+        ("kill", _) => "task.stop".into(),
+        ("password", _) => "password.change".into(),
+        ("recover", _) => "node.new_key".into(),
+        ("column", _) => "column.ask".into(),
+        ("account", "create") => "account.edit".into(),
+        ("run", "edit") => "run.report".into(),
+        ("role", "create" | "delete") if rest.contains(&"rule") => "role.edit".into(),
+        ("collaboration" | "study", "create") if is_member => "member.add".into(),
+        ("collaboration" | "study", "delete") if is_member => "member.remove".into(),
+        (first, verb) => format!("{first}.{verb}").into(),
     }
 }
 
 /// Writes what was only counted since it was last called, and who tried to sign in too often.
-pub async fn note_all(hub: &HubState) -> Result<(), HubError> {
-    let mut entries = hub.refusals.take();
+pub async fn note_repeated(hub: &HubState) -> Result<(), HubError> {
+    let mut entries = hub.repeated.take();
     entries.extend(limited_in_words(hub.limits.take_limited()));
     if entries.is_empty() {
         return Ok(());
@@ -251,19 +232,19 @@ mod tests {
 
     #[test]
     fn a_flood_of_refusals_becomes_some_entries_and_a_number() {
-        let refusals = Refusals::default();
+        let repeated = Repeated::default();
         let entry = |n: i64| Entry::done("user 5 (viewer)", "user.view", format!("user {n}")).outcome("refused");
-        let noted = (0..1_000).filter(|n| refusals.count(&entry(*n))).count();
+        let noted = (0..1_000).filter(|n| repeated.count(&entry(*n))).count();
         assert_eq!(noted as u64, ONE_BY_ONE);
         let others = Entry::done("user 6 (root)", "user.view", "user 7").outcome("refused");
-        assert!(refusals.count(&others), "who does little is noted beside who does much");
-        let counted = refusals.take();
+        assert!(repeated.count(&others), "who does little is noted beside who does much");
+        let counted = repeated.take();
         assert_eq!(counted.len(), 1);
         assert_eq!(
             (counted[0].details.as_str(), counted[0].subject.as_str()),
             ("995 times more within a minute", "user")
         );
-        assert!(refusals.take().is_empty() && refusals.count(&entry(1)));
+        assert!(repeated.take().is_empty() && repeated.count(&entry(1)));
     }
 
     #[test]

@@ -47,9 +47,10 @@ pub enum Reach {
 }
 
 impl Caller {
-    /// The entry of the audit log that they did this. For the admins of their own organization too, unless it says more.
-    pub fn did(&self, action: &'static str, subject: impl Into<String>) -> Entry {
-        Entry::done(&self.authority.actor, action, subject).of(self.authority.organization_id)
+    /// The entry of the audit log that they did this to that. The admins of their own organization read it, unless it says
+    /// whose.
+    pub fn did(&self, action: &'static str, noun: &str, id: i64) -> Entry {
+        Entry::done(&self.authority.actor, action, format!("{noun} {id}")).of(self.authority.organization_id)
     }
 
     /// The widest reach of an operation on a kind of thing; `None`: not at all.

@@ -96,13 +96,8 @@ async fn edit(
     .bind(id)
     .execute(&mut *change)
     .await?;
-    change.commit(&caller.did("account.edit", subject(id))).await?;
+    change.commit(&caller.did("account.edit", "user", id)).await?;
     show(State(hub), caller).await
-}
-
-/// One's own account as the audit log names it.
-fn subject(id: i64) -> String {
-    format!("user {id}")
 }
 
 /// `POST /account/end-sessions`: all tokens of the caller end, this one too.
@@ -110,7 +105,7 @@ async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller) -> Resul
     let id = caller.require_user()?;
     let mut change = hub.store.change().await?;
     end_all_tokens(&mut change, id).await?;
-    change.commit(&caller.did("user.end_sessions", subject(id))).await?;
+    change.commit(&caller.did("user.end_sessions", "user", id)).await?;
     hub.store.forget_authorities();
     Ok(message("All your sessions have ended"))
 }
@@ -176,7 +171,7 @@ async fn change_email(
         })?;
     let what = format!("The e-mail address of your account was changed to {}.", new.email);
     notice::tell_people(&mut change, &hub, &[&old], &what).await?;
-    change.commit(&caller.did("account.edit", subject(id)).details("e-mail")).await?;
+    change.commit(&caller.did("account.edit", "user", id).details("e-mail")).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     answer_with_tokens(&hub, id, "The e-mail address is changed").await
@@ -234,7 +229,7 @@ async fn remove(
     let mut change = hub.store.change().await?;
     second_factor::forget(&mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
-    change.commit(&caller.did("second_factor.remove", subject(id))).await?;
+    change.commit(&caller.did("second_factor.remove", "user", id)).await?;
     hub.store.forget_authorities();
     answer_with_tokens(&hub, id, "The second factor is removed").await
 }
@@ -252,6 +247,6 @@ async fn new_recovery_codes(
     proof.check(&hub, &caller).await?;
     let mut change = hub.store.change().await?;
     let recovery_codes = second_factor::new_recovery_codes(&hub, &mut change, id).await?;
-    change.commit(&caller.did("recovery_code.create", subject(id))).await?;
+    change.commit(&caller.did("recovery_code.create", "user", id)).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: None }))
 }

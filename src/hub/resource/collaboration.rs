@@ -157,7 +157,7 @@ async fn create(
         .last_insert_rowid();
     set_organizations(&mut change, id, &new.organization_ids).await?;
     let details = difference("organizations", &[], &new.organization_ids).unwrap_or_default();
-    change.commit(&caller.did("collaboration.create", COLLABORATION.subject(id)).details(details)).await?;
+    change.commit(&caller.did("collaboration.create", "collaboration", id).details(details)).await?;
     hub.store.forget_authorities();
     // 200, not 201, as in the original
     Ok(Json(load(&hub, id).await?.into_wire(None)))
@@ -256,7 +256,7 @@ async fn edit(
     if let Some(organizations) = &edit.organization_ids {
         set_organizations(&mut change, id, organizations).await?;
     }
-    change.commit(&caller.did("collaboration.edit", COLLABORATION.subject(id)).details(details)).await?;
+    change.commit(&caller.did("collaboration.edit", "collaboration", id).details(details)).await?;
     hub.store.forget_authorities();
     Ok(Json(load(&hub, id).await?.into_wire(None)))
 }
@@ -295,7 +295,7 @@ async fn remove(
     }
     let stopped = task::delete_where(&mut change, "collaboration_id = ?", id).await?;
     sqlx::query("DELETE FROM collaboration WHERE id = ?").bind(id).execute(&mut *change).await?;
-    change.commit(&caller.did("collaboration.delete", COLLABORATION.subject(id))).await?;
+    change.commit(&caller.did("collaboration.delete", "collaboration", id)).await?;
     // While they still hear the collaboration.
     stopped.tell(&hub).await;
     hub.store.forget_authorities();
@@ -313,7 +313,7 @@ async fn add_organization(
     let mut change = hub.store.change().await?;
     insert_organization(&mut change, id, member.id).await?;
     let details = format!("organizations +{}", member.id);
-    change.commit(&caller.did("member.add", COLLABORATION.subject(id)).details(details)).await?;
+    change.commit(&caller.did("member.add", "collaboration", id).details(details)).await?;
     hub.store.forget_authorities();
     Ok(Json(members::of(&hub, COLLABORATION, id).await?))
 }

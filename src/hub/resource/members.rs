@@ -16,13 +16,6 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Owner(&'static str);
 
-impl Owner {
-    /// As the audit log names it.
-    pub fn subject(self, id: i64) -> String {
-        format!("{} {id}", self.0)
-    }
-}
-
 pub const COLLABORATION: Owner = Owner("collaboration");
 pub const STUDY: Owner = Owner("study");
 
@@ -70,7 +63,7 @@ pub async fn remove(
         return Err(HubError::NotFound(format!("Organization with id={organization_id} is not found")));
     }
     let details = format!("organizations -{organization_id}");
-    change.commit(&caller.did("member.remove", owner.subject(id)).details(details)).await
+    change.commit(&caller.did("member.remove", owner.0, id).details(details)).await
 }
 
 /// Lists of organization ids: at least one, none twice.

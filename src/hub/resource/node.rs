@@ -4,7 +4,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::Response, r
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{Id, check_optional_name, is_taken, message, token::hash_api_key};
@@ -234,34 +234,15 @@ async fn create(
         )));
     }
     let id = done.last_insert_rowid();
-    tell_if_foreign(&mut change, &hub, &caller, organization_id, &format!("registered node {id}")).await?;
-    change.commit(&caller.did("node.create", subject(id)).of(organization_id)).await?;
+    let what = format!("An administrator has registered node {id} of your organization.");
+    notice::tell_admins(&mut change, &hub, &caller, organization_id, &what).await?;
+    change.commit(&caller.did("node.create", "node", id).of(organization_id)).await?;
     hub.jobs.wake();
     let row: Row = sqlx::query_as(&format!("SELECT {COLUMNS} FROM node WHERE id = ?"))
         .bind(id)
         .fetch_one(hub.store.reader())
         .await?;
     Ok((StatusCode::CREATED, Json(Node { api_key: Some(api_key), ..row.into_wire(Vec::new()) })))
-}
-
-/// A node as the audit log names it.
-fn subject(id: i64) -> String {
-    format!("node {id}")
-}
-
-/// Has the admins of an organization told what somebody from elsewhere did to its nodes.
-async fn tell_if_foreign(
-    connection: &mut SqliteConnection,
-    hub: &HubState,
-    caller: &Caller,
-    organization_id: i64,
-    done: &str,
-) -> Result<(), HubError> {
-    if caller.is_foreign(organization_id) {
-        let what = format!("An administrator has {done} of your organization.");
-        notice::tell_admins(connection, hub, organization_id, &what).await?;
-    }
-    Ok(())
 }
 
 fn name_taken(name: &str) -> HubError {
@@ -304,7 +285,7 @@ async fn edit(
         true => name_taken(edit.name.as_deref().unwrap_or_default()),
         false => error.into(),
     })?;
-    change.commit(&caller.did("node.edit", subject(id)).details(details).of(row.organization_id)).await?;
+    change.commit(&caller.did("node.edit", "node", id).details(details).of(row.organization_id)).await?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
     Ok(Json(with_config(&hub, row).await?))
 }
@@ -314,8 +295,9 @@ async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     let row = load(&hub, &caller, id, Operation::Delete).await?;
     let mut change = hub.store.change().await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
-    tell_if_foreign(&mut change, &hub, &caller, row.organization_id, &format!("deleted node {id}")).await?;
-    change.commit(&caller.did("node.delete", subject(id)).of(row.organization_id)).await?;
+    let what = format!("An administrator has deleted node {id} of your organization.");
+    notice::tell_admins(&mut change, &hub, &caller, row.organization_id, &what).await?;
+    change.commit(&caller.did("node.delete", "node", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(message(format!("Successfully deleted node id={id}")))
@@ -330,8 +312,9 @@ pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_i
     let mut change = hub.store.change().await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
     let details = format!("taken out of collaboration {collaboration_id}");
-    tell_if_foreign(&mut change, hub, caller, row.organization_id, &format!("deleted node {id}")).await?;
-    change.commit(&caller.did("node.delete", subject(id)).details(details).of(row.organization_id)).await?;
+    let what = format!("An administrator has deleted node {id} of your organization.");
+    notice::tell_admins(&mut change, hub, caller, row.organization_id, &what).await?;
+    change.commit(&caller.did("node.delete", "node", id).details(details).of(row.organization_id)).await?;
     hub.store.forget_authorities();
     Ok(())
 }

@@ -53,7 +53,7 @@ pub async fn add(
             true => HubError::bad("The organization already has a node in this collaboration"),
             false => error.into(),
         })?;
-    let entry = caller.did("member.add", format!("collaboration {id}")).details(format!("node {}", member.id));
+    let entry = caller.did("member.add", "collaboration", id).details(format!("node {}", member.id));
     change.commit(&entry.of(organization_id)).await?;
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(node::of_collaboration(&hub, id).await?)))

@@ -161,13 +161,8 @@ async fn create(
     .await
     .map_err(|error| taken(error, &new.name))?;
     let id = done.last_insert_rowid();
-    change.commit(&caller.did("organization.create", subject(id)).of(id)).await?;
+    change.commit(&caller.did("organization.create", "organization", id).of(id)).await?;
     Ok((StatusCode::CREATED, Json(load(&hub, id).await?)))
-}
-
-/// An organization as the audit log names it.
-fn subject(id: i64) -> String {
-    format!("organization {id}")
 }
 
 fn taken(error: sqlx::Error, name: &str) -> HubError {
@@ -246,7 +241,7 @@ async fn edit(
     .execute(&mut *change)
     .await
     .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
-    change.commit(&caller.did("organization.edit", subject(id)).details(details).of(id)).await?;
+    change.commit(&caller.did("organization.edit", "organization", id).details(details).of(id)).await?;
     Ok(Json(load(&hub, id).await?))
 }
 
@@ -294,7 +289,7 @@ async fn remove(
     ] {
         sqlx::query(statement).bind(id).execute(&mut *change).await?;
     }
-    change.commit(&caller.did("organization.delete", subject(id)).of(id)).await?;
+    change.commit(&caller.did("organization.delete", "organization", id).of(id)).await?;
     hub.store.forget_authorities();
     tasks.tell(&hub).await;
     runs.tell(&hub).await;

@@ -217,7 +217,7 @@ async fn change(
         .bind(id)
         .execute(&mut *change)
         .await?;
-    change.commit(&caller.did("password.change", format!("user {id}"))).await?;
+    change.commit(&caller.did("password.change", "user", id)).await?;
     hub.store.forget_authorities();
     answer_with_tokens(&hub, id, "The password has been changed successfully!").await
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, middleware::from_fn, routing::post};
+use data_encoding::HEXLOWER;
 use garde::Validate;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -169,7 +170,7 @@ async fn state_of(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<Stri
         .fetch_optional(hub.store.bookkeeping())
         .await?;
     let text = text.ok_or_else(|| HubError::bad(INVALID))?;
-    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&Sha256::digest(text)))
 }
 
 /// A code with which somebody who never signed in sets their first password. It is good once, for some days.
@@ -309,11 +310,9 @@ async fn new_api_key(
         .bind(lost.id)
         .execute(&mut *change)
         .await?;
-    if caller.is_foreign(organization_id) {
-        let what = format!("An administrator has replaced the key of node {} of your organization.", lost.id);
-        notice::tell_admins(&mut change, &hub, organization_id, &what).await?;
-    }
-    change.commit(&caller.did("node.new_key", format!("node {}", lost.id)).of(organization_id)).await?;
+    let what = format!("An administrator has replaced the key of node {} of your organization.", lost.id);
+    notice::tell_admins(&mut change, &hub, &caller, organization_id, &what).await?;
+    change.commit(&caller.did("node.new_key", "node", lost.id).of(organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(Json(json!({"api_key": api_key})))

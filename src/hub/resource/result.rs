@@ -7,7 +7,8 @@ use super::{Id, run, task};
 use crate::{
     hub::{
         HubError, audit,
-        listing::{ListQuery, Listing, PAGE_BYTES, answer, comma_separated, turn_of},
+        large_answer::{PAGE_BYTES, answer, turn_of},
+        listing::{ListQuery, Listing, comma_separated},
         permission::{Caller, Resource},
         server::{API_PATH, HubState},
     },

@@ -194,13 +194,8 @@ async fn create(
     let id = done.last_insert_rowid();
     set_rules(&mut change, id, &new.rules).await?;
     let details = difference("rules", &[], &new.rules).unwrap_or_default();
-    change.commit(&caller.did("role.create", subject(id)).details(details).of(organization_id)).await?;
+    change.commit(&caller.did("role.create", "role", id).details(details).of(organization_id)).await?;
     Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
-}
-
-/// A role as the audit log names it.
-fn subject(id: i64) -> String {
-    format!("role {id}")
 }
 
 /// Whose admins read of a change of a role: its organization, or that of who changes it.
@@ -287,7 +282,7 @@ async fn edit(
     if let Some(rules) = &edit.rules {
         set_rules(&mut change, id, rules).await?;
     }
-    change.commit(&caller.did("role.edit", subject(id)).details(details).of(owner(&caller, &row))).await?;
+    change.commit(&caller.did("role.edit", "role", id).details(details).of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
     Ok(Json(load(&hub, id).await?.into()))
 }
@@ -311,7 +306,7 @@ async fn remove(
         require_role_change(&mut change, &caller, id, &rules).await?;
     }
     sqlx::query("DELETE FROM role WHERE id = ?").bind(id).execute(&mut *change).await?;
-    change.commit(&caller.did("role.delete", subject(id)).of(owner(&caller, &row))).await?;
+    change.commit(&caller.did("role.delete", "role", id).of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
     Ok(message("Role removed from the database."))
 }
@@ -329,7 +324,7 @@ async fn add_rule(
         .bind(rule_id)
         .execute(&mut *change)
         .await?;
-    let entry = caller.did("role.edit", subject(id)).details(format!("rules +{rule_id}"));
+    let entry = caller.did("role.edit", "role", id).details(format!("rules +{rule_id}"));
     change.commit(&entry.of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(rule::of_role(&hub, id).await?)))
@@ -348,7 +343,7 @@ async fn remove_rule(
         .bind(rule_id)
         .execute(&mut *change)
         .await?;
-    let entry = caller.did("role.edit", subject(id)).details(format!("rules -{rule_id}"));
+    let entry = caller.did("role.edit", "role", id).details(format!("rules -{rule_id}"));
     change.commit(&entry.of(owner(&caller, &row))).await?;
     hub.store.forget_authorities();
     Ok(Json(rule::of_role(&hub, id).await?))

@@ -12,7 +12,8 @@ use crate::{
         HubError,
         body::LargeBody,
         events::LOG_LIMIT,
-        listing::{Filters, ListQuery, Listing, PAGE_BYTES, answer, comma_separated, turn_of},
+        large_answer::{PAGE_BYTES, answer, turn_of},
+        listing::{Filters, ListQuery, Listing, comma_separated},
         notice::{self, Notice},
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
@@ -368,7 +369,7 @@ async fn report(
     }
     if report.finished_at.is_some() || is_killed {
         let status = report.status.as_ref().map_or("", Status::as_str);
-        let entry = caller.did("run.end", format!("run {id}")).details(status.to_owned());
+        let entry = caller.did("run.end", "run", id).details(status.to_owned());
         crate::audit::append(&mut transaction, &entry).await?;
     }
     transaction.commit().await?;

@@ -172,7 +172,7 @@ async fn create(
     let id = done.last_insert_rowid();
     set_organizations(&mut change, id, new.collaboration_id, &new.organization_ids).await?;
     let details = difference("organizations", &[], &new.organization_ids).unwrap_or_default();
-    change.commit(&caller.did("study.create", STUDY.subject(id)).details(details)).await?;
+    change.commit(&caller.did("study.create", "study", id).details(details)).await?;
     let row = Row { id, name: new.name, collaboration_id: new.collaboration_id };
     Ok((StatusCode::CREATED, Json(with_members(&hub, row).await?)))
 }
@@ -252,7 +252,7 @@ async fn edit(
     if let Some(organizations) = &edit.organization_ids {
         set_organizations(&mut change, id, row.collaboration_id, organizations).await?;
     }
-    change.commit(&caller.did("study.edit", STUDY.subject(id)).details(details)).await?;
+    change.commit(&caller.did("study.edit", "study", id).details(details)).await?;
     Ok(Json(with_members(&hub, row).await?))
 }
 
@@ -275,7 +275,7 @@ async fn remove(
     }
     let stopped = task::delete_where(&mut change, "study_id = ?", id).await?;
     sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *change).await?;
-    change.commit(&caller.did("study.delete", STUDY.subject(id))).await?;
+    change.commit(&caller.did("study.delete", "study", id)).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("Study id={id} successfully deleted")))
 }
@@ -302,7 +302,7 @@ async fn add_organization(
         return Err(HubError::bad("Organization is not a member of the collaboration!"));
     }
     let details = format!("organizations +{}", member.id);
-    change.commit(&caller.did("member.add", STUDY.subject(id)).details(details)).await?;
+    change.commit(&caller.did("member.add", "study", id).details(details)).await?;
     Ok(Json(members::of(&hub, STUDY, id).await?))
 }
 

@@ -287,19 +287,12 @@ async fn create(
     set_roles(&mut change, id, &new.roles).await?;
     set_rules(&mut change, id, &new.rules).await?;
     let details = audit::details([difference("roles", &[], &new.roles), difference("rules", &[], &new.rules)]);
-    if caller.is_foreign(organization_id) {
-        let what = format!("An administrator has made the account \"{}\" in your organization.", new.username);
-        notice::tell_admins(&mut change, &hub, organization_id, &what).await?;
-    }
-    change.commit(&caller.did("user.create", subject(id)).details(details).of(organization_id)).await?;
+    let what = format!("An administrator has made the account \"{}\" in your organization.", new.username);
+    notice::tell_admins(&mut change, &hub, &caller, organization_id, &what).await?;
+    change.commit(&caller.did("user.create", "user", id).details(details).of(organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
-}
-
-/// A user as the audit log names what something was done to.
-fn subject(id: i64) -> String {
-    format!("user {id}")
 }
 
 fn taken(error: sqlx::Error) -> HubError {
@@ -466,7 +459,7 @@ async fn edit(
         let what = format!("An administrator has {what}.");
         notice::tell_people(&mut change, &hub, &addresses, &what).await?;
     }
-    change.commit(&caller.did("user.edit", subject(id)).details(details).of(row.organization_id)).await?;
+    change.commit(&caller.did("user.edit", "user", id).details(details).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(Json(load_written(&hub, id).await?.into()))
@@ -520,11 +513,9 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     let code = invitation_code(&hub, id).await?;
     // Noted before the code is told.
     let mut change = hub.store.change().await?;
-    if caller.is_foreign(row.organization_id) {
-        let what = format!("An administrator has made an invitation for the account \"{}\".", row.username);
-        notice::tell_admins(&mut change, &hub, row.organization_id, &what).await?;
-    }
-    change.commit(&caller.did("user.invite", subject(id)).of(row.organization_id)).await?;
+    let what = format!("An administrator has made an invitation for the account \"{}\".", row.username);
+    notice::tell_admins(&mut change, &hub, &caller, row.organization_id, &what).await?;
+    change.commit(&caller.did("user.invite", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     let mailed = mail_invitation(&hub, id, &code).await;
     Ok(Json(json!({"code": code, "mailed": mailed})))
@@ -550,7 +541,7 @@ async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): 
     let mut change = hub.store.change().await?;
     end_all_tokens(&mut change, id).await?;
     tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has ended all your sessions.").await?;
-    change.commit(&caller.did("user.end_sessions", subject(id)).of(row.organization_id)).await?;
+    change.commit(&caller.did("user.end_sessions", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(message(format!("All sessions of user id={id} have ended")))
@@ -569,7 +560,7 @@ async fn reset_second_factor(
     end_all_tokens(&mut change, id).await?;
     let what = "An administrator has taken your second factor away: you set up a new one when you sign in.";
     tell_if_foreign(&mut change, &hub, &caller, &row, what).await?;
-    change.commit(&caller.did("second_factor.reset", subject(id)).of(row.organization_id)).await?;
+    change.commit(&caller.did("second_factor.reset", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(message(format!("The second factor of user id={id} is to be set up anew")))
@@ -606,7 +597,7 @@ async fn remove(
     }
     let stopped = task::delete_where(&mut change, "init_user_id = ?", id).await?;
     sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *change).await?;
-    change.commit(&caller.did("user.delete", subject(id)).of(row.organization_id)).await?;
+    change.commit(&caller.did("user.delete", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
     stopped.tell(&hub).await;

@@ -5,6 +5,7 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use data_encoding::HEXLOWER;
 
 const COOKIE: &str = "atoll-node";
 /// A sign-in ends after this time.
@@ -18,7 +19,7 @@ impl Sessions {
     /// Begins one; the cookie to set.
     pub fn begin(&self, name: String) -> HeaderValue {
         let token: [u8; 32] = rand::random();
-        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token: String = HEXLOWER.encode(&token);
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, (_, since)| since.elapsed() < LIFETIME);
         sessions.insert(token.clone(), (name, Instant::now()));

@@ -1,6 +1,7 @@
 //! Results that are held until somebody has looked at them.
 
 use aws_lc_rs::hmac;
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -20,14 +21,14 @@ use crate::{
     },
 };
 
-/// The hash to which a release is bound: that of the request and of the result. Keyed, since the hub learns it: few results
-/// are possible, and whoever tries them all must not find the one that is held.
+/// The hash to which a release is bound: that of the request and of the result. It is keyed: the hub learns it, and
+/// could otherwise find the held result by trying all results that are possible.
 async fn hash_of(shared: &Shared, request_hash: &str, result: &str) -> Result<String, RunError> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &shared.store.release_key().await?);
     let mut context = hmac::Context::with_key(&key);
     context.update(request_hash.as_bytes());
     context.update(result.as_bytes());
-    Ok(context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(context.sign().as_ref()))
 }
 
 /// A result of this run that was computed before and is held here, or was released and not sent yet.

@@ -9,7 +9,7 @@ use super::{
     check::{check_inputs, check_places},
     load,
     new_task::NewTask,
-    parameters_of, subject,
+    parameters_of,
 };
 use crate::{
     hub::{
@@ -65,7 +65,7 @@ pub async fn create_checked(
     let id = insert(&mut change, &origin, new).await?;
     let row: Row =
         sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?")).bind(id).fetch_one(&mut *change).await?;
-    change.commit(&caller.did("task.create", subject(id))).await?;
+    change.commit(&caller.did("task.create", "task", id)).await?;
     let event = event::NewTask { id, parent_id: row.parent_id };
     hub.events.to_collaboration(row.collaboration_id, "new_task", &event).await;
     Ok((StatusCode::CREATED, Json(row.into())))

@@ -104,11 +104,6 @@ impl From<Row> for Task {
     }
 }
 
-/// A task as the audit log names it.
-fn subject(id: i64) -> String {
-    format!("task {id}")
-}
-
 /// One task, if there is one.
 pub async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
     let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?"))

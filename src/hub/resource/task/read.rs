@@ -6,7 +6,8 @@ use super::{COLUMNS, Row, load, may};
 use crate::{
     hub::{
         HubError, audit,
-        listing::{Filters, ListQuery, Listing, WHOLE_BYTES, answer, turn_of},
+        large_answer::{WHOLE_BYTES, answer, turn_of},
+        listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
         resource::{Id, result, run},
         server::HubState,

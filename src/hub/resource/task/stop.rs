@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{load, may, subject, update_status};
+use super::{load, may, update_status};
 use crate::{
     hub::{
         HubError,
@@ -32,7 +32,7 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
     }
     let mut change = hub.store.change().await?;
     let stopped = delete_where(&mut change, "id = ?", id).await?;
-    change.commit(&caller.did("task.delete", subject(id)).of(task.init_organization_id)).await?;
+    change.commit(&caller.did("task.delete", "task", id).of(task.init_organization_id)).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("task id={id} and its algorithm run data have been successfully deleted")))
 }
@@ -41,7 +41,7 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
 pub async fn kill(hub: &HubState, caller: &Caller, task_id: i64, collaboration_id: i64) -> Result<(), HubError> {
     let mut change = hub.store.change().await?;
     let killed = kill_runs(&mut change, task_id).await?;
-    change.commit(&caller.did("task.stop", subject(task_id))).await?;
+    change.commit(&caller.did("task.stop", "task", task_id)).await?;
     Stopped(BTreeMap::from([(collaboration_id, killed)])).tell(hub).await;
     Ok(())
 }

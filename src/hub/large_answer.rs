@@ -1,7 +1,9 @@
 //! Large answers: in memory one after the other, written while they are sent, and ended for who reads too slowly.
 
 use std::{
+    collections::HashMap,
     io::{self, Write},
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -15,12 +17,12 @@ use futures::stream;
 use serde::Serialize;
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, SemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::HubError;
+use super::{HubError, permission::Caller};
 
 /// The most bytes of a page of several items.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
@@ -30,10 +32,12 @@ pub const WHOLE_BYTES: i64 = 2 * PAGE_BYTES;
 const LARGE_PAGE: i64 = 1024 * 1024;
 /// Whose turn it is.
 static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
-/// How long somebody waits for that.
+/// Of each caller one is sent at a time: nobody takes the turns of others, or all places of slow readers.
+static OF_CALLERS: LazyLock<Mutex<HashMap<String, Weak<Semaphore>>>> = LazyLock::new(Mutex::default);
+/// How long somebody waits for their turn; clients give a server about ten seconds.
 const TURN_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a turn lasts: somebody who reads slowly does not keep others waiting.
-const TURN: Duration = Duration::from_secs(20);
+const TURN: Duration = Duration::from_secs(4);
 /// Those who read more slowly than that.
 static SLOW_READERS: Semaphore = Semaphore::const_new(4);
 /// What is sent of a large page at once, in bytes.
@@ -43,23 +47,38 @@ const SLICE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The turn of a large answer.
 pub struct Turn {
-    _permit: SemaphorePermit<'static>,
+    permit: SemaphorePermit<'static>,
+    /// Held until the answer is sent, also beyond the turn.
+    of_caller: OwnedSemaphorePermit,
 }
 
 /// What an answer with so many items waits for, whose texts have so many bytes: nothing, or its turn. An error if it is
 /// too large for one answer.
-pub async fn turn_of(items: i64, bytes: i64, limit: i64) -> Result<Option<Turn>, HubError> {
+pub async fn turn_of(caller: &Caller, items: i64, bytes: i64, limit: i64) -> Result<Option<Turn>, HubError> {
     if bytes > limit && items > 1 {
         return Err(HubError::PageTooLarge(limit));
     }
     if bytes < LARGE_PAGE {
         return Ok(None);
     }
-    match timeout(TURN_PATIENCE, LARGE_PAGES.acquire()).await {
-        Ok(Ok(permit)) => Ok(Some(Turn { _permit: permit })),
-        Ok(Err(error)) => Err(HubError::Internal(error.to_string())),
+    let own = one_of(&caller.authority.actor);
+    let turn = async { Ok(Turn { of_caller: own.acquire_owned().await?, permit: LARGE_PAGES.acquire().await? }) };
+    match timeout(TURN_PATIENCE, turn).await {
+        Ok(turn) => turn.map(Some).map_err(|error: tokio::sync::AcquireError| HubError::Internal(error.to_string())),
         Err(_) => Err(HubError::Busy),
     }
+}
+
+/// The one place of a caller.
+fn one_of(actor: &str) -> Arc<Semaphore> {
+    let mut places = OF_CALLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(place) = places.get(actor).and_then(Weak::upgrade) {
+        return place;
+    }
+    places.retain(|_, place| place.strong_count() > 0);
+    let place = Arc::new(Semaphore::new(1));
+    places.insert(actor.to_owned(), Arc::downgrade(&place));
+    place
 }
 
 /// An answer as JSON; a large one holds its turn until it is sent, or the turn is over.
@@ -92,10 +111,11 @@ fn held<W: Serialize + Send + 'static>(body: W, turn: Turn) -> Response {
 }
 
 /// Ends a turn when its answer is sent, or others have waited long enough. Of those who then still read there are some,
-/// and no more: each keeps a large answer in memory.
+/// of different callers, and no more: each keeps a large answer in memory.
 async fn keep_turn(turn: Turn, sent: CancellationToken, cut: CancellationToken) {
+    let Turn { permit, of_caller: _of_caller } = turn;
     let is_sent = timeout(TURN, sent.cancelled()).await.is_ok();
-    drop(turn);
+    drop(permit);
     if is_sent {
         return;
     }

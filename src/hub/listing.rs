@@ -7,12 +7,14 @@ use axum::{
     http::{HeaderValue, request::Parts},
     response::Response,
 };
+use futures::TryStreamExt;
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     HubError,
     large_answer::{PAGE_BYTES, Turn, answer, turn_of},
+    permission::Caller,
 };
 use crate::protocol::{
     timestamp,
@@ -203,9 +205,12 @@ pub struct Listing {
     pub sortable: &'static [(&'static str, &'static str)],
     /// Whether the default order is descending.
     pub newest_first: bool,
-    /// SQL for the bytes of a row, of what can be large.
-    pub bytes: Option<&'static str>,
+    /// SQL for the bytes of a row with what it gets in addition, of what can be large.
+    pub bytes: &'static str,
 }
+
+/// For rows whose texts are so short that a thousand of them are no large answer.
+pub const SMALL_ROWS: &str = "0";
 
 /// One page of rows, with what is needed to answer.
 pub struct Rows<R> {
@@ -216,42 +221,73 @@ pub struct Rows<R> {
 }
 
 impl Listing {
-    /// Reads one page.
-    pub async fn fetch<R>(&self, pool: &SqlitePool, query: ListQuery, filters: Filters) -> Result<Rows<R>, HubError>
+    /// Reads one page. Pages of what is large have fewer items than were asked for, all pages of a list equally many: who
+    /// follows the links, or counts pages, gets everything.
+    pub async fn fetch<R>(
+        &self,
+        pool: &SqlitePool,
+        caller: &Caller,
+        mut query: ListQuery,
+        filters: Filters,
+    ) -> Result<Rows<R>, HubError>
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let order = self.order(query.text("sort"))?;
-        let mut count = QueryBuilder::new(format!("SELECT COUNT(*) FROM {}", self.from));
-        filters.push_to(&mut count);
-        let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
-        let turn = self.turn(pool, &query, &filters, &order).await?;
+        let mut sizes =
+            QueryBuilder::new(format!("SELECT count(*), coalesce(sum({}), 0) FROM {}", self.bytes, self.from));
+        filters.push_to(&mut sizes);
+        let (total, bytes): (i64, i64) = sizes.build_query_as().fetch_one(pool).await?;
+        let mut turn = None;
+        if bytes > PAGE_BYTES {
+            query.per_page = self.per_page_that_fits(pool, &query, &filters, &order).await?;
+        }
+        if bytes > 0 {
+            let bytes = self.bytes_of_page(pool, &query, &filters, &order).await?;
+            turn = turn_of(caller, 1, bytes, PAGE_BYTES).await?;
+        }
         let mut select = QueryBuilder::new(format!("SELECT {} FROM {}", self.columns, self.from));
         filters.push_to(&mut select);
         select.push(page_of(&query, &order));
         // A statement that is kept keeps the last row that was read with it.
-        let rows = select.build_query_as().persistent(self.bytes.is_none()).fetch_all(pool).await?;
+        let rows = select.build_query_as().persistent(self.bytes == SMALL_ROWS).fetch_all(pool).await?;
         Ok(Rows { rows, total: total as usize, query, turn })
     }
 
-    /// What a large page waits for; an error if it is too large.
-    async fn turn(
+    /// How many items a page may have so that each page of the list is small enough; one, if that is too large already.
+    async fn per_page_that_fits(
         &self,
         pool: &SqlitePool,
         query: &ListQuery,
         filters: &Filters,
         order: &str,
-    ) -> Result<Option<Turn>, HubError> {
-        let Some(bytes) = self.bytes else { return Ok(None) };
+    ) -> Result<usize, HubError> {
+        let mut sizes = QueryBuilder::new(format!("SELECT {} FROM {}", self.bytes, self.from));
+        filters.push_to(&mut sizes);
+        sizes.push(format!(" ORDER BY {order}"));
+        let mut rows = sizes.build_query_scalar::<i64>().fetch(pool);
+        let mut pages = PageSizes::up_to(query.per_page);
+        while let Some(bytes) = rows.try_next().await? {
+            pages.add(bytes);
+        }
+        Ok(pages.largest())
+    }
+
+    async fn bytes_of_page(
+        &self,
+        pool: &SqlitePool,
+        query: &ListQuery,
+        filters: &Filters,
+        order: &str,
+    ) -> Result<i64, HubError> {
         let mut sizes = QueryBuilder::new(format!(
-            "SELECT count(*), coalesce(sum(bytes), 0) FROM (SELECT {bytes} AS bytes FROM {}",
-            self.from
+            "SELECT coalesce(sum(bytes), 0) FROM (SELECT {} AS bytes FROM {}",
+            self.bytes, self.from
         ));
         filters.push_to(&mut sizes);
         sizes.push(page_of(query, order));
         sizes.push(")");
-        let (rows, bytes): (i64, i64) = sizes.build_query_as().fetch_one(pool).await?;
-        turn_of(rows, bytes, PAGE_BYTES).await
+        Ok(sizes.build_query_scalar().fetch_one(pool).await?)
     }
 
     fn order(&self, sort: Option<&str>) -> Result<String, HubError> {
@@ -277,6 +313,40 @@ impl Listing {
     }
 }
 
+/// Which numbers of items a page can have: the one that was asked for, its half, the half of that, …; those of which a
+/// page is too large fall out.
+struct PageSizes {
+    row: usize,
+    /// The numbers that are left, the smallest first, with the bytes of the page that is being filled.
+    left: Vec<(usize, i64)>,
+}
+
+impl PageSizes {
+    fn up_to(per_page: usize) -> PageSizes {
+        let mut left: Vec<(usize, i64)> = std::iter::successors(Some(per_page), |number| Some(number / 2))
+            .take_while(|number| *number > 1)
+            .map(|number| (number, 0))
+            .collect();
+        left.reverse();
+        PageSizes { row: 0, left }
+    }
+
+    /// Takes the next row.
+    fn add(&mut self, bytes: i64) {
+        let row = self.row;
+        self.left.retain_mut(|(per_page, page)| {
+            let before = if row.is_multiple_of(*per_page) { 0 } else { *page };
+            *page = before.saturating_add(bytes);
+            *page <= PAGE_BYTES
+        });
+        self.row += 1;
+    }
+
+    fn largest(&self) -> usize {
+        self.left.last().map_or(1, |(per_page, _)| *per_page)
+    }
+}
+
 /// `ORDER BY … LIMIT … OFFSET …` of a page.
 fn page_of(query: &ListQuery, order: &str) -> String {
     let offset = (query.page - 1).saturating_mul(query.per_page).min(i64::MAX as usize);
@@ -285,9 +355,9 @@ fn page_of(query: &ListQuery, order: &str) -> String {
 
 impl<R> Rows<R> {
     /// What the rows get in addition waits for its turn, too, unless they have it already.
-    pub async fn wait_for(&mut self, items: i64, bytes: i64) -> Result<(), HubError> {
+    pub async fn wait_for(&mut self, caller: &Caller, items: i64, bytes: i64) -> Result<(), HubError> {
         if self.turn.is_none() {
-            self.turn = turn_of(items, bytes, PAGE_BYTES).await?;
+            self.turn = turn_of(caller, items, bytes, PAGE_BYTES).await?;
         }
         Ok(())
     }
@@ -377,13 +447,29 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_what_is_large_have_fewer_items() {
+        let largest = |per_page: usize, sizes: &[i64]| {
+            let mut pages = PageSizes::up_to(per_page);
+            sizes.iter().for_each(|bytes| pages.add(*bytes << 20));
+            pages.largest()
+        };
+        assert_eq!(largest(10, &[4; 8]), 10);
+        assert_eq!(largest(10, &[4; 9]), 5);
+        assert_eq!(largest(10, &[1, 1, 1, 1, 1, 16, 16, 1]), 2);
+        // Also the last page has to fit.
+        assert_eq!(largest(4, &[1, 1, 1, 1, 17, 17]), 1);
+        assert_eq!(largest(10, &[40, 1, 1]), 1);
+        assert_eq!(largest(1, &[1]), 1);
+    }
+
+    #[test]
     fn only_known_columns_sort() {
         let listing = Listing {
             from: "task",
             columns: "*",
             sortable: &[("id", "task.id"), ("name", "task.name")],
             newest_first: true,
-            bytes: None,
+            bytes: SMALL_ROWS,
         };
         assert_eq!(listing.order(None).unwrap(), "task.id DESC");
         assert_eq!(listing.order(Some("-name,id")).unwrap(), "task.name DESC, task.id, task.id DESC");

@@ -2,21 +2,26 @@
 //! of the other side. Such clients are known by `include=metadata`, which 4.x clients never send, and by paths that
 //! 4.x has not. See docs/compatibility.md.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::{self, BufReader},
+    sync::Arc,
+};
 
 use axum::{
-    body::to_bytes,
+    body::Body,
     extract::{OriginalUri, Query, Request, State},
     http::{Method, StatusCode, Uri},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
     HubError, audit, authentication,
-    body::LARGE_LIMIT,
     large_answer::{PAGE_BYTES, answer as answered, turn_of},
     listing::comma_separated,
     permission::Caller,
@@ -49,6 +54,8 @@ const NESTED: [(&str, &str, &str, &str); 5] = [
 
 /// Whose turn it is.
 static TURN: Semaphore = Semaphore::const_new(1);
+/// Bytes of an answer that are read at once.
+const BUFFER: usize = 64 * 1024;
 
 /// Resources that 3.x clients list.
 const RESOURCES: [&str; 8] =
@@ -110,17 +117,22 @@ async fn of_get(
         Err(_) => None,
     };
     let response = next.run(rewritten(request, &to, &pairs)?).await;
-    if response.status() != StatusCode::OK {
-        return Ok(response);
-    }
+    // Whoever gets something is somebody.
+    let (StatusCode::OK, Some(caller)) = (response.status(), caller) else { return Ok(response) };
+    let total = response.headers().get("total-count").and_then(|total| total.to_str().ok()?.parse::<usize>().ok());
     // The answer is read whole and put into another form: of one at a time.
     let _turn = TURN.acquire().await.map_err(|error| HubError::Internal(error.to_string()))?;
     let (mut parts, body) = response.into_parts();
-    let bytes = to_bytes(body, 4 * LARGE_LIMIT).await.map_err(|error| HubError::Internal(error.to_string()))?;
-    let mut body: Value = serde_json::from_slice(&bytes).map_err(|error| HubError::Internal(error.to_string()))?;
+    let (mut body, bytes) = parsed(body).await?;
     match body.get_mut("data").and_then(Value::as_array_mut) {
-        Some(items) => translate(hub, caller.as_ref(), answer.resource, items).await?,
-        None => translate(hub, caller.as_ref(), answer.resource, std::slice::from_mut(&mut body)).await?,
+        // Without links nobody would miss those of other pages.
+        Some(items)
+            if answer.plain && answer.resource == "result" && total.is_some_and(|total| total > items.len()) =>
+        {
+            return Err(HubError::PageTooLarge(PAGE_BYTES));
+        }
+        Some(items) => translate(hub, &caller, answer.resource, items).await?,
+        None => translate(hub, &caller, answer.resource, std::slice::from_mut(&mut body)).await?,
     }
     if answer.plain
         && let Some(items) = body.get_mut("data")
@@ -133,14 +145,40 @@ async fn of_get(
         )
         .unwrap_or(Value::Null);
     }
-    let turn = turn_of(1, i64::try_from(bytes.len()).unwrap_or(i64::MAX), i64::MAX).await?;
-    drop(bytes);
+    let turn = turn_of(&caller, 1, bytes, i64::MAX).await?;
     let mut response = answered(body, turn);
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     parts.headers.remove(axum::http::header::CONTENT_TYPE);
     *response.status_mut() = parts.status;
     response.headers_mut().extend(parts.headers);
     Ok(response)
+}
+
+/// Reads JSON while it is written, so that its text is never there as a whole; with its bytes.
+async fn parsed(body: Body) -> Result<(Value, i64), HubError> {
+    let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let mut reader = CountingReader { inner: SyncIoBridge::new(reader), bytes: 0 };
+    let parsed = spawn_blocking(move || {
+        let body = serde_json::from_reader(BufReader::with_capacity(BUFFER, &mut reader))?;
+        Ok::<_, serde_json::Error>((body, reader.bytes))
+    });
+    let parsed = parsed.await.map_err(|error| HubError::Internal(error.to_string()))?;
+    // It is ours: what is wrong is that it was not read fast enough, beside others.
+    parsed.map_err(|_| HubError::Busy)
+}
+
+/// Counts what is read.
+struct CountingReader<R> {
+    inner: R,
+    bytes: i64,
+}
+
+impl<R: io::Read> io::Read for CountingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.bytes += length as i64;
+        Ok(length)
+    }
 }
 
 /// Whether `include` asks for metadata, which is taken out.
@@ -166,20 +204,13 @@ fn rewritten(mut request: Request, path: &str, pairs: &[(String, String)]) -> Re
     Ok(request)
 }
 
-async fn translate(
-    hub: &HubState,
-    caller: Option<&Caller>,
-    resource: &str,
-    items: &mut [Value],
-) -> Result<(), HubError> {
+async fn translate(hub: &HubState, caller: &Caller, resource: &str, items: &mut [Value]) -> Result<(), HubError> {
     let ids: Vec<i64> = items.iter().filter_map(|item| item.get("id")?.as_i64()).collect();
     if resource == "result" {
         // A result of 3.x is a run of 4.x with its result.
         let results = results_of(hub, &ids).await?;
-        if let Some(caller) = caller {
-            let read: Vec<i64> = results.keys().copied().collect();
-            audit::note_results(hub, caller, &read, false).await?;
-        }
+        let read: Vec<i64> = results.keys().copied().collect();
+        audit::note_results(hub, caller, &read, false).await?;
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
             let result = id_of(item).and_then(|id| results.get(&id).cloned());
             item.insert("result".to_owned(), json!(result));

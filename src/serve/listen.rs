@@ -1,4 +1,10 @@
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, service::service_fn};
@@ -8,17 +14,17 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{paced_body::PacedBody, path};
+use super::{client_address::ClientAddress, paced_body::PacedBody, path};
 
 /// How long a client may take to send the headers of a request, the first one of a connection as well as each later one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most connections at once; others wait until one ends.
+/// The most connections at once; others wait until one ends. One address may have half of them, so that nobody takes all.
 const CONNECTIONS: usize = 10_000;
 /// Open files that are left for everything but connections: databases, the hub that is asked, data that are read.
 const OTHER_FILES: u64 = 200;
@@ -49,16 +55,70 @@ fn connections() -> usize {
     CONNECTIONS
 }
 
+/// The places of connections.
+struct Places {
+    all: Arc<Semaphore>,
+    /// How many an address may have.
+    of_address: usize,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A place that is taken, until this is dropped.
+struct Place {
+    _one: OwnedSemaphorePermit,
+    address: IpAddr,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Places {
+    fn new(connections: usize) -> Places {
+        let all = Arc::new(Semaphore::new(connections));
+        Places { all, of_address: connections.div_ceil(2), taken: Arc::default() }
+    }
+
+    /// The place of a connection; none, if its address has too many.
+    fn take(&self, one: OwnedSemaphorePermit, peer: SocketAddr) -> Option<Place> {
+        let address = ClientAddress(peer.ip()).network();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(address).or_default();
+        if *count >= self.of_address {
+            return None;
+        }
+        *count += 1;
+        Some(Place { _one: one, address, taken: self.taken.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// Serves until `stop`, then lets what is under way end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let (places, graceful) = (Arc::new(Semaphore::new(connections())), GracefulShutdown::new());
+    serve_at(Places::new(connections()), listener, router, stop).await;
+}
+
+async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
             () = stop.cancelled() => break,
         };
-        let Some((stream, peer, place)) = accepted else {
+        let Some((stream, peer, one)) = accepted else {
             sleep(PAUSE).await;
+            continue;
+        };
+        let Some(place) = places.take(one, peer) else {
+            tracing::debug!(%peer, "too many connections of one address");
             continue;
         };
         let (router, watcher) = (router.clone(), graceful.watcher());
@@ -91,11 +151,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = places.all.clone().acquire_owned().await.ok()?;
     let (stream, peer) = listener.accept().await.inspect_err(|error| tracing::warn!(%error, "no connection")).ok()?;
     // Answers are small, and pages wait for them.
     let _ = stream.set_nodelay(true);
@@ -112,4 +169,44 @@ fn prepared(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
 
 fn never<T>(error: Infallible) -> T {
     match error {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpSocket,
+    };
+
+    async fn connect(from: [u8; 4], to: SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(to).await.unwrap()
+    }
+
+    /// What a connection is answered; nothing, if it was closed.
+    async fn ask(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        // It may be closed while this is written.
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn one_address_does_not_take_all_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(async || "here");
+        tokio::spawn(serve_at(Places::new(4), listener, router, CancellationToken::new()));
+        let (own, other) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+        let silent = [connect(own, address).await, connect(own, address).await];
+        assert_eq!(ask(connect(own, address).await).await, "");
+        assert!(ask(connect(other, address).await).await.ends_with("here"));
+        drop(silent);
+        while !ask(connect(own, address).await).await.ends_with("here") {
+            tokio::task::yield_now().await;
+        }
+    }
 }

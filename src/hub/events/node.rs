@@ -21,6 +21,8 @@ use crate::{
 const CONFIG_LIMIT: usize = 10_000;
 /// The longest single fact, in bytes.
 const CONFIG_VALUE_LIMIT: usize = 10_000;
+/// The most bytes of all facts of a node, with a key for each value.
+const CONFIG_BYTES: usize = 2 * 1024 * 1024;
 /// The longest log of a run, in bytes; what comes after is dropped.
 pub const LOG_LIMIT: usize = 1024 * 1024;
 
@@ -127,6 +129,7 @@ pub async fn seen(hub: &HubState, node_id: i64) -> Result<(), HubError> {
 pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload: Value) -> Result<(), HubError> {
     let Value::Object(facts) = payload else { return Err(HubError::bad("node_info_update is no object")) };
     let mut rows: Vec<(String, String)> = Vec::new();
+    let mut bytes = 0;
     let flat = facts.into_iter().flat_map(|(key, value)| match value {
         Value::Object(inner) => inner.into_iter().collect(),
         value => vec![(key, value)],
@@ -139,7 +142,9 @@ pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload:
         };
         for value in values {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            if key.len() > CONFIG_VALUE_LIMIT || value.len() > CONFIG_VALUE_LIMIT || rows.len() == CONFIG_LIMIT {
+            bytes += key.len() + value.len();
+            let is_large = key.len() > CONFIG_VALUE_LIMIT || value.len() > CONFIG_VALUE_LIMIT || bytes > CONFIG_BYTES;
+            if is_large || rows.len() == CONFIG_LIMIT {
                 return Err(HubError::bad("a node's configuration is too large"));
             }
             rows.push((key.clone(), value));

@@ -21,7 +21,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing},
+        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -71,7 +71,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "collaboration.id"), ("name", "name"), ("encrypted", "encrypted")],
     newest_first: false,
-    bytes: None,
+    bytes: SMALL_ROWS,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -93,7 +93,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         );
     }
     let with_organizations = query.includes("organizations");
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut members =
         if with_organizations { members::of_all(&hub, COLLABORATION, &ids).await? } else { BTreeMap::new() };

@@ -63,7 +63,7 @@ const LISTING: Listing = Listing {
     columns: COLUMNS,
     sortable: &[("id", "node.id"), ("name", "node.name"), ("status", "online"), ("last_seen", "last_seen")],
     newest_first: false,
-    bytes: None,
+    bytes: "(SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM node_config WHERE node_id = node.id)",
 };
 
 async fn configs(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ConfigItem>>, HubError> {
@@ -113,7 +113,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.like("node.name", query.text("name"));
     filters.text("last_seen >= ?", query.time("last_seen_from")?);
     filters.text("last_seen <= ?", query.time("last_seen_till")?);
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut configs = configs(&hub, &ids).await?;
     Ok(rows.answer(|row| {

@@ -12,7 +12,7 @@ use crate::{
         HubError,
         audit::{self, changed},
         body::Body,
-        listing::{Filters, ListQuery, Listing},
+        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
         permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -64,7 +64,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "organization.id"), ("name", "name"), ("country", "country"), ("domain", "domain")],
     newest_first: false,
-    bytes: None,
+    bytes: SMALL_ROWS,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -94,7 +94,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         "organization.id IN (SELECT organization_id FROM study_organization WHERE study_id = ?)",
         query.integer("study_id")?,
     );
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Organization::from))
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Organization::from))
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Organization, HubError> {

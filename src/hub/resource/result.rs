@@ -50,12 +50,12 @@ const LISTING: Listing = Listing {
     columns: "run.id, run.task_id, run.result",
     sortable: &[("id", "run.id"), ("task_id", "run.task_id")],
     newest_first: true,
-    bytes: Some("coalesce(octet_length(run.result), 0)"),
+    bytes: "coalesce(octet_length(run.result), 0)",
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = run::filters(&caller, &query)?;
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     audit::note_results(&hub, &caller, &with_result(&rows.rows), false).await?;
     Ok(rows.answer(ResultItem::from))
 }
@@ -91,7 +91,7 @@ async fn show(
     if !task::may(&caller, Resource::Run, Operation::View, &task) {
         return Err(HubError::NotAllowed);
     }
-    let turn = turn_of(1, bytes, PAGE_BYTES).await?;
+    let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
     let row: Option<Row> = sqlx::query_as("SELECT id, task_id, result FROM run WHERE id = ?")
         .persistent(false)
         .bind(id)

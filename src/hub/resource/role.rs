@@ -22,7 +22,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing, comma_separated},
+        listing::{Filters, ListQuery, Listing, SMALL_ROWS, comma_separated},
         permission::{Caller, DEFAULT_ROLES, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -69,7 +69,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "role.id"), ("name", "name"), ("description", "description")],
     newest_first: false,
-    bytes: None,
+    bytes: SMALL_ROWS,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -108,7 +108,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.integer("role.id IN (SELECT role_id FROM role_rule WHERE rule_id = ?)", query.integer("rule_id")?);
     filters.like("name", query.text("name"));
     filters.like("description", query.text("description"));
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Role::from))
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Role::from))
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {

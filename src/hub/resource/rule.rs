@@ -7,7 +7,7 @@ use super::Id;
 use crate::{
     hub::{
         HubError,
-        listing::{Filters, ListQuery, Listing},
+        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
         permission::Caller,
         server::{API_PATH, HubState},
     },
@@ -63,9 +63,9 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         columns: "*",
         sortable: &[("id", "id"), ("name", "resource"), ("scope", "scope"), ("operation", "operation")],
         newest_first: false,
-        bytes: None,
+        bytes: SMALL_ROWS,
     };
-    Ok(listing.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(Rule::from))
+    Ok(listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Rule::from))
 }
 
 /// The rules of a role.

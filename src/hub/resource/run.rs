@@ -148,7 +148,7 @@ const LISTING: Listing = Listing {
         ("organization_id", "run.organization_id"),
     ],
     newest_first: true,
-    bytes: Some(BYTES),
+    bytes: BYTES,
 };
 
 /// The bytes of the texts of a run, but for its result.
@@ -157,7 +157,7 @@ const BYTES: &str = "octet_length(run.input) + coalesce(octet_length(run.log), 0
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = filters(&caller, &query)?;
     let with_task = query.includes("task");
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let mut tasks: Vec<Task> = Vec::new();
     if with_task {
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.task_id).collect();
@@ -222,7 +222,7 @@ async fn show(
     if !executes && !task::may(&caller, Resource::Run, Operation::View, &task) {
         return Err(HubError::NotAllowed);
     }
-    let turn = turn_of(1, bytes, PAGE_BYTES).await?;
+    let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
     let row = load(&hub, id).await?;
     let task = query.includes("task").then(|| Task::from(task));
     Ok(answer(row.into_wire(task), turn))

@@ -22,7 +22,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing},
+        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -71,7 +71,7 @@ const LISTING: Listing = Listing {
     columns: "*",
     sortable: &[("id", "study.id"), ("name", "name")],
     newest_first: false,
-    bytes: None,
+    bytes: SMALL_ROWS,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -88,7 +88,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.integer("collaboration_id = ?", query.integer("collaboration_id")?);
     filters.integer(of_organization, query.integer("organization_id")?);
     let with_organizations = query.includes("organizations");
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut members = if with_organizations { members::of_all(&hub, STUDY, &ids).await? } else { BTreeMap::new() };
     Ok(rows.answer(|row| {

@@ -26,7 +26,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing, comma_separated},
+        listing::{Filters, ListQuery, Listing, SMALL_ROWS, comma_separated},
         notice,
         permission::{Caller, CallerKind, Reach, Resource},
         second_factor,
@@ -97,7 +97,7 @@ const LISTING: Listing = Listing {
         ("last_seen", "last_seen"),
     ],
     newest_first: false,
-    bytes: None,
+    bytes: SMALL_ROWS,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -133,7 +133,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.integer("user.id IN (SELECT user_id FROM user_rule WHERE rule_id = ?)", query.integer("rule_id")?);
     filters.text("last_seen >= ?", query.time("last_seen_from")?);
     filters.text("last_seen <= ?", query.time("last_seen_till")?);
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?.answer(User::from))
+    Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(User::from))
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {

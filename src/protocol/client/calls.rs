@@ -80,16 +80,21 @@ impl HubClient {
         query: &[(String, String)],
         per_page: usize,
     ) -> Result<Vec<T>, ClientError> {
-        let of_page = |number: usize| {
+        let of_page = |number: usize, per_page: usize| {
             let mut query = query.to_vec();
             query.extend([pair("page", number), pair("per_page", per_page)]);
             self.page::<W, T>(path, query)
         };
-        let first = of_page(1).await?;
+        let first = of_page(1, per_page).await?;
+        // A hub puts fewer items on its pages when they are large.
+        let per_page = if first.items.is_empty() { per_page } else { per_page.min(first.items.len()) };
         let pages = first.total.min(LIST_LIMIT).div_ceil(per_page);
         let mut items = first.items;
         let rest: Vec<Listed<T>> =
-            stream::iter((2..=pages).map(of_page).collect::<Vec<_>>()).buffered(4).try_collect().await?;
+            stream::iter((2..=pages).map(|number| of_page(number, per_page)).collect::<Vec<_>>())
+                .buffered(4)
+                .try_collect()
+                .await?;
         items.extend(rest.into_iter().flat_map(|page| page.items));
         Ok(items)
     }

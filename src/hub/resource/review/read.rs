@@ -26,7 +26,7 @@ const LISTING: Listing = Listing {
         ("id", "review.id"),
     ],
     newest_first: false,
-    bytes: None,
+    bytes: "octet_length(request) + coalesce(octet_length(report), 0)",
 };
 
 /// `GET /review`: filtered by state, organization, run, task, subject and hash; with `decided=1` without those that wait.
@@ -54,7 +54,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
         filters.text("subject = ?", Some(subject.as_str()));
     }
     filters.text("hash = ?", query.text("hash"));
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     rows.try_answer(Review::try_from)
 }
 

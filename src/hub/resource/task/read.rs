@@ -34,11 +34,9 @@ const LISTING: Listing = Listing {
         ("collaboration_id", "task.collaboration_id"),
     ],
     newest_first: true,
-    bytes: Some(
-        "octet_length(task.name) + octet_length(task.description) + octet_length(task.image)
-         + (SELECT coalesce(sum(octet_length(label) + coalesce(octet_length(parameters), 0)), 0) FROM task_database
-            WHERE task_id = task.id)",
-    ),
+    bytes: "octet_length(task.name) + octet_length(task.description) + octet_length(task.image)
+        + (SELECT coalesce(sum(octet_length(label) + coalesce(octet_length(parameters), 0)), 0) FROM task_database
+           WHERE task_id = task.id)",
 };
 
 /// `GET /task`
@@ -77,10 +75,10 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     if with_runs || with_results {
         require_runs(&caller, reach)?;
     }
-    let mut rows = LISTING.fetch::<Row>(hub.store.reader(), query, filters).await?;
+    let mut rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let (items, bytes) = included(&hub, &ids, with_runs, with_results).await?;
-    rows.wait_for(items, bytes).await?;
+    rows.wait_for(&caller, items, bytes).await?;
     let mut runs = if with_runs { runs_of(&hub, &ids).await? } else { BTreeMap::new() };
     let mut results = if with_results { results_of(&hub, &caller, &ids).await? } else { BTreeMap::new() };
     Ok(rows.answer(|row| {
@@ -147,7 +145,7 @@ pub async fn show(
         return Err(HubError::Unauthenticated("You lack the permission to view results for this task!"));
     }
     let (items, bytes) = included(&hub, &[id], with_runs, with_results).await?;
-    let turn = turn_of(items, bytes, WHOLE_BYTES).await?;
+    let turn = turn_of(&caller, items, bytes, WHOLE_BYTES).await?;
     let mut task = Task::from(row);
     if with_runs {
         task.runs = Included::Items(runs_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());

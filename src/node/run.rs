@@ -180,13 +180,20 @@ async fn permit(
             per_day.unwrap_or_default()
         ))
     };
-    if !shared.store.has_started(run_id, &hash).await? && shared.store.has_too_many(run_id, asked, per_day).await? {
+    if !shared.store.has_started(run_id, &hash).await?
+        && shared.store.has_too_many(run_id, &request.review, per_day).await?
+    {
         return Err(too_many());
     }
     loop {
         let approval = review::obtain(shared, run_id, request, log, stopped).await?;
-        let start =
-            Start { run_id, asked, hash: &hash, per_day, approval: approval.as_ref().map(|approval| approval.id) };
+        let start = Start {
+            run_id,
+            request: &request.review,
+            hash: &hash,
+            per_day,
+            approval: approval.as_ref().map(|approval| approval.id),
+        };
         match shared.store.start_run(&start).await? {
             Started::Yes => return Ok(()),
             Started::TooMany => return Err(too_many()),

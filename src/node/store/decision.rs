@@ -213,7 +213,7 @@ pub(super) async fn use_approval(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         node::store::{About, Start, Started},
@@ -221,7 +221,7 @@ mod tests {
     };
     use serde_json::{Map, json};
 
-    fn request() -> ReviewRequest {
+    pub fn request() -> ReviewRequest {
         ReviewRequest {
             asked: Asked {
                 image: "demo/average".into(),
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    async fn store() -> (NodeStore, tempfile::TempDir) {
+    pub async fn store() -> (NodeStore, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         (NodeStore::open(&folder.path().join("node.sqlite")).await.unwrap(), folder)
     }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     async fn start(store: &NodeStore, approval: i64, run_id: i64, hash: &str) -> Started {
-        let start = Start { run_id, asked: &request().asked, hash, per_day: None, approval: Some(approval) };
+        let start = Start { run_id, request: &request(), hash, per_day: None, approval: Some(approval) };
         store.start_run(&start).await.unwrap()
     }
 

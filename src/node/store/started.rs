@@ -1,8 +1,11 @@
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::{NodeStore, StoreError, decision::use_approval, review::details};
 use crate::{
+    algorithms,
     audit::{self, Entry},
     protocol::{
         review::{Asked, ReviewRequest},
@@ -13,9 +16,9 @@ use crate::{
 /// A run that is about to start.
 pub struct Start<'a> {
     pub run_id: i64,
-    pub asked: &'a Asked,
+    pub request: &'a ReviewRequest,
     pub hash: &'a str,
-    /// The most runs that a user may start on one day.
+    /// The most runs of a user on one day.
     pub per_day: Option<u32>,
     /// The review by whose approval it starts; `None` if it needs none.
     pub approval: Option<i64>,
@@ -69,30 +72,37 @@ impl NodeStore {
     }
 
     /// Whether the user has started, or waits to start, as many runs today (UTC) as the policies allow.
-    pub async fn has_too_many(&self, run_id: i64, asked: &Asked, per_day: Option<u32>) -> Result<bool, StoreError> {
+    pub async fn has_too_many(
+        &self,
+        run_id: i64,
+        request: &ReviewRequest,
+        per_day: Option<u32>,
+    ) -> Result<bool, StoreError> {
         let Some(limit) = per_day else { return Ok(false) };
         let mut connection = self.pool.acquire().await?;
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM review WHERE state = 'waiting' AND subject = 'run' AND run_id <> ?
-             AND json_extract(request, '$.asked.user_id') IS ?",
+        let mut questions = started_today(&mut connection, request.asked.user_id).await?;
+        let waiting: Vec<(i64, String, Option<i64>)> = sqlx::query_as(
+            "SELECT run_id, json_extract(request, '$.asked.image'), json_extract(request, '$.parent_id')
+             FROM review WHERE state = 'waiting' AND subject = 'run' AND json_extract(request, '$.asked.user_id') IS ?",
         )
-        .bind(run_id)
-        .bind(asked.user_id)
-        .fetch_one(&mut *connection)
+        .bind(request.asked.user_id)
+        .fetch_all(&mut *connection)
         .await?;
-        Ok(started_today(&mut connection, run_id, asked).await? + waiting >= i64::from(limit))
+        questions.extend(waiting.into_iter().map(|(run_id, image, parent)| question(run_id, &image, parent)));
+        Ok(is_over(questions, &question_of(run_id, request), limit))
     }
 
     /// Notes that a run starts, if it may: by an approval that still holds, where one is needed, and unless its user has
     /// started too many today. A run that goes on after a restart counts once.
     pub async fn start_run(&self, start: &Start<'_>) -> Result<Started, StoreError> {
-        let (run_id, asked) = (start.run_id, start.asked);
+        let (run_id, asked) = (start.run_id, &start.request.asked);
+        let question = question_of(run_id, start.request);
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if has_started(&mut transaction, run_id, start.hash).await? {
             return Ok(Started::Yes);
         }
         if let Some(limit) = start.per_day
-            && started_today(&mut transaction, run_id, asked).await? >= i64::from(limit)
+            && is_over(started_today(&mut transaction, asked.user_id).await?, &question, limit)
         {
             return Ok(Started::TooMany);
         }
@@ -104,8 +114,8 @@ impl NodeStore {
             }
         }
         sqlx::query(
-            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns, question)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run_id)
         .bind(start.hash)
@@ -115,6 +125,7 @@ impl NodeStore {
         .bind(&asked.function)
         .bind(labels(asked))
         .bind(columns(asked))
+        .bind(question)
         .execute(&mut *transaction)
         .await?;
         let entry = Entry::done(actor(asked), "run.start", format!("run {run_id}"));
@@ -170,14 +181,36 @@ async fn has_started(connection: &mut SqliteConnection, run_id: i64, hash: &str)
     Ok(found > 0)
 }
 
-/// Other runs that the user has started today.
-async fn started_today(connection: &mut SqliteConnection, run_id: i64, asked: &Asked) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM started_run WHERE user_id IS ? AND day = ? AND run_id <> ?")
-        .bind(asked.user_id)
-        .bind(today())
-        .bind(run_id)
-        .fetch_one(connection)
-        .await?)
+/// What counts once toward a day's limit. What a built-in central function asks does, however often whoever aggregates
+/// sends it: the answer is the same, and it is not theirs to use up what a user may ask. Of other algorithms each run
+/// can tell something new.
+fn question(run_id: i64, image: &str, parent_id: Option<i64>) -> String {
+    match parent_id {
+        Some(parent) if algorithms::is_built_in(image) => format!("task {parent}"),
+        _ => format!("run {run_id}"),
+    }
+}
+
+fn question_of(run_id: i64, request: &ReviewRequest) -> String {
+    question(run_id, &request.asked.image, request.parent_id)
+}
+
+/// Whether one more is too many.
+fn is_over(mut questions: HashSet<String>, next: &str, limit: u32) -> bool {
+    questions.remove(next);
+    questions.len() >= limit as usize
+}
+
+/// What the user has asked today.
+async fn started_today(connection: &mut SqliteConnection, user_id: Option<i64>) -> Result<HashSet<String>, StoreError> {
+    let started: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT coalesce(question, 'run ' || run_id) FROM started_run WHERE user_id IS ? AND day = ?",
+    )
+    .bind(user_id)
+    .bind(today())
+    .fetch_all(connection)
+    .await?;
+    Ok(started.into_iter().collect())
 }
 
 async fn count(connection: &mut SqliteConnection, asked: &Asked, condition: &str) -> Result<i64, StoreError> {
@@ -196,4 +229,47 @@ async fn count(connection: &mut SqliteConnection, asked: &Asked, condition: &str
 /// The requester as the audit log names it.
 pub(super) fn actor(asked: &Asked) -> String {
     asked.user_id.map_or_else(|| "a deleted user".to_owned(), |id| format!("user {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::store::decision::tests::{request, store};
+
+    #[tokio::test]
+    async fn whoever_aggregates_does_not_use_up_what_a_user_may_ask() {
+        let (store, _folder) = store().await;
+        let start = async |run_id: i64, request: &ReviewRequest| {
+            let hash = request.asked.hash();
+            if store.has_too_many(run_id, request, Some(2)).await.unwrap() {
+                return Started::TooMany;
+            }
+            store.start_run(&Start { run_id, request, hash: &hash, per_day: Some(2), approval: None }).await.unwrap()
+        };
+        let request = || {
+            let request = request();
+            let asked = Asked { image: algorithms::AVERAGE_IMAGE.into(), ..request.asked };
+            ReviewRequest { asked, ..request }
+        };
+        let subtask = ReviewRequest { parent_id: Some(1), ..request() };
+        for run_id in 1..=5 {
+            assert_eq!(start(run_id, &subtask).await, Started::Yes, "{run_id}");
+        }
+        // The user's own, or of another task, or of an algorithm whose answers differ: each counts.
+        assert_eq!(start(6, &request()).await, Started::Yes);
+        assert_eq!(start(7, &request()).await, Started::TooMany);
+        assert_eq!(start(8, &ReviewRequest { parent_id: Some(2), ..request() }).await, Started::TooMany);
+        // A digest behind the name makes no other question of it.
+        let image = format!("{}@sha256:{}", algorithms::AVERAGE_IMAGE, "0".repeat(64));
+        let named = ReviewRequest { asked: Asked { image, ..subtask.asked.clone() }, ..subtask.clone() };
+        assert_eq!((start(9, &subtask).await, start(13, &named).await), (Started::Yes, Started::Yes));
+        let other = |user_id: i64| {
+            let request = request();
+            let asked = Asked { image: "other/image".into(), user_id: Some(user_id), ..request.asked };
+            ReviewRequest { asked, parent_id: Some(1), ..request }
+        };
+        for (run_id, expected) in [(10, Started::Yes), (11, Started::Yes), (12, Started::TooMany)] {
+            assert_eq!(start(run_id, &other(6)).await, expected, "{run_id}");
+        }
+    }
 }

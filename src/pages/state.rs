@@ -23,15 +23,16 @@ pub struct PageState {
 }
 
 impl PageState {
-    /// Goes with an attempt of this address that is sent on to the hub: where that is beside, it must not count for this
-    /// server's own address. Another server is told nothing.
+    /// Goes with an attempt of this address that is sent on to the hub: it must not count for this server's own address. A
+    /// hub beside believes that the attempt is counted; another one believes the address if this portal is one of its
+    /// trusted proxies.
     pub fn counted_headers(&self, address: ClientAddress) -> Vec<(&'static str, String)> {
-        self.hub_is_beside.then(|| self.limits.counted(address)).into_iter().collect()
+        vec![if self.hub_is_beside { self.limits.counted(address) } else { forwarded_for(address) }]
     }
 
     /// As [`PageState::counted_headers`], for one that the hub is to count, which knows whose browser it is.
     pub fn headers_to_be_counted(&self, address: ClientAddress) -> Vec<(&'static str, String)> {
-        self.hub_is_beside.then(|| self.limits.to_be_counted(address)).into_iter().collect()
+        vec![if self.hub_is_beside { self.limits.to_be_counted(address) } else { forwarded_for(address) }]
     }
 
     /// What became of an attempt of this address; one that was refused counts against it.
@@ -44,6 +45,10 @@ impl PageState {
         }
         outcome
     }
+}
+
+fn forwarded_for(address: ClientAddress) -> (&'static str, String) {
+    ("x-forwarded-for", address.0.to_string())
 }
 
 /// Names of the files that pages load.

@@ -1,9 +1,10 @@
 //! Where sessions are stored: a SQLite file, or PostgreSQL that several replicas share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use sqlx::{
     ConnectOptions, Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -13,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_sessions::{
     ExpiredDeletion, SessionStore,
-    cookie::time::OffsetDateTime,
+    cookie::time::{self, OffsetDateTime},
     session::{Id, Record},
     session_store,
 };
@@ -63,6 +64,15 @@ pub enum SessionsAt {
 pub enum Sessions {
     Sqlite(SqliteStore, SqlitePool),
     Postgres(PostgresStore, PgPool),
+}
+
+/// The field of a record that is no session: who was signed in in a browser.
+const BROWSER_OF: &str = "browser_of";
+
+/// Under what it is stored who was signed in in a browser: not by its cookie, which whoever reads the store could use.
+fn id_of_browser(cookie: &str) -> Id {
+    let digest: [u8; 32] = Sha256::new().chain_update("browser ").chain_update(cookie).finalize().into();
+    Id(digest.first_chunk().map_or(0, |half| i128::from_be_bytes(*half)))
 }
 
 fn encoded(record: &Record) -> session_store::Result<Vec<u8>> {
@@ -228,6 +238,38 @@ impl Sessions {
             .collect()
     }
 
+    /// Remembers that this user was signed in in the browser that has this cookie, in place of the one before.
+    pub async fn remember_browser(
+        &self,
+        cookie: &str,
+        before: &str,
+        username: &str,
+        lifetime: time::Duration,
+    ) -> session_store::Result<()> {
+        let record = Record {
+            id: id_of_browser(cookie),
+            data: HashMap::from([(BROWSER_OF.to_owned(), username.into())]),
+            expiry_date: OffsetDateTime::now_utc() + lifetime,
+        };
+        let before = id_of_browser(before);
+        match self {
+            Sessions::Sqlite(store, _) => {
+                store.delete(&before).await?;
+                store.save(&record).await
+            }
+            Sessions::Postgres(store, _) => {
+                store.delete(&before).await?;
+                store.save(&record).await
+            }
+        }
+    }
+
+    /// Whether this user was signed in in the browser that has this cookie.
+    pub async fn knows_browser(&self, cookie: &str, username: &str) -> session_store::Result<bool> {
+        let record = self.load(&id_of_browser(cookie)).await?;
+        Ok(record.is_some_and(|record| record.data.get(BROWSER_OF).is_some_and(|known| known == username)))
+    }
+
     /// Whether the store answers.
     pub async fn is_up(&self) -> bool {
         self.load(&Id::default()).await.is_ok()
@@ -343,6 +385,20 @@ mod tests {
         let mut record = Record { id: Id::default(), data: Default::default(), expiry_date };
         sessions.create(&mut record).await.unwrap();
         (sessions, record, folder)
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_known_for_the_user_who_was_signed_in_in_it() {
+        let (sessions, _, _folder) = sessions().await;
+        let knows = async |cookie, username| sessions.knows_browser(cookie, username).await.unwrap();
+        assert!(!knows("first", "rosa").await);
+        let lifetime = time::Duration::days(1);
+        sessions.remember_browser("first", "", "rosa", lifetime).await.unwrap();
+        assert_eq!((knows("first", "rosa").await, knows("first", "ada").await), (true, false));
+        sessions.remember_browser("second", "first", "rosa", lifetime).await.unwrap();
+        assert_eq!((knows("first", "rosa").await, knows("second", "rosa").await), (false, true));
+        sessions.remember_browser("second", "", "rosa", -lifetime).await.unwrap();
+        assert!(!knows("second", "rosa").await);
     }
 
     #[tokio::test]

@@ -318,6 +318,39 @@ async fn every_limit_that_is_documented_holds() {
     client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
 }
 
+/// What a sign-in on the page is answered, and the cookies that it sets.
+async fn sign_in_at(web: &Web, address: &str, cookies: &str, username: &str, password: &str) -> (u16, String) {
+    let form = [("username", username), ("password", password)];
+    let request = web.form("/login", &form).header("x-forwarded-for", address).header("cookie", cookies);
+    let answer = request.send().await.unwrap();
+    let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+    let cookies: Vec<String> = cookies.map(|cookie| cookie.split(';').next().unwrap().to_owned()).collect();
+    (answer.status().as_u16(), cookies.join("; "))
+}
+
+fn browser_of(cookies: &str) -> String {
+    cookies.split("; ").find(|cookie| cookie.starts_with("atoll-browser=")).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_before_another_hub_lets_known_browsers_in_beside_strangers() {
+    let world = World::new().await;
+    // With limits of its own, as a portal elsewhere has them.
+    let web = Web::before_another_hub(&world, &["127.0.0.1/32"]).await;
+    let page = async |cookies: &str, username: &str, password: &str| {
+        sign_in_at(&web, "192.0.2.77", cookies, username, password).await
+    };
+    let browser = browser_of(&page("", "researcher", PASSWORD).await.1);
+    let again = browser_of(&page(&browser, "researcher", PASSWORD).await.1);
+    for _ in 0..25 {
+        page("", "nobody", "wrong").await;
+    }
+    assert_eq!(page("", "researcher", PASSWORD).await.0, 429);
+    assert_eq!(page("atoll-browser=invented", "researcher", PASSWORD).await.0, 429);
+    assert_eq!(page(&again, "viewer", PASSWORD).await.0, 429, "it is known for the one who was signed in there");
+    assert_eq!(page(&again, "researcher", PASSWORD).await.0, 303);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     let world = World::new().await;
@@ -339,17 +372,11 @@ async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     );
     assert_eq!(from("198.51.100.1", "/api/token/user", &sign_in(PASSWORD)).await, 200, "where they were before");
     // Somebody at the address of those who try: a browser in which they were signed in before.
-    let page = async |cookies: &str, password: &str| {
-        let form = [("username", "researcher"), ("password", password)];
-        let request = web.form("/login", &form).header("x-forwarded-for", "192.0.2.77").header("cookie", cookies);
-        let answer = request.send().await.unwrap();
-        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
-        let cookies: Vec<String> = cookies.map(|cookie| cookie.split(';').next().unwrap().to_owned()).collect();
-        (answer.status().as_u16(), cookies.join("; "))
-    };
+    let page =
+        async |cookies: &str, password: &str| sign_in_at(&web, "192.0.2.77", cookies, "researcher", password).await;
     let (status, cookies) = page("", PASSWORD).await;
     assert_eq!(status, 303, "{cookies}");
-    let browser = cookies.split("; ").find(|cookie| cookie.starts_with("atoll-browser=")).unwrap().to_owned();
+    let browser = browser_of(&cookies);
     for _ in 0..25 {
         let wrong = json!({"username": "nobody", "password": "wrong"});
         from("192.0.2.77", "/api/token/user", &wrong).await;

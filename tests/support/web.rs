@@ -1,10 +1,10 @@
 //! The web application beside the hub of a world.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use atoll::{
     portal::{Portal, PortalOptions, SessionsAt},
-    serve::serve,
+    serve::{AttemptLimits, serve},
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -31,6 +31,13 @@ impl Web {
         Web::on(listener, world, trusted_proxies, https, world.url.parse().unwrap(), None).await
     }
 
+    /// As `atoll serve --hub` has it, with limits of its own.
+    pub async fn before_another_hub(world: &World, trusted_proxies: &[&str]) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hub = world.url.parse().unwrap();
+        Web::limited(listener, world, trusted_proxies, false, hub, None, Arc::default()).await
+    }
+
     /// As `atoll serve` has it: pages ask the API beside them.
     pub async fn beside(world: &World, trusted_proxies: &[&str]) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,6 +53,18 @@ impl Web {
         hub: url::Url,
         public_hub: Option<url::Url>,
     ) -> Web {
+        Web::limited(listener, world, trusted_proxies, https, hub, public_hub, world.limits.clone()).await
+    }
+
+    async fn limited(
+        listener: TcpListener,
+        world: &World,
+        trusted_proxies: &[&str],
+        https: bool,
+        hub: url::Url,
+        public_hub: Option<url::Url>,
+        limits: Arc<AttemptLimits>,
+    ) -> Web {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let portal = Portal::new(PortalOptions {
             hub,
@@ -55,7 +74,7 @@ impl Web {
             https,
             demo_accounts: Vec::new(),
             trusted_proxies: trusted_proxies.iter().map(|network| network.parse().unwrap()).collect(),
-            limits: world.limits.clone(),
+            limits,
             stop: CancellationToken::new(),
         })
         .await

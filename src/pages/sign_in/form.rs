@@ -90,12 +90,12 @@ pub async fn submit(
     let page = Page::new("Sign in");
     let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.".to_owned())
-    } else if let Some(tried) = browser_cookie::attempt(&state, address, &headers) {
+    } else if let Some(tried) = browser_cookie::attempt(&state, address, &headers, &attempt.username).await {
         let transport = state.registry.transport();
         let outcome = sign_in_user(transport, &attempt.username, &form.password, None, &tried.headers).await;
         match tried.ended(&state, address, outcome) {
             Ok(SignIn::Done(tokens)) => {
-                let known = browser_cookie::set(tokens.known_browser.as_ref(), state.https);
+                let known = browser_cookie::set(&state, &headers, &attempt.username, &tokens).await;
                 state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
                 tracing::info!(username = attempt.username, "signed in");
                 return Ok((known, Redirect::to(&attempt.next)).into_response());

@@ -49,14 +49,14 @@ pub async fn submit(
     let (status, error) = if !is_code(&code) {
         let text = "Enter the six digits that your authenticator app shows, or a recovery code.".to_owned();
         (StatusCode::UNPROCESSABLE_ENTITY, text)
-    } else if let Some(tried) = browser_cookie::attempt(&state, address, &headers) {
+    } else if let Some(tried) = browser_cookie::attempt(&state, address, &headers, &pending.username).await {
         let transport = state.registry.transport();
         let outcome = sign_in_user(transport, &pending.username, &pending.password, Some(&code), &tried.headers).await;
         match tried.ended(&state, address, outcome) {
             Ok(SignIn::Done(tokens)) => {
                 // With it goes what was pending.
                 let is_new = pending.set_up.is_some();
-                let known = browser_cookie::set(tokens.known_browser.as_ref(), state.https);
+                let known = browser_cookie::set(&state, &headers, &pending.username, &tokens).await;
                 state.registry.sign_in(&session, tokens, &outcome::browser_of(&headers)).await?;
                 if is_new {
                     let text = "Your second factor is set up. Make recovery codes on the page of your account, for \

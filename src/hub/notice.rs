@@ -6,6 +6,10 @@ use sqlx::SqliteConnection;
 use url::Url;
 
 use super::{HubError, job, permission::Caller, resource::DECIDERS, server::HubState};
+use crate::protocol::timestamp;
+
+/// Messages that are kept of each account.
+const MESSAGES: u32 = 50;
 
 /// Who is told.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +94,7 @@ async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice
     Ok(())
 }
 
-/// Has the admins of an organization told what a caller from elsewhere did there, as [`tell_people`]. Of what their own
+/// Has the admins of an organization told what a caller from elsewhere did there, as [`tell_user`]. Of what their own
 /// admins do they are not told.
 pub async fn tell_admins(
     connection: &mut SqliteConnection,
@@ -102,22 +106,40 @@ pub async fn tell_admins(
     if !caller.is_foreign(organization_id) {
         return Ok(());
     }
-    let admins: Vec<String> = sqlx::query_scalar(&format!(
-        "SELECT email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
+    let admins: Vec<(i64, String)> = sqlx::query_as(&format!(
+        "SELECT id, email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
     ))
     .bind(organization_id)
     .fetch_all(&mut *connection)
     .await?;
-    tell_people(connection, hub, &admins.iter().map(String::as_str).collect::<Vec<_>>(), what).await
+    for (id, address) in admins {
+        tell_user(connection, hub, id, &[&address], what).await?;
+    }
+    Ok(())
 }
 
-/// Mails people that somebody touched how they sign in.
-pub async fn tell_people(
+/// Tells a user on the page of their account, and by mail to these addresses, that somebody touched how they sign in.
+pub async fn tell_user(
     connection: &mut SqliteConnection,
     hub: &HubState,
+    user_id: i64,
     addresses: &[&str],
     what: &str,
 ) -> Result<(), HubError> {
+    sqlx::query("INSERT INTO account_message (user_id, at, what) VALUES (?, ?, ?)")
+        .bind(user_id)
+        .bind(timestamp::now())
+        .bind(what)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "DELETE FROM account_message WHERE user_id = ?1
+         AND id NOT IN (SELECT id FROM account_message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)",
+    )
+    .bind(user_id)
+    .bind(MESSAGES)
+    .execute(&mut *connection)
+    .await?;
     if hub.mailer.is_none() {
         return Ok(());
     }

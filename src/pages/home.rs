@@ -4,6 +4,7 @@ use axum::{extract::State, response::Response};
 use leptos::prelude::*;
 
 use super::{
+    account::NewMessages,
     components::{NodeState, TaskTable},
     error::PageError,
     render::Page,
@@ -36,7 +37,13 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
             false => Ok(Vec::new()),
         }
     };
-    let (names, tasks, nodes, problems) = futures::try_join!(me.names(), tasks, nodes, problems)?;
+    let messages = async {
+        match me.hub.transport().server().await?.has_own_account {
+            true => Ok(me.hub.own_account().await?.messages),
+            false => Ok(Vec::new()),
+        }
+    };
+    let (names, tasks, nodes, problems, messages) = futures::try_join!(me.names(), tasks, nodes, problems, messages)?;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();
@@ -60,6 +67,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
                 {may_create.then(|| view! { <a class="button primary" href="/tasks/new">"Create a task"</a> })}
             </div>
             <Problems problems=problems.clone()/>
+            <NewMessages messages=messages.clone()/>
             <p class="lead">{waits}</p>
             <section aria-labelledby="my-tasks">
                 <div class="section-head">

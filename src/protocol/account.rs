@@ -19,6 +19,19 @@ pub struct OwnAccount {
     pub decides_reviews: bool,
     pub notice_of_reviews: bool,
     pub notice_of_tasks: bool,
+    /// What others changed of how this user signs in, the newest first.
+    #[serde(default)]
+    pub messages: Vec<AccountMessage>,
+}
+
+/// What somebody changed of how a user signs in, or of the nodes and people of whose organization they are an admin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountMessage {
+    pub id: i64,
+    /// UTC.
+    pub at: String,
+    pub what: String,
+    pub seen: bool,
 }
 
 /// New recovery codes, in the only answer that ever holds them.

@@ -9,6 +9,7 @@ use crate::{
         PASSWORD, World, eventually,
         mail::MailSink,
         second_factor::{code_at, code_of},
+        web::Web,
     },
 };
 
@@ -244,4 +245,37 @@ async fn who_does_not_want_notices_gets_none() {
     // The first that comes is of the later task.
     let mail = sink.mails()[0].clone();
     assert!(mail.contains("your task 2 has ended"), "{mail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_root_did_to_an_account_stands_on_its_page_also_where_no_mail_is_sent() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let (_, users) = world.get("user?username=researcher", &root).await;
+    let id = &users["data"][0]["id"];
+    assert_eq!(call(&world, PATCH, &format!("user/{id}"), &root, json!({"email": "other@example.org"})).await.0, 200);
+    assert_eq!(call(&world, POST, &format!("user/{id}/end-sessions"), &root, json!({})).await.0, 200);
+    let (_, nodes) = world.get("node?organization_id=2", &root).await;
+    assert_eq!(call(&world, POST, "recover/node", &root, json!({"id": nodes["data"][0]["id"]})).await.0, 200);
+    let told = async |username: &str| {
+        let (_, account) = world.get("account", &world.token(username).await).await;
+        account["messages"].as_array().unwrap().iter().map(|message| message["what"].to_string()).collect::<Vec<_>>()
+    };
+    let of_user = told("researcher").await;
+    assert!(of_user[0].contains("ended all your sessions") && of_user[1].contains("other@example.org"), "{of_user:?}");
+    let of_admin = told("admin1").await;
+    assert!(of_admin.len() == 1 && of_admin[0].contains("replaced the key of node"), "{of_admin:?}");
+    assert_eq!(told("viewer").await.len() + told("root").await.len(), 0);
+    // On the start page until it was seen, then on that of the account.
+    let mut web = Web::beside(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let has = async |path: &str| web.get(path).await.1.contains("ended all your sessions");
+    assert!(has("/").await && has("/account").await);
+    let (_, account) = world.get("account", &world.token("researcher").await).await;
+    let last = account["messages"][0]["id"].to_string();
+    let answer = web.form("/account/messages", &[("until", &last)]).send().await.unwrap();
+    assert_eq!(answer.status(), 303);
+    assert_eq!((has("/").await, has("/account").await), (false, true));
+    let (_, account) = world.get("account", &world.token("admin1").await).await;
+    assert_eq!(account["messages"][0]["seen"], false, "another's stay");
 }

@@ -32,7 +32,7 @@ use crate::{
         token::ClientType,
     },
     protocol::{
-        account::{OwnAccount, RecoveryCodes},
+        account::{AccountMessage, OwnAccount, RecoveryCodes},
         domain::Operation,
         wire::v4::SignInReply,
     },
@@ -57,7 +57,14 @@ async fn show(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<O
             .bind(id)
             .fetch_one(hub.store.reader())
             .await?;
+    let messages: Vec<(i64, String, String, bool)> =
+        sqlx::query_as("SELECT id, at, what, seen FROM account_message WHERE user_id = ? ORDER BY id DESC")
+            .bind(id)
+            .fetch_all(hub.store.reader())
+            .await?;
+    let messages = messages.into_iter().map(|(id, at, what, seen)| AccountMessage { id, at, what, seen });
     Ok(Json(OwnAccount {
+        messages: messages.collect(),
         second_factor: second_factor::is_active(&hub, id).await?,
         second_factor_is_obligatory: hub.two_factor,
         recovery_codes: second_factor::recovery_codes_left(&hub, id).await?,
@@ -77,6 +84,10 @@ struct EditAccount {
     #[garde(skip)]
     #[serde(default)]
     notice_of_tasks: Option<bool>,
+    /// The last message that was seen, with all before it.
+    #[garde(skip)]
+    #[serde(default)]
+    seen_until: Option<i64>,
 }
 
 /// `PATCH /account`
@@ -96,7 +107,13 @@ async fn edit(
     .bind(id)
     .execute(&mut *change)
     .await?;
-    change.commit(&caller.did("account.edit", "user", id)).await?;
+    sqlx::query("UPDATE account_message SET seen = 1 WHERE user_id = ? AND id <= ?")
+        .bind(id)
+        .bind(edit.seen_until)
+        .execute(&mut *change)
+        .await?;
+    let details = if edit.seen_until.is_some() { "messages seen" } else { "notices" };
+    change.commit(&caller.did("account.edit", "user", id).details(details)).await?;
     show(State(hub), caller).await
 }
 
@@ -170,7 +187,7 @@ async fn change_email(
             false => error.into(),
         })?;
     let what = format!("The e-mail address of your account was changed to {}.", new.email);
-    notice::tell_people(&mut change, &hub, &[&old], &what).await?;
+    notice::tell_user(&mut change, &hub, id, &[&old], &what).await?;
     change.commit(&caller.did("account.edit", "user", id).details("e-mail")).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();

@@ -457,7 +457,7 @@ async fn edit(
         ];
         let what = what.into_iter().flatten().collect::<Vec<_>>().join(", and has ");
         let what = format!("An administrator has {what}.");
-        notice::tell_people(&mut change, &hub, &addresses, &what).await?;
+        notice::tell_user(&mut change, &hub, id, &addresses, &what).await?;
     }
     change.commit(&caller.did("user.edit", "user", id).details(details).of(row.organization_id)).await?;
     hub.jobs.wake();
@@ -530,7 +530,7 @@ async fn tell_if_foreign(
     what: &str,
 ) -> Result<(), HubError> {
     if caller.is_foreign(row.organization_id) {
-        notice::tell_people(connection, hub, &[&row.email], what).await?;
+        notice::tell_user(connection, hub, row.id, &[&row.email], what).await?;
     }
     Ok(())
 }

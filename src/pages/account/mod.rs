@@ -1,4 +1,5 @@
 mod email;
+mod messages;
 mod overview;
 mod password;
 mod proof;
@@ -14,12 +15,15 @@ use axum::{
 
 use super::state::PageState;
 
+pub use messages::NewMessages;
+
 /// One's own account.
 pub fn routes() -> Router<PageState> {
     Router::new()
         .route("/logout", post(sign_out::submit))
         .route("/account", get(overview::show))
         .route("/account/email", get(email::show).post(email::submit))
+        .route("/account/messages", post(messages::seen))
         .route("/account/notices", post(overview::save_notices))
         .route("/account/password", get(password::show).post(password::submit))
         .route("/account/sessions", post(sessions::end_others))

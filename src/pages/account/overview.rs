@@ -4,6 +4,7 @@ use axum::{
 };
 use leptos::prelude::*;
 
+use super::messages::MessageList;
 use crate::{
     pages::{
         components::{TableFrame, Time},
@@ -37,6 +38,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         let name = format!("{} {}", details.first_name, details.last_name);
         let has_own = own.is_some();
         let notices = own.clone().filter(|own| own.notices_by_mail);
+        let messages = own.clone().map(|own| own.messages).filter(|messages| !messages.is_empty());
         view! {
             <div class="page-head">
                 <h1>{TITLE}</h1>
@@ -68,6 +70,12 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
                     </p>
                 })}
             </section>
+            {messages.map(|messages| view! {
+                <section aria-labelledby="messages">
+                    <h2 id="messages">"What others changed"</h2>
+                    <MessageList messages/>
+                </section>
+            })}
             {notices.map(|own| view! {
                 <section aria-labelledby="notices">
                     <h2 id="notices">"Mails"</h2>

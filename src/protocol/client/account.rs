@@ -106,6 +106,11 @@ impl HubClient {
         self.patch("account", &json!({"notice_of_reviews": of_reviews, "notice_of_tasks": of_tasks})).await
     }
 
+    /// Says that the messages of the own account were seen, up to this one.
+    pub async fn saw_messages(&self, until: i64) -> Result<(), ClientError> {
+        self.patch("account", &json!({"seen_until": until})).await
+    }
+
     /// Ends all tokens of who is signed in, these too.
     pub async fn end_own_sessions(&self) -> Result<(), ClientError> {
         self.post::<Value>("account/end-sessions", &json!({})).await.map(drop)

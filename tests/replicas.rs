@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use support::{
@@ -74,6 +74,50 @@ async fn who_signs_in_at_one_replica_goes_on_at_another_when_it_is_killed() {
     let (_, page) = browser.get(&format!("{}{earlier}", third.url)).await;
     assert!(page.contains("my/image") && page.contains("my_method"), "{page}");
     assert!(!data.iter().any(|folder| folder.path().join("sessions.sqlite").exists()));
+}
+
+/// A browser with a draft that is ready to be sent, and its address.
+async fn with_draft(server: &Server) -> (Browser, String) {
+    let mut browser = signed_in(server).await;
+    let mut place = "/tasks/new?step=collaboration".to_owned();
+    for fields in [
+        vec![("collaboration", "1")],
+        vec![("function", "other"), ("image", "my/image"), ("method", "my_method"), ("kwargs", "")],
+        vec![("organizations", "2")],
+        vec![],
+        vec![],
+        vec![("name", "pressed twice")],
+    ] {
+        if place.contains("step=overview") {
+            break;
+        }
+        let (status, next, page) = browser.post(&format!("{}{place}", server.url), &fields).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{place}: {page}");
+        place = next;
+    }
+    (browser, place)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_presses_at_two_replicas_one_task_comes_also_of_many_at_once() {
+    let Replicas { world, one, other, database: _database, data: _data } = Replicas::start(false).await;
+    // More than there are connections to the database.
+    let drafts: Vec<(Browser, String)> = stream::iter(0..12).map(|_| with_draft(&one)).buffered(3).collect().await;
+    let press = async |server: &Server, mut browser: Browser, place: &str| {
+        let (status, task, page) =
+            browser.post(&format!("{}{place}", server.url), &[("action", "create"), ("name", "twice")]).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
+        task
+    };
+    let presses = drafts.iter().map(async |(browser, place)| {
+        futures::join!(press(&one, browser.clone(), place), press(&other, browser.clone(), place))
+    });
+    for (first, second) in futures::future::join_all(presses).await {
+        assert!(first.starts_with("/tasks/"), "{first}");
+        assert_eq!(first, second);
+    }
+    let tasks = world.get("task?per_page=100", &world.token("root").await).await.1;
+    assert_eq!(tasks["data"].as_array().unwrap().len(), 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,12 @@ pub enum SessionError {
     Encryption,
 }
 
+impl From<tower_sessions::session_store::Error> for SessionError {
+    fn from(error: tower_sessions::session_store::Error) -> Self {
+        SessionError::Store(error.into())
+    }
+}
+
 /// The tokens of a signed-in user as they are stored.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SignInRecord {

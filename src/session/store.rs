@@ -1,16 +1,26 @@
 //! Where sessions are stored: a SQLite file, or PostgreSQL that several replicas share.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::{
     ConnectOptions, Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tower_sessions::{
     ExpiredDeletion, SessionStore,
@@ -30,8 +40,10 @@ use crate::protocol::client::{KeptTokens, TokenPair};
 const SWEEP: Duration = Duration::from_secs(10 * 60);
 /// How long a request waits for a connection to the database.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a renewal of tokens waits for that of another portal, which asks the hub.
+/// How long somebody waits for a lock whose holder asks the hub.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a lock is remembered that nobody asks for: longer than anybody holds one.
+const LOCK_LIFETIME: Duration = Duration::from_secs(600);
 /// Pauses before the tables of PostgreSQL are asked for again: replicas that start together get into each other's way.
 const MIGRATION_PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
@@ -63,15 +75,29 @@ pub enum SessionsAt {
 #[derive(Debug, Clone)]
 pub enum Sessions {
     Sqlite(SqliteStore, SqlitePool),
-    Postgres(PostgresStore, PgPool),
+    Postgres {
+        store: PostgresStore,
+        pool: PgPool,
+        /// Connections that hold locks. Who has one needs another connection for what it is about, and never waits for it
+        /// behind those who wait for locks.
+        locks: PgPool,
+    },
 }
 
-/// The field of a record that is no session: who was signed in in a browser.
-const BROWSER_OF: &str = "browser_of";
+/// The locks of this process, where no other one has the sessions.
+static LOCKS: LazyLock<Cache<String, Arc<Mutex<()>>>> =
+    LazyLock::new(|| Cache::builder().max_capacity(100_000).time_to_idle(LOCK_LIFETIME).build());
 
-/// Under what it is stored who was signed in in a browser: not by its cookie, which whoever reads the store could use.
-fn id_of_browser(cookie: &str) -> Id {
-    let digest: [u8; 32] = Sha256::new().chain_update("browser ").chain_update(cookie).finalize().into();
+/// Kinds of records that are no sessions: who was signed in in a browser, by its cookie, …
+const BROWSER: &str = "browser";
+/// … and which task came of a draft, by the draft's id, …
+const TASK_OF_DRAFT: &str = "task of draft";
+/// … for longer than a session lasts.
+const TASK_LIFETIME: time::Duration = time::Duration::days(3);
+
+/// Under what such a record is stored: not by its key, which is a secret of a browser.
+fn id_of_note(kind: &str, key: &str) -> Id {
+    let digest: [u8; 32] = Sha256::new().chain_update(kind).chain_update(" ").chain_update(key).finalize().into();
     Id(digest.first_chunk().map_or(0, |half| i128::from_be_bytes(*half)))
 }
 
@@ -95,7 +121,7 @@ impl SessionStore for Sessions {
         record.id = Id::default();
         match self {
             Sessions::Sqlite(store, _) => store.create(record).await,
-            Sessions::Postgres(store, _) => store.create(record).await,
+            Sessions::Postgres { store, .. } => store.create(record).await,
         }?;
         self.note_user(record).await
     }
@@ -116,7 +142,7 @@ impl SessionStore for Sessions {
                 let update = sqlx::query("UPDATE tower_sessions SET data = ?, expiry_date = ? WHERE id = ?");
                 bounded(update.bind(data).bind(end).bind(id).execute(pool)).await.map(drop)
             }
-            Sessions::Postgres(_, pool) => {
+            Sessions::Postgres { pool, .. } => {
                 let update = sqlx::query("UPDATE tower_sessions.session SET data = $1, expiry_date = $2 WHERE id = $3");
                 bounded(update.bind(data).bind(end).bind(id).execute(pool)).await.map(drop)
             }
@@ -127,7 +153,7 @@ impl SessionStore for Sessions {
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         match self {
             Sessions::Sqlite(store, _) => store.load(id).await,
-            Sessions::Postgres(store, _) => {
+            Sessions::Postgres { store, .. } => {
                 timeout(PATIENCE, store.load(id)).await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))
             }
         }
@@ -136,7 +162,7 @@ impl SessionStore for Sessions {
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         match self {
             Sessions::Sqlite(store, _) => store.delete(id).await,
-            Sessions::Postgres(_, pool) => {
+            Sessions::Postgres { pool, .. } => {
                 // In one statement: what is gone is told.
                 let delete = sqlx::query(
                     "WITH gone AS (DELETE FROM tower_sessions.session WHERE id = $1) SELECT pg_notify($2, $1)",
@@ -156,24 +182,7 @@ pub struct TokensOfSession {
 #[async_trait]
 impl KeptTokens for TokensOfSession {
     async fn lock(&self) -> Option<Box<dyn Send + Sync>> {
-        match &self.sessions {
-            // No other process has the file, and in this one a session has one client of the hub.
-            Sessions::Sqlite(..) => Some(Box::new(())),
-            Sessions::Postgres(_, pool) => {
-                let lock = async {
-                    let mut transaction = pool.begin().await?;
-                    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-                        .bind(self.id.to_string())
-                        .execute(&mut *transaction)
-                        .await?;
-                    Ok::<_, sqlx::Error>(transaction)
-                };
-                match timeout(LOCK_PATIENCE, lock).await {
-                    Ok(Ok(transaction)) => Some(Box::new(std::sync::Mutex::new(transaction))),
-                    _ => None,
-                }
-            }
-        }
+        self.sessions.lock(format!("tokens of {}", self.id)).await
     }
 
     async fn load(&self) -> Option<TokenPair> {
@@ -204,7 +213,7 @@ impl Sessions {
                     sqlx::query("INSERT OR IGNORE INTO session_user SELECT id, ? FROM tower_sessions WHERE id = ?");
                 bounded(note.bind(user_id).bind(id).execute(pool)).await.map(drop)
             }
-            Sessions::Postgres(_, pool) => {
+            Sessions::Postgres { pool, .. } => {
                 let note = sqlx::query(
                     "INSERT INTO tower_sessions.session_user SELECT id, $1 FROM tower_sessions.session WHERE id = $2
                      ON CONFLICT DO NOTHING",
@@ -225,7 +234,7 @@ impl Sessions {
                 );
                 bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
             }
-            Sessions::Postgres(_, pool) => {
+            Sessions::Postgres { pool, .. } => {
                 let query = sqlx::query_scalar(
                     "SELECT data FROM tower_sessions.session JOIN tower_sessions.session_user ON session_id = id
                      WHERE user_id = $1 AND expiry_date > $2 LIMIT 100",
@@ -246,28 +255,63 @@ impl Sessions {
         username: &str,
         lifetime: time::Duration,
     ) -> session_store::Result<()> {
-        let record = Record {
-            id: id_of_browser(cookie),
-            data: HashMap::from([(BROWSER_OF.to_owned(), username.into())]),
-            expiry_date: OffsetDateTime::now_utc() + lifetime,
-        };
-        let before = id_of_browser(before);
-        match self {
-            Sessions::Sqlite(store, _) => {
-                store.delete(&before).await?;
-                store.save(&record).await
-            }
-            Sessions::Postgres(store, _) => {
-                store.delete(&before).await?;
-                store.save(&record).await
-            }
-        }
+        self.delete(&id_of_note(BROWSER, before)).await?;
+        self.note(BROWSER, cookie, username.into(), lifetime).await
     }
 
     /// Whether this user was signed in in the browser that has this cookie.
     pub async fn knows_browser(&self, cookie: &str, username: &str) -> session_store::Result<bool> {
-        let record = self.load(&id_of_browser(cookie)).await?;
-        Ok(record.is_some_and(|record| record.data.get(BROWSER_OF).is_some_and(|known| known == username)))
+        Ok(self.noted(BROWSER, cookie).await?.is_some_and(|known| known == username))
+    }
+
+    /// Notes which task came of a draft, beside the session: of that a request under way can bring back an older state.
+    pub async fn note_task(&self, draft_id: &str, task_id: i64) -> session_store::Result<()> {
+        self.note(TASK_OF_DRAFT, draft_id, task_id.into(), TASK_LIFETIME).await
+    }
+
+    /// The task that came of a draft.
+    pub async fn task_of_draft(&self, draft_id: &str) -> session_store::Result<Option<i64>> {
+        Ok(self.noted(TASK_OF_DRAFT, draft_id).await?.and_then(|task_id| task_id.as_i64()))
+    }
+
+    async fn note(&self, kind: &str, key: &str, value: Value, lifetime: time::Duration) -> session_store::Result<()> {
+        let data = HashMap::from([(kind.to_owned(), value)]);
+        let record = Record { id: id_of_note(kind, key), data, expiry_date: OffsetDateTime::now_utc() + lifetime };
+        match self {
+            Sessions::Sqlite(store, _) => store.save(&record).await,
+            Sessions::Postgres { store, .. } => store.save(&record).await,
+        }
+    }
+
+    async fn noted(&self, kind: &str, key: &str) -> session_store::Result<Option<Value>> {
+        let record = self.load(&id_of_note(kind, key)).await?;
+        Ok(record.and_then(|record| record.data.get(kind).cloned()))
+    }
+
+    /// Until what is returned is dropped, nobody else has this lock, here or at another replica. `None`: others had it for
+    /// too long, or the database is away.
+    pub async fn lock(&self, name: String) -> Option<Box<dyn Send + Sync>> {
+        match self {
+            Sessions::Sqlite(..) => {
+                let lock = LOCKS.get_with(name, async { Arc::new(Mutex::new(())) }).await;
+                let lock = timeout(LOCK_PATIENCE, lock.lock_owned()).await.ok()?;
+                Some(Box::new(lock))
+            }
+            Sessions::Postgres { locks, .. } => {
+                let lock = async {
+                    let mut transaction = locks.begin().await?;
+                    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+                        .bind(name)
+                        .execute(&mut *transaction)
+                        .await?;
+                    Ok::<_, sqlx::Error>(transaction)
+                };
+                match timeout(LOCK_PATIENCE, lock).await {
+                    Ok(Ok(transaction)) => Some(Box::new(std::sync::Mutex::new(transaction))),
+                    _ => None,
+                }
+            }
+        }
     }
 
     /// Whether the store answers.
@@ -296,18 +340,19 @@ impl Sessions {
                 let options = options.application_name("atoll");
                 // First without a pool, which would only say that it took too long.
                 timeout(PATIENCE, options.connect()).await.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
-                let pool =
-                    PgPoolOptions::new().max_connections(8).acquire_timeout(PATIENCE).connect_with(options).await?;
+                let connections = || PgPoolOptions::new().max_connections(8);
+                let locks = connections().acquire_timeout(LOCK_PATIENCE).connect_lazy_with(options.clone());
+                let pool = connections().acquire_timeout(PATIENCE).connect_with(options).await?;
                 let store = PostgresStore::new(pool.clone());
                 migrate(&store, &pool).await?;
-                Ok(Sessions::Postgres(store, pool))
+                Ok(Sessions::Postgres { store, pool, locks })
             }
         }
     }
 
     /// Deletes what has ended, until `stop`. With several replicas, also ends here what has ended at another one.
     pub fn keep_tidy(&self, registry: Arc<Registry>, stop: CancellationToken) {
-        if let Sessions::Postgres(_, pool) = self {
+        if let Sessions::Postgres { pool, .. } = self {
             tokio::spawn(hear_of_ends(pool.clone(), registry, stop.clone()));
         }
         let sessions = self.clone();
@@ -315,7 +360,7 @@ impl Sessions {
             loop {
                 let deleted = match &sessions {
                     Sessions::Sqlite(store, _) => store.delete_expired().await,
-                    Sessions::Postgres(store, _) => store.delete_expired().await,
+                    Sessions::Postgres { store, .. } => store.delete_expired().await,
                 };
                 if let Err(error) = deleted {
                     tracing::error!(%error, "ended sessions could not be deleted");

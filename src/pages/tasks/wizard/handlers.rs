@@ -1,4 +1,4 @@
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
     Form as FormBody,
@@ -6,9 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use moka::sync::Cache;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
 use super::{
     data::WizardData,
@@ -20,7 +18,7 @@ use super::{
 use crate::{
     pages::{error::PageError, render::Page, state::PageState, user::User},
     protocol::client::ClientError,
-    session::{Draft, FlashKind, Unsent, load_draft, put_flash, save_draft, take_flash},
+    session::{Draft, FlashKind, SessionError, Unsent, load_draft, put_flash, save_draft, take_flash},
 };
 
 /// Which step of which draft.
@@ -189,12 +187,7 @@ async fn take_over(
     Ok(())
 }
 
-/// One lock a draft, with the task that came of it: of two presses of the button the second waits for the first and
-/// finds its task. Sessions are stored after a request, so they alone could not tell.
-type Creation = Arc<Mutex<Option<i64>>>;
-static CREATIONS: LazyLock<Cache<String, Creation>> =
-    LazyLock::new(|| Cache::builder().max_capacity(10_000).time_to_idle(std::time::Duration::from_secs(3600)).build());
-
+/// Of two presses of the button, also at two replicas, the second waits for the first and finds its task.
 async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData) -> Result<Response, PageError> {
     if let Some(step) = first_incomplete(&draft, Step::Overview, &data) {
         let errors = check(&draft, step, &data);
@@ -202,9 +195,13 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
         return render(&state, page, user, draft, data, step, errors).await;
     }
     let spec = task_spec(&draft, &data).ok_or(PageError::Internal)?;
-    let creation = CREATIONS.get_with(format!("{}/{}", user.signed_in.session_id, draft.id), Creation::default);
-    let mut created = creation.lock().await;
-    let task_id = match (*created).or(draft.task_id) {
+    let store = state.registry.store().clone();
+    let lock = store.lock(format!("task of draft {}", draft.id)).await;
+    let created = match lock.is_some() {
+        true => store.task_of_draft(&draft.id).await.map_err(SessionError::from)?.or(draft.task_id),
+        false => return uncertain(&state, user, draft, data).await,
+    };
+    let task_id = match created {
         Some(task_id) => task_id,
         None => match user.signed_in.hub.create_task(&spec).await {
             Ok(task) => task.id,
@@ -218,20 +215,25 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
                 let errors = Errors::from([("overview".to_owned(), message)]);
                 return render(&state, page, user, draft, data, Step::Overview, errors).await;
             }
-            Err(error) if error.is_temporary() => {
-                let page = Page::new(title(Step::Overview)).status(StatusCode::SERVICE_UNAVAILABLE);
-                let text = "The hub did not answer, so it is not certain whether the task was created. Look at the \
-                            list of tasks before you press the button again."
-                    .to_owned();
-                let errors = Errors::from([("overview".to_owned(), text)]);
-                return render(&state, page, user, draft, data, Step::Overview, errors).await;
-            }
+            Err(error) if error.is_temporary() => return uncertain(&state, user, draft, data).await,
             Err(error) => return Err(error.into()),
         },
     };
-    *created = Some(task_id);
+    // The task is there: what cannot be noted is told by the list of tasks.
+    if let Err(error) = store.note_task(&draft.id, task_id).await {
+        tracing::warn!(%error, task_id, "the task of a draft was not noted");
+    }
+    drop(lock);
     draft.task_id = Some(task_id);
     save_draft(&user.session, &draft).await?;
     put_flash(&user.session, FlashKind::Success, "The task is created.").await?;
     Ok(Redirect::to(&format!("/tasks/{task_id}")).into_response())
+}
+
+async fn uncertain(state: &PageState, user: User, draft: Draft, data: WizardData) -> Result<Response, PageError> {
+    let page = Page::new(title(Step::Overview)).status(StatusCode::SERVICE_UNAVAILABLE);
+    let text = "The hub did not answer, so it is not certain whether the task was created. Look at the list of tasks \
+                before you press the button again.";
+    let errors = Errors::from([("overview".to_owned(), text.to_owned())]);
+    render(state, page, user, draft, data, Step::Overview, errors).await
 }

@@ -192,3 +192,43 @@ async fn who_is_no_longer_accepted_by_the_hub_is_told_and_goes_on_where_they_wer
     assert_eq!((status, back), (StatusCode::SEE_OTHER, next), "{page}");
     assert!(browser.get(&at(&place)).await.1.contains("my/image"), "the draft is still there");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_users_a_page_is_shown_found_and_named() {
+    let world = World::new().await;
+    let database = sqlx::sqlite::SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
+    let mut database = sqlx::ConnectOptions::connect(&database).await.unwrap();
+    sqlx::query(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 10500)
+         INSERT INTO user (username, email, firstname, lastname, organization_id, password_hash)
+         SELECT printf('person%05d', n), printf('p%05d@example.org', n), 'Ägidius', printf('Nummer %05d', n), 2, ''
+         FROM number",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    let mut web = Web::beside(&world, &[]).await;
+    web.sign_in("root").await;
+    let (_, page) = web.get("/users").await;
+    assert_eq!(page.matches("/users/").count() - page.matches("/users/new").count(), 50, "{page}");
+    // The last one of them is found, and a page far behind.
+    let (_, page) = web.get("/users?q=%C3%A4gidius+nummer+10500").await;
+    assert!(page.contains("person10500") && page.contains("1–1 of 1"), "{page}");
+    let (_, page) = web.get("/users?page=210").await;
+    assert!(page.contains("person10"), "{page}");
+    // A task of somebody who is not on the first page.
+    sqlx::query(
+        "INSERT INTO task (name, description, image, collaboration_id, init_organization_id, init_user_id, job_id,
+         created_at, status) SELECT 'theirs', '', 'image', 1, 2, id, 77, '2026-01-01T00:00:00', 'completed'
+         FROM user WHERE username = 'person10500'",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    let (_, page) = web.get("/tasks").await;
+    assert!(page.contains("Ägidius Nummer 10500") && !page.contains("Nummer 00001"), "{page}");
+    let (_, page) = web.get("/tasks?user=person10500").await;
+    assert!(page.contains("theirs"), "{page}");
+    let (_, page) = web.get("/tasks?user=person10499").await;
+    assert!(!page.contains("theirs") && page.contains("No task matches"), "{page}");
+}

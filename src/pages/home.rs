@@ -44,6 +44,7 @@ pub async fn show(State(state): State<PageState>, user: User) -> Result<Response
         }
     };
     let (names, tasks, nodes, problems, messages) = futures::try_join!(me.names(), tasks, nodes, problems, messages)?;
+    names.learn_creators(&me.hub, &tasks.items).await;
     let running = tasks.items.iter().filter(|task| !task.status.is_final()).count();
     let flash = take_flash(&user.session).await?;
     let name = me.user.display_name();

@@ -10,6 +10,7 @@ use super::{
     FlashKind, Names, Permissions, SessionError, Sessions,
     flash::put_flash,
     kept::Kept,
+    names::UserNames,
     record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
     store::TokensOfSession,
 };
@@ -22,8 +23,10 @@ use crate::protocol::{
 /// How long it is believed who the user is and what they may do, for what pages offer.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How long names are believed: every page needs them, and they change rarely.
+/// How long names of organizations and collaborations are believed: every page needs them, and they change rarely, …
 const NAMES_LIFETIME: Duration = Duration::from_secs(10);
+/// … and those of users, of whom there are many.
+const USER_NAMES_LIFETIME: Duration = Duration::from_secs(600);
 /// How long it is believed how many reviews wait, in the navigation of every page.
 const WAITING_LIFETIME: Duration = Duration::from_secs(3);
 /// A session that is only read is noted as used at this interval, in seconds.
@@ -43,6 +46,7 @@ struct Shared {
     hub: HubClient,
     identity: Arc<Kept<Identity>>,
     names: Arc<Kept<Names>>,
+    user_names: Arc<Kept<UserNames>>,
     waiting_reviews: Arc<Kept<usize>>,
     ended: CancellationToken,
 }
@@ -61,6 +65,7 @@ pub struct SignedIn {
     pub user: User,
     pub permissions: Permissions,
     names: Arc<Kept<Names>>,
+    user_names: Arc<Kept<UserNames>>,
     waiting_reviews: Arc<Kept<usize>>,
     /// Cancelled when the session ends: event streams end with it.
     pub ended: CancellationToken,
@@ -96,6 +101,7 @@ impl SignedIn {
     /// To be called after names were changed or added.
     pub async fn forget_names(&self) {
         self.names.forget().await;
+        self.user_names.forget().await;
     }
 
     /// To be called after a decision: the number is another now.
@@ -105,7 +111,10 @@ impl SignedIn {
 
     /// Names for the ids that the hub's answers hold.
     pub async fn names(&self) -> Result<Arc<Names>, ClientError> {
-        self.names.get(NAMES_LIFETIME, Names::load(&self.hub)).await
+        let names = self.names.get(NAMES_LIFETIME, Names::load(&self.hub));
+        let users = self.user_names.get(USER_NAMES_LIFETIME, UserNames::load(&self.hub));
+        let (names, users) = futures::try_join!(names, users)?;
+        Ok(Arc::new(names.with(users)))
     }
 }
 
@@ -205,6 +214,7 @@ impl Registry {
                 hub,
                 identity: Arc::default(),
                 names: Arc::default(),
+                user_names: Arc::default(),
                 waiting_reviews: Arc::default(),
                 ended: CancellationToken::new(),
             }
@@ -231,7 +241,7 @@ impl Registry {
         session: &Session,
         method: &Method,
     ) -> Result<Result<Option<SignedIn>, ClientError>, SessionError> {
-        let Some((session_id, Shared { hub, identity, names, waiting_reviews, ended })) =
+        let Some((session_id, Shared { hub, identity, names, user_names, waiting_reviews, ended })) =
             self.shared(session, method.is_safe()).await?
         else {
             return Ok(Ok(None));
@@ -248,6 +258,7 @@ impl Registry {
                 permissions: identity.permissions.clone(),
                 hub,
                 names,
+                user_names,
                 waiting_reviews,
                 ended,
             }))),

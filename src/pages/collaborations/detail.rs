@@ -65,6 +65,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     };
     let (collaboration, nodes, tasks, names, studies) =
         futures::try_join!(me.hub.collaboration(id), me.hub.nodes_of(id), me.hub.tasks(&recent), me.names(), studies)?;
+    names.learn_creators(&me.hub, &tasks.items).await;
     let flash = take_flash(&user.session).await?;
     let title = collaboration.name.clone();
     let takes_part = collaboration.organizations.iter().any(|own| Some(own.id) == me.user.organization_id);

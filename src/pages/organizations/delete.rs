@@ -34,15 +34,14 @@ pub async fn confirm(
     let me = user.signed_in;
     require(&me, id)?;
     let theirs = TaskQuery { init_organization_id: Some(id), per_page: 1, page: 1, ..Default::default() };
-    let (organization, accounts, nodes, tasks, roles, runs) = futures::try_join!(
+    let (organization, users, nodes, tasks, roles, runs) = futures::try_join!(
         me.hub.organization(id),
-        me.hub.accounts(),
+        me.hub.count_users_of(id),
         me.hub.nodes(),
         me.hub.tasks(&theirs),
         me.hub.roles(),
         me.hub.count_runs_at(id)
     )?;
-    let users = accounts.iter().filter(|account| account.organization_id == Some(id)).count();
     let nodes = nodes.iter().filter(|node| node.organization_id == Some(id)).count();
     let roles = roles.iter().filter(|role| role.organization_id == Some(id)).count();
     let with_it = [

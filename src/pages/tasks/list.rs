@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     pages::{
-        components::{Pagination, TaskTable},
+        components::{Pagination, TaskTable, TextField},
         error::PageError,
         render::Page,
         state::PageState,
@@ -94,7 +94,12 @@ pub async fn show(
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
     let me = user.signed_in;
-    let query = filter.query();
+    let mut query = filter.query();
+    // Where there are too many to choose from, a username is typed.
+    if !filter.user.is_empty() && query.init_user_id.is_none() {
+        // Of somebody who is not there, there are no tasks.
+        query.init_user_id = Some(me.hub.user_named(filter.user.trim()).await?.map_or(-1, |user| user.id));
+    }
     // A number can be an id as well as a part of a name.
     let by_id = async {
         let id = filter.q.trim().trim_start_matches('#').parse::<i64>().ok().filter(|_| filter.page() == 1);
@@ -113,6 +118,7 @@ pub async fn show(
         tasks.items.insert(0, task);
         tasks.total = tasks.total.max(tasks.items.len());
     }
+    names.learn_creators(&me.hub, &tasks.items).await;
     let flash = take_flash(&user.session).await?;
     let may_create = me.permissions.may_create_tasks();
     let own_id = me.user.id;
@@ -156,12 +162,13 @@ fn List(filter: Filter, tasks: Listed<Task>, names: Arc<Names>, active: bool, ma
 fn FilterForm(filter: Filter, names: Arc<Names>, own_id: i64) -> impl IntoView {
     let collaborations = names.collaborations().into_iter().map(|(id, name)| (id.to_string(), name));
     let statuses = Status::known().map(|status| (status.to_string(), status.to_string()));
-    let mut users: Vec<(String, String)> = names
-        .users()
-        .into_iter()
-        .map(|(id, name)| (id.to_string(), if id == own_id { format!("{name} (me)") } else { name }))
-        .collect();
-    users.sort_by_key(|(id, _)| *id != own_id.to_string());
+    let users = names.all_users().map(|users| {
+        let name = |(id, name)| (i64::to_string(&id), if id == own_id { format!("{name} (me)") } else { name });
+        let mut users: Vec<(String, String)> = users.into_iter().map(name).collect();
+        users.sort_by_key(|(id, _)| *id != own_id.to_string());
+        users
+    });
+    let by = filter.user.clone();
     let sorts = SORTS.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned()));
     view! {
         <form method="get" action="/tasks" class="filters" role="search" aria-label="Tasks">
@@ -171,7 +178,10 @@ fn FilterForm(filter: Filter, names: Arc<Names>, own_id: i64) -> impl IntoView {
             </div>
             <Choice name="collaboration" label="Collaboration" any="All" options=collaborations.collect() value=filter.collaboration.clone()/>
             <Choice name="status" label="Status" any="All" options=statuses.collect() value=filter.status.clone()/>
-            <Choice name="user" label="Created by" any="Anybody" options=users value=filter.user.clone()/>
+            {match users {
+                Some(users) => view! { <Choice name="user" label="Created by" any="Anybody" options=users value=by/> }.into_any(),
+                None => view! { <TextField name="user" label="Created by (username)" value=by maxlength=128/> }.into_any(),
+            }}
             <Choice name="sort" label="Sort" any="" options=sorts.collect() value=filter.sort.clone()/>
             <div class="buttons">
                 <button type="submit">"Apply"</button>

@@ -47,7 +47,10 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
         hub.subtasks(id),
         me.names()
     )?;
-    let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.runs(subtask.id))).await?;
+    let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.runs(subtask.id)));
+    let creators = names.learn_creators(hub, std::slice::from_ref(&task));
+    let (runs_of_subtasks, ()) = futures::join!(runs_of_subtasks, creators);
+    let runs_of_subtasks = runs_of_subtasks?;
     let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
     let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run))).collect::<Vec<_>>();
     let named = results::name_results(&run_results, |run_id| {

@@ -7,13 +7,13 @@ use serde::Deserialize;
 
 use crate::{
     pages::{
-        components::{TableFrame, TextField, Time},
+        components::{Pagination, TableFrame, TextField, Time},
         error::PageError,
         render::Page,
         state::PageState,
         user::User,
     },
-    protocol::domain::{Account, Operation},
+    protocol::{client::Listed, domain::Operation},
     session::{SignedIn, take_flash},
 };
 
@@ -29,13 +29,23 @@ pub fn require(me: &SignedIn) -> Result<(), PageError> {
 #[serde(default)]
 pub struct Filter {
     q: String,
+    page: String,
 }
 
+const PER_PAGE: usize = 50;
+
 impl Filter {
-    fn matches(&self, account: &Account) -> bool {
-        let q = self.q.trim().to_lowercase();
-        let texts = [&account.username, &account.first_name, &account.last_name, &account.email];
-        q.is_empty() || account.id.to_string() == q || texts.iter().any(|text| text.to_lowercase().contains(&q))
+    fn page(&self) -> usize {
+        self.page.parse().unwrap_or(1).clamp(1, 1_000_000)
+    }
+
+    fn address(&self, page: usize) -> String {
+        let mut query = url::form_urlencoded::Serializer::new("/users?".to_owned());
+        if !self.q.is_empty() {
+            query.append_pair("q", &self.q);
+        }
+        query.append_pair("page", &page.to_string());
+        query.finish().replacen("?&", "?", 1)
     }
 }
 
@@ -48,13 +58,14 @@ pub async fn show(
     let me = user.signed_in;
     require(&me)?;
     let flash = take_flash(&user.session).await?;
-    let (mut accounts, names) = futures::try_join!(me.hub.accounts(), me.names())?;
-    accounts.retain(|account| filter.matches(account));
-    accounts.sort_by_key(|account| account.username.to_lowercase());
+    let (accounts, names) = futures::try_join!(me.hub.accounts(&filter.q, filter.page(), PER_PAGE), me.names())?;
     let may_create = me.permissions.may_touch_user(Operation::Create, true);
     let view = move || {
         let (accounts, names, filter) = (accounts.clone(), names.clone(), filter.clone());
+        let Listed { items: accounts, total, is_partial } = accounts;
         let none = accounts.is_empty();
+        let page = filter.page();
+        let q = filter.q.clone();
         view! {
             <div class="page-head">
                 <h1>"Users"</h1>
@@ -64,11 +75,12 @@ pub async fn show(
                 </div>
             </div>
             <form method="get" action="/users" class="filters" role="search" aria-label="Users">
-                <TextField name="q" label="Search by name, e-mail or id" kind="search" value=filter.q maxlength=128/>
+                <TextField name="q" label="Search by name, e-mail or id" kind="search" value=q maxlength=128/>
                 <div class="buttons"><button type="submit">"Apply"</button></div>
             </form>
             {if none {
-                view! { <p class="empty">"No user matches. " <a href="/users">"Show all"</a></p> }.into_any()
+                let text = if page > 1 { "There are not that many pages. " } else { "No user matches. " };
+                view! { <p class="empty">{text} <a href="/users">"Show all"</a></p> }.into_any()
             } else {
                 view! {
                     <TableFrame label="Table of users">
@@ -94,6 +106,10 @@ pub async fn show(
                             }).collect_view()}</tbody>
                         </table>
                     </TableFrame>
+                    {is_partial.then(|| view! {
+                        <p class="help">"Only the first 10,000 users were looked at: this server cannot search by itself."</p>
+                    })}
+                    <Pagination page per_page=PER_PAGE total address=Box::new(move |page| filter.address(page))/>
                 }.into_any()
             }}
         }

@@ -4,9 +4,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ClientError, HubClient, calls::pair};
+use super::{
+    ClientError, HubClient, Listed,
+    calls::{LIST_LIMIT, pair},
+    tasks::escape_like,
+};
 use crate::protocol::{
-    domain::{Account, Node, Organization, Role, RuleItem, Run, Study},
+    domain::{Account, Node, Organization, Role, RuleItem, Run, Study, User},
     wire::v4,
 };
 
@@ -175,9 +179,35 @@ impl HubClient {
         self.delete(&format!("node/{id}")).await
     }
 
-    /// All users that may be seen, with what their admins see of them.
-    pub async fn accounts(&self) -> Result<Vec<Account>, ClientError> {
-        self.all::<v4::User, Account>("user", vec![]).await
+    /// A page of the users that may be seen, by username, with what their admins see of them. What is searched is a part
+    /// of a name or of the e-mail address, or the id.
+    pub async fn accounts(&self, search: &str, page: usize, per_page: usize) -> Result<Listed<Account>, ClientError> {
+        let search = search.trim().to_lowercase();
+        if self.transport().server().await?.has_own_account {
+            let mut query = vec![pair("page", page), pair("per_page", per_page), pair("sort", "username")];
+            query.extend((!search.is_empty()).then(|| pair("search", &search)));
+            return self.page::<v4::User, Account>("user", query).await;
+        }
+        // A server of vantage6 neither sorts them nor searches all of this.
+        let mut accounts = self.all::<v4::User, Account>("user", vec![]).await?;
+        let is_partial = accounts.len() >= LIST_LIMIT;
+        accounts.retain(|account| account.matches(&search));
+        accounts.sort_by_key(|account| account.username.to_lowercase());
+        let total = accounts.len();
+        let start = page.saturating_sub(1).saturating_mul(per_page);
+        Ok(Listed { items: accounts.into_iter().skip(start).take(per_page).collect(), total, is_partial })
+    }
+
+    /// How many users an organization has.
+    pub async fn count_users_of(&self, organization_id: i64) -> Result<usize, ClientError> {
+        let query = vec![pair("organization_id", organization_id), pair("per_page", 1)];
+        Ok(self.page::<v4::User, Account>("user", query).await?.total)
+    }
+
+    /// The user with this username, if they may be seen.
+    pub async fn user_named(&self, username: &str) -> Result<Option<User>, ClientError> {
+        let found = self.page::<v4::User, User>("user", vec![pair("username", escape_like(username))]).await?;
+        Ok(found.items.into_iter().find(|user| user.username == username))
     }
 
     /// One user with their roles and rules.

@@ -14,7 +14,7 @@ use crate::protocol::{
 const PAGE_SIZES: [usize; 3] = [PER_PAGE, 10, 1];
 const PER_PAGE: usize = 100;
 /// The most items of a list that is read whole.
-const LIST_LIMIT: usize = 10_000;
+pub(super) const LIST_LIMIT: usize = 10_000;
 
 /// A header that says that a result is downloaded: our hub notes it; others do not look at it.
 pub const FOR_DOWNLOAD: &str = "atoll-download";
@@ -88,6 +88,9 @@ impl HubClient {
         let first = of_page(1, per_page).await?;
         // A hub puts fewer items on its pages when they are large.
         let per_page = if first.items.is_empty() { per_page } else { per_page.min(first.items.len()) };
+        if first.total > LIST_LIMIT {
+            tracing::warn!(path, total = first.total, "of a list only the first {LIST_LIMIT} items are read");
+        }
         let pages = first.total.min(LIST_LIMIT).div_ceil(per_page);
         let mut items = first.items;
         let rest: Vec<Listed<T>> =
@@ -110,9 +113,9 @@ impl HubClient {
         Ok(self.get::<v4::User>(&format!("user/{id}"), &[]).await?.into())
     }
 
-    /// All users that may be seen.
-    pub async fn users(&self) -> Result<Vec<User>, ClientError> {
-        self.all::<v4::User, User>("user", vec![]).await
+    /// The first page of the users that may be seen.
+    pub async fn first_users(&self) -> Result<Listed<User>, ClientError> {
+        self.page::<v4::User, User>("user", vec![pair("per_page", PER_PAGE)]).await
     }
 
     /// The rules of a user, by roles and by themselves.

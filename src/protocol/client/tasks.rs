@@ -109,7 +109,7 @@ impl HubClient {
 }
 
 /// Takes the meaning of `%` and `_` from a search text: the server compares with SQL `LIKE`. A `\` is escaped too.
-fn escape_like(text: &str) -> String {
+pub(super) fn escape_like(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '%' | '_' | '\\') {

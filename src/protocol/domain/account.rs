@@ -19,6 +19,16 @@ pub struct Account {
     pub disabled: bool,
 }
 
+impl Account {
+    /// Whether this is a part of their username, name or e-mail address, or their id; in small letters.
+    pub fn matches(&self, search: &str) -> bool {
+        let texts = [&self.username, &self.first_name, &self.last_name, &self.email];
+        search.is_empty()
+            || self.id.to_string() == search
+            || texts.iter().any(|text| text.to_lowercase().contains(search))
+    }
+}
+
 impl From<v4::User> for Account {
     fn from(wire: v4::User) -> Self {
         Account {

@@ -1,5 +1,7 @@
 //! The node's own page.
 
+use std::time::{Duration, Instant};
+
 use atoll::protocol::status::Status;
 
 use crate::support::{World, outcome};
@@ -44,6 +46,21 @@ async fn the_node_s_own_page_decides_and_opens_with_a_code_only() {
         assert_eq!(post("/sign-in", "", &[("code", code), ("name", name)]).await.status(), status, "{code}");
     }
     let second = code().await;
+    // Nor does the right one wait behind wrong ones of another process.
+    let wrong = (0..60).map(|_| post("/sign-in", "", &[("code", "23456-23456"), ("name", "mallory")]));
+    let begin = Instant::now();
+    let wrong = async {
+        let answers = futures::future::join_all(wrong).await;
+        assert!(answers.iter().all(|answer| matches!(answer.status().as_u16(), 422 | 429)));
+    };
+    let right = async {
+        // Behind them.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let signed_in = post("/sign-in", "", &[("code", &code().await), ("name", "dana")]).await;
+        (signed_in.status(), begin.elapsed())
+    };
+    let (right, ()) = futures::join!(right, wrong);
+    assert!(right.0 == 303 && right.1 < Duration::from_secs(5), "{right:?}");
     let signed_in = post("/sign-in", "", &[("code", &second.to_lowercase()), ("name", "dana")]).await;
     assert_eq!(signed_in.status(), 303);
     let set = signed_in.headers()["set-cookie"].to_str().unwrap();

@@ -71,14 +71,20 @@ pub async fn sign_in(State(state): State<PageState>, Form(form): Form<SignIn>) -
     if name.is_empty() {
         return Ok(wrong("Say who you are: your name stands beside what you decide."));
     }
-    // One after the other, and each with its pause: nobody tries more than a few thousand within a code's lifetime.
-    let turn = state.attempts.lock().await;
-    if !state.store.use_page_code(&form.code, &name).await? {
+    // A right code never waits behind wrong ones, whatever another process on this machine sends.
+    let is_used = state.store.is_page_code(&form.code).await? && state.store.use_page_code(&form.code, &name).await?;
+    if !is_used {
+        let Ok(turn) = state.wrong_codes.try_acquire() else {
+            let text = "This code is not right, or it is over. Wrong codes come from elsewhere on this machine, too.";
+            return Ok((StatusCode::TOO_MANY_REQUESTS, Html(views::sign_in(&name, Some(text)))).into_response());
+        };
+        if state.noted_codes.check().is_ok() {
+            state.store.note_wrong_page_code(&name).await?;
+        }
         tokio::time::sleep(PAUSE).await;
         drop(turn);
         return Ok(wrong("This code is not right, or it is over. `atoll node reviews code` makes a new one."));
     }
-    drop(turn);
     let cookie = state.sessions.begin(name);
     Ok::<_, Failed>(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }

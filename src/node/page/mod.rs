@@ -6,7 +6,7 @@ mod handlers;
 mod sessions;
 mod views;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use axum::{
     Router,
@@ -14,7 +14,8 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
@@ -22,13 +23,18 @@ use super::store::NodeStore;
 use crate::serve::serve;
 use sessions::Sessions;
 
+/// How many wrong codes the log tells of.
+const NOTED: Quota = Quota::per_minute(NonZeroU32::MIN.saturating_add(9));
+
 /// What the page's handlers have at hand.
 #[derive(Clone)]
 pub struct PageState {
     store: NodeStore,
     sessions: Arc<Sessions>,
-    /// One attempt to sign in at a time.
-    attempts: Arc<tokio::sync::Mutex<()>>,
+    /// One wrong code at a time.
+    wrong_codes: Arc<Semaphore>,
+    /// Of wrong codes some a minute are noted, and not all.
+    noted_codes: Arc<DefaultDirectRateLimiter>,
     address: SocketAddr,
 }
 
@@ -37,7 +43,13 @@ pub async fn serve_page(store: NodeStore, address: SocketAddr) -> std::io::Resul
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "the node's page for reviews; `atoll node reviews code` gives the code that opens it");
-    let state = PageState { store, sessions: Arc::default(), attempts: Arc::default(), address };
+    let state = PageState {
+        store,
+        sessions: Arc::default(),
+        wrong_codes: Arc::new(Semaphore::new(1)),
+        noted_codes: Arc::new(RateLimiter::direct(NOTED)),
+        address,
+    };
     let router = Router::new()
         .route("/", get(handlers::list))
         .route("/sign-in", get(handlers::sign_in_form).post(handlers::sign_in))

@@ -32,8 +32,17 @@ impl NodeStore {
         Ok(format!("{}-{}", &code[..LENGTH / 2], &code[LENGTH / 2..]))
     }
 
-    /// Uses a code up; whether it was one. A wrong one harms no other: fifty bits are not guessed within ten minutes at
-    /// the pace at which attempts are answered.
+    /// Whether this code would open the page. Fifty bits are not guessed within ten minutes, however fast it is tried.
+    pub async fn is_page_code(&self, code: &str) -> Result<bool, StoreError> {
+        let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM page_code WHERE hash = ? AND expires_at > ?")
+            .bind(hash(code))
+            .bind(timestamp::now())
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(found > 0)
+    }
+
+    /// Uses a code up; whether it was there still.
     pub async fn use_page_code(&self, code: &str, name: &str) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let done = sqlx::query("DELETE FROM page_code WHERE hash = ? AND expires_at > ?")
@@ -41,14 +50,22 @@ impl NodeStore {
             .bind(timestamp::now())
             .execute(&mut *transaction)
             .await?;
-        let is_right = done.rows_affected() > 0;
-        let outcome = if is_right { "done" } else { "refused" };
-        audit::append(
-            &mut transaction,
-            &Entry::done(format!("{name} (at the node)"), "sign_in", "the node's page").outcome(outcome),
-        )
-        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::append(&mut transaction, &sign_in(name)).await?;
         transaction.commit().await?;
-        Ok(is_right)
+        Ok(true)
     }
+
+    /// Notes that somebody came with a code that is none.
+    pub async fn note_wrong_page_code(&self, name: &str) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        audit::append(&mut transaction, &sign_in(name).outcome("refused")).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn sign_in(name: &str) -> Entry {
+    Entry::done(format!("{name} (at the node)"), "sign_in", "the node's page")
 }

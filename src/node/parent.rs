@@ -16,7 +16,11 @@ use crate::{
 pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall, id: i64) -> Result<ParentTask, RunError> {
     let refused = |reason: String| RunError::NotAllowed(reason);
     let parent = shared.hub.task_as_sent(id).await.map_err(RunError::of_call)?;
-    let runs = shared.hub.runs(id).await.map_err(RunError::of_call)?;
+    let runs = {
+        // Of many subtasks that come at once, the inputs of their parents are in memory one after the other.
+        let _turn = shared.large_answers.acquire().await;
+        shared.hub.runs(id).await.map_err(RunError::of_call)?
+    };
     let aggregator = task.init_org.as_ref().map(|link| link.id);
     let run = runs.into_iter().find(|run| run.organization_id.is_some() && run.organization_id == aggregator);
     let run = run.ok_or_else(|| {

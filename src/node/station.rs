@@ -76,6 +76,8 @@ pub struct Shared {
     pub starting: tokio::sync::Mutex<()>,
     /// One permit a processor, for functions that compute.
     pub processors: Semaphore,
+    /// One permit, for questions to the server whose answers can be large.
+    pub large_answers: Semaphore,
 }
 
 /// The event by which our hub refuses a second program with the same key.
@@ -171,6 +173,7 @@ impl Station {
             events: broadcast::channel(256).0,
             starting: tokio::sync::Mutex::default(),
             processors: Semaphore::new(processors),
+            large_answers: Semaphore::new(1),
         });
         runtime::warn_of_missing_code(&shared.algorithms);
         warn_of_weak_protection(&shared);

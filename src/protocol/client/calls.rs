@@ -2,7 +2,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ClientError, HubClient, StoreClient};
+use super::{ClientError, HubClient, StoreClient, hub::Counted};
 use crate::protocol::{
     domain::{Collaboration, Node, Organization, Rule, Run, RunResult, Task, TaskSpec, User},
     payload::PayloadError,
@@ -15,6 +15,10 @@ const PAGE_SIZES: [usize; 3] = [PER_PAGE, 10, 1];
 const PER_PAGE: usize = 100;
 /// The most items of a list that is read whole.
 pub(super) const LIST_LIMIT: usize = 10_000;
+/// The most bytes of a list that is read whole.
+const LIST_BYTES: usize = 128 * 1024 * 1024;
+/// The largest page that is read beside others, in bytes.
+const SMALL_PAGE: usize = 256 * 1024;
 
 /// A header that says that a result is downloaded: our hub notes it; others do not look at it.
 pub const FOR_DOWNLOAD: &str = "atoll-download";
@@ -46,8 +50,16 @@ impl HubClient {
         path: &str,
         query: Vec<(String, String)>,
     ) -> Result<Listed<T>, ClientError> {
+        Ok(self.counted_page::<W, T>(path, query).await?.read)
+    }
+
+    async fn counted_page<W: DeserializeOwned, T: From<W>>(
+        &self,
+        path: &str,
+        query: Vec<(String, String)>,
+    ) -> Result<Counted<Listed<T>>, ClientError> {
         let answer = self.get_counted(path, &query).await;
-        let (page, total): (Page<W>, _) = answer.map_err(|error| match error {
+        let Counted { read: page, total, bytes }: Counted<Page<W>> = answer.map_err(|error| match error {
             // So servers of the 4.x line answer a filter by something that is not there (any more).
             ClientError::Rejected { status: 400, message, .. } if message.contains("does not exist") => {
                 ClientError::NotFound(message)
@@ -55,18 +67,29 @@ impl HubClient {
             error => error,
         })?;
         let items: Vec<T> = page.data.into_iter().map(T::from).collect();
-        Ok(Listed { total: total.unwrap_or(items.len()), items, is_partial: false })
+        let read = Listed { total: total.unwrap_or(items.len()), items, is_partial: false };
+        Ok(Counted { total: Some(read.total), read, bytes })
     }
 
-    /// Reads a list whole: the first page, then the others side by side. Of what is large, fewer at once.
+    /// Reads a list whole; an error if it is too large for that.
     pub(super) async fn all<W: DeserializeOwned, T: From<W>>(
         &self,
         path: &str,
         query: Vec<(String, String)>,
     ) -> Result<Vec<T>, ClientError> {
+        let (items, is_whole) = self.as_much_as_fits(path, &query).await?;
+        if is_whole { Ok(items) } else { Err(ClientError::TooLarge { limit: LIST_BYTES }) }
+    }
+
+    /// Reads a list as far as it fits into memory, and whether that is all of it. Of what is large, fewer at once.
+    async fn as_much_as_fits<W: DeserializeOwned, T: From<W>>(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+    ) -> Result<(Vec<T>, bool), ClientError> {
         let mut outcome = Err(ClientError::TooLarge { limit: 0 });
         for per_page in PAGE_SIZES {
-            outcome = self.all_by(path, &query, per_page).await;
+            outcome = self.all_by(path, query, per_page).await;
             if !matches!(outcome, Err(ClientError::TooLarge { .. })) {
                 break;
             }
@@ -74,32 +97,37 @@ impl HubClient {
         outcome
     }
 
+    /// The first page, then the others: side by side, unless they are large.
     async fn all_by<W: DeserializeOwned, T: From<W>>(
         &self,
         path: &str,
         query: &[(String, String)],
         per_page: usize,
-    ) -> Result<Vec<T>, ClientError> {
+    ) -> Result<(Vec<T>, bool), ClientError> {
         let of_page = |number: usize, per_page: usize| {
             let mut query = query.to_vec();
             query.extend([pair("page", number), pair("per_page", per_page)]);
-            self.page::<W, T>(path, query)
+            self.counted_page::<W, T>(path, query)
         };
-        let first = of_page(1, per_page).await?;
+        let Counted { read: first, mut bytes, .. } = of_page(1, per_page).await?;
         // A hub puts fewer items on its pages when they are large.
         let per_page = if first.items.is_empty() { per_page } else { per_page.min(first.items.len()) };
         if first.total > LIST_LIMIT {
             tracing::warn!(path, total = first.total, "of a list only the first {LIST_LIMIT} items are read");
         }
         let pages = first.total.min(LIST_LIMIT).div_ceil(per_page);
+        let at_once = if bytes < SMALL_PAGE { 4 } else { 1 };
+        let others = (2..=pages).map(|number| of_page(number, per_page)).collect::<Vec<_>>();
+        let mut others = stream::iter(others).buffered(at_once);
         let mut items = first.items;
-        let rest: Vec<Listed<T>> =
-            stream::iter((2..=pages).map(|number| of_page(number, per_page)).collect::<Vec<_>>())
-                .buffered(4)
-                .try_collect()
-                .await?;
-        items.extend(rest.into_iter().flat_map(|page| page.items));
-        Ok(items)
+        while let Some(page) = others.try_next().await? {
+            bytes += page.bytes;
+            if bytes > LIST_BYTES {
+                return Ok((items, false));
+            }
+            items.extend(page.read.items);
+        }
+        Ok((items, true))
     }
 
     /// Who is signed in.
@@ -237,8 +265,9 @@ impl HubClient {
         let query = vec![pair("task_id", task_id)];
         let mut results =
             match self.limited(limit).all_by::<v4::ResultItem, RunResult>("result", &query, PER_PAGE).await {
-                Err(ClientError::TooLarge { .. }) => self.results_one_by_one(task_id, limit).await?,
-                results => results?,
+                Ok((results, true)) => results,
+                Ok((_, false)) | Err(ClientError::TooLarge { .. }) => self.results_one_by_one(task_id, limit).await?,
+                Err(error) => return Err(error),
             };
         results.sort_by_key(|result| result.run_id);
         Ok(results)
@@ -274,10 +303,16 @@ impl HubClient {
         Ok(self.get_with::<v4::ResultItem>(&format!("result/{run_id}"), &headers).await?.into())
     }
 
-    /// The runs that a node has still to end, in wire form with their tasks, oldest first.
+    /// The runs that a node has still to end, in wire form with their tasks, oldest first; as many as fit into memory.
     pub async fn open_runs(&self, node_id: i64) -> Result<Vec<v4::Run>, ClientError> {
-        let query = vec![pair("state", "open"), pair("node_id", node_id), pair("include", "task")];
-        let mut runs = self.all::<v4::Run, v4::Run>("run", query).await?;
+        let query = [pair("state", "open"), pair("node_id", node_id), pair("include", "task")];
+        let (mut runs, is_whole) = self.as_much_as_fits::<v4::Run, v4::Run>("run", &query).await?;
+        if !is_whole {
+            tracing::info!(
+                taken = runs.len(),
+                "not all open runs fit into memory: the others come when these have ended"
+            );
+        }
         runs.sort_by_key(|run| run.id);
         Ok(runs)
     }

@@ -97,6 +97,13 @@ pub trait KeptTokens: Send + Sync {
     async fn store(&self, tokens: &TokenPair);
 }
 
+/// What was read of a list, how many items there are in all, and the bytes of the answer.
+pub(super) struct Counted<T> {
+    pub read: T,
+    pub total: Option<usize>,
+    pub bytes: usize,
+}
+
 impl HubClient {
     /// A client that asks with these tokens and renews them when needed.
     pub fn new(transport: Transport, tokens: TokenPair) -> Self {
@@ -246,9 +253,9 @@ impl HubClient {
         &self,
         path: &str,
         query: &[(String, String)],
-    ) -> Result<(T, Option<usize>), ClientError> {
+    ) -> Result<Counted<T>, ClientError> {
         let answer = self.send(Method::GET, path, query, None::<&()>, &[]).await?;
-        Ok((parse(&answer)?, answer.total_count))
+        Ok(Counted { read: parse(&answer)?, total: answer.total_count, bytes: answer.body.len() })
     }
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {

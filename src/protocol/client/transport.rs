@@ -13,8 +13,10 @@ use url::Url;
 use super::{ClientError, ServerInfo};
 use crate::protocol::wire::v4::ErrorBody;
 
-/// The largest answer that is read, in bytes, if nothing else is said.
-const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// The largest answer that is read, in bytes: of what holds inputs, results or many things, …
+const LARGE_ANSWER: usize = 64 * 1024 * 1024;
+/// … and of anything else. A server that answers without an end fills nothing.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 /// How long a server may take until it begins to answer; one that hangs must not hold up a page. Reports of nodes,
 /// which can be large, have the whole time of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,8 +32,8 @@ const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_
 pub struct Transport {
     http: reqwest::Client,
     base: Url,
-    /// The largest answer that is read, in bytes.
-    answer_limit: usize,
+    /// The largest answer that is read, in bytes, where it is not the usual one.
+    answer_limit: Option<usize>,
     /// An address under which others know the server at `base`.
     public: Option<Url>,
     /// What the server is, and since when that is known.
@@ -57,7 +59,7 @@ impl Transport {
         let mut base = base.clone();
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Ok(Transport { http, base, answer_limit: ANSWER_LIMIT, public: None, server: Arc::default() })
+        Ok(Transport { http, base, answer_limit: None, public: None, server: Arc::default() })
     }
 
     /// The address of the API, without a slash at the end.
@@ -96,7 +98,7 @@ impl Transport {
 
     /// The same, for answers of at most this many bytes.
     pub(super) fn limited(&self, answer_limit: usize) -> Transport {
-        Transport { answer_limit, ..self.clone() }
+        Transport { answer_limit: Some(answer_limit), ..self.clone() }
     }
 
     fn url(&self, path: &str) -> String {
@@ -117,6 +119,8 @@ impl Transport {
         let body = body.map_err(|error| ClientError::Unreadable(error.to_string()))?;
         // What is large may take its time to get there: a result is not computed again because of a slow line.
         let to_send = Duration::from_secs(body.as_ref().map_or(0, Vec::len) as u64 / SLOWEST);
+        let limit = self.answer_limit.unwrap_or_else(|| answer_limit(path));
+        let is_report = method == Method::PATCH && path.starts_with("run/");
         let pauses: &[Duration] = if method == Method::GET { &RETRY_PAUSES } else { &[] };
         let mut attempt = 0;
         loop {
@@ -133,7 +137,9 @@ impl Transport {
             let patience = to_send + if method == Method::PATCH { PATIENCE + ANSWER_PATIENCE } else { PATIENCE };
             request = request.timeout(patience + ANSWER_PATIENCE);
             let outcome = match timeout(patience, request.send()).await {
-                Ok(Ok(response)) => read(response, self.answer_limit, method == Method::GET).await,
+                // To a report the server answers with the run and its input, which nobody needs.
+                Ok(Ok(response)) if is_report && response.status().is_success() => throw_away(response, limit).await,
+                Ok(Ok(response)) => read(response, limit, method == Method::GET).await,
                 Ok(Err(error)) => Err(ClientError::from(error)),
                 Err(_) => Err(ClientError::Timeout),
             };
@@ -148,16 +154,40 @@ impl Transport {
     }
 }
 
+/// The largest answer to a request for this path.
+fn answer_limit(path: &str) -> usize {
+    match path.trim_matches('/').split_once('/') {
+        Some(("run" | "result", _)) => LARGE_ANSWER,
+        None if matches!(path, "run" | "result" | "task" | "review" | "node" | "audit") => LARGE_ANSWER,
+        _ => ANSWER_LIMIT,
+    }
+}
+
 /// Reads JSON out of an answer.
 pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientError> {
     serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable(error.to_string()))
+}
+
+/// Reads an answer to its end, so that the connection serves again, and keeps nothing of it.
+async fn throw_away(response: Response, limit: usize) -> Result<Answer, ClientError> {
+    let mut length = 0;
+    let mut chunks = response.bytes_stream();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        length += chunk.len();
+        if length > limit {
+            break;
+        }
+    }
+    Ok(Answer { total_count: None, body: Vec::new() })
 }
 
 async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer, ClientError> {
     let status = response.status();
     let total_count =
         response.headers().get("total-count").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let mut body = Vec::new();
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    // No room is made twice, nor for more than is read.
+    let mut body = Vec::with_capacity(announced.min(limit));
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         body.extend_from_slice(&chunk?);

@@ -4,10 +4,14 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-"${CARGO:-cargo}" test --release --features ssr --no-fail-fast --lib --test attack --test disclosure --test access \
-  --test hub --test node --test review --test survival -- --nocapture >"$report" 2>&1
+# What hostile programs send differs each time; the same seed sends the same.
+export ATOLL_ATTACK_SEED=${ATOLL_ATTACK_SEED:-$RANDOM}
+echo "Seed: $ATOLL_ATTACK_SEED (ATOLL_ATTACK_SEED=$ATOLL_ATTACK_SEED make attack tries the same again)"
+"${CARGO:-cargo}" test --release --features ssr --no-fail-fast --lib --test attack --test disclosure --test hostile \
+  --test access --test hub --test node --test review --test survival -- --nocapture >"$report" 2>&1
 status=$?
-echo "What it cost:"
+echo
+echo "What was tried, and what it cost:"
 sed -n 's/^attack: /  /p' "$report"
 echo
 echo "What held:"

@@ -39,6 +39,7 @@ pub struct RunRequest {
 impl RunRequest {
     /// Gathers what the run, the server and the function tell; an error unless it is surely allowed and can run here.
     pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
+        let asking = shared.questions.acquire().await;
         let requester = requester(shared, task).await?;
         let first = beginning(shared, task).await?;
         let beginner = match &first {
@@ -50,6 +51,7 @@ impl RunRequest {
             None => None,
         };
         let store = store(shared, task).await?;
+        drop(asking);
         let about = runtime::about(shared, task, call);
         let mut databases: Vec<ReviewedDatabase> = task.databases.iter().map(database_of).collect();
         if let Some(label) = about.standard_database.filter(|_| databases.is_empty()) {

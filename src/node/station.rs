@@ -42,6 +42,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(60);
 const RECONNECT_PAUSES: [u64; 6] = [0, 1, 2, 5, 10, 20];
 /// How long a node waits before it looks again whether its collaboration is still encrypted.
 const ENCRYPTED_PAUSE: Duration = Duration::from_secs(60);
+/// Runs that ask the server at once.
+const QUESTIONS: usize = 8;
 /// How long a node waits before it asks again after a failure while it starts.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -76,6 +78,9 @@ pub struct Shared {
     pub starting: tokio::sync::Mutex<()>,
     /// One permit a processor, for functions that compute.
     pub processors: Semaphore,
+    /// A permit for each run that asks the server about who asks and what for: of a thousand that come at once, not all
+    /// wait for answers at the same time.
+    pub questions: Semaphore,
     /// One permit, for questions to the server whose answers can be large.
     pub large_answers: Semaphore,
 }
@@ -173,6 +178,7 @@ impl Station {
             events: broadcast::channel(256).0,
             starting: tokio::sync::Mutex::default(),
             processors: Semaphore::new(processors),
+            questions: Semaphore::new(QUESTIONS),
             large_answers: Semaphore::new(1),
         });
         runtime::warn_of_missing_code(&shared.algorithms);

@@ -43,7 +43,7 @@ impl Variation {
             4 => "<script>document.title='pwned'</script>".to_owned(),
             5 => "${7*7}{{7*7}}%n%s".to_owned(),
             6 => "\u{202e}\u{0}\r\n\u{feff}x".to_owned(),
-            7 => "a".repeat(1 << (length + 8)),
+            7 => "a".repeat(1 << (length + 5)),
             8 => "$(touch /tmp/pwned) `id` | cat".to_owned(),
             9 => "__import__('os').system('id')".to_owned(),
             10 => "＜ａｇｅ＞ Ａ\u{308}\u{1f600}".to_owned(),

@@ -9,12 +9,11 @@ use crate::{
         HubError, audit,
         large_answer::{PAGE_BYTES, answer, turn_of},
         listing::{ListQuery, Listing, comma_separated},
-        permission::{Caller, Resource},
+        permission::{Caller, CallerKind},
         server::{API_PATH, HubState},
     },
     protocol::{
         client::FOR_DOWNLOAD,
-        domain::Operation,
         wire::v4::{Link, ResultItem},
     },
 };
@@ -80,15 +79,16 @@ async fn show(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, HubError> {
-    let found: Option<(i64, i64)> =
-        sqlx::query_as("SELECT task_id, coalesce(octet_length(result), 0) FROM run WHERE id = ?")
+    let found: Option<(i64, i64, i64)> =
+        sqlx::query_as("SELECT task_id, organization_id, coalesce(octet_length(result), 0) FROM run WHERE id = ?")
             .bind(id)
             .fetch_optional(hub.store.reader())
             .await?;
     let missing = || HubError::NotFound(format!("Run id={id} not found!"));
-    let (task_id, bytes) = found.ok_or_else(missing)?;
+    let (task_id, executed_at, bytes) = found.ok_or_else(missing)?;
     let task = task::load(&hub, task_id).await?;
-    if !task::may(&caller, Resource::Run, Operation::View, &task) {
+    let is_own = matches!(caller.kind, CallerKind::Node { .. }) && executed_at == caller.authority.organization_id;
+    if !is_own && !run::may_see_all_of(&hub, &caller, &task).await? {
         return Err(HubError::NotAllowed);
     }
     let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;

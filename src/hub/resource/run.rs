@@ -15,7 +15,7 @@ use crate::{
         large_answer::{PAGE_BYTES, answer, turn_of},
         listing::{Filters, ListQuery, Listing, comma_separated},
         notice::{self, Notice},
-        permission::{Caller, Reach, Resource},
+        permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
@@ -104,6 +104,29 @@ impl Row {
     }
 }
 
+/// Which tasks' inputs and results nodes and algorithms see, in SQL: of an algorithm those of its own job, of a node those
+/// that its organization asked for. In vantage6 they see those of all tasks of their collaboration: whoever has one key
+/// would read what all others compute.
+pub fn of_tasks_seen_by(kind: &CallerKind, organization_id: i64) -> Option<String> {
+    match kind {
+        CallerKind::User { .. } => None,
+        CallerKind::Node { .. } => Some(format!("task.init_organization_id = {organization_id}")),
+        CallerKind::Container(subject) => {
+            Some(format!("task.job_id = (SELECT job_id FROM task AS own WHERE own.id = {})", subject.task_id))
+        }
+    }
+}
+
+/// Whether the caller sees the inputs and results of this task.
+pub async fn may_see_all_of(hub: &HubState, caller: &Caller, task: &task::Row) -> Result<bool, HubError> {
+    if !task::may(caller, Resource::Run, Operation::View, task) {
+        return Ok(false);
+    }
+    let Some(seen) = of_tasks_seen_by(&caller.kind, caller.authority.organization_id) else { return Ok(true) };
+    let query = format!("SELECT EXISTS (SELECT 1 FROM task WHERE id = ? AND ({seen}))");
+    Ok(sqlx::query_scalar(&query).bind(task.id).fetch_one(hub.store.reader()).await?)
+}
+
 /// The filters that runs and results have in common, with what the caller may see.
 pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> {
     let mut filters = Filters::default();
@@ -115,6 +138,16 @@ pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> 
             caller.authority.organization_id
         )),
         Reach::Own => filters.integer("task.init_user_id = ?", Some(caller.require_user()?)),
+    }
+    let own = caller.authority.organization_id;
+    match (of_tasks_seen_by(&caller.kind, own), &caller.kind) {
+        // A node also sees what it executes itself, and what the central functions were asked that ask it.
+        (Some(seen), CallerKind::Node { .. }) => filters.when(format!(
+            "{seen} OR run.organization_id = {own} OR task.id IN (SELECT child.parent_id FROM task AS child
+             JOIN run AS at_child ON at_child.task_id = child.id WHERE at_child.organization_id = {own})"
+        )),
+        (Some(seen), _) => filters.when(seen),
+        (None, _) => {}
     }
     for (sql, name) in [
         ("run.task_id = ?", "task_id"),
@@ -218,8 +251,9 @@ async fn show(
     let task = task::load(&hub, task_id).await?;
     // The organization that executes a run may see it as well as the one that asked for it.
     let executes = organization_id == caller.authority.organization_id
+        && !matches!(caller.kind, CallerKind::Container(_))
         && caller.reach(Resource::Run, Operation::View) >= Some(Reach::Organization);
-    if !executes && !task::may(&caller, Resource::Run, Operation::View, &task) {
+    if !executes && !may_see_all_of(&hub, &caller, &task).await? {
         return Err(HubError::NotAllowed);
     }
     let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;

@@ -51,7 +51,7 @@ pub async fn sign_in_user(
         body["mfa_code"] = json!(code);
     }
     let answer = transport.send(Method::POST, "token/user", &[], Some(&body), None, headers).await?;
-    Ok(parse::<v4::SignInReply>(&answer)?.into())
+    Ok(parse::<v4::SignInReply>(answer)?.into())
 }
 
 impl From<v4::SignInReply> for SignIn {
@@ -71,7 +71,7 @@ pub async fn sign_in_node(transport: &Transport, api_key: &SecretString) -> Resu
     use secrecy::ExposeSecret;
     let body = json!({"api_key": api_key.expose_secret()});
     let answer = transport.send(Method::POST, "token/node", &[], Some(&body), None, &[]).await?;
-    Ok(parse::<v4::Tokens>(&answer)?.into())
+    Ok(parse::<v4::Tokens>(answer)?.into())
 }
 
 /// A server, asked by somebody who is signed in: a user, a node or a container. Clones share the tokens.
@@ -174,7 +174,7 @@ impl HubClient {
         let answer =
             self.transport.send(Method::POST, "token/refresh", &[], None::<&()>, Some(&present.refresh), &[]).await;
         let renewed: v4::Tokens = match answer {
-            Ok(answer) => parse(&answer)?,
+            Ok(answer) => parse(answer)?,
             Err(error) if error.is_temporary() => return Err(error),
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => {
                 return Err(ClientError::SignedOut);
@@ -231,7 +231,7 @@ impl HubClient {
         path: &str,
         query: &[(String, String)],
     ) -> Result<T, ClientError> {
-        parse(&self.send(Method::GET, path, query, None::<&()>, &[]).await?)
+        parse(self.send(Method::GET, path, query, None::<&()>, &[]).await?)
     }
 
     /// As [`HubClient::get`], with headers of its own.
@@ -240,13 +240,14 @@ impl HubClient {
         path: &str,
         headers: &[(&'static str, String)],
     ) -> Result<T, ClientError> {
-        parse(&self.send(Method::GET, path, &[], None::<&()>, headers).await?)
+        parse(self.send(Method::GET, path, &[], None::<&()>, headers).await?)
     }
 
     /// An answer with its size in bytes.
     pub(super) async fn get_sized<T: DeserializeOwned>(&self, path: &str) -> Result<(T, usize), ClientError> {
         let answer = self.send(Method::GET, path, &[], None::<&()>, &[]).await?;
-        Ok((parse(&answer)?, answer.body.len()))
+        let length = answer.len();
+        Ok((parse(answer)?, length))
     }
 
     pub(super) async fn get_counted<T: DeserializeOwned>(
@@ -255,11 +256,12 @@ impl HubClient {
         query: &[(String, String)],
     ) -> Result<Counted<T>, ClientError> {
         let answer = self.send(Method::GET, path, query, None::<&()>, &[]).await?;
-        Ok(Counted { read: parse(&answer)?, total: answer.total_count, bytes: answer.body.len() })
+        let (total, bytes) = (answer.total_count, answer.len());
+        Ok(Counted { read: parse(answer)?, total, bytes })
     }
 
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        parse(&self.send(Method::POST, path, &[], Some(body), &[]).await?)
+        parse(self.send(Method::POST, path, &[], Some(body), &[]).await?)
     }
 
     pub(super) async fn patch_for<T: DeserializeOwned>(
@@ -267,7 +269,7 @@ impl HubClient {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        parse(&self.send(Method::PATCH, path, &[], Some(body), &[]).await?)
+        parse(self.send(Method::PATCH, path, &[], Some(body), &[]).await?)
     }
 
     pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {

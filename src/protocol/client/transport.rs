@@ -1,4 +1,6 @@
 use std::{
+    collections::VecDeque,
+    io::{self, BufReader},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,6 +10,7 @@ use reqwest::{Method, Response, StatusCode, header::CONTENT_TYPE, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::timeout};
+use tokio_util::bytes::Bytes;
 use url::Url;
 
 use super::{ClientError, ServerInfo};
@@ -40,11 +43,24 @@ pub struct Transport {
     server: Arc<Mutex<Option<(Instant, ServerInfo)>>>,
 }
 
-/// An answer: its status, its `total-count` header and its body.
+/// An answer: its `total-count` header and its body, in the pieces in which it came: as a whole it would be in memory
+/// twice while it grows.
 pub(super) struct Answer {
     pub total_count: Option<usize>,
-    pub body: Vec<u8>,
+    body: VecDeque<Bytes>,
 }
+
+impl Answer {
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.body.iter().map(Bytes::len).sum()
+    }
+}
+
+/// Up to this size an answer is put together, which is read faster than pieces.
+const SMALL_ANSWER: usize = 1024 * 1024;
+/// Bytes of a larger one that are read at once.
+const BUFFER: usize = 64 * 1024;
 
 impl Transport {
     /// Connects to the API at `base` (`http://host:port/api`, with or without a slash at the end).
@@ -164,8 +180,32 @@ fn answer_limit(path: &str) -> usize {
 }
 
 /// Reads JSON out of an answer.
-pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientError> {
-    serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable(error.to_string()))
+pub(super) fn parse<T: DeserializeOwned>(answer: Answer) -> Result<T, ClientError> {
+    let read = match answer.len() <= SMALL_ANSWER {
+        true => serde_json::from_slice(&whole(answer.body)),
+        false => serde_json::from_reader(BufReader::with_capacity(BUFFER, Pieces(answer.body))),
+    };
+    read.map_err(|error| ClientError::Unreadable(error.to_string()))
+}
+
+fn whole(pieces: VecDeque<Bytes>) -> Vec<u8> {
+    Vec::from(pieces).concat()
+}
+
+/// Reads pieces one after the other, and lets go of each that was read.
+struct Pieces(VecDeque<Bytes>);
+
+impl io::Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(first) = self.0.front_mut() else { return Ok(0) };
+        let length = first.len().min(buffer.len());
+        let read = first.split_to(length);
+        buffer[..length].copy_from_slice(&read);
+        if first.is_empty() {
+            self.0.pop_front();
+        }
+        Ok(length)
+    }
 }
 
 /// Reads an answer to its end, so that the connection serves again, and keeps nothing of it.
@@ -178,27 +218,27 @@ async fn throw_away(response: Response, limit: usize) -> Result<Answer, ClientEr
             break;
         }
     }
-    Ok(Answer { total_count: None, body: Vec::new() })
+    Ok(Answer { total_count: None, body: VecDeque::new() })
 }
 
 async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer, ClientError> {
     let status = response.status();
     let total_count =
         response.headers().get("total-count").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    // No room is made twice, nor for more than is read.
-    let mut body = Vec::with_capacity(announced.min(limit));
+    let (mut body, mut length) = (VecDeque::new(), 0);
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
-        body.extend_from_slice(&chunk?);
-        if body.len() > limit {
+        let chunk = chunk?;
+        length += chunk.len();
+        if length > limit {
             return Err(ClientError::TooLarge { limit });
         }
+        body.extend(Some(chunk).filter(|chunk| !chunk.is_empty()));
     }
     if status.is_success() {
         return Ok(Answer { total_count, body });
     }
-    let error: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
+    let error: ErrorBody = serde_json::from_slice(&whole(body)).unwrap_or_default();
     let message = if error.msg.is_empty() { format!("The server answered {status}.") } else { error.msg };
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::NotAllowed(message),

@@ -8,7 +8,7 @@ use crate::{
         HubError, audit,
         large_answer::{WHOLE_BYTES, answer, turn_of},
         listing::{Filters, ListQuery, Listing},
-        permission::{Caller, Reach, Resource},
+        permission::{Caller, CallerKind, Reach, Resource},
         resource::{Id, result, run},
         server::HubState,
     },
@@ -51,6 +51,9 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
         }
         Reach::Own => filters.integer("task.init_user_id = ?", Some(caller.require_user()?)),
     }
+    if matches!(caller.kind, CallerKind::Container(_)) {
+        filters.when(run::of_tasks_seen_by(&caller.kind, caller.authority.organization_id).unwrap_or_default());
+    }
     for (sql, name) in [
         ("task.collaboration_id = ?", "collaboration_id"),
         ("task.init_organization_id = ?", "init_org_id"),
@@ -74,6 +77,9 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     let (with_runs, with_results) = (query.includes("runs"), query.includes("results"));
     if with_runs || with_results {
         require_runs(&caller, reach)?;
+        if let Some(seen) = run::of_tasks_seen_by(&caller.kind, caller.authority.organization_id) {
+            filters.when(seen);
+        }
     }
     let mut rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
@@ -129,6 +135,18 @@ async fn results_of(hub: &HubState, caller: &Caller, ids: &[i64]) -> Result<BTre
     Ok(by_task)
 }
 
+/// A task that the caller may see: an algorithm those of its own job.
+async fn load_seen(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
+    let row = load(hub, id).await?;
+    let is_algorithm = matches!(caller.kind, CallerKind::Container(_));
+    if !may(caller, Resource::Task, Operation::View, &row)
+        || is_algorithm && !run::may_see_all_of(hub, caller, &row).await?
+    {
+        return Err(HubError::NotAllowed);
+    }
+    Ok(row)
+}
+
 /// `GET /task/{id}`
 pub async fn show(
     State(hub): State<Arc<HubState>>,
@@ -136,12 +154,9 @@ pub async fn show(
     Id(id): Id,
     query: ListQuery,
 ) -> Result<Response, HubError> {
-    let row = load(&hub, id).await?;
-    if !may(&caller, Resource::Task, Operation::View, &row) {
-        return Err(HubError::NotAllowed);
-    }
+    let row = load_seen(&hub, &caller, id).await?;
     let (with_runs, with_results) = (query.includes("runs"), query.includes("results"));
-    if (with_runs || with_results) && !may(&caller, Resource::Run, Operation::View, &row) {
+    if (with_runs || with_results) && !run::may_see_all_of(&hub, &caller, &row).await? {
         return Err(HubError::Unauthenticated("You lack the permission to view results for this task!"));
     }
     let (items, bytes) = included(&hub, &[id], with_runs, with_results).await?;
@@ -162,9 +177,6 @@ pub async fn status(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<TaskStatus>, HubError> {
-    let row = load(&hub, id).await?;
-    if !may(&caller, Resource::Task, Operation::View, &row) {
-        return Err(HubError::NotAllowed);
-    }
+    let row = load_seen(&hub, &caller, id).await?;
     Ok(Json(TaskStatus { status: Status::from(row.status) }))
 }

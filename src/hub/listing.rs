@@ -199,7 +199,12 @@ pub fn comma_separated(ids: &[i64]) -> String {
 
 /// A table that is listed: what stands behind `FROM`, which columns are read, what it may be sorted by.
 pub struct Listing {
+    /// The id of a row.
+    pub id: &'static str,
+    /// Tables that filters, sorting and sizes need.
     pub from: &'static str,
+    /// More of them, which only the columns need.
+    pub joined: &'static str,
     pub columns: &'static str,
     /// Names on the wire with their SQL; the first is the default.
     pub sortable: &'static [(&'static str, &'static str)],
@@ -207,10 +212,14 @@ pub struct Listing {
     pub newest_first: bool,
     /// SQL for the bytes of a row with what it gets in addition, of what can be large.
     pub bytes: &'static str,
+    /// The most bytes that a row can have: where a page of such rows is small enough, nothing has to be added up.
+    pub row_limit: i64,
 }
 
 /// For rows whose texts are so short that a thousand of them are no large answer.
 pub const SMALL_ROWS: &str = "0";
+/// The most bytes of such a row.
+pub const SMALL_ROW: i64 = PAGE_BYTES / MAXIMUM_PER_PAGE as i64;
 
 /// One page of rows, with what is needed to answer.
 pub struct Rows<R> {
@@ -234,24 +243,33 @@ impl Listing {
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let order = self.order(query.text("sort"))?;
-        let mut sizes =
-            QueryBuilder::new(format!("SELECT count(*), coalesce(sum({}), 0) FROM {}", self.bytes, self.from));
-        filters.push_to(&mut sizes);
+        let fits = self.row_limit.saturating_mul(query.per_page as i64) <= PAGE_BYTES;
+        let added = if fits { "0" } else { self.bytes };
+        let mut sizes = self.select(&format!("count(*), coalesce(sum({added}), 0)"), &filters);
         let (total, bytes): (i64, i64) = sizes.build_query_as().fetch_one(pool).await?;
-        let mut turn = None;
         if bytes > PAGE_BYTES {
             query.per_page = self.per_page_that_fits(pool, &query, &filters, &order).await?;
         }
-        if bytes > 0 {
-            let bytes = self.bytes_of_page(pool, &query, &filters, &order).await?;
+        // First which ones: before it sorts, SQLite works out all that is selected, for every row.
+        let mut page = self.select(self.id, &filters);
+        page.push(page_of(&query, &order));
+        let ids: Vec<i64> = page.build_query_scalar().fetch_all(pool).await?;
+        let of_page = format!("WHERE {} IN ({})", self.id, comma_separated(&ids));
+        let mut turn = None;
+        if self.bytes != SMALL_ROWS {
+            let bytes = format!("SELECT coalesce(sum({}), 0) FROM {} {of_page}", self.bytes, self.from);
+            let bytes: i64 = sqlx::query_scalar(&bytes).persistent(false).fetch_one(pool).await?;
             turn = turn_of(caller, 1, bytes, PAGE_BYTES).await?;
         }
-        let mut select = QueryBuilder::new(format!("SELECT {} FROM {}", self.columns, self.from));
-        filters.push_to(&mut select);
-        select.push(page_of(&query, &order));
-        // A statement that is kept keeps the last row that was read with it.
-        let rows = select.build_query_as().persistent(self.bytes == SMALL_ROWS).fetch_all(pool).await?;
+        let rows = format!("SELECT {} FROM {} {} {of_page} ORDER BY {order}", self.columns, self.from, self.joined);
+        let rows = sqlx::query_as(&rows).persistent(false).fetch_all(pool).await?;
         Ok(Rows { rows, total: total as usize, query, turn })
+    }
+
+    fn select<'a>(&self, what: &str, filters: &'a Filters) -> QueryBuilder<'a, Sqlite> {
+        let mut select = QueryBuilder::new(format!("SELECT {what} FROM {}", self.from));
+        filters.push_to(&mut select);
+        select
     }
 
     /// How many items a page may have so that each page of the list is small enough; one, if that is too large already.
@@ -262,8 +280,7 @@ impl Listing {
         filters: &Filters,
         order: &str,
     ) -> Result<usize, HubError> {
-        let mut sizes = QueryBuilder::new(format!("SELECT {} FROM {}", self.bytes, self.from));
-        filters.push_to(&mut sizes);
+        let mut sizes = self.select(self.bytes, filters);
         sizes.push(format!(" ORDER BY {order}"));
         let mut rows = sizes.build_query_scalar::<i64>().fetch(pool);
         let mut pages = PageSizes::up_to(query.per_page);
@@ -271,23 +288,6 @@ impl Listing {
             pages.add(bytes);
         }
         Ok(pages.largest())
-    }
-
-    async fn bytes_of_page(
-        &self,
-        pool: &SqlitePool,
-        query: &ListQuery,
-        filters: &Filters,
-        order: &str,
-    ) -> Result<i64, HubError> {
-        let mut sizes = QueryBuilder::new(format!(
-            "SELECT coalesce(sum(bytes), 0) FROM (SELECT {} AS bytes FROM {}",
-            self.bytes, self.from
-        ));
-        filters.push_to(&mut sizes);
-        sizes.push(page_of(query, order));
-        sizes.push(")");
-        Ok(sizes.build_query_scalar().fetch_one(pool).await?)
     }
 
     fn order(&self, sort: Option<&str>) -> Result<String, HubError> {
@@ -465,11 +465,14 @@ mod tests {
     #[test]
     fn only_known_columns_sort() {
         let listing = Listing {
+            id: "task.id",
             from: "task",
+            joined: "",
             columns: "*",
             sortable: &[("id", "task.id"), ("name", "task.name")],
             newest_first: true,
             bytes: SMALL_ROWS,
+            row_limit: SMALL_ROW,
         };
         assert_eq!(listing.order(None).unwrap(), "task.id DESC");
         assert_eq!(listing.order(Some("-name,id")).unwrap(), "task.name DESC, task.id, task.id DESC");

@@ -5,5 +5,5 @@ mod node;
 mod sender;
 
 pub use connection::{MESSAGE_LIMIT, require_token, serve};
-pub use node::{LOG_LIMIT, SECOND, note_second};
+pub use node::{CONFIG_BYTES, LOG_LIMIT, SECOND, note_second};
 pub use sender::Events;

@@ -22,7 +22,7 @@ const CONFIG_LIMIT: usize = 10_000;
 /// The longest single fact, in bytes.
 const CONFIG_VALUE_LIMIT: usize = 10_000;
 /// The most bytes of all facts of a node, with a key for each value.
-const CONFIG_BYTES: usize = 2 * 1024 * 1024;
+pub const CONFIG_BYTES: usize = 2 * 1024 * 1024;
 /// The longest log of a run, in bytes; what comes after is dropped.
 pub const LOG_LIMIT: usize = 1024 * 1024;
 

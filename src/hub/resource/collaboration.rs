@@ -21,7 +21,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
+        listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS},
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -67,11 +67,14 @@ impl Row {
 }
 
 const LISTING: Listing = Listing {
+    id: "collaboration.id",
     from: "collaboration",
+    joined: "",
     columns: "*",
     sortable: &[("id", "collaboration.id"), ("name", "name"), ("encrypted", "encrypted")],
     newest_first: false,
     bytes: SMALL_ROWS,
+    row_limit: SMALL_ROW,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {

@@ -13,6 +13,7 @@ use crate::{
         HubError,
         audit::{self, changed},
         body::Body,
+        events::CONFIG_BYTES,
         listing::{Filters, ListQuery, Listing, comma_separated},
         notice,
         permission::{Caller, Reach, Resource},
@@ -59,11 +60,14 @@ impl Row {
 
 const COLUMNS: &str = "node.id, node.name, organization_id, collaboration_id, online, ip, last_seen";
 const LISTING: Listing = Listing {
+    id: "node.id",
     from: "node",
+    joined: "",
     columns: COLUMNS,
     sortable: &[("id", "node.id"), ("name", "node.name"), ("status", "online"), ("last_seen", "last_seen")],
     newest_first: false,
     bytes: "(SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM node_config WHERE node_id = node.id)",
+    row_limit: CONFIG_BYTES as i64,
 };
 
 async fn configs(hub: &HubState, ids: &[i64]) -> Result<BTreeMap<i64, Vec<ConfigItem>>, HubError> {

@@ -12,7 +12,7 @@ use crate::{
         HubError,
         audit::{self, changed},
         body::Body,
-        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
+        listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS},
         permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -60,11 +60,14 @@ impl From<Row> for Organization {
 }
 
 const LISTING: Listing = Listing {
+    id: "organization.id",
     from: "organization",
+    joined: "",
     columns: "*",
     sortable: &[("id", "organization.id"), ("name", "name"), ("country", "country"), ("domain", "domain")],
     newest_first: false,
     bytes: SMALL_ROWS,
+    row_limit: SMALL_ROW,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {

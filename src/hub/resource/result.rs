@@ -44,12 +44,14 @@ impl From<Row> for ResultItem {
 }
 
 const LISTING: Listing = Listing {
-    from: "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
-        node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id",
+    id: "run.id",
+    from: run::FROM,
+    joined: "",
     columns: "run.id, run.task_id, run.result",
     sortable: &[("id", "run.id"), ("task_id", "run.task_id")],
     newest_first: true,
     bytes: "coalesce(octet_length(run.result), 0)",
+    row_limit: i64::MAX,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {

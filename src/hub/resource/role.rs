@@ -22,7 +22,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing, SMALL_ROWS, comma_separated},
+        listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS, comma_separated},
         permission::{Caller, DEFAULT_ROLES, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -65,11 +65,14 @@ impl From<Row> for Role {
 }
 
 const LISTING: Listing = Listing {
+    id: "role.id",
     from: "role",
+    joined: "",
     columns: "*",
     sortable: &[("id", "role.id"), ("name", "name"), ("description", "description")],
     newest_first: false,
     bytes: SMALL_ROWS,
+    row_limit: SMALL_ROW,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {

@@ -7,7 +7,7 @@ use super::Id;
 use crate::{
     hub::{
         HubError,
-        listing::{Filters, ListQuery, Listing, SMALL_ROWS},
+        listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS},
         permission::Caller,
         server::{API_PATH, HubState},
     },
@@ -59,11 +59,14 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         ));
     }
     let listing = Listing {
+        id: "id",
         from: "rule",
+        joined: "",
         columns: "*",
         sortable: &[("id", "id"), ("name", "resource"), ("scope", "scope"), ("operation", "operation")],
         newest_first: false,
         bytes: SMALL_ROWS,
+        row_limit: SMALL_ROW,
     };
     Ok(listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Rule::from))
 }

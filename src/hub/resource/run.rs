@@ -53,9 +53,10 @@ pub struct Row {
     pub review_since: Option<String>,
 }
 
-const FROM: &str = "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
-    node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id
-    LEFT JOIN review ON review.id = (SELECT max(id) FROM review WHERE run_id = run.id)";
+/// Runs with their tasks and nodes.
+pub const FROM: &str = "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
+    node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id";
+const WITH_REVIEW: &str = "LEFT JOIN review ON review.id = (SELECT max(id) FROM review WHERE run_id = run.id)";
 const COLUMNS: &str = "run.id, run.task_id, run.organization_id, run.status, input, assigned_at, started_at,
     run.finished_at, nullif(coalesce(log, '') || coalesce((SELECT group_concat(text, '') FROM
         (SELECT text FROM log_line WHERE run_id = run.id ORDER BY id)), ''), '') AS log, node.id AS node_id, node.name AS node_name, node.ip AS node_ip,
@@ -169,7 +170,9 @@ pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> 
 }
 
 const LISTING: Listing = Listing {
+    id: "run.id",
     from: FROM,
+    joined: WITH_REVIEW,
     columns: COLUMNS,
     sortable: &[
         ("id", "run.id"),
@@ -182,6 +185,7 @@ const LISTING: Listing = Listing {
     ],
     newest_first: true,
     bytes: BYTES,
+    row_limit: i64::MAX,
 };
 
 /// The bytes of the texts of a run, but for its result.
@@ -209,10 +213,12 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
 /// The runs of these tasks, oldest first.
 pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
     let ids = comma_separated(task_ids);
-    Ok(sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.task_id IN ({ids}) ORDER BY run.id"))
-        .persistent(false)
-        .fetch_all(hub.store.reader())
-        .await?)
+    Ok(sqlx::query_as(&format!(
+        "SELECT {COLUMNS} FROM {FROM} {WITH_REVIEW} WHERE run.task_id IN ({ids}) ORDER BY run.id"
+    ))
+    .persistent(false)
+    .fetch_all(hub.store.reader())
+    .await?)
 }
 
 /// How many runs these tasks have, and the bytes of their texts: of the runs themselves, and of their results.
@@ -227,7 +233,7 @@ pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i6
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
-    let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} WHERE run.id = ?"))
+    let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} {WITH_REVIEW} WHERE run.id = ?"))
         .persistent(false)
         .bind(id)
         .fetch_optional(hub.store.reader())

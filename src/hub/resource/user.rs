@@ -27,7 +27,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
-        listing::{Filters, ListQuery, Listing, SMALL_ROWS, comma_separated},
+        listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS, comma_separated},
         notice,
         permission::{Caller, CallerKind, Reach, Resource},
         second_factor,
@@ -87,7 +87,9 @@ impl From<Row> for User {
 }
 
 const LISTING: Listing = Listing {
+    id: "user.id",
     from: "user",
+    joined: "",
     columns: "*",
     sortable: &[
         ("id", "user.id"),
@@ -99,6 +101,7 @@ const LISTING: Listing = Listing {
     ],
     newest_first: false,
     bytes: SMALL_ROWS,
+    row_limit: SMALL_ROW,
 };
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {

@@ -6,6 +6,7 @@ use super::{COLUMNS, Row, load, require_view};
 use crate::{
     hub::{
         HubError,
+        body::REVIEW_LIMIT,
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, Reach, Resource},
         resource::Id,
@@ -18,7 +19,9 @@ use crate::{
 };
 
 const LISTING: Listing = Listing {
+    id: "review.id",
     from: "review",
+    joined: "",
     columns: COLUMNS,
     // Those that wait first, the oldest of them on top; then the others, the newest on top.
     sortable: &[
@@ -27,6 +30,7 @@ const LISTING: Listing = Listing {
     ],
     newest_first: false,
     bytes: "octet_length(request)",
+    row_limit: REVIEW_LIMIT as i64,
 };
 
 /// `GET /review`: filtered by state, organization, run, task, subject and hash; with `decided=1` without those that wait.

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, response::Response};
 
-use super::{COLUMNS, Row, load, may};
+use super::{COLUMNS, Row, load, may, new_task::DATABASE_BYTES};
 use crate::{
     hub::{
         HubError, audit,
@@ -19,8 +19,12 @@ use crate::{
     },
 };
 
+/// Name, description, image, and the databases with their parameters.
+const ROW_LIMIT: i64 = DATABASE_BYTES as i64 + 16 * 1024;
 const LISTING: Listing = Listing {
+    id: "task.id",
     from: "task",
+    joined: "",
     columns: COLUMNS,
     sortable: &[
         ("id", "task.id"),
@@ -37,6 +41,7 @@ const LISTING: Listing = Listing {
     bytes: "octet_length(task.name) + octet_length(task.description) + octet_length(task.image)
         + (SELECT coalesce(sum(octet_length(label) + coalesce(octet_length(parameters), 0)), 0) FROM task_database
            WHERE task_id = task.id)",
+    row_limit: ROW_LIMIT,
 };
 
 /// `GET /task`

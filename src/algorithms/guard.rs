@@ -51,6 +51,8 @@ pub struct ToldOf {
     pub rows: u64,
     /// Who they are about, where the database says it.
     pub people: Option<People>,
+    /// How many different people that are.
+    pub persons: Option<u64>,
 }
 
 impl std::fmt::Debug for People {
@@ -131,7 +133,7 @@ impl<'a> Guard<'a> {
         disclosure: &'a Disclosure,
     ) -> Result<Self, AlgorithmError> {
         let is_allowed = disclosure.allowed_identifiers.iter().any(|allowed| allowed == column);
-        if !is_allowed && table.identifiers.iter().any(|named| named == column) {
+        if !is_allowed && table.identifiers.iter().any(|named| is_same_name(named, column)) {
             return Err(AlgorithmError::Identifiers(column.to_owned()));
         }
         let most = usize::try_from(disclosure.limits.most_needed(parameters)).unwrap_or(usize::MAX);
@@ -206,7 +208,8 @@ impl<'a> Guard<'a> {
             None if self.used > 1 && self.identifiers.are_all_different(self.used) => Some(Refusal::Identifiers),
             None => None,
         };
-        let told_of = ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people) };
+        let persons = self.by_person.as_ref().map(|by_person| by_person.seen.len() as u64);
+        let told_of = ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people), persons };
         (told_of, refusal)
     }
 
@@ -289,8 +292,32 @@ impl Dominance {
     }
 }
 
-/// The keys of those whom the rows are about: of their identifiers as text, so that 7, "7" and "007" are the same person,
-/// and "ab1" and "AB1" are.
+/// Whether two names are one column's, also where an export writes it differently.
+fn is_same_name(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
+/// An identifier as it is compared: 7, "007" and "7.00" are the same person, and so are "AB-1" and "ab 1". Two that are
+/// taken for one count as one, which tells less. `None`: nobody.
+fn plain_identifier(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase();
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !whole.is_empty() && are_digits(whole) && are_digits(rest) {
+        let rest = rest.trim_end_matches('0');
+        let point = if rest.is_empty() { "" } else { "." };
+        return Some(format!("{sign}{}{point}{rest}", whole.trim_start_matches('0')));
+    }
+    // As large numbers are written that are not whole ones to a program.
+    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0) {
+        return Some(format!("{number:.0}"));
+    }
+    let plain: String = text.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    Some(if plain.is_empty() { text } else { plain }).filter(|text| !text.is_empty())
+}
+
+/// The keys of those whom the rows are about.
 fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> Result<(), AlgorithmError> {
     let options = FormatOptions::default();
     let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
@@ -303,13 +330,31 @@ fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> R
         }
         text.clear();
         formatter.value(row).write(&mut text).map_err(unreadable)?;
-        let text = text.trim();
-        // 7.0, as a column with missing values says it.
-        let text = text.strip_suffix(".0").unwrap_or(text);
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let text = if is_number { text.trim_start_matches('0') } else { text };
-        // A person whose number is zero is one, too.
-        keys.push((is_number || !text.is_empty()).then(|| key.key(text.to_lowercase().as_bytes())));
+        keys.push(plain_identifier(&text).map(|identifier| key.key(identifier.as_bytes())));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_the_same_however_an_export_writes_it() {
+        for (same, spellings) in [
+            ("7", vec!["7", "007", "7.0", "7.00", " 7 ", "0007.000"]),
+            ("nl3000", vec!["NL-3000", "nl 3000", "NL.3000", "nl_3000"]),
+            ("10000000000000000", vec!["1e16", "10000000000000000", "10000000000000000.0"]),
+            ("1.5", vec!["1.5", "01.50"]),
+            ("", vec!["0", "000", "0.0"]),
+            ("0a1b", vec!["0a-1b", "0A1B"]),
+        ] {
+            for spelling in spellings {
+                assert_eq!(plain_identifier(spelling).as_deref(), Some(same), "{spelling}");
+            }
+        }
+        assert_eq!((plain_identifier(" "), plain_identifier("")), (None, None));
+        assert_ne!(plain_identifier("-7"), plain_identifier("7"));
+        assert_eq!(plain_identifier("--").as_deref(), Some("--"));
+    }
 }

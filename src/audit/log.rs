@@ -251,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_forged_log_does_not_hold_the_ends_that_a_key_outside_signed() {
         let (pool, key) = (three_entries().await, HeadKey::derive(b"outside of the file"));
-        let sign = async || sign_head(&mut pool.acquire().await.unwrap(), &key).await.unwrap();
+        let sign = async || sign_head(&mut pool.acquire().await.unwrap(), &key, &mut None).await.unwrap();
         assert_eq!((sign().await, sign().await), (Signed::Anew, Signed::Holds));
         let signed = signed_heads(&pool, &key).await.unwrap();
         assert_eq!((signed.heads.len(), signed.heads[0].id, signed.forged), (1, 3, 0));
@@ -282,6 +282,36 @@ mod tests {
             .unwrap();
         let other = signed_heads(&pool, &HeadKey::derive(b"another")).await.unwrap();
         assert_eq!((other.heads.len(), other.of_other_keys), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn who_writes_the_log_and_its_ends_anew_while_the_program_runs_is_found() {
+        let key = HeadKey::derive(b"outside of the file");
+        for end in [None, Some((0, "")), Some((3, "x"))] {
+            let (pool, mut known) = (three_entries().await, None);
+            let mut connection = pool.acquire().await.unwrap();
+            sign_head(&mut connection, &key, &mut known).await.unwrap();
+            let name: String =
+                sqlx::query_scalar("SELECT key FROM audit_head").fetch_one(&mut *connection).await.unwrap();
+            drop(connection);
+            forge(&pool, 2).await;
+            sqlx::query("DELETE FROM audit_head").execute(&pool).await.unwrap();
+            if let Some((id, hash)) = end {
+                // A row that says that the key signed it.
+                sqlx::query("INSERT INTO audit_head VALUES ('', ?, ?, '2026-01-01', ?, '00')")
+                    .bind(id)
+                    .bind(hash)
+                    .bind(name)
+                    .execute(&pool)
+                    .await
+                    .unwrap();
+            }
+            let mut connection = pool.acquire().await.unwrap();
+            assert_eq!(sign_head(&mut connection, &key, &mut known).await.unwrap(), Signed::Broken, "{end:?}");
+            // Also after a restart, unless no end is left at all, which an entry tells.
+            let expected = if end.is_some() { Signed::Broken } else { Signed::Anew };
+            assert_eq!(sign_head(&mut connection, &key, &mut None).await.unwrap(), expected, "{end:?}");
+        }
     }
 
     #[tokio::test]

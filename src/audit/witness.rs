@@ -84,29 +84,43 @@ pub enum Signed {
     /// There were entries, and no end that this key had signed: ends were taken away, the key is another one, or the log
     /// is from a version that signed none. Its present end is signed from now on.
     Anew,
-    /// The last end that was signed is not in the log any more. Nothing is signed.
+    /// An end that was signed is not in the log any more, or one stands there that was not. Nothing is signed.
     Broken,
 }
 
 /// Signs the present end and keeps it, of each day the last. That of a new log is signed before its first entry: one
-/// without a signed end is none.
-pub async fn sign_head(connection: &mut SqliteConnection, key: &HeadKey) -> Result<Signed, sqlx::Error> {
-    let last: Option<(i64, String)> =
-        sqlx::query_as("SELECT id, hash FROM audit_head WHERE origin = ? AND key = ? ORDER BY id DESC LIMIT 1")
+/// without a signed end is none. `known` is the end that this process signed last: whoever writes the file anew while
+/// it runs, with the ends in it, is found by that.
+pub async fn sign_head(
+    connection: &mut SqliteConnection,
+    key: &HeadKey,
+    known: &mut Option<Head>,
+) -> Result<Signed, sqlx::Error> {
+    let ends: Vec<(i64, String, String)> =
+        sqlx::query_as("SELECT id, hash, signature FROM audit_head WHERE origin = ? AND key = ? ORDER BY id")
             .bind(OWN)
             .bind(key.name())
-            .fetch_optional(&mut *connection)
+            .fetch_all(&mut *connection)
             .await?;
-    let last = last.map(|(id, hash)| Head { id, hash });
-    if let Some(last) = &last
-        && !holds(&mut *connection, last).await?
-    {
-        return Ok(Signed::Broken);
+    let mut last = None;
+    for (id, hash, signature) in ends {
+        let end = Head { id, hash };
+        // One that only says that this key signed it is no reason to sign what stands there now.
+        if !key.has_signed(&end, &signature) {
+            return Ok(Signed::Broken);
+        }
+        last = Some(end);
+    }
+    for end in last.iter().chain(known.as_ref()) {
+        if !holds(&mut *connection, end).await? {
+            return Ok(Signed::Broken);
+        }
     }
     let present = head(&mut *connection).await?;
     if last.as_ref() != Some(&present) {
         keep(connection, OWN, &present, &key.name(), &key.sign(&present), true).await?;
     }
+    *known = Some(present.clone());
     Ok(if last.is_none() && present.id > 0 { Signed::Anew } else { Signed::Holds })
 }
 

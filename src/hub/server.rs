@@ -25,7 +25,7 @@ use super::{
     token::Tokens,
     version3,
 };
-use crate::{protocol::wire::v4::StoreAlgorithm, serve::AttemptLimits};
+use crate::{audit::Head, protocol::wire::v4::StoreAlgorithm, serve::AttemptLimits};
 
 /// How a hub is opened.
 pub struct HubOptions {
@@ -85,6 +85,8 @@ pub struct HubState {
     pub strangers: DefaultDirectRateLimiter,
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
+    /// The end of the audit log that this process signed last.
+    pub signed_head: tokio::sync::Mutex<Option<Head>>,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// Password hashing takes memory and time: no more at once than there are processors.
@@ -134,6 +136,7 @@ impl Hub {
             limits: options.limits,
             event_sessions: Cache::builder().max_capacity(100_000).time_to_idle(SESSION_IDLE).build(),
             strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
+            signed_head: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             hashing: Semaphore::new(processors),

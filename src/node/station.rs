@@ -149,7 +149,7 @@ impl Station {
             Ok(_) => {}
             Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
         }
-        witness::sign(&store, &witness::head_key(&self.config), false).await.map_err(StoreError::from)?;
+        witness::sign(&store, &witness::head_key(&self.config), &mut None, false).await.map_err(StoreError::from)?;
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");

@@ -18,7 +18,7 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How often the second file is given the entries that it lacks.
 const SHIP: Duration = Duration::from_secs(1);
 /// After how many rounds ends are exchanged, …
-const EXCHANGE: u64 = 10;
+const EXCHANGE: u64 = 2;
 /// … and the own one is written into the program's log.
 const TELL: u64 = 60;
 /// Whose log the hub's is.
@@ -38,10 +38,10 @@ pub async fn keep(shared: &Shared) {
     let key = of_api_key(&shared.api_key);
     let mut interval = interval(ROUND);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_ours = true;
+    let (mut is_ours, mut known) = (true, None);
     for round in 0_u64.. {
         interval.tick().await;
-        if let Err(error) = sign(&shared.store, &key, round.is_multiple_of(TELL)).await {
+        if let Err(error) = sign(&shared.store, &key, &mut known, round.is_multiple_of(TELL)).await {
             tracing::error!(%error, "the end of the audit log is not signed");
         }
         if is_ours && round.is_multiple_of(EXCHANGE) {
@@ -82,9 +82,9 @@ enum WitnessError {
 }
 
 /// Signs the present end; of a new log before its first entry.
-pub async fn sign(store: &NodeStore, key: &HeadKey, tells: bool) -> Result<(), sqlx::Error> {
+pub async fn sign(store: &NodeStore, key: &HeadKey, known: &mut Option<Head>, tells: bool) -> Result<(), sqlx::Error> {
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-    let signed = audit::sign_head(&mut transaction, key).await?;
+    let signed = audit::sign_head(&mut transaction, key, known).await?;
     if signed == Signed::Anew {
         let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
         note(&mut transaction, "audit log", details).await?;

@@ -159,7 +159,8 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
 /// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
 pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
-    let signed = audit::sign_head(&mut transaction, &hub.secret_key.head_key()).await?;
+    let mut known = hub.signed_head.lock().await;
+    let signed = audit::sign_head(&mut transaction, &hub.secret_key.head_key(), &mut known).await?;
     if signed == Signed::Anew {
         let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
         tracing::error!(details, "the audit log is signed anew");

@@ -60,6 +60,7 @@ struct Row {
     limits: String,
     rows: i64,
     people: Option<Vec<u8>>,
+    persons: Option<i64>,
     answer: String,
     suppressed: bool,
     at: String,
@@ -125,11 +126,11 @@ impl NodeStore {
         answer: &Answered<'_>,
     ) -> Result<ToTell, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let to_tell = compare(&mut transaction, question, told_of, answer.is_suppressed).await?;
+        let to_tell = compare(&mut transaction, question, told_of, answer).await?;
         if to_tell == ToTell::New {
             sqlx::query(
-                "INSERT INTO answer (question, database, person, columns, state, limits, rows, people, answer, suppressed, at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO answer (question, database, person, columns, state, limits, rows, people, persons, answer, suppressed, at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
@@ -139,6 +140,7 @@ impl NodeStore {
             .bind(json(&question.limits)?)
             .bind(i64::try_from(told_of.rows).unwrap_or(i64::MAX))
             .bind(told_of.people.as_ref().map(People::to_bytes))
+            .bind(told_of.persons.and_then(|persons| i64::try_from(persons).ok()))
             .bind(answer.text)
             .bind(answer.is_suppressed)
             .bind(timestamp::now())
@@ -155,13 +157,13 @@ async fn compare(
     connection: &mut SqliteConnection,
     question: &Question,
     told_of: &ToldOf,
-    is_suppressed: bool,
+    answer: &Answered<'_>,
 ) -> Result<ToTell, StoreError> {
     let least = question.limits.smallest_subset.unwrap_or_default();
     let limits = json(&question.limits)?;
     let ids: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM answer WHERE EXISTS (SELECT 1 FROM json_each(answer.columns) JOIN json_each(?) AS asked
-         ON asked.value = json_each.value) ORDER BY id DESC",
+         ON lower(trim(asked.value)) = lower(trim(json_each.value))) ORDER BY id DESC",
     )
     .bind(json(&question.columns)?)
     .fetch_all(&mut *connection)
@@ -180,11 +182,13 @@ async fn compare(
             return Ok(ToTell::Kept(Kept { answer: earlier.answer, at: earlier.at }));
         }
         // What tells of nobody differs by nobody.
-        if is_suppressed || earlier.suppressed {
+        if answer.is_suppressed || earlier.suppressed {
             continue;
         }
-        // Of the same people another question may be asked, as long as nothing has changed.
-        let is_same = few == Some(0) && (earlier.state == question.state || earlier.database != question.database);
+        // Of the same people another question may be asked, as long as nothing has changed. In another database a value of
+        // one of them can be another, and the difference of both answers would be theirs.
+        let is_unchanged = earlier.state == question.state && earlier.database == question.database;
+        let is_same = few == Some(0) && (is_unchanged || earlier.answer == answer.text);
         if !is_same {
             refused.get_or_insert(earlier.at);
         }
@@ -192,9 +196,9 @@ async fn compare(
     Ok(refused.map_or(ToTell::New, |since| ToTell::Nothing { since }))
 }
 
-/// By how many people an answer differs from an earlier one. Where it is not known who they are, the number of rows has
-/// to tell, which does not see that one was replaced by another. Two databases with about as many rows can be the same
-/// people then: nobody knows.
+/// By how many people an answer differs from an earlier one. About as many people of whom most are others can be the same
+/// ones under other names, as after an export with new pseudonyms: nobody knows. Where it is not known who they are, the
+/// number of rows has to tell, which does not see that one was replaced by another.
 fn difference(question: &Question, told_of: &ToldOf, earlier: &Row, least: u64) -> Difference {
     let is_same_database = earlier.database == question.database;
     if is_same_database && earlier.state == question.state && earlier.question == question.hash {
@@ -208,10 +212,11 @@ fn difference(question: &Question, told_of: &ToldOf, earlier: &Row, least: u64) 
         && earlier.person == question.person
     {
         let difference = now.difference(&then, least);
-        // About as many as before, and most of them others: names were exchanged, not people.
-        let are_renamed = || now.rows_changed(&then).is_none_or(|changed| changed > rows.saturating_add(before) / 2);
+        let then_persons = earlier.persons.and_then(|persons| u64::try_from(persons).ok());
+        let by_people = told_of.persons.zip(then_persons).map_or(0, |(now, then)| now.abs_diff(then));
+        let are_others = || now.rows_changed(&then).is_none_or(|changed| changed > rows.saturating_add(before) / 2);
         return match difference {
-            Difference::Enough if is_same_database && by_rows < least && are_renamed() => Difference::Unknown,
+            Difference::Enough if by_people < least && are_others() => Difference::Unknown,
             difference => difference,
         };
     }
@@ -233,11 +238,12 @@ mod tests {
         for id in range.clone() {
             people.add(PeopleKey::new(KEY).key(&id.to_le_bytes()));
         }
-        ToldOf { rows: range.end - range.start, people: Some(people) }
+        let persons = range.end - range.start;
+        ToldOf { rows: persons, people: Some(people), persons: Some(persons) }
     }
 
     fn rows(rows: u64) -> ToldOf {
-        ToldOf { rows, people: None }
+        ToldOf { rows, people: None, persons: None }
     }
 
     fn question(hash: &str, database: &str, state: &str) -> Question {
@@ -323,12 +329,38 @@ mod tests {
         };
         assert_eq!(tell_of("all", "all.csv", "1", people(0..100)).await, "x");
         assert_eq!(tell_of("all but one", "most.csv", "1", people(1..100)).await, "nothing");
-        assert_eq!(tell_of("others", "others.csv", "1", people(200..300)).await, "x");
-        assert_eq!(tell_of("the same people", "copy.csv", "1", people(0..100)).await, "x");
+        assert_eq!(tell_of("others", "others.csv", "1", people(200..306)).await, "x");
+        assert_eq!(
+            tell_of("the same under new names, and one more", "new.csv", "1", people(400..501)).await,
+            "nothing"
+        );
+        let copy = question("the same people", "copy.csv", "1");
+        assert_eq!(tell(&store, &copy, people(0..100), "y").await, "nothing", "a value is another");
+        assert_eq!(tell(&store, &copy, people(0..100), "x").await, "x");
+        let renamed = Question { columns: vec![" Age".to_owned()], ..question("renamed", "all.csv", "2") };
+        assert_eq!(tell(&store, &renamed, people(0..101), "x").await, "nothing");
         // Another question about the same file, after one person has come.
         assert_eq!(tell_of("another", "all.csv", "2", people(0..101)).await, "nothing");
         let other_column = Question { columns: vec!["height".to_owned()], ..question("all", "all.csv", "2") };
         assert_eq!(tell(&store, &other_column, people(0..99), "x").await, "x");
+    }
+
+    #[tokio::test]
+    async fn new_names_for_everybody_hide_nobody_who_has_many_rows() {
+        let (store, _folder) = store().await;
+        // Sixty people with two rows each; then under new names, and one more with five.
+        let twice = |range: std::ops::Range<u64>, more: u64| {
+            let mut people = People::default();
+            let key = |id: u64| PeopleKey::new(KEY).key(&id.to_le_bytes());
+            range.clone().for_each(|id| (0..2).for_each(|_| people.add(key(id))));
+            (0..more).for_each(|_| people.add(key(999_999)));
+            let persons = range.end - range.start + u64::from(more > 0);
+            ToldOf { rows: 2 * (range.end - range.start) + more, people: Some(people), persons: Some(persons) }
+        };
+        let of = |state: &str| question("average of age", "a.csv", state);
+        assert_eq!(tell(&store, &of("monday"), twice(0..60, 0), "1").await, "1");
+        assert_eq!(tell(&store, &of("tuesday"), twice(100..160, 5), "2").await, "kept 1");
+        assert_eq!(tell(&store, &of("wednesday"), twice(100..165, 0), "3").await, "3");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 mod support;
 
 use atoll::protocol::domain::TaskSpec;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 use support::{
@@ -231,4 +232,25 @@ async fn of_many_users_a_page_is_shown_found_and_named() {
     assert!(page.contains("theirs"), "{page}");
     let (_, page) = web.get("/tasks?user=person10499").await;
     assert!(!page.contains("theirs") && page.contains("No task matches"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_too_large_to_be_shown_is_downloaded_as_it_came() {
+    let world = World::new().await;
+    let researcher = world.client("researcher").await;
+    let task = researcher.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+    let run = researcher.runs(task.id).await.unwrap()[0].id;
+    let text = format!("[{}1.10, 9007199254740993.0]", "0,".repeat(600_000));
+    let report = json!({"status": "completed", "finished_at": "2026-11-01T10:00:00", "result": STANDARD.encode(&text)});
+    let node = world.node_token("example_org1").await;
+    let (status, answer) = world.call(Method::PATCH, &format!("run/{run}"), Some(&node), Some(&report)).await;
+    assert_eq!(status, 200, "{answer}");
+    let mut web = Web::beside(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let (status, page) = web.get(&format!("/tasks/{}", task.id)).await;
+    assert!(status.is_success() && page.contains("too large to be shown here; the download has it"), "{page}");
+    let (status, download) = web.get(&format!("/tasks/{}/results.json", task.id)).await;
+    assert_eq!(status, 200);
+    assert!(download.contains(&text), "{:.300}", download);
+    assert!(serde_json::from_str::<serde_json::Value>(&download).is_ok());
 }

@@ -45,11 +45,12 @@ const SLICE: usize = 64 * 1024;
 /// How long somebody may take to read that much.
 const SLICE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The turn of a large answer.
+/// The turn of a large answer. It goes with the response, for a layer that puts it into another form.
+#[derive(Clone)]
 pub struct Turn {
-    permit: SemaphorePermit<'static>,
+    permit: Arc<SemaphorePermit<'static>>,
     /// Held until the answer is sent, also beyond the turn.
-    of_caller: OwnedSemaphorePermit,
+    of_caller: Arc<OwnedSemaphorePermit>,
 }
 
 /// What an answer with so many items waits for, whose texts have so many bytes: nothing, or its turn. An error if it is
@@ -62,7 +63,10 @@ pub async fn turn_of(caller: &Caller, items: i64, bytes: i64, limit: i64) -> Res
         return Ok(None);
     }
     let own = one_of(&caller.authority.actor);
-    let turn = async { Ok(Turn { of_caller: own.acquire_owned().await?, permit: LARGE_PAGES.acquire().await? }) };
+    let turn = async {
+        let of_caller = Arc::new(own.acquire_owned().await?);
+        Ok(Turn { of_caller, permit: Arc::new(LARGE_PAGES.acquire().await?) })
+    };
     match timeout(TURN_PATIENCE, turn).await {
         Ok(turn) => turn.map(Some).map_err(|error: tokio::sync::AcquireError| HubError::Internal(error.to_string())),
         Err(_) => Err(HubError::Busy),
@@ -84,7 +88,11 @@ fn one_of(actor: &str) -> Arc<Semaphore> {
 /// An answer as JSON; a large one holds its turn until it is sent, or the turn is over.
 pub fn answer<W: Serialize + Send + 'static>(body: W, turn: Option<Turn>) -> Response {
     match turn {
-        Some(turn) => held(body, turn),
+        Some(turn) => {
+            let mut response = held(body, turn.clone());
+            response.extensions_mut().insert(turn);
+            response
+        }
         None => Json(body).into_response(),
     }
 }

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method},
     middleware,
 };
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use socketioxide::SocketIo;
 use tokio::sync::{Mutex, Semaphore};
@@ -83,6 +83,8 @@ pub struct HubState {
     pub event_sessions: Cache<String, ()>,
     /// How many connections for events may be begun with a token that is not good.
     pub strangers: DefaultDirectRateLimiter,
+    /// Connections for events that each user, node or algorithm begins.
+    pub openings: DefaultKeyedRateLimiter<String>,
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
     /// The end of the audit log that this process signed last.
@@ -135,6 +137,7 @@ impl Hub {
             audit_file: options.audit_file,
             limits: options.limits,
             event_sessions: Cache::builder().max_capacity(100_000).time_to_idle(SESSION_IDLE).build(),
+            openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             signed_head: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),

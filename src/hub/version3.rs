@@ -22,7 +22,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
     HubError, audit, authentication,
-    large_answer::{PAGE_BYTES, answer as answered, turn_of},
+    large_answer::{PAGE_BYTES, Turn, answer as answered},
     listing::comma_separated,
     permission::Caller,
     server::{API_PATH, HubState},
@@ -123,7 +123,9 @@ async fn of_get(
     // The answer is read whole and put into another form: of one at a time.
     let _turn = TURN.acquire().await.map_err(|error| HubError::Internal(error.to_string()))?;
     let (mut parts, body) = response.into_parts();
-    let (mut body, bytes) = parsed(body).await?;
+    // It stays this one's turn, until the other form is sent.
+    let turn = parts.extensions.remove::<Turn>();
+    let mut body = parsed(body).await?;
     match body.get_mut("data").and_then(Value::as_array_mut) {
         // Without links nobody would miss those of other pages.
         Some(items)
@@ -145,7 +147,6 @@ async fn of_get(
         )
         .unwrap_or(Value::Null);
     }
-    let turn = turn_of(&caller, 1, bytes, i64::MAX).await?;
     let mut response = answered(body, turn);
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     parts.headers.remove(axum::http::header::CONTENT_TYPE);
@@ -154,31 +155,14 @@ async fn of_get(
     Ok(response)
 }
 
-/// Reads JSON while it is written, so that its text is never there as a whole; with its bytes.
-async fn parsed(body: Body) -> Result<(Value, i64), HubError> {
+/// Reads JSON while it is written, so that its text is never there as a whole.
+async fn parsed(body: Body) -> Result<Value, HubError> {
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let mut reader = CountingReader { inner: SyncIoBridge::new(reader), bytes: 0 };
-    let parsed = spawn_blocking(move || {
-        let body = serde_json::from_reader(BufReader::with_capacity(BUFFER, &mut reader))?;
-        Ok::<_, serde_json::Error>((body, reader.bytes))
-    });
+    let reader = BufReader::with_capacity(BUFFER, SyncIoBridge::new(reader));
+    let parsed = spawn_blocking(move || serde_json::from_reader(reader));
     let parsed = parsed.await.map_err(|error| HubError::Internal(error.to_string()))?;
     // It is ours: what is wrong is that it was not read fast enough, beside others.
     parsed.map_err(|_| HubError::Busy)
-}
-
-/// Counts what is read.
-struct CountingReader<R> {
-    inner: R,
-    bytes: i64,
-}
-
-impl<R: io::Read> io::Read for CountingReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.bytes += length as i64;
-        Ok(length)
-    }
 }
 
 /// Whether `include` asks for metadata, which is taken out.

@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -76,6 +77,24 @@ pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
         Err(BoundedError::NotJson) => Err(PayloadError::NotJson),
         Err(BoundedError::TooMuch) => Err(PayloadError::TooLarge),
     }
+}
+
+/// The JSON text of a payload as it was written, of any size; an error for what is none.
+pub fn json_text(payload: &str) -> Result<Vec<u8>, PayloadError> {
+    if payload.split('$').count() == 3 {
+        return Err(PayloadError::Encrypted);
+    }
+    let mut bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
+    if pickle::is_pickle(&bytes) {
+        let value = pickle::decode(&bytes)?;
+        return serde_json::to_vec(&value).map_err(|_| PayloadError::NotJson);
+    }
+    if bytes.starts_with(FORMAT_3X) {
+        bytes.drain(..FORMAT_3X.len());
+    }
+    // Nothing of it is kept.
+    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|_| PayloadError::NotJson)?;
+    Ok(bytes)
 }
 
 /// Bytes of a payload that are looked at at once.

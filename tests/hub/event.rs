@@ -144,3 +144,18 @@ async fn a_client_without_websockets_gets_events_by_polling_and_without_argument
     // The official node has no place for an argument.
     assert!(heard.contains(r#"42/tasks,["sync"]"#), "{heard}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_begins_connections_for_events_without_end() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let address = format!("{}/socket.io/?EIO=4&transport=polling", world.url.trim_end_matches("/api"));
+    let begin = async |token: &str| world.http.get(&address).bearer_auth(token).send().await.unwrap().status().as_u16();
+    let mut answers = Vec::new();
+    for _ in 0..130 {
+        answers.push(begin(&token).await);
+    }
+    assert!(answers[..100].iter().all(|status| *status == 200) && answers[129] == 429, "{answers:?}");
+    // Others are let in.
+    assert_eq!(begin(&world.token("viewer").await).await, 200);
+}

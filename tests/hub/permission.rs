@@ -218,6 +218,25 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_outside_an_organization_but_root_deletes_its_node() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    // An account that administers the collaboration, of the second organization.
+    let (_, roles) = world.get("role?per_page=100", &root).await;
+    let role = roles["data"].as_array().unwrap().iter().find(|role| role["name"] == "Collaboration Admin").unwrap();
+    let manager = json!({"username": "manager", "password": PASSWORD, "email": "m@example.org", "organization_id": 3,
+        "roles": [role["id"]]});
+    let (status, answer) = world.call(POST, "user", Some(&root), Some(&manager)).await;
+    assert_eq!(status, 201, "{answer}");
+    let manager = world.token("manager").await;
+    assert_eq!(world.call(DELETE, "node/1", Some(&manager), None).await.0, 401);
+    let taken_out = world.call(DELETE, "collaboration/1/node", Some(&manager), Some(&json!({"id": 1}))).await;
+    assert_eq!(taken_out.0, 401, "{}", taken_out.1);
+    assert_eq!(world.call(DELETE, "node/2", Some(&manager), None).await.0, 200, "of the own organization");
+    assert_eq!(world.call(DELETE, "node/1", Some(&root), None).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_hold_only_what_may_be_seen() {
     let world = World::new().await;
     let names = async |user: &str, path: &str| -> Vec<String> {

@@ -306,3 +306,16 @@ async fn a_second_program_with_the_key_of_a_connected_node_is_refused_and_its_pa
     assert_eq!(outcome(&client, task.id).await.0, Status::Completed);
     second.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_could_review_is_refused_unread_and_keeps_nobody_waiting() {
+    let world = World::new().await;
+    let _node = world.start_node("example_org1").await;
+    world.wait_for_node(2, true).await;
+    let client = world.client("researcher").await;
+    let large = json!({"column_name": "x".repeat(5_000_000)});
+    let task = client.create_task(&average("partial_average", &[2], large)).await.unwrap();
+    let (status, logs, _) = outcome(&client, task.id).await;
+    assert_eq!(status, Status::StartFailed);
+    assert!(logs[0].contains("longer than 200 kB"), "{logs:?}");
+}

@@ -54,13 +54,17 @@ pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, n
         };
     }
     let checked = match authentication::bearer(request.headers()) {
-        Ok(token) => hub.tokens.check(token, Purpose::Access).map(drop),
+        Ok(token) => hub.tokens.check(token, Purpose::Access),
         Err(error) => return error.into_response(),
     };
     match checked {
         Err(error) if hub.strangers.check().is_err() => error.into_response(),
         Err(_) => next.run(request).await,
-        Ok(()) => remember_session(&hub, next.run(request).await).await,
+        // Each session is kept for a while after the last that was heard of it.
+        Ok(claims) if hub.openings.check_key(&format!("{:?} {:?}", claims.client_type, claims.sub)).is_err() => {
+            HubError::TooMany.into_response()
+        }
+        Ok(_) => remember_session(&hub, next.run(request).await).await,
     }
 }
 

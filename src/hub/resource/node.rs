@@ -296,7 +296,7 @@ async fn edit(
 
 async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
-    let row = load(&hub, &caller, id, Operation::Delete).await?;
+    let row = load_to_delete(&hub, &caller, id).await?;
     let mut change = hub.store.change().await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
     let what = format!("An administrator has deleted node {id} of your organization.");
@@ -309,7 +309,7 @@ async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
 
 /// Deletes a node if it is one of this collaboration and the caller may delete it.
 pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_id: i64) -> Result<(), HubError> {
-    let row = load(hub, caller, id, Operation::Delete).await?;
+    let row = load_to_delete(hub, caller, id).await?;
     if row.collaboration_id != collaboration_id {
         return Err(HubError::bad(format!("node id={id} is not part of collaboration id={collaboration_id}")));
     }
@@ -319,6 +319,17 @@ pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_i
     let what = format!("An administrator has deleted node {id} of your organization.");
     notice::tell_admins(&mut change, hub, caller, row.organization_id, &what).await?;
     change.commit(&caller.did("node.delete", "node", id).details(details).of(row.organization_id)).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(())
+}
+
+/// A node that the caller may delete: its key is worth nothing afterwards, so only its own organization's admins and Root
+/// may.
+async fn load_to_delete(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
+    let row = load(hub, caller, id, Operation::Delete).await?;
+    match caller.is_inside(Resource::Node, Operation::Delete, row.organization_id) {
+        true => Ok(row),
+        false => Err(HubError::NotAllowed),
+    }
 }

@@ -20,7 +20,7 @@ pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, na
         <ul class="plain">
             {arguments.into_iter().map(|(name, value)| {
                 let organizations = organizations(&name, &value, &names);
-                let value = words(&value);
+                let value = shortened(words(&value));
                 view! {
                     <li>
                         <code>{printable(&name)}</code> " = " <code>{printable(&value)}</code>
@@ -29,6 +29,16 @@ pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, na
                 }
             }).collect_view()}
         </ul>
+    }
+}
+
+/// The longest value that is shown, in bytes.
+const SHOWN: usize = 4_000;
+
+fn shortened(text: String) -> String {
+    match text.len() > SHOWN {
+        true => format!("{}… ({} bytes in all)", &text[..text.floor_char_boundary(SHOWN)], text.len()),
+        false => text,
     }
 }
 

@@ -1,16 +1,26 @@
-//! Results as downloads, one result after the other, so that their number and size do not matter.
+//! Results as downloads, one result after the other, so that their number and size do not matter. Of each user one
+//! download is under way, and of all some: each has a result in memory.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
     extract::Path,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indexmap::IndexSet;
+use moka::sync::Cache;
 use serde_json::Value;
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::results::{self, NamedResult};
 use crate::{
@@ -18,6 +28,7 @@ use crate::{
     protocol::{
         client::{ClientError, HubClient},
         domain::MissingValue,
+        payload,
         spreadsheet::neutralise,
     },
 };
@@ -41,15 +52,15 @@ impl Runs {
         Ok(Runs { task_id, hub: me.hub.clone(), named })
     }
 
-    /// The results that are there, each asked for when it is its turn.
-    fn results(&self) -> impl Stream<Item = Result<NamedResult, ClientError>> + Send + 'static {
+    /// The results that are there as they came, with their organizations, each asked for when it is its turn.
+    fn results(&self) -> impl Stream<Item = Result<(String, String), ClientError>> + Send + 'static {
         let (hub, named) = (self.hub.clone(), self.named.clone());
         stream::iter(0..named.len())
             .then(move |index| {
                 let (hub, (run_id, organization)) = (hub.clone(), named[index].clone());
                 async move {
                     let result = hub.result_for_download(run_id).await?;
-                    Ok(result.value.map(|value| NamedResult { organization, value }))
+                    Ok(result.map(|payload| (organization, payload)))
                 }
             })
             .try_filter_map(async |result| Ok(result))
@@ -72,12 +83,46 @@ where
     (headers, Body::from_stream(parts.map_ok(Bytes::from))).into_response()
 }
 
+/// Downloads of all users at once.
+static DOWNLOADS: Semaphore = Semaphore::const_new(4);
+/// Those who download.
+static USERS: LazyLock<Cache<i64, Arc<Semaphore>>> =
+    LazyLock::new(|| Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_secs(3600)).build());
+/// How long somebody waits for earlier ones.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The turn of a user's download, until it is dropped.
+async fn turn_of(user_id: i64) -> Result<(OwnedSemaphorePermit, SemaphorePermit<'static>), PageError> {
+    let own = USERS.get_with(user_id, || Arc::new(Semaphore::new(1)));
+    let turn = async { Ok::<_, AcquireError>((own.acquire_owned().await?, DOWNLOADS.acquire().await?)) };
+    match timeout(PATIENCE, turn).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(PageError::Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Other downloads are under way. Wait until yours have ended, then try again.",
+        )),
+    }
+}
+
 /// `GET /tasks/{id}/results.json`
 pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let runs = Runs::load(&user, &id).await?;
-    let items = runs.results().map_err(io::Error::other).enumerate().map(|(index, result)| {
+    let turn = turn_of(user.signed_in.user.id).await?;
+    let items = runs.results().map_err(io::Error::other).enumerate().map(move |(index, result)| {
+        let _turn = &turn;
+        let (organization, payload) = result?;
         let mut text = if index == 0 { Vec::new() } else { b",\n".to_vec() };
-        serde_json::to_writer(&mut text, &results::raw_one(&result?))?;
+        match payload::json_text(&payload) {
+            // As it came, digit by digit.
+            Ok(json) => {
+                write!(text, "{{\"organization\":{},\"result\":", serde_json::to_string(&organization)?)?;
+                text.extend_from_slice(&json);
+                text.push(b'}');
+            }
+            Err(error) => {
+                serde_json::to_writer(&mut text, &results::raw_one(&NamedResult { organization, value: Err(error) }))?;
+            }
+        }
         Ok(text)
     });
     let only = |text: &'static str| stream::once(async move { Ok(text.as_bytes().to_vec()) });
@@ -88,6 +133,7 @@ pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageEr
 /// `GET /tasks/{id}/results.csv`: read once for the columns, and once for the rows.
 pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let mut runs = Runs::load(&user, &id).await?;
+    let turn = turn_of(user.signed_in.user.id).await?;
     let mut columns = IndexSet::new();
     let mut seen = Vec::new();
     for (run_id, organization) in runs.named.iter() {
@@ -100,7 +146,12 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
     runs.named = seen.into();
     let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str)).map(neutralise);
     let header = record(header.collect());
-    let rows = runs.results().map_err(io::Error::other).map(move |result| record(row(&columns, &result?)));
+    let rows = runs.results().map_err(io::Error::other).map(move |result| {
+        let _turn = &turn;
+        let (organization, payload) = result?;
+        let value = payload::decode(&payload).map(|(value, _)| value);
+        record(row(&columns, &NamedResult { organization, value }))
+    });
     let lines = stream::once(async move { header }).chain(rows);
     Ok(attachment("text/csv; charset=utf-8", &format!("task-{}-results.csv", runs.task_id), lines))
 }

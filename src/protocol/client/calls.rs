@@ -297,10 +297,11 @@ impl HubClient {
         Ok(self.get::<v4::ResultItem>(&format!("result/{run_id}"), &[]).await?.into())
     }
 
-    /// The result of one run, for somebody who downloads it.
-    pub async fn result_for_download(&self, run_id: i64) -> Result<RunResult, ClientError> {
+    /// The result of one run as it came, for somebody who downloads it; `None` while there is none.
+    pub async fn result_for_download(&self, run_id: i64) -> Result<Option<String>, ClientError> {
         let headers = [(FOR_DOWNLOAD, "1".to_owned())];
-        Ok(self.get_with::<v4::ResultItem>(&format!("result/{run_id}"), &headers).await?.into())
+        let item: v4::ResultItem = self.get_with(&format!("result/{run_id}"), &headers).await?;
+        Ok(item.result.filter(|payload| !payload.is_empty()))
     }
 
     /// The runs that a node has still to end, in wire form with their tasks, oldest first; as many as fit into memory.

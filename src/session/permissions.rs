@@ -97,13 +97,13 @@ impl Permissions {
         }
     }
 
-    /// Whether a node of an organization may be registered, or its key replaced. A vantage6 server also permits it to
-    /// those who administer a collaboration, which is not offered.
+    /// Whether a node of an organization may be registered or deleted, or its key replaced. A vantage6 server also permits it
+    /// to those who administer a collaboration, which is not offered.
     pub fn may_get_key(&self, operation: Operation, is_own: bool) -> bool {
         self.is_inside("node", operation, is_own)
     }
 
-    /// Whether nodes of an organization may be registered, changed or deleted.
+    /// Whether nodes of an organization may be changed.
     pub fn may_at_node(&self, operation: Operation, is_own: bool, shares: bool) -> bool {
         self.may_at("node", operation, is_own, shares)
     }

@@ -37,7 +37,11 @@ async fn way(me: &SignedIn, node: &Node) -> Result<Vec<(String, String)>, PageEr
 /// Whether who is signed in may do this to a node; nodes that they see share a collaboration.
 fn may(me: &SignedIn, node: &Node, operation: Operation) -> bool {
     let is_own = node.organization_id.is_some() && node.organization_id == me.user.organization_id;
-    me.permissions.may_at_node(operation, is_own, true)
+    match operation {
+        // With the node its key is gone.
+        Operation::Delete => me.permissions.may_get_key(operation, is_own),
+        _ => me.permissions.may_at_node(operation, is_own, true),
+    }
 }
 
 /// `GET /nodes/{id}`

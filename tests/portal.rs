@@ -253,4 +253,6 @@ async fn a_result_that_is_too_large_to_be_shown_is_downloaded_as_it_came() {
     assert_eq!(status, 200);
     assert!(download.contains(&text), "{:.300}", download);
     assert!(serde_json::from_str::<serde_json::Value>(&download).is_ok());
+    let (_, table) = web.get(&format!("/tasks/{}/results.csv", task.id)).await;
+    assert!(table.contains("the JSON download has it"), "{table:.300}");
 }

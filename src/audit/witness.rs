@@ -89,8 +89,8 @@ pub enum Signed {
 }
 
 /// Signs the present end and keeps it, of each day the last. That of a new log is signed before its first entry: one
-/// without a signed end is none. `known` is the end that this process signed last: whoever writes the file anew while
-/// it runs, with the ends in it, is found by that.
+/// without a signed end is none. `known` is the end that this process signed last: it shows when the
+/// file, with the ends in it, is written anew while the process runs.
 pub async fn sign_head(
     connection: &mut SqliteConnection,
     key: &HeadKey,

@@ -45,7 +45,7 @@ const SLICE: usize = 64 * 1024;
 /// How long somebody may take to read that much.
 const SLICE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The turn of a large answer. It goes with the response, for a layer that puts it into another form.
+/// The turn of a large answer. The response carries it too: a layer that rewrites the answer keeps the turn.
 #[derive(Clone)]
 pub struct Turn {
     permit: Arc<SemaphorePermit<'static>>,

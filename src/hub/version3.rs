@@ -117,7 +117,7 @@ async fn of_get(
         Err(_) => None,
     };
     let response = next.run(rewritten(request, &to, &pairs)?).await;
-    // Whoever gets something is somebody.
+    // Only callers who are known are answered with 200.
     let (StatusCode::OK, Some(caller)) = (response.status(), caller) else { return Ok(response) };
     let total = response.headers().get("total-count").and_then(|total| total.to_str().ok()?.parse::<usize>().ok());
     // The answer is read whole and put into another form: of one at a time.

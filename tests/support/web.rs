@@ -28,35 +28,25 @@ impl Web {
 
     pub async fn with(world: &World, trusted_proxies: &[&str], https: bool) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Web::on(listener, world, trusted_proxies, https, world.url.parse().unwrap(), None).await
+        Web::on(listener, world, trusted_proxies, https, world.url.parse().unwrap(), None, world.limits.clone()).await
     }
 
     /// As `atoll serve --hub` has it, with limits of its own.
     pub async fn before_another_hub(world: &World, trusted_proxies: &[&str]) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let hub = world.url.parse().unwrap();
-        Web::limited(listener, world, trusted_proxies, false, hub, None, Arc::default()).await
+        Web::on(listener, world, trusted_proxies, false, hub, None, Arc::default()).await
     }
 
     /// As `atoll serve` has it: pages ask the API beside them.
     pub async fn beside(world: &World, trusted_proxies: &[&str]) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: url::Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        Web::on(listener, world, trusted_proxies, false, url.join("api").unwrap(), Some(url)).await
+        Web::on(listener, world, trusted_proxies, false, url.join("api").unwrap(), Some(url), world.limits.clone())
+            .await
     }
 
     async fn on(
-        listener: TcpListener,
-        world: &World,
-        trusted_proxies: &[&str],
-        https: bool,
-        hub: url::Url,
-        public_hub: Option<url::Url>,
-    ) -> Web {
-        Web::limited(listener, world, trusted_proxies, https, hub, public_hub, world.limits.clone()).await
-    }
-
-    async fn limited(
         listener: TcpListener,
         world: &World,
         trusted_proxies: &[&str],

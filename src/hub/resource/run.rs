@@ -105,9 +105,9 @@ impl Row {
     }
 }
 
-/// Which tasks' inputs and results nodes and algorithms see, in SQL: of an algorithm those of its own job, of a node those
-/// that its organization asked for. In vantage6 they see those of all tasks of their collaboration: whoever has one key
-/// would read what all others compute.
+/// The tasks whose inputs and results a node or an algorithm may see, as SQL: an algorithm sees those of its own job, a node
+/// those that its organization asked for. vantage6 shows them all tasks of their collaboration: one stolen key would then
+/// read what all others compute.
 pub fn of_tasks_seen_by(kind: &CallerKind, organization_id: i64) -> Option<String> {
     match kind {
         CallerKind::User { .. } => None,

@@ -181,9 +181,9 @@ async fn has_started(connection: &mut SqliteConnection, run_id: i64, hash: &str)
     Ok(found > 0)
 }
 
-/// What counts once toward a day's limit. What a built-in central function asks does, however often whoever aggregates
-/// sends it: the answer is the same, and it is not theirs to use up what a user may ask. Of other algorithms each run
-/// can tell something new.
+/// What counts once toward a day's limit. All subtasks of one built-in central function count as one: their answer is the
+/// same, and an aggregator must not use up what a user may ask. Of other algorithms every run counts, since each can tell
+/// something new.
 fn question(run_id: i64, image: &str, parent_id: Option<i64>) -> String {
     match parent_id {
         Some(parent) if algorithms::is_built_in(image) => format!("task {parent}"),

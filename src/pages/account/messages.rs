@@ -21,9 +21,9 @@ pub fn NewMessages(messages: Vec<AccountMessage>) -> impl IntoView {
     last.map(|last| {
         view! {
             <section class="flash error" aria-labelledby="messages">
-                <h2 id="messages">"Somebody changed something of yours"</h2>
+                <h2 id="messages">"An administrator changed something"</h2>
                 <MessageList messages=new/>
-                <p>"If this is not as it should be, tell the administrators of your organization at once."</p>
+                <p>"If you did not expect this, ask the administrators of this server at once."</p>
                 <form method="post" action="/account/messages" class="actions">
                     <button type="submit" name="until" value=last>"I have seen this"</button>
                 </form>

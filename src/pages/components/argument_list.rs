@@ -33,7 +33,7 @@ pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, na
 }
 
 /// The longest value that is shown, in bytes.
-const SHOWN: usize = 4_000;
+const SHOWN: usize = 1_000;
 
 fn shortened(text: String) -> String {
     match text.len() > SHOWN {

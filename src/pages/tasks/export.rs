@@ -28,7 +28,7 @@ use crate::{
     protocol::{
         client::{ClientError, HubClient},
         domain::MissingValue,
-        payload,
+        payload::{self, PayloadError},
         spreadsheet::neutralise,
     },
 };
@@ -158,6 +158,9 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
 
 fn row(columns: &IndexSet<String>, result: &NamedResult) -> Vec<String> {
     let cells = columns.iter().map(|column| match (&result.value, results::value_in(result, column)) {
+        (Err(PayloadError::TooLarge), _) if column == results::WHOLE => {
+            "it has too many values for a table; the JSON download has it".to_owned()
+        }
         (Err(error), _) if column == results::WHOLE => format!("cannot be read: {error}"),
         (_, value) => value.map_or(String::new(), csv_cell),
     });

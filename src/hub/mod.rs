@@ -10,6 +10,7 @@ mod large_answer;
 mod listing;
 mod mail;
 mod notice;
+mod page_sizes;
 mod permission;
 mod problem;
 mod resource;

@@ -76,12 +76,17 @@ pub fn organizations() -> impl Iterator<Item = &'static str> {
     MEMBERS.iter().map(|member| member.name)
 }
 
+/// An error for a name that is none of them.
+pub fn require_organizations(names: &[String]) -> anyhow::Result<()> {
+    match names.iter().find(|name| !organizations().any(|known| known == name.as_str())) {
+        Some(other) => anyhow::bail!("the demo has no organization {other} with a node"),
+        None => Ok(()),
+    }
+}
+
 /// Writes organizations, collaboration and users into an empty hub, and for each node files and a configuration with
 /// a new API key. The nodes of some organizations review every run.
 pub async fn create(hub: &Hub, data: &Path, port: u16, review_at: &[String]) -> anyhow::Result<()> {
-    if let Some(other) = review_at.iter().find(|name| !organizations().any(|known| known == name.as_str())) {
-        anyhow::bail!("the demo has no organization {other} with a node");
-    }
     if hub.is_new().await? {
         let mut seed = hub.seed().await?;
         seed.add_organization("root", "").await?;

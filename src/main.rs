@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Analyses on data that never leave the organizations that hold them. Speaks the vantage6 4.x protocol.
 #[derive(Parser)]
@@ -252,6 +252,8 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 
 async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<()> {
     let other_hub = options.hub.as_deref().map(hub_url).transpose()?;
+    demo::require_organizations(&options.without_node)?;
+    demo::require_organizations(&options.review_at)?;
     if options.demo && !options.listen.ip().is_loopback() {
         bail!("the demo has passwords that everybody knows: it listens on loopback only (--listen 127.0.0.1:PORT)");
     }

@@ -256,3 +256,18 @@ async fn a_result_that_is_too_large_to_be_shown_is_downloaded_as_it_came() {
     let (_, table) = web.get(&format!("/tasks/{}/results.csv", task.id)).await;
     assert!(table.contains("the JSON download has it"), "{table:.300}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_arguments_cannot_be_read_says_so_and_is_not_repeated_without_them() {
+    let world = World::new().await;
+    let researcher = world.client("researcher").await;
+    let arguments = json!({"column_name": "x".repeat(900_000)});
+    let task = researcher.create_task(&average("partial_average", &[2], arguments)).await.unwrap();
+    let mut web = Web::beside(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let (status, page) = web.get(&format!("/tasks/{}", task.id)).await;
+    assert!(status.is_success() && page.contains("arguments are longer than 1 MiB"), "{page}");
+    assert!(!page.contains("/repeat"), "{page}");
+    let (status, _, page) = web.post(&format!("/tasks/{}/repeat", task.id), &[]).await;
+    assert!(status == 400 && page.contains("cannot be repeated here"), "{page}");
+}

@@ -78,6 +78,20 @@ fn the_demo_listens_on_loopback_only() {
 }
 
 #[test]
+fn a_demo_organization_that_is_mistyped_is_told() {
+    for flag in ["--without-node", "--review-at"] {
+        let data = tempfile::TempDir::new().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_atoll"))
+            .args(["serve", "--demo", "--listen", "127.0.0.1:0", flag, "example_org9", "--data"])
+            .arg(data.path())
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no organization example_org9"), "{output:?}");
+    }
+}
+
+#[test]
 fn a_second_start_takes_seconds_and_flags_can_be_variables() {
     let data = tempfile::TempDir::new().unwrap();
     drop(Server::start(data.path(), &["--demo"]));

@@ -104,7 +104,9 @@ fn held<W: Serialize + Send + 'static>(body: W, turn: Turn) -> Response {
     let writer = SliceWriter { sender, runtime: Handle::current(), cut: cut.clone(), slice: Vec::new() };
     tokio::spawn(keep_turn(turn, sent.clone(), cut));
     tokio::task::spawn_blocking(move || {
+        // Dropped from last to first: the answer is no longer in memory when the turn ends.
         let _sent = sent.drop_guard();
+        let body = body;
         let mut writer = writer;
         // Who stops reading, or reads too slowly, gets no more: nothing else is wrong.
         if let Err(error) = serde_json::to_writer(&mut writer, &body).map_err(Into::into).and_then(|()| writer.flush())

@@ -165,7 +165,11 @@ impl Filters {
 
     /// A column among ids.
     pub fn among(&mut self, column: &str, ids: &[i64]) {
-        self.when(format!("{column} IN ({})", comma_separated(ids)));
+        match ids {
+            // By an index the rows come in order, so that none have to be sorted.
+            [id] => self.integer(&format!("{column} = ?"), Some(*id)),
+            ids => self.when(format!("{column} IN ({})", comma_separated(ids))),
+        }
     }
 
     fn push_to<'a>(&'a self, builder: &mut QueryBuilder<'a, Sqlite>) {
@@ -244,24 +248,28 @@ impl Listing {
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let order = self.order(query.text("sort"))?;
-        let fits = self.row_limit.saturating_mul(query.per_page as i64) <= PAGE_BYTES;
-        let added = if fits { "0" } else { self.bytes };
-        let mut sizes = self.select(&format!("count(*), coalesce(sum({added}), 0)"), &filters);
-        let (total, bytes): (i64, i64) = sizes.build_query_as().fetch_one(pool).await?;
-        if bytes > PAGE_BYTES {
-            query.per_page = self.per_page_that_fits(pool, &query, &filters, &order).await?;
+        if self.row_limit.saturating_mul(query.per_page as i64) > PAGE_BYTES {
+            let mut sum = self.select(&format!("coalesce(sum({}), 0)", self.bytes), &filters);
+            if sum.build_query_scalar::<i64>().fetch_one(pool).await? > PAGE_BYTES {
+                query.per_page = self.per_page_that_fits(pool, &query, &filters, &order).await?;
+            }
         }
         // First which ones: before it sorts, SQLite works out all that is selected, for every row.
-        let mut page = self.select(self.id, &filters);
-        page.push(page_of(&query, &order));
-        let ids: Vec<i64> = page.build_query_scalar().fetch_all(pool).await?;
-        let of_page = format!("WHERE {} IN ({})", self.id, comma_separated(&ids));
-        let mut turn = None;
-        if self.bytes != SMALL_ROWS {
-            let bytes = format!("SELECT coalesce(sum({}), 0) FROM {} {of_page}", self.bytes, self.from);
-            let bytes: i64 = sqlx::query_scalar(&bytes).persistent(false).fetch_one(pool).await?;
-            turn = turn_of(caller, 1, bytes, PAGE_BYTES).await?;
-        }
+        let Listing { id, from, bytes, .. } = self;
+        let mut page = QueryBuilder::new(format!("SELECT {id}, {bytes}, (SELECT count(*) FROM {from}"));
+        filters.push_to(&mut page);
+        page.push(format!(") FROM {from} WHERE {id} IN (SELECT {id} FROM {from}"));
+        filters.push_to(&mut page);
+        page.push(page_of(&query, &order)).push(")");
+        let page: Vec<(i64, i64, i64)> = page.build_query_as().fetch_all(pool).await?;
+        let total = match page.first() {
+            Some((_, _, total)) => *total,
+            None if query.page == 1 => 0,
+            None => self.select("count(*)", &filters).build_query_scalar().fetch_one(pool).await?,
+        };
+        let turn = turn_of(caller, 1, page.iter().map(|(_, bytes, _)| bytes).sum(), PAGE_BYTES).await?;
+        let ids: Vec<i64> = page.into_iter().map(|(id, _, _)| id).collect();
+        let of_page = format!("WHERE {id} IN ({})", comma_separated(&ids));
         let rows = format!("SELECT {} FROM {} {} {of_page} ORDER BY {order}", self.columns, self.from, self.joined);
         let rows = sqlx::query_as(&rows).persistent(false).fetch_all(pool).await?;
         Ok(Rows { rows, total: total as usize, query, turn })

@@ -117,9 +117,6 @@ async fn report_stop(shared: &Shared, run: &v4::Run, task: &v4::Task, log: &RunL
     }
 }
 
-/// The longest input that is read, in bytes of base64: several times what arguments may have.
-const INPUT_LIMIT: usize = 1024 * 1024;
-
 async fn attempt(
     shared: &Shared,
     run: &v4::Run,
@@ -129,7 +126,7 @@ async fn attempt(
 ) -> Result<String, RunError> {
     let input = run.input.as_deref().unwrap_or_default();
     // What nobody could review is not read at all.
-    if input.len() > INPUT_LIMIT {
+    if input.len() > payload::CALL_LIMIT {
         return Err(RunError::TooLarge("the arguments are longer than 200 kB"));
     }
     let (call, dialect) = payload::decode_call(input)?;

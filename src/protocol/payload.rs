@@ -15,6 +15,8 @@ use super::{
 };
 
 const FORMAT_3X: &[u8] = b"json.";
+/// The longest input whose function and arguments are read, in bytes of base64: several times what arguments may have.
+pub const CALL_LIMIT: usize = 1024 * 1024;
 
 /// The dialect in which a payload was written: an answer is given in the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,9 @@ pub enum PayloadError {
     /// It is larger than what is shown.
     #[error("it is too large to be shown here; the download has it")]
     TooLarge,
+    /// It is an input that is longer than [`CALL_LIMIT`].
+    #[error("its arguments are longer than 1 MiB")]
+    CallTooLarge,
     /// It is JSON, but does not name a function.
     #[error("the input has to be an object with a text \"method\"")]
     NoFunction,
@@ -59,9 +64,14 @@ pub fn encode(value: &Value, dialect: Dialect) -> String {
     }
 }
 
+/// Whether it has the form `key$iv$message` of the official clients; base64 has no `$`.
+fn is_encrypted(payload: &str) -> bool {
+    payload.split('$').count() == 3
+}
+
 /// Decodes a payload of any dialect.
 pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
-    if payload.split('$').count() == 3 {
+    if is_encrypted(payload) {
         return Err(PayloadError::Encrypted);
     }
     let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
@@ -81,7 +91,7 @@ pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
 
 /// The JSON text of a payload as it was written, of any size; an error for what is none.
 pub fn json_text(payload: &str) -> Result<Vec<u8>, PayloadError> {
-    if payload.split('$').count() == 3 {
+    if is_encrypted(payload) {
         return Err(PayloadError::Encrypted);
     }
     let mut bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
@@ -102,7 +112,7 @@ const PIECE: usize = 64 * 1024;
 
 /// The dialect of a payload that anybody can read. Of JSON no more is looked at than that it is text, piece by piece.
 pub fn dialect_of(payload: &str) -> Result<Dialect, PayloadError> {
-    if payload.split('$').count() == 3 {
+    if is_encrypted(payload) {
         return Err(PayloadError::Encrypted);
     }
     let payload = payload.trim();
@@ -154,8 +164,11 @@ pub fn encode_call(call: &FunctionCall) -> String {
     encode(&Value::Object(input), Dialect::Json)
 }
 
-/// Decodes a run's `input` to the function and its arguments.
+/// Decodes a run's `input` to the function and its arguments; an error for one that is longer than [`CALL_LIMIT`].
 pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadError> {
+    if payload.len() > CALL_LIMIT && !is_encrypted(payload) {
+        return Err(PayloadError::CallTooLarge);
+    }
     let (value, dialect) = decode(payload)?;
     let Value::Object(mut input) = value else { return Err(PayloadError::NoFunction) };
     let Some(Value::String(function)) = input.remove("method") else { return Err(PayloadError::NoFunction) };
@@ -199,6 +212,8 @@ mod tests {
         assert_eq!(decode("bm8="), Err(PayloadError::NotJson));
         assert_eq!(decode("gASVCg=="), Err(PayloadError::Pickle(PickleError::Damaged)));
         assert_eq!(decode_call(&encode(&json!([1]), Dialect::Json)), Err(PayloadError::NoFunction));
+        assert_eq!(decode_call(&"A".repeat(CALL_LIMIT + 1)), Err(PayloadError::CallTooLarge));
+        assert_eq!(decode_call(&format!("a$b${}", "A".repeat(CALL_LIMIT))), Err(PayloadError::Encrypted));
     }
 
     #[test]

@@ -271,6 +271,20 @@ async fn nobody_hands_on_rights_that_they_do_not_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_a_name_that_reads_like_that_of_another() {
+    let world = World::new().await;
+    let admin = world.token("admin1").await;
+    let named = |name: &str| json!({"username": name, "password": "Abcdefg-1", "email": "n@example.org"});
+    let (status, answer) = world.call(POST, "user", Some(&admin), Some(&named("Researcher"))).await;
+    assert!(status == 400 && answer.to_string().contains("already exists"), "{answer}");
+    // Own names can be changed; user 2 is admin1.
+    for (name, expected) in [("Root", 400), ("Admin1", 200), ("admin1", 200)] {
+        let (status, answer) = world.call(PATCH, "user/2", Some(&admin), Some(&json!({"username": name}))).await;
+        assert_eq!(status, expected, "{name}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_origins_may_use_the_api_only_if_they_were_named() {
     let world = World::new().await;
     let allowed = async |origin: &str| {

@@ -142,12 +142,11 @@ pub fn is_common(password: &str) -> bool {
     distinct < 5 || is_sequence(&lower) || is_made_of_words(&lower)
 }
 
-/// Whether all of it goes up or down, or repeats: `abcdefgh`, `87654321`, `111222333`, `12312312`.
+/// Whether all of it goes up or down, or repeats: `abcdefgh`, `87654321`, `111222333`, `12312312`, `viewerviewer`.
 fn is_sequence(text: &str) -> bool {
     let codes: Vec<i64> = text.chars().map(|character| i64::from(u32::from(character))).collect();
     let steps = codes.windows(2).filter(|pair| (pair[1] - pair[0]).abs() <= 1).count();
-    let repeats =
-        (1..=4).any(|period| codes.len() > period * 2 && codes.iter().zip(&codes[period..]).all(|(a, b)| a == b));
+    let repeats = (1..=codes.len() / 2).any(|period| codes.iter().zip(&codes[period..]).all(|(a, b)| a == b));
     repeats || steps + 2 >= codes.len()
 }
 
@@ -204,6 +203,7 @@ mod tests {
             "Summer2026!Summer",
             "121212121212",
             "Letmein-12345",
+            "viewerviewer",
             "Hospital-2026!",
             "Passwort1234!",
         ] {

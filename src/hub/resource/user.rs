@@ -289,6 +289,7 @@ async fn create(
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
     let hash = hash_password(new.password).await?;
     let mut change = hub.store.change().await?;
+    require_free(&mut change, 0, &new.username).await?;
     let id = sqlx::query(
         "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
          SELECT ?, ?, ?, ?, ?, id FROM organization WHERE id = ?",
@@ -315,6 +316,20 @@ async fn create(
     hub.jobs.wake();
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
+}
+
+/// No other user has this name, nor one that differs only by capitals: it would be taken for the other in a policy or a
+/// review.
+async fn require_free(connection: &mut SqliteConnection, id: i64, username: &str) -> Result<(), HubError> {
+    let others: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user WHERE lower(username) = lower(?) AND id <> ?")
+        .bind(username)
+        .bind(id)
+        .fetch_one(connection)
+        .await?;
+    match others {
+        0 => Ok(()),
+        _ => Err(HubError::field("username", "username already exists.")),
+    }
 }
 
 fn taken(error: sqlx::Error) -> HubError {
@@ -445,6 +460,9 @@ async fn edit(
         return Err(HubError::NotAllowed);
     }
     let mut change = hub.store.change().await?;
+    if let Some(username) = edit.username.as_ref().filter(|username| **username != row.username) {
+        require_free(&mut change, id, username).await?;
+    }
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
          firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname),

@@ -34,7 +34,9 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
     let actions = Actions {
         cancel: !finished && me.may_cancel(&task_view.task).await,
         delete: me.permissions.may_delete(&task_view.task, &me.user),
-        repeat: me.permissions.may_create_tasks() && task_view.task.parent_id.is_none(),
+        repeat: me.permissions.may_create_tasks()
+            && task_view.task.parent_id.is_none()
+            && task_view.runs.first().is_some_and(|run| run.call.is_ok()),
     };
     let view = move || view! { <TaskPage view=task_view.clone() actions/> };
     let page = Page::new(title).user(me.clone()).section("/tasks").flash(flash);

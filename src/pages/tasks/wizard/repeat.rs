@@ -1,5 +1,7 @@
 //! A draft filled in from a task that there is.
 
+use axum::http::StatusCode;
+
 use super::{
     arguments::is_list,
     data::{Store, WizardData, chosen},
@@ -13,9 +15,9 @@ use crate::{
 /// The draft that would create this task again.
 pub async fn draft_of(me: &SignedIn, view: &TaskView) -> Result<Draft, PageError> {
     let task = &view.task;
-    let call = match view.runs.first().map(|run| &run.call) {
-        Some(Ok(call)) => call.clone(),
-        _ => FunctionCall::default(),
+    let Some(Ok(call)) = view.runs.first().map(|run| run.call.clone()) else {
+        let why = "The arguments of this task cannot be read here, so it cannot be repeated here.";
+        return Err(PageError::Refused(StatusCode::BAD_REQUEST, why));
     };
     let mut draft = Draft {
         collaboration_id: task.collaboration_id,

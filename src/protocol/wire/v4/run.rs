@@ -1,14 +1,17 @@
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 
 use super::{Link, Task};
-use crate::protocol::{review::RunReview, status::Status};
+use crate::protocol::{payload::CALL_LIMIT, review::RunReview, status::Status};
 
 /// The part of a task that one organization runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: i64,
-    /// Base64 of the function call, or encrypted for the executing organization.
-    #[serde(default)]
+    /// Base64 of the function call, or encrypted for the executing organization. What is longer than [`CALL_LIMIT`] is
+    /// read so far that this shows.
+    #[serde(default, deserialize_with = "read_input")]
     pub input: Option<String>,
     #[serde(default)]
     pub assigned_at: Option<String>,
@@ -36,6 +39,37 @@ pub struct Run {
     /// Of our hub only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<RunReview>,
+}
+
+fn read_input<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    deserializer.deserialize_option(Input)
+}
+
+/// Reads an input without a copy of one that is too long.
+struct Input;
+
+impl<'de> Visitor<'de> for Input {
+    type Value = Option<String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a text or nothing")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text[..text.floor_char_boundary(CALL_LIMIT + 1)].to_owned()))
+    }
 }
 
 /// The task of a run: a link, or the task itself with `include=task`.
@@ -98,4 +132,22 @@ pub struct ResultItem {
     pub run: Option<Link>,
     #[serde(default)]
     pub task: Option<Link>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_input_no_more_is_kept_than_shows_that_it_is_too_long() {
+        let read = |input: &str| {
+            let run: Run =
+                serde_json::from_str(&format!(r#"{{"id": 1, "status": "pending", "input": {input}}}"#)).unwrap();
+            run.input
+        };
+        assert_eq!(read("null"), None);
+        assert_eq!(read(r#""e30=""#).as_deref(), Some("e30="));
+        assert_eq!(read(&format!("\"{}\"", "A".repeat(2 * CALL_LIMIT))).map(|text| text.len()), Some(CALL_LIMIT + 1));
+        assert_eq!(read(&format!("\"{}\"", "é".repeat(CALL_LIMIT))).map(|text| text.len()), Some(CALL_LIMIT));
+    }
 }

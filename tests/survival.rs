@@ -320,6 +320,11 @@ async fn a_full_disk_is_told_at_sign_in_to_root_and_to_who_watches_and_is_over_w
     assert!(status == 503 && health.contains("\"hub_stores\":false"), "{status} {health}");
     let (status, page) = get("/", &cookie).await;
     assert!(status == 200 && page.contains("This server needs you") && page.contains("is full"), "{status} {page}");
+    let form = http.post(format!("{}/organizations/new", server.url)).header("origin", &server.url);
+    let form = form.header("cookie", &cookie).header("content-type", "application/x-www-form-urlencoded");
+    let page = form.body(format!("name=A+name+that+was+typed&address1={}", "x".repeat(100))).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("disk of the server is full") && page.contains("A name that was typed"), "{page}");
     std::fs::remove_file(&filler).unwrap();
     drop(file);
     assert_eq!(sign_in().await.status(), 303);

@@ -23,6 +23,8 @@ pub enum PageError {
     NotFound(String),
     /// The hub is away or fails.
     HubUnavailable(String),
+    /// The hub says why it does not do this now: its disk is full, or it was asked too often.
+    NotNow(String),
     /// The store of sessions is away: nobody can be recognised.
     SessionsUnavailable,
     /// What was sent is not taken: a status and why.
@@ -49,7 +51,9 @@ impl PageError {
             PageError::SignIn { .. } => StatusCode::SEE_OTHER,
             PageError::Forbidden(_) => StatusCode::FORBIDDEN,
             PageError::NotFound(_) => StatusCode::NOT_FOUND,
-            PageError::HubUnavailable(_) | PageError::SessionsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            PageError::HubUnavailable(_) | PageError::NotNow(_) | PageError::SessionsUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             PageError::Refused(status, _) => *status,
             PageError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -63,6 +67,7 @@ impl From<ClientError> for PageError {
             ClientError::SignedOut => PageError::SignIn { next: String::new() },
             ClientError::NotAllowed(message) => PageError::Forbidden(message),
             ClientError::NotFound(_) => PageError::NotFound("It does not exist, or you may not see it.".to_owned()),
+            ClientError::Rejected { status: 429 | 507, message, .. } => PageError::NotNow(message),
             error if error.is_temporary() => PageError::HubUnavailable(error.to_string()),
             ClientError::Rejected { status, message, .. } => {
                 tracing::warn!(status, message, "the hub refused a page's question");
@@ -121,6 +126,7 @@ pub async fn render_error(
                 .to_owned(),
             true,
         ),
+        PageError::NotNow(message) => ("The hub cannot do this at the moment", message, true),
         PageError::SessionsUnavailable => (
             "Nobody can be recognised at the moment",
             "The database that remembers who is signed in does not answer, or its disk is full. Nothing is lost: when it \

@@ -117,6 +117,9 @@ pub struct Form {
 /// What is wrong with what was sent: by field, and as a whole under "".
 pub type Errors = BTreeMap<String, String>;
 
+const UNCERTAIN: &str = "The hub did not answer, so it is not certain whether this was stored. Look at the list before you \
+                         press the button again.";
+
 /// What the hub said to a form, by the names of its fields; an error if it is none of the form's fault.
 pub fn refused(error: ClientError, form: &Form) -> Result<Errors, PageError> {
     match error {
@@ -135,7 +138,11 @@ pub fn refused(error: ClientError, form: &Form) -> Result<Errors, PageError> {
             }
             Ok(by_field)
         }
-        ClientError::NotAllowed(message) => Ok(Errors::from([(String::new(), message)])),
+        // What was typed is not lost because the hub does not take it now.
+        ClientError::NotAllowed(message) | ClientError::Rejected { status: 429 | 507, message, .. } => {
+            Ok(Errors::from([(String::new(), message)]))
+        }
+        error if error.is_temporary() => Ok(Errors::from([(String::new(), UNCERTAIN.to_owned())])),
         error => Err(error.into()),
     }
 }

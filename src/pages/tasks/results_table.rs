@@ -11,23 +11,30 @@ pub fn ResultsTable(
     downloads: String,
 ) -> impl IntoView {
     let Results { aggregated, columns, more_columns, rows, raw } = results;
+    // A column with nothing but numbers is set at its end, with its heading.
+    let is_number = |column: usize| {
+        let mut cells = rows.iter().filter_map(|row| row.cells.get(column));
+        cells.all(|cell| matches!(cell, Cell::Number(_) | Cell::Missing | Cell::Absent(_)))
+    };
+    let are_numbers: Vec<bool> = (0..columns.len()).map(is_number).collect();
+    let class = |is_number: &bool| is_number.then_some("number");
     view! {
         <TableFrame label="Results table">
             <table class="results">
                 <thead>
                     <tr>
                         <th scope="col">{if aggregated { "Aggregated at" } else { "Organization" }}</th>
-                        {columns.into_iter().map(|column| view! { <th scope="col">{column}</th> }).collect_view()}
+                        {columns.into_iter().zip(&are_numbers).map(|(column, is_number)| view! { <th scope="col" class=class(is_number)>{column}</th> }).collect_view()}
                     </tr>
                 </thead>
                 <tbody>
                     {rows.into_iter().map(|row| view! {
                         <tr>
                             <th scope="row">{row.organization}</th>
-                            {row.cells.into_iter().map(|cell| match cell {
-                                Cell::Missing => view! { <td class="muted">"–"</td> }.into_any(),
-                                Cell::Absent(words) => view! { <td class="absent">{words}</td> }.into_any(),
-                                Cell::Number(number) => view! { <td class="number">{number}</td> }.into_any(),
+                            {row.cells.into_iter().zip(&are_numbers).map(|(cell, is_number)| match cell {
+                                Cell::Missing => view! { <td class="muted" class:number=*is_number>"–"</td> }.into_any(),
+                                Cell::Absent(words) => view! { <td class="absent" class:number=*is_number>{words}</td> }.into_any(),
+                                Cell::Number(number) => view! { <td class:number=*is_number>{number}</td> }.into_any(),
                                 Cell::Text(text) => view! { <td>{text}</td> }.into_any(),
                                 Cell::Nested(json) => view! { <td><pre>{json}</pre></td> }.into_any(),
                             }).collect_view()}

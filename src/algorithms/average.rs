@@ -10,7 +10,7 @@ use super::{
 use crate::protocol::domain::MissingValue;
 
 /// Counts up whenever what is computed or told changes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {
@@ -54,7 +54,7 @@ fn partial(
 ) -> Result<Computed, AlgorithmError> {
     let name = column_name(arguments)?;
     let index = column::find(&table.schema, name)?;
-    column::require_numeric(&table, index)?;
+    let (content, untyped) = (column::content(&table, index), table.untyped);
     let mut guard = Guard::new(&table, name, 1, disclosure)?;
     let mut sum = Sum::default();
     for batch in (table.read)(&[index])? {
@@ -63,16 +63,19 @@ fn partial(
         }
         let batch = batch?;
         guard.batch(&batch)?;
-        column::for_each_number(name, batch.column(0), |row, number| {
-            sum.add(number);
-            guard.see(row, number);
-        })?;
+        column::for_each_value(untyped, batch.column(0), |row, value| match value {
+            Some(number) => {
+                sum.add(number);
+                guard.see(row, number);
+            }
+            None => guard.see_other(row),
+        });
     }
     // The sum of a single value would be the value.
-    let (told_of, refusal) = guard.end();
+    let (told_of, refusal) = guard.end(&content);
     let value = match &refusal {
         Some(Refusal::Suppressed(reason)) => suppressed(reason),
-        Some(Refusal::Identifiers) => Value::Null,
+        Some(Refusal::Identifiers | Refusal::NotNumeric(_)) => Value::Null,
         None => json!({"sum": sum.total(), "count": sum.count}),
     };
     Ok(Computed { value, refusal, told_of })
@@ -172,7 +175,7 @@ fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{algorithms::PeopleKey, protocol::policy::Limits};
+    use crate::{algorithms::SketchKey, protocol::policy::Limits};
     use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
     use std::sync::Arc;
 
@@ -190,7 +193,7 @@ mod tests {
     fn within(limits: Limits) -> Disclosure {
         // Whether values are identifiers is not what these tests are about.
         let allowed_identifiers = ["age", "weight", "small", "x", "name"].map(str::to_owned).into();
-        Disclosure { limits, allowed_identifiers, key: PeopleKey::new([7; 16]) }
+        Disclosure { limits, allowed_identifiers, key: SketchKey::new([7; 16]) }
     }
 
     fn call(column: &str, table: Table) -> Result<Value, AlgorithmError> {
@@ -236,9 +239,11 @@ mod tests {
         let name: ArrayRef = Arc::new(StringArray::from(vec!["secret"]));
         let error = call("age", table(vec![("name", name.clone())])).unwrap_err();
         assert_eq!(error.to_string(), "there is no column \"age\"; the columns are: name");
-        let error = call("name", table(vec![("name", name.clone())])).unwrap_err();
-        assert_eq!(error.to_string(), "the column \"name\" is not numeric: it holds text");
         let limits = within(Limits::default());
+        let arguments = Map::from_iter([("column_name".to_owned(), json!("name"))]);
+        let text = partial(&arguments, table(vec![("name", name.clone())]), &limits, &|| false).unwrap();
+        assert_eq!(text.refusal, Some(Refusal::NotNumeric("it holds text".to_owned())));
+        assert_eq!((text.value, text.told_of.rows), (Value::Null, 1));
         let error = partial(&Map::new(), table(vec![("name", name)]), &limits, &|| false).unwrap_err();
         assert_eq!(error, AlgorithmError::MissingArgument("column_name"));
     }

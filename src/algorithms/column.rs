@@ -1,5 +1,5 @@
 use arrow_array::{
-    ArrayRef,
+    Array, ArrayRef,
     cast::AsArray,
     types::{Float64Type, Int64Type},
 };
@@ -25,24 +25,10 @@ pub fn find(schema: &Schema, column: &str) -> Result<usize, AlgorithmError> {
     })
 }
 
-/// An error unless the column can hold numbers. A column without any value has no type and counts as numeric; in an
-/// untyped table only the values tell.
-pub fn require_numeric(table: &Table, index: usize) -> Result<(), AlgorithmError> {
-    let field = table.schema.field(index);
-    match field.data_type() {
-        _ if table.untyped => Ok(()),
-        kind if kind.is_numeric() || *kind == DataType::Null => Ok(()),
-        kind => Err(not_numeric(field.name(), plain_name(kind))),
-    }
-}
-
-/// The error for a column that holds something else.
-pub fn not_numeric(column: &str, kind: String) -> AlgorithmError {
-    AlgorithmError::NotNumeric { column: column.to_owned(), kind }
-}
-
-fn plain_name(kind: &DataType) -> String {
-    match kind {
+/// What a column holds, in words, where it does not hold numbers. In an untyped table that is text.
+pub fn content(table: &Table, index: usize) -> String {
+    match table.schema.field(index).data_type() {
+        _ if table.untyped => "it holds text".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "it holds text".to_owned(),
         DataType::Boolean => "it holds true and false".to_owned(),
         kind if kind.is_temporal() => "it holds dates or times".to_owned(),
@@ -63,26 +49,23 @@ const MISSING: [&str; 17] = [
     "1.#QNAN", "-1.#IND",
 ];
 
-/// Calls `visit` with the row and the value of each number of an array; missing values (null, NaN) are left out.
-pub fn for_each_number(
-    column: &str,
-    array: &ArrayRef,
-    mut visit: impl FnMut(usize, Number),
-) -> Result<(), AlgorithmError> {
+/// Calls `visit` with the row and the value of each number of an array, and with the row alone of what is no number.
+/// Missing values (null, NaN) are left out. Text is read as numbers only in an untyped table.
+pub fn for_each_value(untyped: bool, array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
     match array.data_type() {
         DataType::Null => {}
         DataType::Float64 => floats(array, visit),
         DataType::Int64 => integers(array, visit),
-        DataType::Utf8 => {
+        DataType::Utf8 if untyped => {
             for (row, text) in array.as_string::<i32>().iter().enumerate() {
                 let Some(text) = text.map(str::trim) else { continue };
                 if let Ok(value) = text.parse::<i64>() {
-                    visit(row, Number::Integer(value));
+                    visit(row, Some(Number::Integer(value)));
                 } else if MISSING.contains(&text) {
                 } else if let Ok(value) = text.parse::<f64>() {
-                    visit(row, Number::Float(value));
+                    visit(row, Some(Number::Float(value)));
                 } else {
-                    return Err(not_numeric(column, "it holds text".to_owned()));
+                    visit(row, None);
                 }
             }
         }
@@ -90,26 +73,28 @@ pub fn for_each_number(
             let target =
                 if kind.is_integer() && *kind != DataType::UInt64 { DataType::Int64 } else { DataType::Float64 };
             let options = CastOptions { safe: true, format_options: FormatOptions::default() };
-            let cast =
-                cast_with_options(array, &target, &options).map_err(|_| not_numeric(column, plain_name(kind)))?;
-            if target == DataType::Int64 { integers(&cast, visit) } else { floats(&cast, visit) }
+            let cast = kind.is_numeric().then(|| cast_with_options(array, &target, &options).ok()).flatten();
+            match cast {
+                Some(cast) if target == DataType::Int64 => integers(&cast, visit),
+                Some(cast) => floats(&cast, visit),
+                None => (0..array.len()).filter(|row| array.is_valid(*row)).for_each(|row| visit(row, None)),
+            }
         }
     }
-    Ok(())
 }
 
-fn floats(array: &ArrayRef, mut visit: impl FnMut(usize, Number)) {
+fn floats(array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
     for (row, value) in array.as_primitive::<Float64Type>().iter().enumerate() {
         if let Some(value) = value.filter(|value| !value.is_nan()) {
-            visit(row, Number::Float(value));
+            visit(row, Some(Number::Float(value)));
         }
     }
 }
 
-fn integers(array: &ArrayRef, mut visit: impl FnMut(usize, Number)) {
+fn integers(array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
     for (row, value) in array.as_primitive::<Int64Type>().iter().enumerate() {
         if let Some(value) = value {
-            visit(row, Number::Integer(value));
+            visit(row, Some(Number::Integer(value)));
         }
     }
 }
@@ -120,23 +105,23 @@ mod tests {
     use arrow_array::{Int16Array, StringArray};
     use std::sync::Arc;
 
-    fn numbers(array: ArrayRef) -> Result<Vec<Number>, AlgorithmError> {
-        let mut numbers = Vec::new();
-        for_each_number("x", &array, |_, number| numbers.push(number))?;
-        Ok(numbers)
+    fn values(array: ArrayRef) -> Vec<Option<Number>> {
+        let mut values = Vec::new();
+        for_each_value(true, &array, |_, value| values.push(value));
+        values
     }
 
     #[test]
     fn text_of_untyped_tables_is_read_as_pandas_reads_it() {
         let texts = StringArray::from(vec![Some("1"), Some(" 2.5"), Some("NA"), Some(""), None, Some("-3e2")]);
-        let expected = vec![Number::Integer(1), Number::Float(2.5), Number::Float(-300.0)];
-        assert_eq!(numbers(Arc::new(texts)), Ok(expected));
-        assert!(numbers(Arc::new(StringArray::from(vec!["Ann"]))).is_err());
+        let expected = [Number::Integer(1), Number::Float(2.5), Number::Float(-300.0)].map(Some);
+        assert_eq!(values(Arc::new(texts)), expected);
+        assert_eq!(values(Arc::new(StringArray::from(vec![Some("Ann"), None]))), [None]);
     }
 
     #[test]
     fn narrow_integers_stay_integers() {
         let array = Int16Array::from(vec![Some(7), None]);
-        assert_eq!(numbers(Arc::new(array)), Ok(vec![Number::Integer(7)]));
+        assert_eq!(values(Arc::new(array)), [Some(Number::Integer(7))]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a function counts beside its result, in the same pass over the data: who takes part, whether the values are
 //! identifiers, whether one of them dominates.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
@@ -9,7 +9,9 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use super::{
     AlgorithmError, Table,
     column::Number,
-    people::{People, PeopleKey},
+    distinct::Distinct,
+    sketch::{Sketch, SketchKey},
+    spelling::{plain_identifier, plain_name},
 };
 use crate::protocol::policy::{Limits, MANY_VALUES, TakingPart};
 
@@ -22,8 +24,8 @@ pub struct Disclosure {
     pub limits: Limits,
     /// Columns of identifiers that functions may use.
     pub allowed_identifiers: Vec<String>,
-    /// With which people become keys.
-    pub key: PeopleKey,
+    /// With which people and values become keys.
+    pub key: SketchKey,
 }
 
 /// A result, and who took part in it.
@@ -42,22 +44,33 @@ pub enum Refusal {
     Suppressed(String),
     /// Every value is another one.
     Identifiers,
+    /// It holds something else than numbers: what that is.
+    NotNumeric(String),
 }
 
 /// Of whom a result tells.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ToldOf {
     /// Rows that took part.
     pub rows: u64,
     /// Who they are about, where the database says it.
     pub people: Option<People>,
+}
+
+/// Who took part, with their values.
+#[derive(Clone, PartialEq, Eq)]
+pub struct People {
     /// How many different people that are.
-    pub persons: Option<u64>,
+    pub count: u64,
+    /// Each of them once.
+    pub names: Sketch,
+    /// The value of each row.
+    pub values: Sketch,
 }
 
 impl std::fmt::Debug for People {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("People")
+        write!(formatter, "{} people", self.count)
     }
 }
 
@@ -75,20 +88,37 @@ pub struct Guard<'a> {
     two_values: Option<Vec<(Value, Tally)>>,
     identifiers: Identifiers,
     dominance: Dominance,
+    /// Whether something was seen that is no number.
+    is_numeric: bool,
 }
 
 /// What is counted by person.
 #[derive(Default)]
 struct ByPerson {
-    people: People,
-    seen: HashSet<u64>,
+    people: Distinct,
+    values: Values,
     /// The keys of the rows of the present batch; `None` where nobody is named.
     keys: Vec<Option<u64>>,
     unnamed: u64,
 }
 
-/// A value as it is compared with others.
+/// A value as it is compared with others: whether it is a whole number, and its bits.
 type Value = (bool, u64);
+
+/// From here on floats do not hold every whole number.
+const EXACT: f64 = (1_u64 << 53) as f64;
+
+/// Stands for whatever is no number.
+const NO_NUMBER: u64 = u64::MAX;
+
+/// The values of the rows, as a sketch. Values that come again and again are added to it together.
+struct Values {
+    sketch: Sketch,
+    recent: Vec<Option<(u64, u32)>>,
+}
+
+/// How many values are counted before they are added. A power of two.
+const RECENT_VALUES: usize = 1024;
 
 /// How often a value occurs: rows, or the first people who have it.
 #[derive(Default)]
@@ -97,9 +127,10 @@ struct Tally {
     people: HashSet<u64>,
 }
 
-/// Whether every value is an integer and another one.
+/// Whether every value is an integer that only one row has, or the rows of one person.
 enum Identifiers {
-    SoFar(HashSet<u64>),
+    /// The values with whose they are.
+    SoFar(HashMap<u64, Option<u64>>),
     No,
     Surely,
 }
@@ -133,7 +164,7 @@ impl<'a> Guard<'a> {
         disclosure: &'a Disclosure,
     ) -> Result<Self, AlgorithmError> {
         let is_allowed = disclosure.allowed_identifiers.iter().any(|allowed| allowed == column);
-        if !is_allowed && table.identifiers.iter().any(|named| is_same_name(named, column)) {
+        if !is_allowed && table.identifiers.iter().any(|named| plain_name(named) == plain_name(column)) {
             return Err(AlgorithmError::Identifiers(column.to_owned()));
         }
         let most = usize::try_from(disclosure.limits.most_needed(parameters)).unwrap_or(usize::MAX);
@@ -145,8 +176,9 @@ impl<'a> Guard<'a> {
             used: 0,
             by_person: table.has_person.then(ByPerson::default),
             two_values: Some(Vec::with_capacity(2)),
-            identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashSet::new()) },
+            identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
             dominance: Dominance { sum: 0.0, largest: 0.0, by_person: HashMap::new() },
+            is_numeric: true,
         })
     }
 
@@ -163,11 +195,21 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
+    /// Something that is no number, and in which row of the batch it stands. Who has it takes part: whether there is
+    /// somebody who has is compared like an answer.
+    pub fn see_other(&mut self, row: usize) {
+        self.used += 1;
+        self.is_numeric = false;
+        if let Some(by_person) = &mut self.by_person {
+            by_person.see(row, NO_NUMBER, &self.disclosure.key);
+        }
+    }
+
     /// A number, and in which row of the batch it stands.
     pub fn see(&mut self, row: usize, number: Number) {
         self.used += 1;
-        let person = self.by_person.as_mut().map(|by_person| by_person.see(row, self.most));
         let value = value(number);
+        let person = self.by_person.as_mut().map(|by_person| by_person.see(row, value.1, &self.disclosure.key));
         if let Some(tallies) = &mut self.two_values {
             let place = tallies.iter().position(|(known, _)| *known == value);
             match place {
@@ -180,7 +222,9 @@ impl<'a> Guard<'a> {
                 }
             }
         }
-        self.identifiers.see(value);
+        // Long numbers are read as floats, in which different ones can be the same.
+        let is_exact = !matches!(number, Number::Float(value) if value.abs() >= EXACT);
+        self.identifiers.see(value, is_exact, person);
         if self.used < MANY_VALUES || person.is_some() && self.dominance.by_person.len() < MANY_VALUES as usize {
             let size = match number {
                 Number::Integer(value) => value as f64,
@@ -190,27 +234,32 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Who took part, and why no number about them may be told, if none may.
-    pub fn end(self) -> (ToldOf, Option<Refusal>) {
+    /// Who took part, and why no number about them may be told, if none may. `otherwise` says what the column holds where
+    /// that are no numbers.
+    pub fn end(mut self, otherwise: &str) -> (ToldOf, Option<Refusal>) {
+        let (people, unnamed) = match self.by_person.as_mut().map(std::mem::take) {
+            Some(by_person) => {
+                (Some(people_of(by_person.people, by_person.values, &self.disclosure.key)), by_person.unnamed)
+            }
+            None => (None, 0),
+        };
         let part = TakingPart {
             rows: self.rows,
-            people: self.by_person.as_ref().map_or(self.used, |by_person| by_person.seen.len() as u64),
+            people: people.as_ref().map_or(self.used, |people| people.count),
             are_people: self.by_person.is_some(),
             smaller_cell: self.smaller_cell(),
             largest_share: self.largest_share(),
         };
-        let unnamed = self.by_person.as_ref().map_or(0, |by_person| by_person.unnamed);
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);
         let refusal = match reason {
+            _ if !self.is_numeric => Some(Refusal::NotNumeric(otherwise.to_owned())),
             Some(reason) => Some(Refusal::Suppressed(reason)),
             // Of few values all can be different by chance, and they are suppressed anyway.
-            None if self.used > 1 && self.identifiers.are_all_different(self.used) => Some(Refusal::Identifiers),
+            None if self.used > 1 && self.identifiers.are_all_different() => Some(Refusal::Identifiers),
             None => None,
         };
-        let persons = self.by_person.as_ref().map(|by_person| by_person.seen.len() as u64);
-        let told_of = ToldOf { rows: self.used, people: self.by_person.map(|by_person| by_person.people), persons };
-        (told_of, refusal)
+        (ToldOf { rows: self.used, people }, refusal)
     }
 
     fn smaller_cell(&self) -> Option<u64> {
@@ -236,18 +285,51 @@ impl<'a> Guard<'a> {
 }
 
 impl ByPerson {
-    /// The key of who a row is about.
-    fn see(&mut self, row: usize, most: usize) -> u64 {
-        let Some(key) = self.keys.get(row).copied().flatten() else {
+    /// The key of who a row is about, who has this value in it.
+    fn see(&mut self, row: usize, value: u64, key: &SketchKey) -> u64 {
+        self.values.add(value, key);
+        let Some(person) = self.keys.get(row).copied().flatten() else {
             self.unnamed += 1;
             return 0;
         };
-        self.people.add(key);
-        if self.seen.len() < most {
-            self.seen.insert(key);
-        }
-        key
+        self.people.add(person);
+        person
     }
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Values { sketch: Sketch::default(), recent: vec![None; RECENT_VALUES] }
+    }
+}
+
+impl Values {
+    fn add(&mut self, value: u64, key: &SketchKey) {
+        // Small numbers differ in the high bits of a float.
+        let place = (value ^ (value >> 32) ^ (value >> 47)) as usize % RECENT_VALUES;
+        match &mut self.recent[place] {
+            Some((known, times)) if *known == value && *times < u32::MAX => *times += 1,
+            other => {
+                if let Some((before, times)) = other.replace((value, 1)) {
+                    self.sketch.add(key_of_value(before, key), times);
+                }
+            }
+        }
+    }
+
+    /// The sketch of all of them.
+    fn end(mut self, key: &SketchKey) -> Sketch {
+        for (value, times) in self.recent.into_iter().flatten() {
+            self.sketch.add(key_of_value(value, key), times);
+        }
+        self.sketch
+    }
+}
+
+fn key_of_value(value: u64, key: &SketchKey) -> u64 {
+    // Nobody's name has these bytes.
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    key.key(&[0xff, a, b, c, d, e, f, g, h])
 }
 
 impl Tally {
@@ -264,22 +346,35 @@ impl Tally {
 }
 
 impl Identifiers {
-    fn see(&mut self, (is_integer, bits): Value) {
+    fn see(&mut self, (is_integer, bits): Value, is_exact: bool, person: Option<u64>) {
         let Identifiers::SoFar(seen) = self else { return };
-        if !is_integer || !seen.insert(bits) {
+        if !is_integer {
             *self = Identifiers::No;
-        } else if seen.len() > SURELY_IDENTIFIERS {
-            *self = Identifiers::Surely;
+            return;
+        }
+        if !is_exact {
+            return;
+        }
+        match seen.entry(bits) {
+            Entry::Occupied(owner) if person.is_none() || *owner.get() != person => *self = Identifiers::No,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert(person);
+                if seen.len() > SURELY_IDENTIFIERS {
+                    *self = Identifiers::Surely;
+                }
+            }
         }
     }
 
-    fn are_all_different(&self, used: u64) -> bool {
-        match self {
-            Identifiers::SoFar(seen) => seen.len() as u64 == used,
-            Identifiers::No => false,
-            Identifiers::Surely => true,
-        }
+    fn are_all_different(&self) -> bool {
+        !matches!(self, Identifiers::No)
     }
+}
+
+fn people_of(mut people: Distinct, values: Values, key: &SketchKey) -> People {
+    people.settle();
+    People { count: people.count(), names: people.into_sketch(), values: values.end(key) }
 }
 
 impl Dominance {
@@ -292,33 +387,8 @@ impl Dominance {
     }
 }
 
-/// Whether two names are one column's, also where an export writes it differently.
-fn is_same_name(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
-/// An identifier as it is compared: 7, "007" and "7.00" are the same person, and so are "AB-1" and "ab 1". Two that are
-/// taken for one count as one, which tells less. `None`: nobody.
-fn plain_identifier(text: &str) -> Option<String> {
-    let text = text.trim().to_lowercase();
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
-    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
-    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if !whole.is_empty() && are_digits(whole) && are_digits(rest) {
-        let rest = rest.trim_end_matches('0');
-        let point = if rest.is_empty() { "" } else { "." };
-        return Some(format!("{sign}{}{point}{rest}", whole.trim_start_matches('0')));
-    }
-    // As large numbers are written that are not whole ones to a program.
-    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0) {
-        return Some(format!("{number:.0}"));
-    }
-    let plain: String = text.chars().filter(|letter| letter.is_alphanumeric()).collect();
-    Some(if plain.is_empty() { text } else { plain }).filter(|text| !text.is_empty())
-}
-
 /// The keys of those whom the rows are about.
-fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> Result<(), AlgorithmError> {
+fn keys_of(person: &ArrayRef, key: &SketchKey, keys: &mut Vec<Option<u64>>) -> Result<(), AlgorithmError> {
     let options = FormatOptions::default();
     let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
     let formatter = ArrayFormatter::try_new(person, &options).map_err(unreadable)?;
@@ -333,28 +403,4 @@ fn keys_of(person: &ArrayRef, key: &PeopleKey, keys: &mut Vec<Option<u64>>) -> R
         keys.push(plain_identifier(&text).map(|identifier| key.key(identifier.as_bytes())));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_identifier_is_the_same_however_an_export_writes_it() {
-        for (same, spellings) in [
-            ("7", vec!["7", "007", "7.0", "7.00", " 7 ", "0007.000"]),
-            ("nl3000", vec!["NL-3000", "nl 3000", "NL.3000", "nl_3000"]),
-            ("10000000000000000", vec!["1e16", "10000000000000000", "10000000000000000.0"]),
-            ("1.5", vec!["1.5", "01.50"]),
-            ("", vec!["0", "000", "0.0"]),
-            ("0a1b", vec!["0a-1b", "0A1B"]),
-        ] {
-            for spelling in spellings {
-                assert_eq!(plain_identifier(spelling).as_deref(), Some(same), "{spelling}");
-            }
-        }
-        assert_eq!((plain_identifier(" "), plain_identifier("")), (None, None));
-        assert_ne!(plain_identifier("-7"), plain_identifier("7"));
-        assert_eq!(plain_identifier("--").as_deref(), Some("--"));
-    }
 }

@@ -3,9 +3,11 @@
 mod average;
 mod column;
 mod description;
+mod distinct;
 mod error;
 mod guard;
-mod people;
+mod sketch;
+mod spelling;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -13,8 +15,9 @@ use serde_json::{Map, Value};
 
 pub use description::describe_all;
 pub use error::AlgorithmError;
-pub use guard::{Computed, Disclosure, Refusal, ToldOf};
-pub use people::{Difference, People, PeopleKey};
+pub use guard::{Computed, Disclosure, People, Refusal, ToldOf};
+pub use sketch::{Difference, Sketch, SketchKey};
+pub use spelling::plain_name;
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";

@@ -69,12 +69,7 @@ impl RunError {
 
     /// Whether it says something of the data, and not only of what was asked.
     pub fn is_about_data(&self) -> bool {
-        matches!(
-            self,
-            RunError::Algorithm(
-                AlgorithmError::NotNumeric { .. } | AlgorithmError::Identifiers(_) | AlgorithmError::Unreadable(_)
-            )
-        )
+        matches!(self, RunError::Algorithm(AlgorithmError::Identifiers(_) | AlgorithmError::Unreadable(_)))
     }
 
     /// The same, without the names of columns where the configuration does not share them.

@@ -206,6 +206,15 @@ fn weaknesses(shared: &Shared, asked: &Asked) -> Vec<String> {
     if !weaker.is_empty() {
         weaknesses.push(format!("The disclosure limits of this node are weaker than usual: {}.", weaker.join(", ")));
     }
+    let used = |column: &String| asked.columns.as_ref().is_none_or(|columns| columns.contains(column));
+    let identifiers: Vec<&str> =
+        shared.policies.allowed_identifiers.iter().filter(|column| used(column)).map(String::as_str).collect();
+    if !identifiers.is_empty() {
+        weaknesses.push(format!(
+            "Functions may use columns that identify people (allowed_identifiers): {}.",
+            identifiers.join(", ")
+        ));
+    }
     if !algorithms::is_built_in(&asked.image) {
         weaknesses.push(
             "The algorithm is not built in: nothing compares its answers, so asking again after one person has come or \
@@ -223,7 +232,7 @@ fn weaknesses(shared: &Shared, asked: &Asked) -> Vec<String> {
     if !unnamed.is_empty() {
         weaknesses.push(format!(
             "Nothing says who the rows of {} are about (person): limits count rows, and answers are compared by the \
-             number of rows only, which does not see that one was replaced.",
+             number of rows only, so that five rows of one person are five people.",
             unnamed.join(", ")
         ));
     }

@@ -399,12 +399,16 @@ fn warn_of_weak_protection(shared: &Shared) {
     if !weaker.is_empty() {
         tracing::warn!(limits = weaker.join(", "), "the disclosure limits of this node are weaker than usual");
     }
+    if !shared.policies.allowed_identifiers.is_empty() {
+        let columns = shared.policies.allowed_identifiers.join(", ");
+        tracing::warn!(columns, "functions may use columns that identify people (allowed_identifiers)");
+    }
     let unnamed = shared.databases.iter().filter(|database| database.person.is_none());
     let labels: Vec<&str> = unnamed.map(|database| database.label.as_str()).collect();
     if !labels.is_empty() {
         tracing::warn!(
             databases = labels.join(", "),
-            "nothing says who the rows are about (person): limits count rows, and a row that is replaced is not seen"
+            "nothing says who the rows are about (person): limits count rows, and five rows of one person are five people"
         );
     }
 }

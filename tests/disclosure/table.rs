@@ -12,14 +12,14 @@ async fn a_station_that_says_nothing_tells_nothing_about_few() {
     for format in FORMATS {
         let one = Table::of("income", &[91_234.0]);
         let nine = Table::of("income", &AGES[..9]);
-        let twelve = Table::of("income", &AGES);
-        let target = Target::new(format, &[("one", &one), ("nine", &nine), ("twelve", &twelve)], "", "").await;
+        let many = Table::of("income", &[AGES, AGES].concat());
+        let target = Target::new(format, &[("one", &one), ("nine", &nine), ("many", &many)], "", "").await;
         for label in ["one", "nine"] {
             let result = target.ask(label, "income").await;
             assert!(suppressed(&result).contains("fewer than 10 rows"), "{result}");
             assert!(!result.to_string().contains("91234"), "{result}");
         }
-        assert_eq!(target.ask("twelve", "income").await["count"], 12);
+        assert_eq!(target.ask("many", "income").await["count"], 24);
     }
 }
 
@@ -321,4 +321,168 @@ async fn what_is_allowed_is_not_told_to_who_guesses() {
         texts.push(line.get(20..).unwrap().replace(label, "it"));
     }
     assert_eq!(texts[0], texts[1], "one that is there and one that is not");
+}
+
+/// Forty people with one row each.
+fn forty() -> Table {
+    Table::of("age", &[AGES, AGES, AGES, AGES].concat()[..40])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_are_counted_again_are_not_people_who_came() {
+    for format in FORMATS {
+        let mut table = forty();
+        let target = Target::new(format, &[("default", &table)], WITH_PERSON, "").await;
+        let first = target.ask("default", "age").await;
+        assert_eq!(first["count"], 40);
+        for (week, newcomer) in [(1, false), (2, true)] {
+            for person in 0..5 {
+                table.push(&format!("P{person}"), &[50.0 + f64::from(week)]);
+            }
+            if newcomer {
+                table.push("New", &[99.0]);
+            }
+            target.write("default", &table);
+            assert_eq!(target.ask("default", "age").await["sum"], first["sum"], "{format}, week {week}");
+        }
+        // Everything twice, and one of them left.
+        let mut twice = forty();
+        twice.remove(7);
+        let more = twice.clone();
+        for (row, patient) in more.patients.iter().enumerate() {
+            twice.push(patient, &[more.columns[0].1[row]]);
+        }
+        target.write("default", &twice);
+        assert_eq!(target.ask("default", "age").await["sum"], first["sum"], "{format}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_names_that_are_written_otherwise_hide_nobody_who_came() {
+    for format in FORMATS {
+        let table = renamed(&forty(), |row, _| format!("P-{row:03}"));
+        let target = Target::new(format, &[("default", &table)], WITH_PERSON, "").await;
+        let first = target.ask("default", "age").await;
+        for (what, spelled) in [
+            ("zeros", renamed(&table, |row, _| format!("P-{row}"))),
+            (
+                "a hospital that was merged",
+                renamed(&table, |row, name| if row < 19 { format!("B{name}") } else { name.to_owned() }),
+            ),
+            ("three", renamed(&table, |row, name| if row < 3 { format!("x{row}") } else { name.to_owned() })),
+        ] {
+            let mut later = spelled;
+            later.push("New", &[99.0]);
+            target.write("default", &later);
+            assert_eq!(target.ask("default", "age").await["sum"], first["sum"], "{format}: {what}");
+        }
+        // Five others in the place of five are seen by their values, too.
+        let mut others = table.clone();
+        for number in 0..5 {
+            others.remove(0);
+            others.push(&format!("New {number}"), &[80.0 + f64::from(number)]);
+        }
+        target.write("default", &others);
+        let later = target.ask("default", "age").await;
+        assert!(later["answered_at"].is_null() && later["sum"] != first["sum"], "{format}: {later}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_a_second_database_does_not_hang_on_one_of_its_people() {
+    let values = |ones: i32| Table::of("smoker", &(0..40).map(|row| f64::from(row < ones)).collect::<Vec<_>>());
+    let numbers = Table::of("smoker", &(0..40).map(|row| f64::from(700_000 + row * 13)).collect::<Vec<_>>());
+    let few = Table::of("smoker", &AGES[..9]);
+    let nobody = Table::of("smoker", &[f64::NAN; 40]);
+    for format in FORMATS {
+        for (what, first, values) in [
+            ("four who smoke", values(4), [0.0, 1.0]),
+            ("five who smoke", values(5), [0.0, 1.0]),
+            ("numbers that are all different", numbers.clone(), [700_000.0, 600_000.0]),
+            ("too few", few.clone(), [1.0, 1e9]),
+            ("no value", nobody.clone(), [f64::NAN, 1.0]),
+        ] {
+            let seconds = values.map(|value| {
+                let mut second = first.clone();
+                second.push("New", &[value]);
+                second
+            });
+            let tables = [("first", &first), ("one", &seconds[0]), ("other", &seconds[1])];
+            let target = Target::new(format, &tables, WITH_PERSON, "").await;
+            target.ask_with("first", json!({"column_name": "smoker"})).await;
+            let mut told = Vec::new();
+            for label in ["one", "other"] {
+                let (status, log, result) = target.ask_with(label, json!({"column_name": "smoker"})).await;
+                let lines = log.lines().map(|line| line.get(20..).unwrap_or_default().replace(label, "it"));
+                told.push((status, lines.collect::<Vec<_>>(), result));
+            }
+            assert_eq!(told[0], told[1], "{format}: {what}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_is_written_otherwise_is_the_same_column() {
+    for format in FORMATS {
+        let named = |name: &'static str| Table { columns: vec![(name, forty().columns[0].1.clone())], ..forty() };
+        let target = Target::new(format, &[("default", &named("älter"))], WITH_PERSON, "").await;
+        assert_eq!(target.ask("default", "älter").await["count"], 40);
+        for name in ["ÄLTER", "A\u{308}lter", "älter\u{a0}", "äl_ter"] {
+            let mut table = named(name);
+            table.push("New", &[99.0]);
+            target.write("default", &table);
+            assert!(suppressed(&target.ask("default", name).await).contains("smallest_subset"), "{format} {name:?}");
+        }
+        let decomposed = named("gro\u{308}ße");
+        let target = Target::new(format, &[("default", &decomposed)], ", identifiers: [größe]", "").await;
+        let (status, log, _) = target.ask_with("default", json!({"column_name": "gro\u{308}ße"})).await;
+        assert!(status == Status::Crashed && log.contains("identifies people"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_among_numbers_is_compared_like_an_answer() {
+    let mut table = forty();
+    let target =
+        Target::new("csv", &[("default", &table), ("with", &table), ("without", &table)], WITH_PERSON, "").await;
+    let folder = target.world.node_folder("example_org1");
+    let add_text = |label: &str| {
+        let file = folder.join(format!("{label}.csv"));
+        let text = std::fs::read_to_string(&file).unwrap() + "New,refused to say\n";
+        std::fs::write(&file, text).unwrap();
+    };
+    // First the text, which is a number the next day.
+    add_text("default");
+    let (status, log, _) = target.ask_with("default", json!({"column_name": "age"})).await;
+    assert!(status == Status::Crashed && log.contains("it holds text"), "{log}");
+    table.push("New", &[99.0]);
+    target.write("default", &table);
+    let (status, log, _) = target.ask_with("default", json!({"column_name": "age"})).await;
+    assert!(status == Status::Crashed && log.contains("it holds text"), "{log}");
+    // In another database, with and without it.
+    add_text("with");
+    let mut told = Vec::new();
+    for label in ["with", "without"] {
+        let (status, log, result) = target.ask_with(label, json!({"column_name": "age"})).await;
+        let lines = log.lines().map(|line| line.get(20..).unwrap_or_default().replace(label, "it"));
+        told.push((status, lines.collect::<Vec<_>>(), result));
+    }
+    assert_eq!(told[0], told[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_each_person_has_for_themselves_are_identifiers_however_often_they_come() {
+    for format in FORMATS {
+        let mut visits = Table::of("insurance", &(0..40).map(|row| f64::from(700_000 + row * 13)).collect::<Vec<_>>());
+        for (row, patient) in visits.clone().patients.iter().enumerate() {
+            visits.push(patient, &[f64::from(700_000 + row as i32 * 13)]);
+        }
+        // So long that floats do not tell them apart.
+        let long = Table::of("insurance", &[1.1e19; 60]);
+        let target = Target::new(format, &[("visits", &visits), ("long", &long)], WITH_PERSON, "").await;
+        for label in ["visits", "long"] {
+            let (status, log, _) = target.ask_with(label, json!({"column_name": "insurance"})).await;
+            assert!(status == Status::Crashed && log.contains("identifies people"), "{format} {label}: {log}");
+        }
+    }
 }

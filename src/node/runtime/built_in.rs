@@ -18,7 +18,7 @@ use crate::{
         log::RunLog,
         request::RunRequest,
         station::Shared,
-        store::{Answered, Kept, Question, ToTell},
+        store::{Kept, Question, ToTell},
     },
     protocol::{
         client::HubClient,
@@ -121,7 +121,7 @@ async fn partial(
     let disclosure = Disclosure {
         limits: shared.policies.limits(),
         allowed_identifiers: shared.policies.allowed_identifiers.clone(),
-        key: shared.store.people_key().await?,
+        key: shared.store.sketch_key().await?,
     };
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
     let _permit = tokio::select! {
@@ -146,34 +146,53 @@ async fn partial(
         Ok::<_, RunError>((computed, database::state(&database)?))
     })
     .await
-    .map_err(|_| RunError::Internal("the function panicked".to_owned()))?;
+    // What data make it panic is no more told than any other failure.
+    .unwrap_or_else(|_| Err(AlgorithmError::Unreadable("the function panicked".to_owned()).into()));
     let (computed, state) = match outcome {
         Ok(computed) => computed,
         // Of data that can no longer be read, or hold something else now, it is not told by an error either.
-        Err(error) if error.is_about_data() => match shared.store.last_answer(&question).await? {
-            Some(kept) => return given_before(&kept, logs, &column),
-            None => return Err(error.told_without_names(shared.share_config)),
-        },
+        Err(error) if error.is_about_data() => {
+            tracing::warn!(%error, label, "a database cannot be read as it was asked for");
+            if let Some(kept) = shared.store.last_answer(&question).await? {
+                logs.of_data(ENDED);
+                return given_before(&kept, logs, &column);
+            }
+            return match shared.store.told_about(&question).await? {
+                Some(since) => {
+                    logs.of_data(ENDED);
+                    Ok(nothing(&function, &since))
+                }
+                None => Err(error.told_without_names(shared.share_config)),
+            };
+        }
         Err(error) => return Err(error.told_without_names(shared.share_config)),
     };
     if state != question.state {
         let changed = "its file was changed while it was read; create the task again";
         return Err(AlgorithmError::Unreadable(changed.to_owned()).into());
     }
-    logs.of_data("The function has ended");
-    let value = match computed.refusal {
+    logs.of_data(ENDED);
+    let answer = match computed.refusal {
         Some(Refusal::Identifiers) => json!({IDENTIFIERS: true}),
+        Some(Refusal::NotNumeric(kind)) => json!({NOT_NUMERIC: kind}),
         _ => computed.value,
     };
-    let answer = Answered { text: &value.to_string(), is_suppressed: computed.refusal.is_some() };
-    Ok(match shared.store.answer(&question, &computed.told_of, &answer).await? {
-        ToTell::New => read_answer(answer.text, &column)?,
-        ToTell::Kept(kept) => given_before(&kept, logs, &column)?,
-        ToTell::Nothing { since } => (function.suppressed)(&format!(
-            "its people differ by too few from those of an answer of {} UTC, or nobody knows by how many (smallest_subset)",
-            minute(&since)
-        )),
-    })
+    let answer = answer.to_string();
+    match shared.store.answer(&question, &computed.told_of, &answer).await? {
+        ToTell::New => read_answer(&answer, &column),
+        ToTell::Kept(kept) => given_before(&kept, logs, &column),
+        ToTell::Nothing { since } => Ok(nothing(&function, &since)),
+    }
+}
+
+const ENDED: &str = "The function has ended";
+
+/// What is told where an answer would tell of few.
+fn nothing(function: &PartialFunction, since: &str) -> Value {
+    (function.suppressed)(&format!(
+        "its people differ by too few from those of an answer of {} UTC, or nobody knows by how many (smallest_subset)",
+        minute(since)
+    ))
 }
 
 /// The key of a kept answer that says when it was given, where the data have changed since.
@@ -185,12 +204,16 @@ fn minute(time: &str) -> String {
 
 /// What is kept in the place of an answer that was refused since the column identifies people: no answer has this key.
 const IDENTIFIERS: &str = "!identifiers";
+/// The same for a column that holds something else than numbers, with what that is.
+const NOT_NUMERIC: &str = "!not_numeric";
 
 fn read_answer(answer: &str, column: &str) -> Result<Value, RunError> {
     let answer: Value = serde_json::from_str(answer).map_err(|error| RunError::Internal(error.to_string()))?;
-    match answer.get(IDENTIFIERS) {
-        Some(_) => Err(AlgorithmError::Identifiers(column.to_owned()).into()),
-        None => Ok(answer),
+    let column = column.to_owned();
+    match (answer.get(IDENTIFIERS), answer.get(NOT_NUMERIC).and_then(Value::as_str)) {
+        (Some(_), _) => Err(AlgorithmError::Identifiers(column).into()),
+        (None, Some(kind)) => Err(AlgorithmError::NotNumeric { column, kind: kind.to_owned() }.into()),
+        (None, None) => Ok(answer),
     }
 }
 
@@ -232,7 +255,6 @@ fn question(
     Ok(Question {
         hash: format!("{:x}", Sha256::digest(asked.to_string())),
         database: database.label.clone(),
-        person: database.person.clone(),
         columns,
         state: database::state(database)?,
         limits: disclosure.limits,

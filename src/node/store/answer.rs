@@ -5,7 +5,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{NodeStore, StoreError};
 use crate::{
-    algorithms::{Difference, People, PeopleKey, ToldOf},
+    algorithms::{Difference, People, Sketch, SketchKey, ToldOf, plain_name},
     protocol::{policy::Limits, timestamp},
 };
 
@@ -15,20 +15,10 @@ pub struct Question {
     pub hash: String,
     /// The database's label: the same data can be at another path tomorrow.
     pub database: String,
-    /// The column that says who its rows are about.
-    pub person: Option<String>,
     pub columns: Vec<String>,
     /// What tells whether the database is still the same.
     pub state: String,
     pub limits: Limits,
-}
-
-/// An answer as it is about to be given.
-pub struct Answered<'a> {
-    /// JSON.
-    pub text: &'a str,
-    /// Whether it says only that nothing may be told. That changes with a single person, too, and tells of them.
-    pub is_suppressed: bool,
 }
 
 /// An answer that was given before.
@@ -47,7 +37,8 @@ pub enum ToTell {
     New,
     /// What was told before: since then fewer people than the limit have come or gone.
     Kept(Kept),
-    /// Nothing: the difference to another answer, given at this time, would tell of few.
+    /// Nothing: the difference to another answer, given at this time, would tell of few. Also where there is nothing but a
+    /// refusal to tell, or to compare with: whether something is refused can hang on one person.
     Nothing { since: String },
 }
 
@@ -55,15 +46,28 @@ pub enum ToTell {
 struct Row {
     question: String,
     database: String,
-    person: Option<String>,
     state: String,
     limits: String,
     rows: i64,
     people: Option<Vec<u8>>,
     persons: Option<i64>,
+    value_hashes: Option<Vec<u8>>,
     answer: String,
-    suppressed: bool,
     at: String,
+}
+
+impl Row {
+    /// Of whom it told; nobody by name where that is not known, or was stored by something else.
+    fn told_of(&self) -> ToldOf {
+        let people = || {
+            Some(People {
+                count: u64::try_from(self.persons?).ok()?,
+                names: Sketch::from_bytes(self.people.as_deref()?)?,
+                values: Sketch::from_bytes(self.value_hashes.as_deref()?)?,
+            })
+        };
+        ToldOf { rows: u64::try_from(self.rows).unwrap_or_default(), people: people() }
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -71,9 +75,9 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 }
 
 impl NodeStore {
-    /// With which people become keys.
-    pub async fn people_key(&self) -> Result<PeopleKey, StoreError> {
-        Ok(PeopleKey::new(self.secret("people_key").await?))
+    /// With which people and values become keys.
+    pub async fn sketch_key(&self) -> Result<SketchKey, StoreError> {
+        Ok(SketchKey::new(self.secret("people_key").await?))
     }
 
     /// With which hashes of held results are keyed.
@@ -118,31 +122,36 @@ impl NodeStore {
         Ok(row.map(|(answer, at)| Kept { answer, at }))
     }
 
-    /// Decides whether a new answer about these people is told, and keeps it if so.
-    pub async fn answer(
-        &self,
-        question: &Question,
-        told_of: &ToldOf,
-        answer: &Answered<'_>,
-    ) -> Result<ToTell, StoreError> {
+    /// When something was told about one of the same columns, of whatever data; the last time.
+    pub async fn told_about(&self, question: &Question) -> Result<Option<String>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let Some(id) = about_columns(&mut connection, &question.columns).await?.first().copied() else {
+            return Ok(None);
+        };
+        let at = sqlx::query_scalar("SELECT at FROM answer WHERE id = ?").bind(id);
+        Ok(Some(at.fetch_one(&mut *connection).await?))
+    }
+
+    /// Decides whether a new answer (JSON) about these people is told, and keeps it if so.
+    pub async fn answer(&self, question: &Question, told_of: &ToldOf, answer: &str) -> Result<ToTell, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let to_tell = compare(&mut transaction, question, told_of, answer).await?;
+        let to_tell = compare(&mut transaction, question, told_of).await?;
         if to_tell == ToTell::New {
+            let people = told_of.people.as_ref();
             sqlx::query(
-                "INSERT INTO answer (question, database, person, columns, state, limits, rows, people, persons, answer, suppressed, at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO answer (question, database, columns, state, limits, rows, people, persons, value_hashes, answer,
+                 at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
-            .bind(&question.person)
             .bind(json(&question.columns)?)
             .bind(&question.state)
             .bind(json(&question.limits)?)
             .bind(i64::try_from(told_of.rows).unwrap_or(i64::MAX))
-            .bind(told_of.people.as_ref().map(People::to_bytes))
-            .bind(told_of.persons.and_then(|persons| i64::try_from(persons).ok()))
-            .bind(answer.text)
-            .bind(answer.is_suppressed)
+            .bind(people.map(|people| people.names.to_bytes()))
+            .bind(people.and_then(|people| i64::try_from(people.count).ok()))
+            .bind(people.map(|people| people.values.to_bytes()))
+            .bind(answer)
             .bind(timestamp::now())
             .execute(&mut *transaction)
             .await?;
@@ -152,43 +161,51 @@ impl NodeStore {
     }
 }
 
+/// The answers about one of these columns, the newest first.
+async fn about_columns(connection: &mut SqliteConnection, columns: &[String]) -> Result<Vec<i64>, StoreError> {
+    let asked: Vec<String> = columns.iter().map(|column| plain_name(column)).collect();
+    let all: Vec<(i64, String)> =
+        sqlx::query_as("SELECT id, columns FROM answer ORDER BY id DESC").fetch_all(connection).await?;
+    let mut found = Vec::new();
+    for (id, columns) in all {
+        let columns: Vec<String> =
+            serde_json::from_str(&columns).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        if columns.iter().any(|column| asked.contains(&plain_name(column))) {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
 /// Compares with every earlier answer about one of the same columns, the newest first.
 async fn compare(
     connection: &mut SqliteConnection,
     question: &Question,
     told_of: &ToldOf,
-    answer: &Answered<'_>,
 ) -> Result<ToTell, StoreError> {
     let least = question.limits.smallest_subset.unwrap_or_default();
     let limits = json(&question.limits)?;
-    let ids: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM answer WHERE EXISTS (SELECT 1 FROM json_each(answer.columns) JOIN json_each(?) AS asked
-         ON lower(trim(asked.value)) = lower(trim(json_each.value))) ORDER BY id DESC",
-    )
-    .bind(json(&question.columns)?)
-    .fetch_all(&mut *connection)
-    .await?;
     let mut refused = None;
-    for id in ids {
+    for id in about_columns(connection, &question.columns).await? {
         // One at a time: there may be many.
         let earlier: Row =
             sqlx::query_as("SELECT * FROM answer WHERE id = ?").bind(id).fetch_one(&mut *connection).await?;
-        let few = match difference(question, told_of, &earlier, least) {
-            Difference::Enough => continue,
-            Difference::Few(few) => Some(few),
-            Difference::Unknown => None,
-        };
+        let before = earlier.told_of();
+        let is_same_database = earlier.database == question.database;
+        let is_same_file = is_same_database && earlier.state == question.state;
+        if !(is_same_file && earlier.question == question.hash)
+            && difference(told_of, &before, is_same_database, least) == Difference::Enough
+        {
+            continue;
+        }
         if earlier.question == question.hash && earlier.limits == limits {
             return Ok(ToTell::Kept(Kept { answer: earlier.answer, at: earlier.at }));
         }
-        // What tells of nobody differs by nobody.
-        if answer.is_suppressed || earlier.suppressed {
-            continue;
-        }
-        // Of the same people another question may be asked, as long as nothing has changed. In another database a value of
-        // one of them can be another, and the difference of both answers would be theirs.
-        let is_unchanged = earlier.state == question.state && earlier.database == question.database;
-        let is_same = few == Some(0) && (is_unchanged || earlier.answer == answer.text);
+        // Of the same people another question may be asked, as long as nothing has changed. Whether another database has
+        // exactly the same people is told to nobody: with one of them more it would not be answered.
+        let is_unchanged =
+            is_same_file || is_same_database && before.people.is_some() && before.people == told_of.people;
+        let is_same = is_unchanged && before.rows == told_of.rows && before.people == told_of.people;
         if !is_same {
             refused.get_or_insert(earlier.at);
         }
@@ -196,34 +213,39 @@ async fn compare(
     Ok(refused.map_or(ToTell::New, |since| ToTell::Nothing { since }))
 }
 
-/// By how many people an answer differs from an earlier one. About as many people of whom most are others can be the same
-/// ones under other names, as after an export with new pseudonyms: nobody knows. Where it is not known who they are, the
-/// number of rows has to tell, which does not see that one was replaced by another.
-fn difference(question: &Question, told_of: &ToldOf, earlier: &Row, least: u64) -> Difference {
-    let is_same_database = earlier.database == question.database;
-    if is_same_database && earlier.state == question.state && earlier.question == question.hash {
-        return Difference::Few(0);
-    }
-    let (rows, before) = (told_of.rows, u64::try_from(earlier.rows).unwrap_or_default());
-    let by_rows = rows.abs_diff(before);
-    let people_before = earlier.people.as_deref().and_then(People::from_bytes);
-    // Keys of another column are keys of something else.
-    if let (Some(now), Some(then)) = (&told_of.people, people_before)
-        && earlier.person == question.person
-    {
-        let difference = now.difference(&then, least);
-        let then_persons = earlier.persons.and_then(|persons| u64::try_from(persons).ok());
-        let by_people = told_of.persons.zip(then_persons).map_or(0, |(now, then)| now.abs_diff(then));
-        let are_others = || now.rows_changed(&then).is_none_or(|changed| changed > rows.saturating_add(before) / 2);
-        return match difference {
-            Difference::Enough if by_people < least && are_others() => Difference::Unknown,
-            difference => difference,
+/// By how many people an answer differs from an earlier one. What cannot be told from a change of few counts as that.
+fn difference(now: &ToldOf, before: &ToldOf, is_same_database: bool, least: u64) -> Difference {
+    let more = more(now, before);
+    let (Some(people), Some(people_before)) = (&now.people, &before.people) else {
+        // Where it is not known who they are their number has to tell.
+        return match more {
+            more if more >= least => Difference::Enough,
+            more if is_same_database => Difference::Few(more),
+            _ => Difference::Unknown,
         };
+    };
+    // The same people with other names have the same values; people who are counted again do not.
+    for (now, before) in [(&people.names, &people_before.names), (&people.values, &people_before.values)] {
+        match now.difference(before, least) {
+            Difference::Enough => {}
+            few => return few,
+        }
     }
-    match by_rows {
-        rows if rows >= least => Difference::Enough,
-        rows if is_same_database => Difference::Few(rows),
-        _ => Difference::Unknown,
+    // About as many people of whom many are others can be the same ones under other names, with values that have changed,
+    // as ages do.
+    let changed = people.names.changed(&people_before.names);
+    let are_others = changed.is_none_or(|changed| changed > (people.count + people_before.count) / 4);
+    if more < least && are_others { Difference::Unknown } else { Difference::Enough }
+}
+
+/// By how many the numbers of people differ; a row counts as one where nothing else is known.
+fn more(now: &ToldOf, before: &ToldOf) -> u64 {
+    let count = |people: &Option<People>| people.as_ref().map(|people| people.count);
+    match (count(&now.people), count(&before.people)) {
+        (Some(now), Some(before)) => now.abs_diff(before),
+        (Some(people), None) => people.abs_diff(before.rows).min(now.rows.abs_diff(before.rows)),
+        (None, Some(people)) => people.abs_diff(now.rows).min(now.rows.abs_diff(before.rows)),
+        (None, None) => now.rows.abs_diff(before.rows),
     }
 }
 
@@ -231,26 +253,32 @@ fn difference(question: &Question, told_of: &ToldOf, earlier: &Row, least: u64) 
 mod tests {
     use super::*;
 
-    const KEY: [u8; 16] = [3; 16];
-
-    fn people(range: std::ops::Range<u64>) -> ToldOf {
-        let mut people = People::default();
-        for id in range.clone() {
-            people.add(PeopleKey::new(KEY).key(&id.to_le_bytes()));
+    /// People by their numbers, each with the number of their rows and the value of all of these.
+    fn told_of(people: impl IntoIterator<Item = (u64, u32, u64)>) -> ToldOf {
+        let key = |number: u64| SketchKey::new([3; 16]).key(&number.to_le_bytes());
+        let (mut rows, mut count, mut names, mut values) = (0, 0, Sketch::default(), Sketch::default());
+        for (person, times, value) in people {
+            names.add(key(person), 1);
+            values.add(key(1_000_000 + value), times);
+            rows += u64::from(times);
+            count += 1;
         }
-        let persons = range.end - range.start;
-        ToldOf { rows: persons, people: Some(people), persons: Some(persons) }
+        ToldOf { rows, people: Some(People { count, names, values }) }
+    }
+
+    /// People with one row each; ten of them have the same value.
+    fn people(range: std::ops::Range<u64>) -> ToldOf {
+        told_of(range.map(|person| (person, 1, person / 10)))
     }
 
     fn rows(rows: u64) -> ToldOf {
-        ToldOf { rows, people: None, persons: None }
+        ToldOf { rows, people: None }
     }
 
     fn question(hash: &str, database: &str, state: &str) -> Question {
         Question {
             hash: hash.to_owned(),
             database: database.to_owned(),
-            person: None,
             columns: vec!["age".to_owned()],
             state: state.to_owned(),
             limits: Limits::SAFE,
@@ -263,8 +291,7 @@ mod tests {
     }
 
     async fn tell(store: &NodeStore, question: &Question, told_of: ToldOf, answer: &str) -> String {
-        let answered = Answered { text: answer, is_suppressed: answer == "suppressed" };
-        match store.answer(question, &told_of, &answered).await.unwrap() {
+        match store.answer(question, &told_of, answer).await.unwrap() {
             ToTell::New => answer.to_owned(),
             ToTell::Kept(kept) => format!("kept {}", kept.answer),
             ToTell::Nothing { .. } => "nothing".to_owned(),
@@ -304,8 +331,10 @@ mod tests {
         ] {
             assert_eq!(tell(&store, &of(state), told_of, answer).await, told, "{state}");
         }
-        // It stands in the way of no other question.
-        assert_eq!(tell(&store, &question("another", "b.csv", "1"), people(0..10), "4").await, "nothing", "but of 14");
+        // Nor for another database, whatever is to be told of it: one of its people makes the difference.
+        for answer in ["4", "suppressed"] {
+            assert_eq!(tell(&store, &question("another", "b.csv", "1"), people(0..10), answer).await, "nothing");
+        }
         assert_eq!(tell(&store, &question("another", "b.csv", "1"), people(100..120), "4").await, "4");
     }
 
@@ -334,33 +363,79 @@ mod tests {
             tell_of("the same under new names, and one more", "new.csv", "1", people(400..501)).await,
             "nothing"
         );
-        let copy = question("the same people", "copy.csv", "1");
-        assert_eq!(tell(&store, &copy, people(0..100), "y").await, "nothing", "a value is another");
-        assert_eq!(tell(&store, &copy, people(0..100), "x").await, "x");
-        let renamed = Question { columns: vec![" Age".to_owned()], ..question("renamed", "all.csv", "2") };
-        assert_eq!(tell(&store, &renamed, people(0..101), "x").await, "nothing");
+        // That it is exactly the same people is not told, either.
+        assert_eq!(tell_of("the same people", "copy.csv", "1", people(0..100)).await, "nothing");
+        for name in ["\u{c4}LTER", " a\u{308}lter", "\u{e4}lter\t"] {
+            let older = Question { columns: vec!["\u{e4}lter".to_owned()], ..question("older", "all.csv", "1") };
+            assert_ne!(tell(&store, &older, people(0..100), "x").await, "nothing");
+            let renamed = Question { columns: vec![name.to_owned()], ..question("renamed", "all.csv", "2") };
+            assert_eq!(tell(&store, &renamed, people(0..101), "x").await, "nothing", "{name}");
+        }
+        // Of a file that was only written again another question is answered.
+        assert_eq!(tell_of("another", "all.csv", "2", people(0..100)).await, "x");
         // Another question about the same file, after one person has come.
-        assert_eq!(tell_of("another", "all.csv", "2", people(0..101)).await, "nothing");
+        assert_eq!(tell_of("one more", "all.csv", "3", people(0..101)).await, "nothing");
         let other_column = Question { columns: vec!["height".to_owned()], ..question("all", "all.csv", "2") };
         assert_eq!(tell(&store, &other_column, people(0..99), "x").await, "x");
     }
 
     #[tokio::test]
-    async fn new_names_for_everybody_hide_nobody_who_has_many_rows() {
-        let (store, _folder) = store().await;
-        // Sixty people with two rows each; then under new names, and one more with five.
-        let twice = |range: std::ops::Range<u64>, more: u64| {
-            let mut people = People::default();
-            let key = |id: u64| PeopleKey::new(KEY).key(&id.to_le_bytes());
-            range.clone().for_each(|id| (0..2).for_each(|_| people.add(key(id))));
-            (0..more).for_each(|_| people.add(key(999_999)));
-            let persons = range.end - range.start + u64::from(more > 0);
-            ToldOf { rows: 2 * (range.end - range.start) + more, people: Some(people), persons: Some(persons) }
+    async fn rows_that_are_counted_again_and_people_under_other_names_are_no_change() {
+        let hundred = || (0..100_u64).map(|person| (person, 1, person / 10));
+        let newcomer = (999, 5, 99);
+        let renamed = |some: u64| {
+            hundred().map(move |(person, rows, value)| (person + if person < some { 1_000 } else { 0 }, rows, value))
         };
-        let of = |state: &str| question("average of age", "a.csv", state);
-        assert_eq!(tell(&store, &of("monday"), twice(0..60, 0), "1").await, "1");
-        assert_eq!(tell(&store, &of("tuesday"), twice(100..160, 5), "2").await, "kept 1");
-        assert_eq!(tell(&store, &of("wednesday"), twice(100..165, 0), "3").await, "3");
+        let aged = hundred().map(|(person, rows, value)| (person + 1_000, rows, value + 1));
+        for (what, now) in [
+            ("somebody else has come five times", told_of(hundred().chain([newcomer]))),
+            (
+                "five come again",
+                told_of(hundred().map(|(person, rows, value)| (person, rows + u32::from(person < 5), value))),
+            ),
+            ("everything twice", told_of(hundred().map(|(person, rows, value)| (person, 2 * rows, value)))),
+            (
+                "everything twice without one",
+                told_of(hundred().skip(1).map(|(person, rows, value)| (person, 2 * rows, value))),
+            ),
+            ("two names written otherwise, and one more", told_of(renamed(2).chain([(999, 1, 99)]))),
+            ("half of the names, and one more", told_of(renamed(49).chain([(999, 1, 99)]))),
+            ("all names, and one more", told_of(renamed(100).chain([(999, 1, 99)]))),
+            ("all names, all a year older, and one more", told_of(aged.chain([(999, 1, 99)]))),
+            ("five of ten names for one person", told_of(hundred().chain((0..5).map(|part| (2_000 + part, 0, 99))))),
+            ("all values", told_of(hundred().map(|(person, rows, value)| (person, rows, value + 1)))),
+        ] {
+            for database in ["a.csv", "b.csv"] {
+                let (store, _folder) = store().await;
+                assert_eq!(tell(&store, &question("average", "a.csv", "1"), told_of(hundred()), "1").await, "1");
+                let told =
+                    tell(&store, &question(&format!("average of {database}"), database, "2"), now.clone(), "2").await;
+                assert_eq!(told, "nothing", "{what}, {database}");
+                let again = question("average", "a.csv", "2");
+                assert_eq!(tell(&store, &again, now.clone(), "2").await, "kept 1", "{what}");
+            }
+        }
+        for (what, now) in [
+            ("five more", told_of(hundred().chain((200..205).map(|person| (person, 1, person))))),
+            ("five fewer", told_of(hundred().skip(5))),
+            ("five others for five", told_of(hundred().skip(5).chain((200..205).map(|person| (person, 1, person))))),
+            ("three times as many others", told_of((1_000..1_300).map(|person| (person, 1, person / 3)))),
+            ("many more", told_of((0..620).map(|person| (person, 1, person / 10)))),
+        ] {
+            let (store, _folder) = store().await;
+            assert_eq!(tell(&store, &question("average", "a.csv", "1"), told_of(hundred()), "1").await, "1");
+            assert_eq!(tell(&store, &question("average", "a.csv", "2"), now, "2").await, "2", "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_names_nobody_is_compared_by_what_is_known() {
+        let (store, _folder) = store().await;
+        assert_eq!(tell(&store, &question("a", "a.csv", "1"), rows(100), "1").await, "1");
+        // One person more, who has five rows.
+        let named = told_of((0..100).map(|person| (person, 1, person)).chain([(999, 5, 7)]));
+        assert_eq!(tell(&store, &question("b", "b.csv", "1"), named, "2").await, "nothing");
+        assert_eq!(tell(&store, &question("c", "c.csv", "1"), people(0..120), "3").await, "3");
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use crate::{
     sqlite::one_writer,
 };
 
-pub use answer::{Answered, Kept, Question, ToTell};
+pub use answer::{Kept, Question, ToTell};
 pub use decision::DecideError;
 pub use review::{About, NOBODY_DECIDED, StoredReview};
 pub use started::{Start, Started};

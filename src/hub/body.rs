@@ -1,8 +1,15 @@
 //! Request bodies: JSON into typed structs, each error at its field.
 
-use std::{collections::BTreeMap, fmt, io::Read, marker::PhantomData};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::Read,
+    marker::PhantomData,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use futures::StreamExt;
 use garde::Validate;
 use http_body::Body as _;
@@ -14,9 +21,10 @@ use tokio::{
     io::{AsyncSeekExt, AsyncWriteExt},
     sync::{Semaphore, SemaphorePermit},
     task::spawn_blocking,
+    time::timeout,
 };
 
-use super::HubError;
+use super::{HubError, per_caller::PerCaller, permission::Caller, server::HubState};
 
 /// The largest body of what is asked by somebody who is not signed in yet, in bytes.
 pub const SIGN_IN_LIMIT: usize = 16 * 1024;
@@ -61,21 +69,37 @@ where
     }
 }
 
-/// A JSON body that may be large. No other one is in memory as long as this is.
+/// A JSON body that may be large. No other one is in memory as long as this is, and of each caller two are on their way:
+/// where they wait until they are whole there is no more room than that.
 pub struct LargeBody<T> {
     pub body: T,
     pub _turn: SemaphorePermit<'static>,
 }
 
-impl<S, T> FromRequest<S> for LargeBody<T>
+/// How long a large body waits until others of its sender have arrived.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The bodies that are on their way.
+static ON_THEIR_WAY: LazyLock<PerCaller> = LazyLock::new(|| PerCaller::new(2));
+
+impl<T> FromRequest<Arc<HubState>> for LargeBody<T>
 where
-    S: Send + Sync,
     T: DeserializeOwned + Validate<Context = ()> + Send + 'static,
 {
     type Rejection = HubError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, HubError> {
+    async fn from_request(request: Request, state: &Arc<HubState>) -> Result<Self, HubError> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, state).await?;
+        let request = Request::from_parts(parts, body);
         refuse_announced(&request, LARGE_LIMIT)?;
+        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= USUAL_LIMIT as u64);
+        let _place = match is_small {
+            true => None,
+            false => match timeout(PATIENCE, ON_THEIR_WAY.place(&caller)).await {
+                Ok(place) => Some(place.map_err(|error| HubError::Internal(error.to_string()))?),
+                Err(_) => return Err(HubError::Busy),
+            },
+        };
         let internal = |error: &dyn std::fmt::Display| HubError::Internal(format!("a request body: {error}"));
         let mut chunks = request.into_body().into_data_stream();
         let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(|error| internal(&error))?);

@@ -1,9 +1,8 @@
 //! Large answers: in memory one after the other, written while they are sent, and ended for who reads too slowly.
 
 use std::{
-    collections::HashMap,
     io::{self, Write},
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -22,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{HubError, permission::Caller};
+use super::{HubError, per_caller::PerCaller, permission::Caller};
 
 /// The most bytes of a page of several items.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
@@ -30,10 +29,14 @@ pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
 pub const WHOLE_BYTES: i64 = 2 * PAGE_BYTES;
 /// From this size on pages are in memory one after the other.
 const LARGE_PAGE: i64 = 1024 * 1024;
+/// From this size on a caller has some at a time, and no more.
+const MEDIUM_PAGE: i64 = 32 * 1024;
 /// Whose turn it is.
 static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
 /// Of each caller one is sent at a time: nobody takes the turns of others, or all places of slow readers.
-static OF_CALLERS: LazyLock<Mutex<HashMap<String, Weak<Semaphore>>>> = LazyLock::new(Mutex::default);
+static OF_CALLERS: LazyLock<PerCaller> = LazyLock::new(|| PerCaller::new(1));
+/// So many of those that are not that large.
+static MEDIUM_OF_CALLERS: LazyLock<PerCaller> = LazyLock::new(|| PerCaller::new(16));
 /// How long somebody waits for their turn; clients give a server about ten seconds.
 const TURN_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a turn lasts: somebody who reads slowly does not keep others waiting.
@@ -48,7 +51,7 @@ const SLICE_PATIENCE: Duration = Duration::from_secs(10);
 /// The turn of a large answer. The response carries it too: a layer that rewrites the answer keeps the turn.
 #[derive(Clone)]
 pub struct Turn {
-    permit: Arc<SemaphorePermit<'static>>,
+    permit: Option<Arc<SemaphorePermit<'static>>>,
     /// Held until the answer is sent, also beyond the turn.
     of_caller: Arc<OwnedSemaphorePermit>,
 }
@@ -59,30 +62,20 @@ pub async fn turn_of(caller: &Caller, items: i64, bytes: i64, limit: i64) -> Res
     if bytes > limit && items > 1 {
         return Err(HubError::PageTooLarge(limit));
     }
-    if bytes < LARGE_PAGE {
+    if bytes < MEDIUM_PAGE {
         return Ok(None);
     }
-    let own = one_of(&caller.authority.actor);
     let turn = async {
-        let of_caller = Arc::new(own.acquire_owned().await?);
-        Ok(Turn { of_caller, permit: Arc::new(LARGE_PAGES.acquire().await?) })
+        if bytes < LARGE_PAGE {
+            return Ok(Turn { of_caller: Arc::new(MEDIUM_OF_CALLERS.place(caller).await?), permit: None });
+        }
+        let of_caller = Arc::new(OF_CALLERS.place(caller).await?);
+        Ok(Turn { of_caller, permit: Some(Arc::new(LARGE_PAGES.acquire().await?)) })
     };
     match timeout(TURN_PATIENCE, turn).await {
         Ok(turn) => turn.map(Some).map_err(|error: tokio::sync::AcquireError| HubError::Internal(error.to_string())),
         Err(_) => Err(HubError::Busy),
     }
-}
-
-/// The one place of a caller.
-fn one_of(actor: &str) -> Arc<Semaphore> {
-    let mut places = OF_CALLERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(place) = places.get(actor).and_then(Weak::upgrade) {
-        return place;
-    }
-    places.retain(|_, place| place.strong_count() > 0);
-    let place = Arc::new(Semaphore::new(1));
-    places.insert(actor.to_owned(), Arc::downgrade(&place));
-    place
 }
 
 /// An answer as JSON; a large one holds its turn until it is sent, or the turn is over.
@@ -124,6 +117,9 @@ fn held<W: Serialize + Send + 'static>(body: W, turn: Turn) -> Response {
 /// of different callers, and no more: each keeps a large answer in memory.
 async fn keep_turn(turn: Turn, sent: CancellationToken, cut: CancellationToken) {
     let Turn { permit, of_caller: _of_caller } = turn;
+    if permit.is_none() {
+        return sent.cancelled().await;
+    }
     let is_sent = timeout(TURN, sent.cancelled()).await.is_ok();
     drop(permit);
     if is_sent {

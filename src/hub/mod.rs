@@ -11,6 +11,7 @@ mod listing;
 mod mail;
 mod notice;
 mod page_sizes;
+mod per_caller;
 mod permission;
 mod problem;
 mod resource;

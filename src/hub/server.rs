@@ -14,7 +14,7 @@ use tower_http::cors::CorsLayer;
 
 use super::{
     HubError, audit,
-    events::{self, Events},
+    events::{self, EventSession, Events},
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
@@ -80,11 +80,13 @@ pub struct HubState {
     /// What somebody did again and again within this minute.
     pub repeated: audit::Repeated,
     /// Sessions of Socket.IO that were begun with a good token.
-    pub event_sessions: Cache<String, ()>,
+    pub event_sessions: Cache<String, EventSession>,
     /// How many connections for events may be begun with a token that is not good.
     pub strangers: DefaultDirectRateLimiter,
     /// Connections for events that each user, node or algorithm begins.
     pub openings: DefaultKeyedRateLimiter<String>,
+    /// Attempts to sign in of each user from browsers that are known.
+    pub known_browsers: DefaultKeyedRateLimiter<i64>,
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
     /// The end of the audit log that this process signed last.
@@ -138,6 +140,7 @@ impl Hub {
             limits: options.limits,
             event_sessions: Cache::builder().max_capacity(100_000).time_to_idle(SESSION_IDLE).build(),
             openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
+            known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             signed_head: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::{
     sync::{Notify, Semaphore, broadcast, mpsc},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,8 @@ const ENCRYPTED: &str = "the collaboration is encrypted, which this node does no
 #[derive(Default)]
 struct Taking {
     wake: Notify,
+    /// Whether the server wants to know what this node has.
+    tell: Notify,
     runs: Mutex<Runs>,
 }
 
@@ -126,6 +128,13 @@ impl From<String> for Lost {
 
 /// How long it is remembered that a run is over: longer than any answer is on its way.
 const OVER_LIFETIME: Duration = Duration::from_secs(600);
+/// How many of them are remembered before they ran.
+const OVER_LIMIT: usize = 10_000;
+/// How long a server may take to hear an event.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
+const UNHEARD: &str = "the server does not take what is sent";
+/// Pause before a server is told again what this node has.
+const TELL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Station {
     pub fn new(config: NodeConfig) -> Self {
@@ -220,6 +229,11 @@ impl Station {
             let (shared, taking) = (shared.clone(), taking.clone());
             async move { take_runs(&shared, &taking).await }
         });
+        if self.config.share_config {
+            let (config, taking) = (Arc::new(self.config.clone()), taking.clone());
+            let outgoing = shared.outgoing.clone();
+            aside.spawn(async move { tell_details(config, &taking, outgoing).await });
+        }
         let mut attempt = 0_usize;
         loop {
             let begin = Instant::now();
@@ -339,9 +353,7 @@ impl Station {
                         }
                         Event::Sync => {
                             taking.set_idle(false);
-                            if self.config.share_config {
-                                self.tell_details(shared.outgoing.clone());
-                            }
+                            taking.tell.notify_one();
                             taking.wake.notify_one();
                         }
                         Event::NewTask(_) => taking.wake.notify_one(),
@@ -354,11 +366,12 @@ impl Station {
                     if event.is_stale() {
                         continue;
                     }
-                    let sent = socket.emit_with(event.name, &event.payload, event.taken).await;
-                    sent.map_err(|error| error.to_string())?;
+                    let sent = timeout(SEND_PATIENCE, socket.emit_with(event.name, &event.payload, event.taken)).await;
+                    sent.map_err(|_| UNHEARD.to_owned())?.map_err(|error| error.to_string())?;
                 }
                 _ = ping.tick() => {
-                    socket.emit("ping", &Value::Null).await.map_err(|error| error.to_string())?;
+                    let sent = timeout(SEND_PATIENCE, socket.emit("ping", &Value::Null)).await;
+                    sent.map_err(|_| UNHEARD.to_owned())?.map_err(|error| error.to_string())?;
                 }
                 () = stop.cancelled() => {
                     socket.close().await;
@@ -379,17 +392,20 @@ impl Station {
             outcome => outcome.map_err(|error| error.to_string()),
         }
     }
+}
 
-    /// Tells the server of the databases, which may take a while to look at: events are heard meanwhile.
-    fn tell_details(&self, outgoing: mpsc::UnboundedSender<Outgoing>) {
-        let config = self.config.clone();
-        tokio::spawn(async move {
-            match spawn_blocking(move || share::details(&config)).await {
-                // Without a receiver the node is stopping.
-                Ok(payload) => drop(outgoing.send(Outgoing { name: "node_info_update", payload, taken: None })),
-                Err(error) => tracing::error!(%error, "the databases cannot be looked at"),
-            }
-        });
+/// Tells the server of the databases whenever it asks, which may take a while to look at: events are heard meanwhile. A
+/// server that asks all the time is told now and then.
+async fn tell_details(config: Arc<NodeConfig>, taking: &Taking, outgoing: mpsc::UnboundedSender<Outgoing>) {
+    loop {
+        taking.tell.notified().await;
+        let config = config.clone();
+        match spawn_blocking(move || share::details(&config)).await {
+            // Without a receiver the node is stopping.
+            Ok(payload) => drop(outgoing.send(Outgoing { name: "node_info_update", payload, taken: None })),
+            Err(error) => tracing::error!(%error, "the databases cannot be looked at"),
+        }
+        sleep(TELL_PAUSE).await;
     }
 }
 
@@ -538,7 +554,13 @@ impl Taking {
 
     fn stop(&self, id: i64) {
         let mut runs = self.lock();
-        runs.over.insert(id, Instant::now());
+        // A server may name any number of runs that there are not.
+        if runs.over.len() >= OVER_LIMIT {
+            runs.over.retain(|_, over_at| over_at.elapsed() < OVER_LIFETIME);
+        }
+        if runs.over.len() < OVER_LIMIT || runs.under_way.contains_key(&id) {
+            runs.over.insert(id, Instant::now());
+        }
         if let Some((_, token)) = runs.under_way.get(&id) {
             token.cancel();
         }

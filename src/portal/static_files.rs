@@ -4,7 +4,7 @@ use std::path::Path;
 
 use axum::{
     Router,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Response, StatusCode, header},
 };
 use tower::ServiceBuilder;
 use tower_http::{
@@ -12,12 +12,21 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
+/// Bytes of a file that are read at once, for each who asks for it.
+const CHUNK: usize = 16 * 1024;
+
 /// Serves `/pkg/…` and the icon, compressed beforehand where the browser takes it.
 pub fn routes<S: Clone + Send + Sync + 'static>(site: &Path) -> Router<S> {
-    let cache = |value| SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static(value));
+    // What is not there may be there tomorrow.
+    let cache = |value| {
+        SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, move |response: &Response<_>| {
+            let is_file = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+            Some(HeaderValue::from_static(if is_file { value } else { "no-store" }))
+        })
+    };
     let built = ServiceBuilder::new()
         .layer(cache("public, max-age=31536000, immutable"))
-        .service(ServeDir::new(site.join("pkg")).precompressed_br().precompressed_gzip());
+        .service(ServeDir::new(site.join("pkg")).with_buf_chunk_size(CHUNK).precompressed_br().precompressed_gzip());
     let icon =
         ServiceBuilder::new().layer(cache("public, max-age=86400")).service(ServeFile::new(site.join("favicon.svg")));
     Router::new().nest_service("/pkg", built).route_service("/favicon.svg", icon)

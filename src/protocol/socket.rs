@@ -21,7 +21,7 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
-use super::event::NAMESPACE;
+use super::{bounded, event::NAMESPACE};
 
 /// The largest message that is accepted, in bytes.
 const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
@@ -204,7 +204,7 @@ fn event(name: &str, payload: &Value) -> Value {
 fn parse_event(packet: &str) -> Option<(String, Value)> {
     let rest = packet.strip_prefix("42")?.strip_prefix(NAMESPACE)?.strip_prefix(',')?;
     let rest = rest.trim_start_matches(|character: char| character.is_ascii_digit());
-    let Ok(Value::Array(mut parts)) = serde_json::from_str(rest) else { return None };
+    let Ok(Value::Array(mut parts)) = bounded::from_slice(rest.as_bytes()) else { return None };
     if parts.is_empty() {
         return None;
     }

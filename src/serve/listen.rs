@@ -2,34 +2,33 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{client_address::ClientAddress, paced_body::PacedBody, path};
+use super::{client_address::ClientAddress, paced_body::PacedBody, paced_stream::PacedStream, path};
 
 /// How long a client may take to send the headers of a request, the first one of a connection as well as each later one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most connections at once; others wait until one ends. One address may have half of them, so that nobody takes all.
+/// The most connections at once; others wait until one ends. One address may have a quarter of them, so that nobody takes
+/// all.
 const CONNECTIONS: usize = 10_000;
 /// Open files that are left for everything but connections: databases, the hub that is asked, data that are read.
 const OTHER_FILES: u64 = 200;
 /// Bytes that are kept of a request's headers, and of what is read ahead of a body.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 /// How long requests that are under way have when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 /// Pause after an error of the system, such as that there are too many open files.
@@ -73,7 +72,7 @@ struct Place {
 impl Places {
     fn new(connections: usize) -> Places {
         let all = Arc::new(Semaphore::new(connections));
-        Places { all, of_address: connections.div_ceil(2), taken: Arc::default() }
+        Places { all, of_address: connections.div_ceil(4), taken: Arc::default() }
     }
 
     /// The place of a connection; none, if its address has too many.
@@ -107,7 +106,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 }
 
 async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -121,15 +120,16 @@ async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: C
             tracing::debug!(%peer, "too many connections of one address");
             continue;
         };
-        let (router, watcher) = (router.clone(), graceful.watcher());
+        let router = router.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let router = router.clone();
             async move { Ok::<_, Infallible>(router.oneshot(prepared(request, peer)).await.unwrap_or_else(never)) }
         });
-        let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER);
+        // HTTP/1 only: what a connection may take is known here, and a proxy speaks HTTP/2 with browsers.
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER);
         let stopped = stop.clone();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let _place = place;
             // The time for headers counts from the first byte on: one who says nothing has as long for that one.
             let mut first = [0];
@@ -137,16 +137,24 @@ async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: C
                 said = timeout(HEADER_TIMEOUT, stream.peek(&mut first)) => if said.is_err() { return },
                 () = stopped.cancelled() => return,
             }
-            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-            let connection = watcher.watch(connection);
+            let connection = builder.serve_connection(TokioIo::new(PacedStream::new(stream)), service).with_upgrades();
+            let mut connection = pin!(connection);
+            let outcome = tokio::select! {
+                outcome = &mut connection => outcome,
+                () = stopped.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
             // A client that goes away or is too slow is none of the server's errors.
-            if let Err(error) = connection.await {
+            if let Err(error) = outcome {
                 tracing::debug!(%error, %peer, "a connection has ended");
             }
         });
     }
     drop(listener);
-    if timeout(LAST_WORDS, graceful.shutdown()).await.is_err() {
+    connections.close();
+    if timeout(LAST_WORDS, connections.wait()).await.is_err() {
         tracing::warn!("some requests were still under way");
     }
 }
@@ -195,11 +203,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_http_1_is_spoken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(async || "here");
+        tokio::spawn(serve_at(Places::new(8), listener, router, CancellationToken::new()));
+        let mut stream = connect([127, 0, 0, 1], address).await;
+        // The preface of HTTP/2, and its empty settings.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
+    }
+
+    #[tokio::test]
     async fn one_address_does_not_take_all_connections() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(async || "here");
-        tokio::spawn(serve_at(Places::new(4), listener, router, CancellationToken::new()));
+        tokio::spawn(serve_at(Places::new(8), listener, router, CancellationToken::new()));
         let (own, other) = ([127, 0, 0, 1], [127, 0, 0, 2]);
         let silent = [connect(own, address).await, connect(own, address).await];
         assert_eq!(ask(connect(own, address).await).await, "");

@@ -5,6 +5,7 @@ mod attempts;
 mod client_address;
 mod listen;
 mod paced_body;
+mod paced_stream;
 mod path;
 
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};

@@ -9,10 +9,10 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// In each window of this length …
-const WINDOW: Duration = Duration::from_secs(20);
+pub(super) const WINDOW: Duration = Duration::from_secs(20);
 /// … so many bytes have to arrive: half a kilobyte a second. A large result over a slow line does; an upload that is
 /// only begun does not.
-const LEAST: usize = 10 * 1024;
+pub(super) const LEAST: usize = 10 * 1024;
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]

@@ -279,3 +279,21 @@ async fn what_root_did_to_an_account_stands_on_its_page_also_where_no_mail_is_se
     let (_, account) = world.get("account", &world.token("admin1").await).await;
     assert_eq!(account["messages"][0]["seen"], false, "another's stay");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_of_an_account_is_not_noted() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let viewer = world.token("viewer").await;
+    let entries = async || world.get("audit?action=account.edit", &root).await.1["data"].as_array().unwrap().len();
+    for (body, expected) in [
+        (json!({}), 0),
+        (json!({"notice_of_tasks": true, "notice_of_reviews": true}), 0),
+        (json!({"notice_of_tasks": false}), 1),
+        (json!({"notice_of_tasks": false, "seen_until": 99}), 1),
+    ] {
+        let (status, answer) = world.call(PATCH, "account", Some(&viewer), Some(&body)).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(entries().await, expected, "{body}");
+    }
+}

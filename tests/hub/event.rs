@@ -6,7 +6,7 @@ use atoll::protocol::{event::Event, socket::Socket, status::Status};
 use serde_json::json;
 
 use crate::{
-    DELETE, PATCH,
+    DELETE, GET, PATCH, POST,
     support::{World, average, eventually},
 };
 
@@ -158,4 +158,36 @@ async fn nobody_begins_connections_for_events_without_end() {
     assert!(answers[..100].iter().all(|status| *status == 200) && answers[129] == 429, "{answers:?}");
     // Others are let in.
     assert_eq!(begin(&world.token("viewer").await).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_sends_more_than_can_be_dealt_with_is_cut_off_and_holds_up_nobody() {
+    let world = World::new().await;
+    let address = format!("{}/socket.io/?EIO=4&transport=polling", world.url.trim_end_matches("/api"));
+    let token = world.node_token("example_org1").await;
+    let ask = async |method: reqwest::Method, address: &str, body: String| {
+        let answer = world.http.request(method, address).bearer_auth(&token).body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (_, opened) = ask(GET, &address, String::new()).await;
+    let session = opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let address = format!("{address}&sid={session}");
+    assert_eq!(ask(POST, &address, "40/tasks,".to_owned()).await.0, 200);
+    let researcher = world.client("researcher").await;
+    let is_online =
+        async || researcher.nodes().await.unwrap().iter().any(|node| node.organization_id == Some(2) && node.online);
+    eventually(&is_online).await;
+    // Pings cost nothing, however many.
+    let pings = vec!["42/tasks,[\"ping\"]"; 40_000].join("\u{1e}");
+    let begin = std::time::Instant::now();
+    assert_eq!(ask(POST, &address, pings).await.0, 200);
+    world.token("viewer").await;
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    // Each of these is written to the disk.
+    let facts: Vec<String> = (0..2_600)
+        .map(|number| format!(r#"42/tasks,["node_info_update",{{"database_labels":["d{number}"]}}]"#))
+        .collect();
+    let _ = ask(POST, &address, facts.join("\u{1e}")).await;
+    eventually(async || !is_online().await).await;
+    world.token("viewer").await;
 }

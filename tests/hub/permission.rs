@@ -1,14 +1,11 @@
 //! Who may do what at which endpoint.
 
-use atoll::protocol::{
-    payload::{Dialect, encode},
-    review::Asked,
-};
+use atoll::protocol::payload::{Dialect, encode};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
 use crate::{
-    DELETE, GET, PATCH, POST,
+    DELETE, GET, PATCH, POST, ask_for_review,
     support::{ALLOWED_ORIGIN, AVERAGE, PASSWORD, World},
     task_body,
 };
@@ -36,16 +33,8 @@ async fn every_role_may_do_at_every_endpoint_what_its_rules_say() {
     let (status, task) = world.call(POST, "task", Some(&researcher), Some(&task_body(&[2]))).await;
     assert_eq!(status, 201, "{task}");
     let node = world.node_token("example_org1").await;
-    let asked = json!({"image": AVERAGE, "digest": "", "function": "partial_average", "args": [], "kwargs": {},
-        "databases": [], "columns": null, "organization_id": 2, "collaboration_id": 1, "user_id": 1,
-        "requester_organization_id": 2});
-    let hash = serde_json::from_value::<Asked>(asked.clone()).unwrap().hash();
-    let request = json!({"asked": asked, "does": "", "discloses": "", "task_id": task["id"], "task_name": "",
-        "purpose": "", "parent_id": null, "username": null, "requester_organization": null, "unusual": []});
-    let review = json!({"run_id": 1, "subject": "run", "hash": hash, "mode": "always",
-        "expires_at": "2999-01-01T00:00:00.000000", "request": request});
-    let (status, review) = world.call(POST, "review", Some(&node), Some(&review)).await;
-    assert_eq!((status.as_u16(), &review["id"]), (201, &json!(1)), "{review}");
+    let review = ask_for_review(&world, &node, 1, &task["id"]).await;
+    assert_eq!(review["id"], 1, "{review}");
     let body = json!({"task_id": task["id"], "image": AVERAGE});
     let (_, container) = world.call(POST, "token/container", Some(&node), Some(&body)).await;
     let tokens = [
@@ -346,4 +335,105 @@ async fn roles_of_an_organization_are_changed_by_its_own_admins_only_whatever_a_
     // In their own organization they may.
     let body = json!({"description": "of our own"});
     assert_eq!(world.call(PATCH, &format!("role/{own}"), Some(&reaching), Some(&body)).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_comes_into_policies_by_the_name_of_another() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let user = async |name: &str, organization: i64, role: i64| {
+        let body = json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.org"),
+            "organization_id": organization, "roles": [role]});
+        let (status, answer) = world.call(POST, "user", Some(&root), Some(&body)).await;
+        assert_eq!(status, 201, "{answer}");
+        answer["id"].as_i64().unwrap()
+    };
+    // A Collaboration Admin of another organization renames none.
+    user("manager", 4, 7).await;
+    let manager = world.token("manager").await;
+    for (organization, expected) in [(2, 401), (4, 200)] {
+        let (status, answer) = world
+            .call(PATCH, &format!("organization/{organization}"), Some(&manager), Some(&json!({"name": "renamed"})))
+            .await;
+        assert_eq!(status, expected, "{answer}");
+    }
+    let admin = world.token("admin1").await;
+    assert!(told(&world, "admin1").await.contains("is called"));
+    // Nor does anybody take a name that was free for a moment; root may give it.
+    let name = json!({"name": "example_org3"});
+    assert_eq!(world.call(PATCH, "organization/2", Some(&admin), Some(&name)).await.0, 400);
+    assert_eq!(world.call(PATCH, "organization/2", Some(&root), Some(&name)).await.0, 200);
+    let leaver = user("leaver", 4, 3).await;
+    assert_eq!(world.call(DELETE, &format!("user/{leaver}"), Some(&root), None).await.0, 200);
+    let own = json!({"username": "Leaver"});
+    let (status, answer) = world.call(PATCH, "user/2", Some(&admin), Some(&own)).await;
+    assert!(status == 400 && answer.to_string().contains("had this name before"), "{answer}");
+    let again = json!({"username": "leaver", "password": PASSWORD, "email": "l2@example.org", "organization_id": 2});
+    assert_eq!(world.call(POST, "user", Some(&admin), Some(&again)).await.0, 400);
+    assert_eq!(world.call(POST, "user", Some(&root), Some(&again)).await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_sees_what_the_central_function_was_asked_and_nothing_else_of_it() {
+    let world = World::new().await;
+    let researcher = world.token("researcher").await;
+    let mut body = task_body(&[2]);
+    body["organizations"] = json!([{"id": 2, "input": body["organizations"][0]["input"]}, {"id": 4, "input": body["organizations"][0]["input"]}]);
+    let (status, task) = world.call(POST, "task", Some(&researcher), Some(&body)).await;
+    assert_eq!(status, 201, "{task}");
+    let parent = task["id"].as_i64().unwrap();
+    let node = world.node_token("example_org1").await;
+    let asked = json!({"task_id": parent, "image": AVERAGE});
+    let (status, container) = world.call(POST, "token/container", Some(&node), Some(&asked)).await;
+    assert_eq!(status, 200, "{container}");
+    let container = container["container_token"].as_str().unwrap().to_owned();
+    let child = task_body(&[3]);
+    let (status, child) = world.call(POST, "task", Some(&container), Some(&child)).await;
+    assert_eq!(status, 201, "{child}");
+    let (_, runs) = world.get(&format!("run?task_id={parent}"), &researcher).await;
+    for run in runs["data"].as_array().unwrap() {
+        let name = if run["organization"]["id"] == 2 { "example_org1" } else { "example_org3" };
+        let token = world.node_token(name).await;
+        let report =
+            json!({"status": "completed", "finished_at": "2026-11-01T10:00:00", "log": "secret", "result": "e30="});
+        let (status, answer) = world.call(PATCH, &format!("run/{}", run["id"]), Some(&token), Some(&report)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let other = world.node_token("example_org2").await;
+    let (_, runs) = world.get(&format!("run?task_id={parent}"), &other).await;
+    let runs = runs["data"].as_array().unwrap();
+    assert!(runs.len() == 2 && runs.iter().all(|run| run["input"].is_string() && run["log"].is_null()), "{runs:?}");
+    let (_, results) = world.get(&format!("result?task_id={parent}"), &other).await;
+    assert_eq!(results["data"], json!([]));
+    // Its own part has ended: there is nothing to check any more.
+    let (_, own) = world.get(&format!("run?task_id={}", child["id"]), &other).await;
+    let report = json!({"status": "completed", "finished_at": "2026-11-01T10:00:00", "result": "e30="});
+    let path = format!("run/{}", own["data"][0]["id"]);
+    assert_eq!(world.call(PATCH, &path, Some(&other), Some(&report)).await.0, 200);
+    let (_, runs) = world.get(&format!("run?task_id={parent}"), &other).await;
+    assert_eq!(runs["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_outside_an_organization_moves_its_node() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let body = json!({"name": "second", "encrypted": false, "organization_ids": [2, 4]});
+    let (_, second) = world.call(POST, "collaboration", Some(&root), Some(&body)).await;
+    let manager = json!({"username": "manager", "password": PASSWORD, "email": "m@example.org", "organization_id": 4,
+        "roles": [7]});
+    assert_eq!(world.call(POST, "user", Some(&root), Some(&manager)).await.0, 201);
+    let manager = world.token("manager").await;
+    let path = format!("collaboration/{}/node", second["id"]);
+    let (_, nodes) = world.get("node?organization_id=2", &root).await;
+    let node = json!({"id": nodes["data"][0]["id"]});
+    assert_eq!(world.call(POST, &path, Some(&manager), Some(&node)).await.0, 401);
+    assert_eq!(world.call(POST, &path, Some(&root), Some(&node)).await.0, 201);
+    assert!(told(&world, "admin1").await.contains("moved your node"));
+}
+
+/// What the account of somebody says of the acts of others.
+async fn told(world: &World, name: &str) -> String {
+    let (_, account) = world.get("account", &world.token(name).await).await;
+    account.to_string()
 }

@@ -40,6 +40,7 @@ async fn nodes_report_only_their_own_runs_and_an_end_is_an_end() {
     assert_eq!(report(runs[1].id, json!({"status": "active"})).await.0, 401);
     assert_eq!(report(runs[0].id, json!({"status": "asleep"})).await.0, 400);
     assert_eq!(report(runs[0].id, json!({"started_at": "soon"})).await.0, 400);
+    assert_eq!(report(runs[0].id, json!({"result": "e30="})).await.0, 400, "a result without an end");
     // Without microseconds, which the original cannot read
     assert_eq!(report(runs[0].id, json!({"started_at": "2026-11-22T17:00:02", "log": "first\n"})).await.0, 200);
     let (_, run) = report(runs[0].id, json!({"status": "active"})).await;

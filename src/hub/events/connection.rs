@@ -1,6 +1,12 @@
 //! Connections: who is at the other end, which rooms they are in, and for how long.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, HttpBody, to_bytes},
@@ -11,11 +17,12 @@ use axum::{
 };
 use serde_json::Value;
 use socketioxide::{
-    SocketIo,
+    SocketIo, TransportType,
     extract::{AckSender, Data, SocketRef},
 };
 
 use super::{
+    lane::Lane,
     node::{self, Present},
     sender::{collaboration_room, organization_room},
 };
@@ -24,7 +31,7 @@ use crate::{
         HubError, authentication,
         permission::{Caller, CallerKind, Reach, Resource},
         server::HubState,
-        token::{Claims, Purpose},
+        token::{Claims, ClientType, Purpose},
     },
     protocol::{domain::Operation, event::NAMESPACE},
 };
@@ -32,12 +39,25 @@ use crate::{
 /// How long a connection without a valid token stays: long enough for its client to read why.
 const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
 
+/// The same over a WebSocket.
+const TOLD_LIFETIME: Duration = Duration::from_millis(500);
+
 /// The largest message, in bytes.
 pub const MESSAGE_LIMIT: u64 = 1024 * 1024;
 /// The most that an answer to the beginning of a session has.
 const OPENING_LIMIT: usize = 16 * 1024;
+/// The largest one of a user, who only listens: enough to ask for the namespace, with a token.
+const USER_LIMIT: u64 = 16 * 1024;
 /// The largest one of somebody whose token is not good: enough to ask for the namespace and to be told why not.
 const STRANGER_LIMIT: u64 = 1024;
+
+/// A session that somebody with a good token has begun.
+#[derive(Clone)]
+pub struct EventSession {
+    limit: u64,
+    /// Whether a message is being read: clients send one after the other.
+    is_sending: Arc<AtomicBool>,
+}
 
 /// Lets nobody begin a connection without a token. With one that is not good, for example since it has ended, somebody may
 /// connect to be told so; of these there are some a minute, who send nothing large. Clients send the token when they
@@ -45,12 +65,21 @@ const STRANGER_LIMIT: u64 = 1024;
 pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
     if let Some(session) = query.split('&').find_map(|pair| pair.strip_prefix("sid=")) {
-        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= STRANGER_LIMIT);
+        if request.method() != Method::POST {
+            return next.run(request).await;
+        }
+        let bytes = request.body().size_hint().upper();
+        let is_within = |limit| bytes.is_some_and(|bytes| bytes <= limit);
         // Each message, as the pings are, keeps it remembered.
-        let is_stranger = request.method() == Method::POST && hub.event_sessions.get(session).is_none();
-        return match is_stranger && !is_small {
-            true => HubError::Unauthenticated("Missing Authorization Header").into_response(),
-            false => next.run(request).await,
+        return match hub.event_sessions.get(session) {
+            None if is_within(STRANGER_LIMIT) => next.run(request).await,
+            None => HubError::Unauthenticated("Missing Authorization Header").into_response(),
+            Some(known) if !is_within(known.limit) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            Some(known) if known.is_sending.swap(true, Ordering::AcqRel) => HubError::TooMany.into_response(),
+            Some(known) => {
+                let _sending = Sending(known.is_sending);
+                next.run(request).await
+            }
         };
     }
     let checked = match authentication::bearer(request.headers()) {
@@ -64,12 +93,24 @@ pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, n
         Ok(claims) if hub.openings.check_key(&format!("{:?} {:?}", claims.client_type, claims.sub)).is_err() => {
             HubError::TooMany.into_response()
         }
-        Ok(_) => remember_session(&hub, next.run(request).await).await,
+        Ok(claims) => {
+            let limit = if claims.client_type == ClientType::Node { MESSAGE_LIMIT } else { USER_LIMIT };
+            remember_session(&hub, limit, next.run(request).await).await
+        }
+    }
+}
+
+/// A message that is being read.
+struct Sending(Arc<AtomicBool>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
 /// Remembers the id of a session that somebody with a good token has begun.
-async fn remember_session(hub: &HubState, response: Response) -> Response {
+async fn remember_session(hub: &HubState, limit: u64, response: Response) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }
@@ -81,7 +122,7 @@ async fn remember_session(hub: &HubState, response: Response) -> Response {
     if let Some((_, rest)) = text.split_once(r#""sid":""#)
         && let Some((session, _)) = rest.split_once('"')
     {
-        hub.event_sessions.insert(session.to_owned(), ());
+        hub.event_sessions.insert(session.to_owned(), EventSession { limit, is_sending: Arc::default() });
     }
     Response::from_parts(parts, Body::from(bytes))
 }
@@ -113,13 +154,20 @@ impl Peer {
 }
 
 fn register(socket: &SocketRef, hub: &Arc<HubState>) {
+    socket.extensions.insert(Arc::new(Lane::default()));
     macro_rules! on {
-        ($name:literal, $handler:path) => {
+        ($name:expr, $handler:path) => {
             let shared = hub.clone();
             socket.on($name, move |socket: SocketRef, Data(payload): Data<Value>, ack: AckSender| {
                 let hub = shared.clone();
                 async move {
+                    let Some(lane) = socket.extensions.get::<Arc<Lane>>() else { return };
+                    let Some(_turn) = lane.turn(&payload).await else { return end_flood(socket) };
                     let Some((caller, id)) = node_at(&socket, &hub).await else { return };
+                    if $name == INFO_UPDATE && !lane.is_new(&payload) {
+                        let _ = ack.send(NO_ARGUMENT);
+                        return;
+                    }
                     if let Err(error) = $handler(&hub, &caller, id, payload).await {
                         tracing::warn!(%error, node_id = id, event = $name, "an event of a node was not accepted");
                     }
@@ -129,13 +177,17 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
             });
         };
     }
-    on!("node_info_update", node::info_update);
+    on!(INFO_UPDATE, node::info_update);
     on!("algorithm_status_change", node::algorithm_status_change);
     on!("algorithm_log", node::algorithm_log);
     let shared = hub.clone();
     socket.on("ping", move |socket: SocketRef| {
         let hub = shared.clone();
         async move {
+            let Some(lane) = socket.extensions.get::<Arc<Lane>>() else { return };
+            if !lane.is_to_be_seen() {
+                return;
+            }
             let Some((_, id)) = node_at(&socket, &hub).await else { return };
             if let Err(error) = node::seen(&hub, id).await {
                 tracing::warn!(%error, node_id = id, "a ping was not noted");
@@ -152,6 +204,17 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
             }
         }
     });
+}
+
+const INFO_UPDATE: &str = "node_info_update";
+
+/// Ends a connection over which more comes than can be dealt with.
+fn end_flood(socket: SocketRef) {
+    if socket.connected() {
+        tracing::warn!("a connection sends more events than can be dealt with, and is ended");
+        socket.extensions.remove::<Peer>();
+        end(socket);
+    }
 }
 
 /// The node at the other end, with what it may do now; `None` if it is none, or no longer.
@@ -172,7 +235,9 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         Err(error) => {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
             let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, NO_ARGUMENT);
-            tokio::time::sleep(REFUSED_LIFETIME).await;
+            // Over a WebSocket it is told at once, and whoever may send there sends messages of any size.
+            let is_told = socket.transport_type() == TransportType::Websocket;
+            tokio::time::sleep(if is_told { TOLD_LIFETIME } else { REFUSED_LIFETIME }).await;
             end(socket);
             return;
         }

@@ -156,14 +156,16 @@ pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload:
     // What a node has told is forgotten when it goes: the log knows what it said last.
     audit::append_change(&mut transaction, &entry.of(caller.authority.organization_id)).await?;
     sqlx::query("DELETE FROM node_config WHERE node_id = ?").bind(node_id).execute(&mut *transaction).await?;
-    for (key, value) in rows {
-        sqlx::query("INSERT INTO node_config (node_id, key, value) VALUES (?, ?, ?)")
-            .bind(node_id)
-            .bind(key)
-            .bind(value)
-            .execute(&mut *transaction)
-            .await?;
-    }
+    let rows = serde_json::to_string(&rows).map_err(|error| HubError::Internal(error.to_string()))?;
+    sqlx::query(
+        "INSERT INTO node_config (node_id, key, value)
+         SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?) ORDER BY key",
+    )
+    .persistent(false)
+    .bind(node_id)
+    .bind(rows)
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     // Pages that show nodes learn of the new databases in the same way as of the node itself.
     let presence = json!({"id": node_id, "name": "", "org_id": caller.authority.organization_id});

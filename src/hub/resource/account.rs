@@ -98,22 +98,28 @@ async fn edit(
 ) -> Result<Json<OwnAccount>, HubError> {
     let id = caller.require_user()?;
     let mut change = hub.store.change().await?;
-    sqlx::query(
-        "UPDATE user SET notice_of_reviews = coalesce(?, notice_of_reviews),
-         notice_of_tasks = coalesce(?, notice_of_tasks) WHERE id = ?",
+    let notices = sqlx::query(
+        "UPDATE user SET notice_of_reviews = coalesce(?1, notice_of_reviews),
+         notice_of_tasks = coalesce(?2, notice_of_tasks) WHERE id = ?3
+         AND (?1 <> notice_of_reviews OR ?2 <> notice_of_tasks)",
     )
     .bind(edit.notice_of_reviews)
     .bind(edit.notice_of_tasks)
     .bind(id)
     .execute(&mut *change)
     .await?;
-    sqlx::query("UPDATE account_message SET seen = 1 WHERE user_id = ? AND id <= ?")
+    let messages = sqlx::query("UPDATE account_message SET seen = 1 WHERE user_id = ? AND id <= ? AND seen = 0")
         .bind(id)
         .bind(edit.seen_until)
         .execute(&mut *change)
         .await?;
-    let details = if edit.seen_until.is_some() { "messages seen" } else { "notices" };
-    change.commit(&caller.did("account.edit", "user", id).details(details)).await?;
+    // What changes nothing has no entry.
+    if notices.rows_affected() + messages.rows_affected() > 0 {
+        let details = if messages.rows_affected() > 0 { "messages seen" } else { "notices" };
+        change.commit(&caller.did("account.edit", "user", id).details(details)).await?;
+    } else {
+        drop(change);
+    }
     show(State(hub), caller).await
 }
 

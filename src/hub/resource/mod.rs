@@ -35,13 +35,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use sqlx::SqliteConnection;
 
 pub use assignment::DECIDERS;
 pub use id::Id;
 pub(super) use password::{check_new_password, hash_password};
 pub(super) use token::hash_api_key;
 
-use super::{HubError, server::HubState};
+use super::{
+    HubError,
+    permission::{Caller, Reach, Resource},
+    server::HubState,
+};
+use crate::protocol::domain::Operation;
 
 /// The most ids in a list of roles, rules or organizations.
 pub const LIST_LIMIT: usize = 1_000;
@@ -121,6 +127,29 @@ async fn username(connection: &mut sqlx::SqliteConnection, id: i64) -> Result<St
     let name: Option<String> =
         sqlx::query_scalar("SELECT username FROM user WHERE id = ?").bind(id).fetch_optional(connection).await?;
     name.ok_or_else(|| HubError::not_found("user", id))
+}
+
+/// An error for a name that another user or organization (`kind`) had before: policies of nodes go by names, and nobody
+/// comes into those of another. Root may give it again.
+async fn require_new_name(
+    connection: &mut SqliteConnection,
+    caller: &Caller,
+    kind: &str,
+    name: &str,
+    field: &str,
+) -> Result<(), HubError> {
+    if caller.reach(Resource::User, Operation::Create) == Some(Reach::Everything) {
+        return Ok(());
+    }
+    let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM former_name WHERE kind = ? AND name = ?")
+        .bind(kind)
+        .bind(name)
+        .fetch_one(connection)
+        .await?;
+    match known {
+        0 => Ok(()),
+        _ => Err(HubError::field(field, "Somebody else had this name before. Take another one, or ask root for it.")),
+    }
 }
 
 /// Whether a statement failed because a value that has to be unique is taken.

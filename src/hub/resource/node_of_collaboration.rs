@@ -13,7 +13,13 @@ use super::{
     message, node,
 };
 use crate::{
-    hub::{HubError, body::Body, permission::Caller, server::HubState},
+    hub::{
+        HubError,
+        body::Body,
+        notice,
+        permission::{Caller, Resource},
+        server::HubState,
+    },
     protocol::{domain::Operation, wire::v4::Node},
 };
 
@@ -34,8 +40,12 @@ pub async fn add(
     if present == id {
         return Err(HubError::bad(format!("node id={} is already in collaboration id={id}", member.id)));
     }
-    // Moving a node takes it from another collaboration, so that one must be the caller's to change too.
+    // Moving a node takes it from another collaboration, so that one must be the caller's to change too; and whom a node
+    // serves is a matter of its own organization.
     load_to_change(&hub, &caller, present, Operation::Edit).await?;
+    if !caller.is_inside(Resource::Node, Operation::Edit, organization_id) {
+        return Err(HubError::NotAllowed);
+    }
     if !members::of(&hub, COLLABORATION, id).await?.iter().any(|organization| organization.id == organization_id) {
         return Err(HubError::bad(format!(
             "Node id={} belongs to an organization that is not part of collaboration id={id}. Please add the \
@@ -53,8 +63,11 @@ pub async fn add(
             true => HubError::bad("The organization already has a node in this collaboration"),
             false => error.into(),
         })?;
+    let what = "An administrator has moved your node to another collaboration.";
+    notice::tell_admins(&mut change, &hub, &caller, organization_id, what).await?;
     let entry = caller.did("member.add", "collaboration", id).details(format!("node {}", member.id));
     change.commit(&entry.of(organization_id)).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(node::of_collaboration(&hub, id).await?)))
 }

@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use super::{Id, check_name, check_optional_name, is_taken, message, task};
+use super::{Id, check_name, check_optional_name, is_taken, message, require_new_name, task};
 use crate::{
     hub::{
         HubError,
         audit::{self, changed},
         body::Body,
         listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS},
+        notice,
         permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -214,6 +215,14 @@ async fn edit(
     if !caller.may_at_organization(Resource::Organization, Operation::Edit, id) {
         return Err(HubError::NotAllowed);
     }
+    // Nodes let organizations in by their names.
+    let new_name = edit.name.as_ref().filter(|name| **name != before.name);
+    if new_name.is_some() {
+        caller.require_user()?;
+        if !caller.is_inside(Resource::Organization, Operation::Edit, id) {
+            return Err(HubError::NotAllowed);
+        }
+    }
     if edit.public_key.is_some() && caller.authority.organization_id != id {
         return Err(HubError::Unauthenticated("Only members of an organization can update its public key!"));
     }
@@ -228,6 +237,23 @@ async fn edit(
         changed("public key", &text(&before.public_key), &edit.public_key),
     ]);
     let mut change = hub.store.change().await?;
+    if let Some(name) = new_name {
+        require_new_name(&mut change, &caller, "organization", name, "name").await?;
+        let others: Vec<i64> = sqlx::query_scalar(
+            "SELECT DISTINCT other.organization_id FROM collaboration_organization AS own
+             JOIN collaboration_organization AS other USING (collaboration_id) WHERE own.organization_id = ?",
+        )
+        .bind(id)
+        .fetch_all(&mut *change)
+        .await?;
+        let what = format!(
+            "The organization \"{}\" is called \"{name}\" now; look at the policies of your nodes.",
+            before.name
+        );
+        for other in others {
+            notice::tell_admins(&mut change, &hub, &caller, other, &what).await?;
+        }
+    }
     sqlx::query(
         "UPDATE organization SET name = coalesce(?, name), domain = coalesce(?, domain),
          address1 = coalesce(?, address1), address2 = coalesce(?, address2), zipcode = coalesce(?, zipcode),
@@ -245,6 +271,7 @@ async fn edit(
     .await
     .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
     change.commit(&caller.did("organization.edit", "organization", id).details(details).of(id)).await?;
+    hub.jobs.wake();
     Ok(Json(load(&hub, id).await?))
 }
 

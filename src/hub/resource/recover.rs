@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sqlx::SqliteExecutor;
 use uuid::Uuid;
 
 use super::{
@@ -115,7 +116,7 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
         return Ok(());
     };
     let Some((username, email)) = claim_mail(hub, user_id).await? else { return Ok(()) };
-    let state = state_of(hub, user_id, purpose).await?;
+    let state = state_of(hub.store.bookkeeping(), user_id, purpose).await?;
     let token = hub.tokens.sign_for_recovery(user_id, purpose, state, RECOVERY_SECONDS)?;
     let (subject, what, page) = match purpose {
         Purpose::PasswordReset => ("Your new Atoll password", "password", "password/reset"),
@@ -160,14 +161,14 @@ pub async fn mail_invitation(hub: &HubState, user_id: i64, code: &str) -> bool {
 }
 
 /// A digest of what a recovery replaces: a token of it is good for one use.
-async fn state_of(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<String, HubError> {
+async fn state_of(store: impl SqliteExecutor<'_>, user_id: i64, purpose: Purpose) -> Result<String, HubError> {
     let column = match purpose {
         Purpose::PasswordReset => "password_hash",
         _ => "coalesce(otp_secret, '')",
     };
     let text: Option<String> = sqlx::query_scalar(&format!("SELECT {column} FROM user WHERE id = ? AND disabled = 0"))
         .bind(user_id)
-        .fetch_optional(hub.store.bookkeeping())
+        .fetch_optional(store)
         .await?;
     let text = text.ok_or_else(|| HubError::bad(INVALID))?;
     Ok(HEXLOWER.encode(&Sha256::digest(text)))
@@ -175,15 +176,20 @@ async fn state_of(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<Stri
 
 /// A code with which somebody who never signed in sets their first password. It is good once, for some days.
 pub async fn invitation_code(hub: &HubState, user_id: i64) -> Result<String, HubError> {
-    let state = state_of(hub, user_id, Purpose::PasswordReset).await?;
+    let state = state_of(hub.store.bookkeeping(), user_id, Purpose::PasswordReset).await?;
     hub.tokens.sign_for_recovery(user_id, Purpose::PasswordReset, state, INVITATION_SECONDS)
 }
 
 /// The user of a recovery token that was not used yet.
-async fn user_of_token(hub: &HubState, token: &str, purpose: Purpose) -> Result<i64, HubError> {
+async fn user_of_token(
+    hub: &HubState,
+    store: impl SqliteExecutor<'_>,
+    token: &str,
+    purpose: Purpose,
+) -> Result<i64, HubError> {
     let claims: Claims = hub.tokens.check(token, purpose).map_err(|_| HubError::bad(INVALID))?;
     let Subject::Id(id) = claims.sub else { return Err(HubError::bad(INVALID)) };
-    if claims.client_type != ClientType::User || claims.state != Some(state_of(hub, id, purpose).await?) {
+    if claims.client_type != ClientType::User || claims.state != Some(state_of(store, id, purpose).await?) {
         return Err(HubError::bad(INVALID));
     }
     Ok(id)
@@ -203,10 +209,12 @@ async fn reset_password(
     State(hub): State<Arc<HubState>>,
     Body(reset): Body<ResetPassword, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
-    let id = user_of_token(&hub, &reset.reset_token, Purpose::PasswordReset).await?;
+    let id = user_of_token(&hub, hub.store.bookkeeping(), &reset.reset_token, Purpose::PasswordReset).await?;
     let hash = hash_password(reset.password).await?;
     let entry = audit::by_user(&hub, id, "password.reset").await?;
     let mut change = hub.store.change().await?;
+    // Two with the same code can have come so far.
+    user_of_token(&hub, &mut *change, &reset.reset_token, Purpose::PasswordReset).await?;
     sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1, password_by_mail = 1 WHERE id = ?")
         .bind(hash)
         .bind(id)
@@ -278,9 +286,10 @@ async fn reset_second_factor(
     State(hub): State<Arc<HubState>>,
     Body(reset): Body<ResetSecondFactor, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
-    let id = user_of_token(&hub, &reset.reset_token, Purpose::SecondFactorReset).await?;
+    let id = user_of_token(&hub, hub.store.bookkeeping(), &reset.reset_token, Purpose::SecondFactorReset).await?;
     let entry = audit::by_user(&hub, id, "second_factor.reset").await?;
     let mut change = hub.store.change().await?;
+    user_of_token(&hub, &mut *change, &reset.reset_token, Purpose::SecondFactorReset).await?;
     let reply = second_factor::set_up(&hub, &mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
     change.commit(&entry).await?;

@@ -105,6 +105,13 @@ impl Row {
     }
 }
 
+/// What a list tells of runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    Runs,
+    Results,
+}
+
 /// The tasks whose inputs and results a node or an algorithm may see, as SQL: an algorithm sees those of its own job, a node
 /// those that its organization asked for. vantage6 shows them all tasks of their collaboration: one stolen key would then
 /// read what all others compute.
@@ -128,8 +135,13 @@ pub async fn may_see_all_of(hub: &HubState, caller: &Caller, task: &task::Row) -
     Ok(sqlx::query_scalar(&query).bind(task.id).fetch_one(hub.store.reader()).await?)
 }
 
-/// The filters that runs and results have in common, with what the caller may see.
-pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> {
+/// The runs whose texts a node sees whole, as SQL: those of its organization, and of the tasks that it asked for.
+fn of_node(organization_id: i64) -> String {
+    format!("task.init_organization_id = {organization_id} OR run.organization_id = {organization_id}")
+}
+
+/// The filters that runs and results have in common, with what the caller may see of them.
+pub fn filters(caller: &Caller, query: &ListQuery, what: Listed) -> Result<Filters, HubError> {
     let mut filters = Filters::default();
     match caller.require(Resource::Run, Operation::View)? {
         Reach::Everything => {}
@@ -142,10 +154,12 @@ pub fn filters(caller: &Caller, query: &ListQuery) -> Result<Filters, HubError> 
     }
     let own = caller.authority.organization_id;
     match (of_tasks_seen_by(&caller.kind, own), &caller.kind) {
-        // A node also sees what it executes itself, and what the central functions were asked that ask it.
-        (Some(seen), CallerKind::Node { .. }) => filters.when(format!(
-            "{seen} OR run.organization_id = {own} OR task.id IN (SELECT child.parent_id FROM task AS child
-             JOIN run AS at_child ON at_child.task_id = child.id WHERE at_child.organization_id = {own})"
+        (Some(_), CallerKind::Node { .. }) if what == Listed::Results => filters.when(of_node(own)),
+        // A node also sees what the central functions were asked that ask it, as long as they do.
+        (Some(_), CallerKind::Node { .. }) => filters.when(format!(
+            "{} OR task.id IN (SELECT child.parent_id FROM task AS child JOIN run AS at_child ON at_child.task_id = child.id
+             WHERE at_child.organization_id = {own} AND at_child.finished_at IS NULL)",
+            of_node(own)
         )),
         (Some(seen), _) => filters.when(seen),
         (None, _) => {}
@@ -192,9 +206,22 @@ const LISTING: Listing = Listing {
 const BYTES: &str = "octet_length(run.input) + coalesce(octet_length(run.log), 0) + run.log_line_bytes";
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
-    let filters = filters(&caller, &query)?;
+    let filters = filters(&caller, &query, Listed::Runs)?;
     let with_task = query.includes("task");
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let mut rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    if matches!(caller.kind, CallerKind::Node { .. }) {
+        let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
+        let own = of_node(caller.authority.organization_id);
+        let whole: Vec<i64> = sqlx::query_scalar(&format!(
+            "SELECT run.id FROM {FROM} WHERE run.id IN ({}) AND ({own})",
+            comma_separated(&ids)
+        ))
+        .persistent(false)
+        .fetch_all(hub.store.reader())
+        .await?;
+        // Of a function that asks a node it is to know what it was asked, not how it goes.
+        rows.rows.iter_mut().filter(|row| !whole.contains(&row.id)).for_each(|row| row.log = None);
+    }
     let mut tasks: Vec<Task> = Vec::new();
     if with_task {
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.task_id).collect();
@@ -314,6 +341,10 @@ async fn report(
     LargeBody { body: report, _turn }: LargeBody<Report>,
 ) -> Result<Json<Run>, HubError> {
     caller.require_node()?;
+    // So that it is noted who may read it from then on.
+    if report.result.is_some() && report.finished_at.is_none() {
+        return Err(HubError::field("result", "A result comes with the end of its run (finished_at)."));
+    }
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
     // The official node does not say when a run was killed; without an end it would be started again.
     let is_killed = report.status == Some(Status::Killed);

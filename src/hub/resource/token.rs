@@ -93,12 +93,16 @@ async fn sign_in_user(
     Body(credentials): Body<UserCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let username = credentials.username.clone();
-    let user: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE username = ?")
+    let user: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE username = ? AND disabled = 0")
         .bind(&username)
         .fetch_optional(hub.store.reader())
         .await?;
     // Its wrong passwords are counted by themselves: those of strangers at the same address do not keep it out.
-    let limited = limited.filter(|_| !user.is_some_and(|id| came_from.is_known(&hub, id)));
+    let known = user.filter(|id| came_from.is_known(&hub, *id));
+    if known.is_some_and(|id| hub.known_browsers.check_key(&id).is_err()) {
+        return Err(HubError::TooMany);
+    }
+    let limited = limited.filter(|_| known.is_none());
     if limited.as_ref().is_some_and(|(limits, client)| !limits.users.allows(*client)) {
         return Err(HubError::TooMany);
     }

@@ -81,14 +81,17 @@ impl NodeStore {
         let Some(limit) = per_day else { return Ok(false) };
         let mut connection = self.pool.acquire().await?;
         let mut questions = started_today(&mut connection, request.asked.user_id).await?;
-        let waiting: Vec<(i64, String, Option<i64>)> = sqlx::query_as(
-            "SELECT run_id, json_extract(request, '$.asked.image'), json_extract(request, '$.parent_id')
-             FROM review WHERE state = 'waiting' AND subject = 'run' AND json_extract(request, '$.asked.user_id') IS ?",
+        let waiting: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT run_id, request FROM review WHERE state = 'waiting' AND subject = 'run'
+             AND json_extract(request, '$.asked.user_id') IS ?",
         )
         .bind(request.asked.user_id)
         .fetch_all(&mut *connection)
         .await?;
-        questions.extend(waiting.into_iter().map(|(run_id, image, parent)| question(run_id, &image, parent)));
+        for (run_id, request) in waiting {
+            let request = serde_json::from_str(&request).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            questions.insert(question_of(run_id, &request));
+        }
         Ok(is_over(questions, &question_of(run_id, request), limit))
     }
 
@@ -114,8 +117,8 @@ impl NodeStore {
             }
         }
         sqlx::query(
-            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns, question)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run_id)
         .bind(start.hash)
@@ -125,9 +128,14 @@ impl NodeStore {
         .bind(&asked.function)
         .bind(labels(asked))
         .bind(columns(asked))
-        .bind(question)
         .execute(&mut *transaction)
         .await?;
+        sqlx::query("INSERT INTO asked (user_id, day, question) VALUES (?, ?, ?)")
+            .bind(asked.user_id)
+            .bind(today())
+            .bind(question)
+            .execute(&mut *transaction)
+            .await?;
         let entry = Entry::done(actor(asked), "run.start", format!("run {run_id}"));
         let what = format!("{} of {}", asked.function, asked.image);
         let entry = entry.details(details(&[&what, &approved, &format!("hash {}", start.hash)]));
@@ -181,18 +189,16 @@ async fn has_started(connection: &mut SqliteConnection, run_id: i64, hash: &str)
     Ok(found > 0)
 }
 
-/// What counts once toward a day's limit. All subtasks of one built-in central function count as one: their answer is the
-/// same, and an aggregator must not use up what a user may ask. Of other algorithms every run counts, since each can tell
-/// something new.
-fn question(run_id: i64, image: &str, parent_id: Option<i64>) -> String {
-    match parent_id {
-        Some(parent) if algorithms::is_built_in(image) => format!("task {parent}"),
-        _ => format!("run {run_id}"),
-    }
-}
-
+/// What counts once toward a day's limit. All subtasks of one built-in central function that ask the same count as one:
+/// their answer is the same, and an aggregator must not use up what a user may ask. Of other algorithms every run counts,
+/// since each can tell something new. Numbers of runs and tasks are the server's word, so what is asked counts, too.
 fn question_of(run_id: i64, request: &ReviewRequest) -> String {
-    question(run_id, &request.asked.image, request.parent_id)
+    let asked = Asked { image: algorithms::without_digest(&request.asked.image).to_owned(), ..request.asked.clone() };
+    let hash = asked.hash();
+    match request.parent_id {
+        Some(parent) if algorithms::is_built_in(&asked.image) => format!("task {parent} {hash}"),
+        _ => format!("run {run_id} {hash}"),
+    }
 }
 
 /// Whether one more is too many.
@@ -203,14 +209,9 @@ fn is_over(mut questions: HashSet<String>, next: &str, limit: u32) -> bool {
 
 /// What the user has asked today.
 async fn started_today(connection: &mut SqliteConnection, user_id: Option<i64>) -> Result<HashSet<String>, StoreError> {
-    let started: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT coalesce(question, 'run ' || run_id) FROM started_run WHERE user_id IS ? AND day = ?",
-    )
-    .bind(user_id)
-    .bind(today())
-    .fetch_all(connection)
-    .await?;
-    Ok(started.into_iter().collect())
+    let query = sqlx::query_scalar("SELECT DISTINCT question FROM asked WHERE user_id IS ? AND day = ?");
+    let asked: Vec<String> = query.bind(user_id).bind(today()).fetch_all(connection).await?;
+    Ok(asked.into_iter().collect())
 }
 
 async fn count(connection: &mut SqliteConnection, asked: &Asked, condition: &str) -> Result<i64, StoreError> {
@@ -270,6 +271,34 @@ mod tests {
         };
         for (run_id, expected) in [(10, Started::Yes), (11, Started::Yes), (12, Started::TooMany)] {
             assert_eq!(start(run_id, &other(6)).await, expected, "{run_id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_gives_a_number_again_asks_no_more_for_it() {
+        let (store, _folder) = store().await;
+        let start = async |request: &ReviewRequest| {
+            let hash = request.asked.hash();
+            let started = Start { run_id: 7, request, hash: &hash, per_day: Some(1), approval: None };
+            let outcome = store.start_run(&started).await.unwrap();
+            store.end_run(7).await.unwrap();
+            outcome
+        };
+        for parent_id in [None, Some(3)] {
+            let of = |user_id: i64, function: &str| {
+                let request = request();
+                let function = function.to_owned();
+                let image = algorithms::AVERAGE_IMAGE.to_owned();
+                ReviewRequest {
+                    asked: Asked { image, function, user_id: Some(user_id), ..request.asked },
+                    parent_id,
+                    ..request
+                }
+            };
+            let user = 20 + parent_id.unwrap_or_default();
+            assert_eq!(start(&of(user, "partial_average")).await, Started::Yes);
+            assert_eq!(start(&of(user, "partial_average")).await, Started::Yes, "the same again is no other question");
+            assert_eq!(start(&of(user, "another")).await, Started::TooMany);
         }
     }
 }

@@ -242,7 +242,11 @@ def federation(federations):
 
 
 # What a node of the demo's configuration says at its start about itself.
-TOLD_AT_START = ("the disclosure limits of this node are weaker than usual", "nothing says who the rows are about")
+TOLD_AT_START = (
+    "the disclosure limits of this node are weaker than usual",
+    "functions may use columns that identify people",
+    "nothing says who the rows are about",
+)
 
 
 def trouble(node):

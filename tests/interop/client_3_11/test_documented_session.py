@@ -194,7 +194,7 @@ def refuses_a_pickle_that_does_something(demo):
     headers = {"Authorization": f"Bearer {token}"}
     runs = requests.get(f"{demo.url}/api/run", params={"task_id": task["id"]}, headers=headers).json()["data"]
     run = next(run for run in runs if run["organization"]["id"] == 2)
-    evil = {"result": b64encode(pickle.dumps(Evil())).decode()}
+    evil = {"result": b64encode(pickle.dumps(Evil())).decode(), "finished_at": "2026-11-22T17:00:03.000001"}
     answer = requests.patch(f"{demo.url}/api/run/{run['id']}", json=evil, headers=headers)
     assert answer.status_code == 400 and "3.x" in str(answer.json())
     assert base64s_to_bytes(run["input"])[0] == 0x80

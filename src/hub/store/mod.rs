@@ -57,7 +57,8 @@ impl Store {
         let reader = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(4)
-            .connect_with(options.read_only(true))
+            // Each of them keeps pages of its own; what is large fills them.
+            .connect_with(options.read_only(true).pragma("cache_size", "-4000"))
             .await?;
         let store = Store {
             reader,

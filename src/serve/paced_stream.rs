@@ -107,7 +107,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let stream = PacedStream::new(listener.accept().await.unwrap().0);
-        (PacedStream { length: Duration::from_millis(300), ..stream }, client)
+        (PacedStream { length: Duration::from_secs(2), ..stream }, client)
     }
 
     #[tokio::test]
@@ -132,7 +132,7 @@ mod tests {
         server.write_all(&vec![0; 8 << 20]).await.unwrap();
         let (mut client, all) = reader.await.unwrap();
         assert_eq!(all, 8 << 20);
-        sleep(Duration::from_millis(700)).await;
+        sleep(Duration::from_millis(2_500)).await;
         server.write_all(b"event").await.unwrap();
         let mut event = [0; 5];
         client.read_exact(&mut event).await.unwrap();

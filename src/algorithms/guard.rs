@@ -108,7 +108,7 @@ type Value = (bool, u64);
 /// From here on floats do not hold every whole number.
 const EXACT: f64 = (1_u64 << 53) as f64;
 
-/// Stands for whatever is no number.
+/// The value of everything that is not a number.
 const NO_NUMBER: u64 = u64::MAX;
 
 /// The values of the rows, as a sketch. Values that come again and again are added to it together.

@@ -359,6 +359,11 @@ async fn nobody_comes_into_policies_by_the_name_of_another() {
     }
     let admin = world.token("admin1").await;
     assert!(told(&world, "admin1").await.contains("is called"));
+    // Its own one it may have again.
+    for name in ["example_org3", "renamed"] {
+        let (status, answer) = world.call(PATCH, "organization/4", Some(&manager), Some(&json!({"name": name}))).await;
+        assert_eq!(status, 200, "{answer}");
+    }
     // Nor does anybody take a name that was free for a moment; root may give it.
     let name = json!({"name": "example_org3"});
     assert_eq!(world.call(PATCH, "organization/2", Some(&admin), Some(&name)).await.0, 400);

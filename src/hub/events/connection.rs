@@ -235,7 +235,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         Err(error) => {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
             let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, NO_ARGUMENT);
-            // Over a WebSocket it is told at once, and whoever may send there sends messages of any size.
+            // A WebSocket delivers the refusal at once, and its messages cannot be limited to a stranger's size.
             let is_told = socket.transport_type() == TransportType::Websocket;
             tokio::time::sleep(if is_told { TOLD_LIFETIME } else { REFUSED_LIFETIME }).await;
             end(socket);

@@ -129,21 +129,23 @@ async fn username(connection: &mut sqlx::SqliteConnection, id: i64) -> Result<St
     name.ok_or_else(|| HubError::not_found("user", id))
 }
 
-/// An error for a name that another user or organization (`kind`) had before: policies of nodes go by names, and nobody
-/// comes into those of another. Root may give it again.
+/// An error for a name that another user or organization (`kind`) than this one had before: policies of nodes go by names,
+/// and nobody comes into those of another. Root may give it again.
 async fn require_new_name(
     connection: &mut SqliteConnection,
     caller: &Caller,
     kind: &str,
+    id: i64,
     name: &str,
     field: &str,
 ) -> Result<(), HubError> {
     if caller.reach(Resource::User, Operation::Create) == Some(Reach::Everything) {
         return Ok(());
     }
-    let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM former_name WHERE kind = ? AND name = ?")
+    let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM former_name WHERE kind = ? AND name = ? AND id <> ?")
         .bind(kind)
         .bind(name)
+        .bind(id)
         .fetch_one(connection)
         .await?;
     match known {

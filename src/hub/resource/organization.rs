@@ -238,7 +238,7 @@ async fn edit(
     ]);
     let mut change = hub.store.change().await?;
     if let Some(name) = new_name {
-        require_new_name(&mut change, &caller, "organization", name, "name").await?;
+        require_new_name(&mut change, &caller, "organization", id, name, "name").await?;
         let others: Vec<i64> = sqlx::query_scalar(
             "SELECT DISTINCT other.organization_id FROM collaboration_organization AS own
              JOIN collaboration_organization AS other USING (collaboration_id) WHERE own.organization_id = ?",

@@ -290,7 +290,7 @@ async fn create(
     let hash = hash_password(new.password).await?;
     let mut change = hub.store.change().await?;
     require_free(&mut change, 0, &new.username).await?;
-    require_new_name(&mut change, &caller, "user", &new.username, "username").await?;
+    require_new_name(&mut change, &caller, "user", 0, &new.username, "username").await?;
     let id = sqlx::query(
         "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
          SELECT ?, ?, ?, ?, ?, id FROM organization WHERE id = ?",
@@ -463,7 +463,7 @@ async fn edit(
     let mut change = hub.store.change().await?;
     if let Some(username) = edit.username.as_ref().filter(|username| **username != row.username) {
         require_free(&mut change, id, username).await?;
-        require_new_name(&mut change, &caller, "user", username, "username").await?;
+        require_new_name(&mut change, &caller, "user", id, username, "username").await?;
     }
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),

@@ -331,7 +331,7 @@ mod tests {
         ] {
             assert_eq!(tell(&store, &of(state), told_of, answer).await, told, "{state}");
         }
-        // Nor for another database, whatever is to be told of it: one of its people makes the difference.
+        // Another database that differs by one person gets no answer either, not even a refusal of its own.
         for answer in ["4", "suppressed"] {
             assert_eq!(tell(&store, &question("another", "b.csv", "1"), people(0..10), answer).await, "nothing");
         }

@@ -12,7 +12,7 @@ use std::{
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use futures::StreamExt;
 use garde::Validate;
-use http_body::Body as _;
+use hyper::body::Body as _;
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, SeqAccess, Visitor},

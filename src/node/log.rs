@@ -14,10 +14,10 @@ use tokio::{
 
 use crate::protocol::{event::LogLines, timestamp};
 
-/// How long the end of a run waits for the server to take the lines that were sent before.
+/// How long a report waits for the server to take the lines that were sent before.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The log of one run: kept whole for the final report, and sent line by line while it grows.
+/// The log of one run: kept whole for reports, and sent line by line while it grows.
 #[derive(Clone)]
 pub struct RunLog {
     text: Arc<Mutex<String>>,
@@ -81,7 +81,7 @@ impl RunLog {
         };
         if let Ok(payload) = serde_json::to_value(lines) {
             let (taken, receiver) = oneshot::channel();
-            // Without a receiver the node is stopping; the final report holds the whole log anyway.
+            // Without a receiver the node is stopping; the next report holds the whole log anyway.
             let _ = outgoing.send(Outgoing { name: "algorithm_log", payload, taken: Some(taken) });
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
             under_way.retain_mut(|line| line.try_recv() == Err(TryRecvError::Empty));
@@ -89,7 +89,7 @@ impl RunLog {
         }
     }
 
-    /// Adds a line that only the final report brings to the server; the line as it was added.
+    /// Adds a line that only the next report brings to the server; the line as it was added.
     pub fn last_line(&self, line: impl AsRef<str>) -> String {
         let now = timestamp::now();
         // Names that somebody sent stand in lines: no line break of theirs makes what looks like another line.
@@ -99,16 +99,12 @@ impl RunLog {
         line
     }
 
-    /// Waits until the server has taken every line that was sent; those that it does not take soon are not sent any
-    /// more. The final report replaces the streamed log, and a server of the 4.x line would append to it whatever
-    /// comes later.
-    pub async fn settle(&self) {
+    /// Everything so far, for a report that replaces the streamed log. A server appends to it whatever line comes
+    /// later, so it waits until the server has taken every line that was sent; those that it does not take soon are not
+    /// sent any more.
+    pub async fn whole(&self) -> String {
         let under_way = std::mem::take(&mut *self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
         let _ = timeout(PATIENCE, join_all(under_way)).await;
-    }
-
-    /// Everything so far.
-    pub fn text(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -129,17 +125,18 @@ mod tests {
         let waiting = receiver.recv().await.unwrap();
         assert!(!waiting.is_stale());
         // Patience ends.
-        assert!(timeout(Duration::from_millis(1), log.settle()).await.is_err());
+        assert!(timeout(Duration::from_millis(1), log.whole()).await.is_err());
         assert!(waiting.is_stale());
-        assert_eq!(log.text().lines().count(), 2);
+        assert_eq!(log.whole().await.lines().count(), 2);
     }
 
-    #[test]
-    fn the_last_line_is_only_in_the_report() {
+    #[tokio::test]
+    async fn the_last_line_is_only_in_the_report() {
         let (sender, mut receiver) = unbounded_channel();
         let log = RunLog::new(1, 1, 1, "before", Some(sender));
         log.last_line("the end");
         assert!(receiver.try_recv().is_err());
-        assert!(log.text().starts_with("before\n") && log.text().ends_with("the end\n"));
+        let whole = log.whole().await;
+        assert!(whole.starts_with("before\n") && whole.ends_with("the end\n"));
     }
 }

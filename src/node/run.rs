@@ -54,19 +54,19 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         }
     };
     tracing::info!(run_id = run.id, task_id = task.id, %status, "a run has ended");
-    log.settle().await;
     let patch = v4::RunPatch {
         started_at: None,
         finished_at: Some(timestamp::now()),
         status: Some(status.clone()),
-        log: Some(log.text()),
+        log: Some(log.whole().await),
         result,
     };
     let mut reported = report_end(shared, run.id, &patch, &stopped).await;
     if let (Reported::Refused(reason), Some(_)) = (&reported, &patch.result) {
         // If the run has not ended there anyway it would be taken again, and computed again, without end.
         log.last_line(format!("Failed: the server does not take the result: {reason}"));
-        let patch = v4::RunPatch { result: None, status: Some(Status::Failed), log: Some(log.text()), ..patch.clone() };
+        let patch =
+            v4::RunPatch { result: None, status: Some(Status::Failed), log: Some(log.whole().await), ..patch.clone() };
         tracing::warn!(run_id = run.id, reason, "the server does not take a result");
         reported = report_end(shared, run.id, &patch, &stopped).await;
         status = Status::Failed;
@@ -101,12 +101,11 @@ async fn close(shared: &Shared, run_id: i64) {
 /// and refuses this report; when it stopped the whole node it has not.
 async fn report_stop(shared: &Shared, run: &v4::Run, task: &v4::Task, log: &RunLog) {
     tracing::info!(run_id = run.id, "a run was stopped");
-    log.settle().await;
     log.last_line("Stopped by a user");
     let patch = v4::RunPatch {
         finished_at: Some(timestamp::now()),
         status: Some(Status::Killed),
-        log: Some(log.text()),
+        log: Some(log.whole().await),
         ..Default::default()
     };
     // Nothing stops it any more, except that the node ends.
@@ -146,7 +145,7 @@ async fn attempt(
     let patch = v4::RunPatch {
         started_at: Some(timestamp::now()),
         status: Some(Status::Active),
-        log: Some(log.text()),
+        log: Some(log.whole().await),
         ..Default::default()
     };
     shared.hub.report_run(run.id, &patch).await.map_err(RunError::of_call)?;

@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Request, header},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -169,7 +174,8 @@ async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, S
 
 /// A request as everything behind sees it: with who sends it, its path in one form, its body at a pace.
 fn prepared(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
-    let mut request = request.map(|body| Body::new(PacedBody::new(body)));
+    let is_offered = request.headers().contains_key(header::EXPECT);
+    let mut request = request.map(|body| Body::new(PacedBody::new(body, is_offered)));
     request.extensions_mut().insert(ConnectInfo(peer));
     path::normalize(request.uri_mut());
     request
@@ -214,6 +220,31 @@ mod tests {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn who_sends_a_body_that_nobody_reads_gets_the_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(async || axum::http::StatusCode::PAYLOAD_TOO_LARGE);
+        tokio::spawn(serve_at(Places::new(8), listener, router, CancellationToken::new()));
+        for head in ["Content-Length: 33554432\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2000000\r\n"] {
+            let mut stream = connect([127, 0, 0, 1], address).await;
+            stream.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}").as_bytes()).await.unwrap();
+            for _ in 0..512 {
+                stream.write_all(&[b'a'; 64 << 10]).await.unwrap();
+            }
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 413");
+        }
+        // One who asks first is told at once, and the connection ends.
+        let mut stream = connect([127, 0, 0, 1], address).await;
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
 
     #[tokio::test]

@@ -1,12 +1,13 @@
 use std::{
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum::body::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use axum::{BoxError, body::Bytes};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// In each window of this length …
 pub(super) const WINDOW: Duration = Duration::from_secs(20);
@@ -20,32 +21,36 @@ pub(super) const LEAST: usize = 10 * 1024;
 struct TooSlow;
 
 /// A request's body, for as long as it comes at a pace. The time in which nobody reads it does not count.
-pub(super) struct PacedBody<B> {
-    body: B,
+///
+/// Most clients, browsers among them, look for the answer only when they have sent everything. So what nobody wanted to
+/// read of a body is taken and thrown away for one more window, or the connection would be reset and the answer that
+/// says why the body is refused lost.
+pub(super) struct PacedBody {
+    /// None after its end, or after an error.
+    body: Option<Incoming>,
     window: Option<Pin<Box<Sleep>>>,
     arrived: usize,
+    /// The client sends the body only if it is asked to (`Expect: 100-continue`, RFC 9110 section 10.1.1).
+    is_offered: bool,
 }
 
-impl<B> PacedBody<B> {
-    pub(super) fn new(body: B) -> Self {
-        PacedBody { body, window: None, arrived: 0 }
+impl PacedBody {
+    pub(super) fn new(body: Incoming, is_offered: bool) -> Self {
+        PacedBody { body: Some(body), window: None, arrived: 0, is_offered }
     }
 }
 
-impl<B> Body for PacedBody<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<axum::BoxError>,
-{
+impl Body for PacedBody {
     type Data = Bytes;
-    type Error = axum::BoxError;
+    type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.arrived += frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+            match &frame {
+                Some(Ok(frame)) => self.arrived += frame.data_ref().map_or(0, Bytes::len),
+                None | Some(Err(_)) => self.body = None,
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         loop {
@@ -53,16 +58,28 @@ where
             ready!(window.as_mut().poll(context));
             window.as_mut().reset(Instant::now() + WINDOW);
             if std::mem::take(&mut self.arrived) < LEAST {
+                self.body = None;
                 return Poll::Ready(Some(Err(TooSlow.into())));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for PacedBody {
+    fn drop(&mut self) {
+        let unread = self.body.take().filter(|body| !body.is_end_stream() && !self.is_offered);
+        if let Some(mut body) = unread {
+            tokio::spawn(timeout(WINDOW, async move {
+                while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+            }));
+        }
     }
 }

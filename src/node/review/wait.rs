@@ -129,7 +129,8 @@ pub(super) async fn say(
     // that waits for its admin must not end with another organization's rejection.
     let has_reviews = shared.hub.transport().server().await.is_ok_and(|server| server.has_reviews);
     let begun = (status == Status::Pending && !has_reviews).then(timestamp::now);
-    let patch = v4::RunPatch { started_at: begun, status: Some(status), log: Some(log.text()), ..Default::default() };
+    let patch =
+        v4::RunPatch { started_at: begun, status: Some(status), log: Some(log.whole().await), ..Default::default() };
     match shared.hub.report_run(run_id, &patch).await {
         Err(error) if error.is_temporary() => Err(RunError::ServerAway(error)),
         Err(error) => {

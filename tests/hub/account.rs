@@ -88,6 +88,18 @@ async fn a_second_factor_that_one_set_up_is_asked_for_and_recovery_codes_stand_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_several_at_once_with_one_recovery_code_one_gets_in() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let (_, codes, _) = set_up(&world, &token, json!({"password": PASSWORD})).await;
+    for code in &codes[..3] {
+        let tries = (0..3).map(|_| sign_in(&world, "researcher", Some(code)));
+        let answers = futures::future::join_all(tries).await;
+        assert_eq!(answers.iter().filter(|(status, _)| *status == 200).count(), 1, "{answers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_sits_at_an_open_browser_cannot_replace_the_second_factor() {
     let world = World::new().await;
     let token = world.token("researcher").await;

@@ -35,9 +35,6 @@ pub const REVIEW_LIMIT: usize = 1024 * 1024;
 /// The largest body of those that carry inputs and results of algorithms.
 pub const LARGE_LIMIT: usize = 32 * 1024 * 1024;
 
-/// The largest announced body that is read past although it is refused, in bytes.
-const READ_PAST: u64 = 256 * 1024;
-
 /// Large bodies are read into memory one after the other; as they arrive they go into a file.
 static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 
@@ -52,10 +49,7 @@ where
     type Rejection = HubError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HubError> {
-        if let Err(error) = refuse_announced(&request, LIMIT) {
-            read_past(request).await;
-            return Err(error);
-        }
+        refuse_announced(&request, LIMIT)?;
         let mut chunks = request.into_body().into_data_stream();
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -134,15 +128,6 @@ fn refuse_announced(request: &Request, limit: usize) -> Result<(), HubError> {
     match request.body().size_hint().lower() > limit as u64 {
         true => Err(HubError::TooLarge(limit)),
         false => Ok(()),
-    }
-}
-
-/// Reads a body that is refused and not very large to its end and keeps nothing: a client that still sends when the
-/// connection is closed does not see the answer.
-async fn read_past(request: Request) {
-    if request.body().size_hint().lower() <= READ_PAST {
-        let mut chunks = request.into_body().into_data_stream();
-        while let Some(Ok(_)) = chunks.next().await {}
     }
 }
 

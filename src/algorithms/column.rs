@@ -32,7 +32,12 @@ pub fn content(table: &Table, index: usize) -> String {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "it holds text".to_owned(),
         DataType::Boolean => "it holds true and false".to_owned(),
         kind if kind.is_temporal() => "it holds dates or times".to_owned(),
-        kind => format!("it holds {kind}"),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "it holds bytes".to_owned()
+        }
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "it holds lists".to_owned(),
+        // The type's own name has those of what is in it, which nobody shared.
+        _ => "it holds something else".to_owned(),
     }
 }
 
@@ -49,6 +54,11 @@ const MISSING: [&str; 17] = [
     "1.#QNAN", "-1.#IND",
 ];
 
+/// Whether a text stands for a missing value.
+pub fn is_missing(text: &str) -> bool {
+    MISSING.contains(&text)
+}
+
 /// Calls `visit` with the row and the value of each number of an array, and with the row alone of what is no number.
 /// Missing values (null, NaN) are left out. Text is read as numbers only in an untyped table.
 pub fn for_each_value(untyped: bool, array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
@@ -61,9 +71,12 @@ pub fn for_each_value(untyped: bool, array: &ArrayRef, mut visit: impl FnMut(usi
                 let Some(text) = text.map(str::trim) else { continue };
                 if let Ok(value) = text.parse::<i64>() {
                     visit(row, Some(Number::Integer(value)));
-                } else if MISSING.contains(&text) {
+                } else if is_missing(text) {
                 } else if let Ok(value) = text.parse::<f64>() {
-                    visit(row, Some(Number::Float(value)));
+                    // However it is written, such as "NAN", it is no number.
+                    if !value.is_nan() {
+                        visit(row, Some(Number::Float(value)));
+                    }
                 } else {
                     visit(row, None);
                 }
@@ -113,7 +126,8 @@ mod tests {
 
     #[test]
     fn text_of_untyped_tables_is_read_as_pandas_reads_it() {
-        let texts = StringArray::from(vec![Some("1"), Some(" 2.5"), Some("NA"), Some(""), None, Some("-3e2")]);
+        let texts =
+            StringArray::from(vec![Some("1"), Some(" 2.5"), Some("NA"), Some(""), None, Some("-3e2"), Some("NAN")]);
         let expected = [Number::Integer(1), Number::Float(2.5), Number::Float(-300.0)].map(Some);
         assert_eq!(values(Arc::new(texts)), expected);
         assert_eq!(values(Arc::new(StringArray::from(vec![Some("Ann"), None]))), [None]);

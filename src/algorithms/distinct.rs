@@ -39,7 +39,7 @@ impl Distinct {
             known.get(before) != Some(key)
         });
         for key in &self.gathered {
-            self.sketch.add(*key, 1);
+            self.sketch.add(*key);
         }
         // From the end, so that nothing needs a second place.
         let (mut old, mut new) = (self.known.len(), self.gathered.len());
@@ -63,8 +63,18 @@ impl Distinct {
     }
 
     /// The sketch of those who are settled.
-    pub fn into_sketch(self) -> Sketch {
-        self.sketch
+    pub fn sketch(&self) -> &Sketch {
+        &self.sketch
+    }
+
+    /// How many are here or among the others, and the sketch of them, once both are settled.
+    pub fn with(&self, others: &Distinct) -> (u64, Sketch) {
+        let (mut count, mut sketch) = (self.count(), self.sketch.clone());
+        for key in others.known.iter().filter(|key| self.known.binary_search(key).is_err()) {
+            count += 1;
+            sketch.add(*key);
+        }
+        (count, sketch)
     }
 }
 
@@ -84,10 +94,15 @@ mod tests {
         distinct.settle();
         assert_eq!(distinct.count(), 200_000);
         let mut once = Sketch::default();
-        (0..200_000).for_each(|number| once.add(spread(number), 1));
-        assert!(distinct.into_sketch() == once);
+        (0..200_000).for_each(|number| once.add(spread(number)));
+        assert!(distinct.sketch == once);
+        let mut some = Distinct::default();
+        (0..1_000).for_each(|number| some.add(spread(number)));
+        some.settle();
+        let (count, sketch) = some.with(&distinct);
+        assert!((count, sketch) == (200_000, once));
         let mut nobody = Distinct::default();
         nobody.settle();
-        assert_eq!(nobody.count(), 0);
+        assert_eq!((nobody.count(), nobody.with(&nobody).0), (0, 0));
     }
 }

@@ -1,22 +1,27 @@
 //! What a function counts beside its result, in the same pass over the data: who takes part, whether the values are
 //! identifiers, whether one of them dominates.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::{HashMap, hash_map::Entry};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 
 use super::{
     AlgorithmError, Table,
-    column::Number,
+    column::{Number, is_missing},
     distinct::Distinct,
+    dominance::Dominance,
+    most_frequent::MostFrequent,
     sketch::{Sketch, SketchKey},
     spelling::{plain_identifier, plain_name},
 };
-use crate::protocol::policy::{Limits, MANY_VALUES, TakingPart};
+use crate::protocol::policy::{Limits, TakingPart};
 
 /// Different values without any that occurs twice, after which a column surely holds identifiers.
 const SURELY_IDENTIFIERS: usize = 1_000_000;
+
+/// From this number on those who have another value than the others are not few, whatever the limits say: each is counted.
+const MOST_OF_FEW: usize = 1_000;
 
 /// What the node lets its functions tell.
 #[derive(Clone)]
@@ -24,8 +29,10 @@ pub struct Disclosure {
     pub limits: Limits,
     /// Columns of identifiers that functions may use.
     pub allowed_identifiers: Vec<String>,
-    /// With which people and values become keys.
+    /// With which people become keys.
     pub key: SketchKey,
+    /// The keys of those who are left out as if they were not there.
+    pub left_out: Vec<u64>,
 }
 
 /// A result, and who took part in it.
@@ -51,21 +58,24 @@ pub enum Refusal {
 /// Of whom a result tells.
 #[derive(Debug, Clone)]
 pub struct ToldOf {
-    /// Rows that took part.
+    /// Who has a value and takes part.
+    pub taking_part: Group,
+    /// Who is in the table.
+    pub table: Group,
+}
+
+/// Rows, and who they are about where the database says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
     pub rows: u64,
-    /// Who they are about, where the database says it.
     pub people: Option<People>,
 }
 
-/// Who took part, with their values.
+/// People, each once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct People {
-    /// How many different people that are.
     pub count: u64,
-    /// Each of them once.
     pub names: Sketch,
-    /// The value of each row.
-    pub values: Sketch,
 }
 
 impl std::fmt::Debug for People {
@@ -78,14 +88,11 @@ impl std::fmt::Debug for People {
 pub struct Guard<'a> {
     disclosure: &'a Disclosure,
     parameters: u64,
-    /// How many people are counted exactly.
-    most: usize,
     rows: u64,
     used: u64,
     /// Where the database says who its rows are about.
     by_person: Option<ByPerson>,
-    /// The first two values, with how often each occurs; a third one ends it.
-    two_values: Option<Vec<(Value, Tally)>>,
+    most_frequent: MostFrequent,
     identifiers: Identifiers,
     dominance: Dominance,
     /// Whether something was seen that is no number.
@@ -95,37 +102,29 @@ pub struct Guard<'a> {
 /// What is counted by person.
 #[derive(Default)]
 struct ByPerson {
+    /// Those with a value.
     people: Distinct,
-    values: Values,
-    /// The keys of the rows of the present batch; `None` where nobody is named.
-    keys: Vec<Option<u64>>,
+    /// Those with a row that has none.
+    others: Distinct,
+    /// Whom the rows of the present batch are about.
+    batch: Vec<Person>,
     unnamed: u64,
 }
 
+/// Whom a row is about.
+#[derive(Clone, Copy)]
+enum Person {
+    /// The key, and whether the row has a value.
+    Key(u64, bool),
+    Unnamed,
+    LeftOut,
+}
+
 /// A value as it is compared with others: whether it is a whole number, and its bits.
-type Value = (bool, u64);
+pub type Value = (bool, u64);
 
 /// From here on floats do not hold every whole number.
 const EXACT: f64 = (1_u64 << 53) as f64;
-
-/// The value of everything that is not a number.
-const NO_NUMBER: u64 = u64::MAX;
-
-/// The values of the rows, as a sketch. Values that come again and again are added to it together.
-struct Values {
-    sketch: Sketch,
-    recent: Vec<Option<(u64, u32)>>,
-}
-
-/// How many values are counted before they are added. A power of two.
-const RECENT_VALUES: usize = 1024;
-
-/// How often a value occurs: rows, or the first people who have it.
-#[derive(Default)]
-struct Tally {
-    rows: u64,
-    people: HashSet<u64>,
-}
 
 /// Whether every value is an integer that only one row has, or the rows of one person.
 enum Identifiers {
@@ -133,13 +132,6 @@ enum Identifiers {
     SoFar(HashMap<u64, Option<u64>>),
     No,
     Surely,
-}
-
-/// The parts of a sum, as long as they are few: by person, else by row.
-struct Dominance {
-    sum: f64,
-    largest: f64,
-    by_person: HashMap<u64, f64>,
 }
 
 fn value(number: Number) -> Value {
@@ -167,88 +159,98 @@ impl<'a> Guard<'a> {
         if !is_allowed && table.identifiers.iter().any(|named| plain_name(named) == plain_name(column)) {
             return Err(AlgorithmError::Identifiers(column.to_owned()));
         }
-        let most = usize::try_from(disclosure.limits.most_needed(parameters)).unwrap_or(usize::MAX);
+        let smallest_cell = disclosure.limits.smallest_cell.unwrap_or_default();
+        let few = usize::try_from(smallest_cell).unwrap_or(usize::MAX).min(MOST_OF_FEW);
         Ok(Guard {
             disclosure,
             parameters,
-            most,
             rows: 0,
             used: 0,
             by_person: table.has_person.then(ByPerson::default),
-            two_values: Some(Vec::with_capacity(2)),
+            most_frequent: MostFrequent::new(few),
             identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
-            dominance: Dominance { sum: 0.0, largest: 0.0, by_person: HashMap::new() },
+            dominance: Dominance::default(),
             is_numeric: true,
         })
     }
 
     /// The next batch: one that says who its rows are about does so in its last column.
     pub fn batch(&mut self, batch: &RecordBatch) -> Result<(), AlgorithmError> {
-        self.rows += batch.num_rows() as u64;
-        if let Some(by_person) = &mut self.by_person {
-            let person = batch.columns().last().ok_or_else(|| {
-                AlgorithmError::Unreadable("it has no column that says who its rows are about".to_owned())
-            })?;
-            by_person.keys.clear();
-            keys_of(person, &self.disclosure.key, &mut by_person.keys)?;
-        }
+        let Some(by_person) = &mut self.by_person else {
+            self.rows += batch.num_rows() as u64;
+            return Ok(());
+        };
+        by_person.end_batch();
+        let person = batch.columns().last().ok_or_else(|| {
+            AlgorithmError::Unreadable("it has no column that says who its rows are about".to_owned())
+        })?;
+        read_people(person, self.disclosure, &mut by_person.batch)?;
+        self.rows += by_person.batch.iter().filter(|person| !matches!(person, Person::LeftOut)).count() as u64;
         Ok(())
     }
 
     /// Something that is no number, and in which row of the batch it stands. Who has it takes part: whether there is
     /// somebody who has is compared like an answer.
     pub fn see_other(&mut self, row: usize) {
-        self.used += 1;
-        self.is_numeric = false;
-        if let Some(by_person) = &mut self.by_person {
-            by_person.see(row, NO_NUMBER, &self.disclosure.key);
+        if self.by_person.as_mut().is_none_or(|by_person| by_person.see(row).is_some()) {
+            self.used += 1;
+            self.is_numeric = false;
         }
     }
 
-    /// A number, and in which row of the batch it stands.
-    pub fn see(&mut self, row: usize, number: Number) {
+    /// A number, and in which row of the batch it stands; whether it counts.
+    pub fn see(&mut self, row: usize, number: Number) -> bool {
+        let person = match &mut self.by_person {
+            Some(by_person) => match by_person.see(row) {
+                Some(person) => Some(person),
+                None => return false,
+            },
+            None => None,
+        };
         self.used += 1;
         let value = value(number);
-        let person = self.by_person.as_mut().map(|by_person| by_person.see(row, value.1, &self.disclosure.key));
-        if let Some(tallies) = &mut self.two_values {
-            let place = tallies.iter().position(|(known, _)| *known == value);
-            match place {
-                Some(place) => tallies[place].1.see(person, self.most),
-                None if tallies.len() == 2 => self.two_values = None,
-                None => {
-                    let mut tally = Tally::default();
-                    tally.see(person, self.most);
-                    tallies.push((value, tally));
-                }
-            }
-        }
+        self.most_frequent.see(person, value);
         // Long numbers are read as floats, in which different ones can be the same.
         let is_exact = !matches!(number, Number::Float(value) if value.abs() >= EXACT);
         self.identifiers.see(value, is_exact, person);
-        if self.used < MANY_VALUES || person.is_some() && self.dominance.by_person.len() < MANY_VALUES as usize {
-            let size = match number {
-                Number::Integer(value) => value as f64,
-                Number::Float(value) => value,
-            };
-            self.dominance.see(person, size.abs());
-        }
+        self.dominance.see(
+            person,
+            match number {
+                Number::Integer(value) => (value as f64).abs(),
+                Number::Float(value) => value.abs(),
+            },
+        );
+        true
     }
 
     /// Who took part, and why no number about them may be told, if none may. `otherwise` says what the column holds where
     /// that are no numbers.
     pub fn end(mut self, otherwise: &str) -> (ToldOf, Option<Refusal>) {
-        let (people, unnamed) = match self.by_person.as_mut().map(std::mem::take) {
-            Some(by_person) => {
-                (Some(people_of(by_person.people, by_person.values, &self.disclosure.key)), by_person.unnamed)
-            }
-            None => (None, 0),
-        };
+        let are_people = self.by_person.is_some();
+        let (mut told_of, mut unnamed) = (
+            ToldOf {
+                taking_part: Group { rows: self.used, people: None },
+                table: Group { rows: self.rows, people: None },
+            },
+            0,
+        );
+        if let Some(mut by_person) = self.by_person.take() {
+            by_person.end_batch();
+            by_person.people.settle();
+            by_person.others.settle();
+            let (count, names) = by_person.people.with(&by_person.others);
+            told_of.table.people = Some(People { count, names });
+            let names = by_person.people.sketch().clone();
+            told_of.taking_part.people = Some(People { count: by_person.people.count(), names });
+            unnamed = by_person.unnamed;
+        }
+        let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
         let part = TakingPart {
             rows: self.rows,
-            people: people.as_ref().map_or(self.used, |people| people.count),
-            are_people: self.by_person.is_some(),
-            smaller_cell: self.smaller_cell(),
-            largest_share: self.largest_share(),
+            people,
+            are_people,
+            smaller_cell: self.most_frequent.others(people),
+            largest_share: self.dominance.largest_share(),
         };
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);
@@ -259,89 +261,34 @@ impl<'a> Guard<'a> {
             None if self.used > 1 && self.identifiers.are_all_different() => Some(Refusal::Identifiers),
             None => None,
         };
-        (ToldOf { rows: self.used, people }, refusal)
-    }
-
-    fn smaller_cell(&self) -> Option<u64> {
-        match self.two_values.as_deref() {
-            Some([(_, one), (_, other)]) => {
-                let by_person = self.by_person.is_some();
-                Some(one.count(by_person).min(other.count(by_person)))
-            }
-            _ => None,
-        }
-    }
-
-    fn largest_share(&self) -> Option<f64> {
-        let dominance = &self.dominance;
-        let of_people = dominance.by_person.values().copied().fold(0.0, f64::max);
-        let (count, largest) = match self.by_person {
-            Some(_) => (dominance.by_person.len() as u64, of_people),
-            None => (self.used, dominance.largest),
-        };
-        let is_told = count > 0 && count < MANY_VALUES && dominance.sum > 0.0 && dominance.sum.is_finite();
-        is_told.then(|| largest / dominance.sum)
+        (told_of, refusal)
     }
 }
 
 impl ByPerson {
-    /// The key of who a row is about, who has this value in it.
-    fn see(&mut self, row: usize, value: u64, key: &SketchKey) -> u64 {
-        self.values.add(value, key);
-        let Some(person) = self.keys.get(row).copied().flatten() else {
-            self.unnamed += 1;
-            return 0;
-        };
-        self.people.add(person);
-        person
-    }
-}
-
-impl Default for Values {
-    fn default() -> Self {
-        Values { sketch: Sketch::default(), recent: vec![None; RECENT_VALUES] }
-    }
-}
-
-impl Values {
-    fn add(&mut self, value: u64, key: &SketchKey) {
-        // Small numbers differ in the high bits of a float.
-        let place = (value ^ (value >> 32) ^ (value >> 47)) as usize % RECENT_VALUES;
-        match &mut self.recent[place] {
-            Some((known, times)) if *known == value && *times < u32::MAX => *times += 1,
-            other => {
-                if let Some((before, times)) = other.replace((value, 1)) {
-                    self.sketch.add(key_of_value(before, key), times);
-                }
+    /// The key of whom a row is about, that has a value; 0 for nobody. `None` if it is left out.
+    fn see(&mut self, row: usize) -> Option<u64> {
+        match self.batch.get_mut(row) {
+            Some(Person::Key(person, has_value)) => {
+                *has_value = true;
+                self.people.add(*person);
+                Some(*person)
+            }
+            Some(Person::LeftOut) => None,
+            Some(Person::Unnamed) | None => {
+                self.unnamed += 1;
+                Some(0)
             }
         }
     }
 
-    /// The sketch of all of them.
-    fn end(mut self, key: &SketchKey) -> Sketch {
-        for (value, times) in self.recent.into_iter().flatten() {
-            self.sketch.add(key_of_value(value, key), times);
+    /// Counts those whose rows have no value.
+    fn end_batch(&mut self) {
+        for person in self.batch.drain(..) {
+            if let Person::Key(person, false) = person {
+                self.others.add(person);
+            }
         }
-        self.sketch
-    }
-}
-
-fn key_of_value(value: u64, key: &SketchKey) -> u64 {
-    // Nobody's name has these bytes.
-    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
-    key.key(&[0xff, a, b, c, d, e, f, g, h])
-}
-
-impl Tally {
-    fn see(&mut self, person: Option<u64>, most: usize) {
-        self.rows += 1;
-        if let Some(person) = person.filter(|_| self.people.len() < most) {
-            self.people.insert(person);
-        }
-    }
-
-    fn count(&self, by_person: bool) -> u64 {
-        if by_person { self.people.len() as u64 } else { self.rows }
     }
 }
 
@@ -372,35 +319,23 @@ impl Identifiers {
     }
 }
 
-fn people_of(mut people: Distinct, values: Values, key: &SketchKey) -> People {
-    people.settle();
-    People { count: people.count(), names: people.into_sketch(), values: values.end(key) }
-}
-
-impl Dominance {
-    fn see(&mut self, person: Option<u64>, size: f64) {
-        self.sum += size;
-        match person {
-            Some(person) => *self.by_person.entry(person).or_default() += size,
-            None => self.largest = self.largest.max(size),
-        }
-    }
-}
-
-/// The keys of those whom the rows are about.
-fn keys_of(person: &ArrayRef, key: &SketchKey, keys: &mut Vec<Option<u64>>) -> Result<(), AlgorithmError> {
+/// Whom the rows are about.
+fn read_people(column: &ArrayRef, disclosure: &Disclosure, people: &mut Vec<Person>) -> Result<(), AlgorithmError> {
     let options = FormatOptions::default();
     let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
-    let formatter = ArrayFormatter::try_new(person, &options).map_err(unreadable)?;
+    let formatter = ArrayFormatter::try_new(column, &options).map_err(unreadable)?;
     let mut text = String::new();
-    for row in 0..person.len() {
-        if person.is_null(row) {
-            keys.push(None);
-            continue;
-        }
+    for row in 0..column.len() {
         text.clear();
-        formatter.value(row).write(&mut text).map_err(unreadable)?;
-        keys.push(plain_identifier(&text).map(|identifier| key.key(identifier.as_bytes())));
+        if !column.is_null(row) {
+            formatter.value(row).write(&mut text).map_err(unreadable)?;
+        }
+        let identifier = if is_missing(text.trim()) { None } else { plain_identifier(&text) };
+        people.push(match identifier.map(|identifier| disclosure.key.key(identifier.as_bytes())) {
+            Some(key) if disclosure.left_out.contains(&key) => Person::LeftOut,
+            Some(key) => Person::Key(key, false),
+            None => Person::Unnamed,
+        });
     }
     Ok(())
 }

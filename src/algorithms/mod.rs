@@ -4,8 +4,10 @@ mod average;
 mod column;
 mod description;
 mod distinct;
+mod dominance;
 mod error;
 mod guard;
+mod most_frequent;
 mod sketch;
 mod spelling;
 
@@ -15,8 +17,8 @@ use serde_json::{Map, Value};
 
 pub use description::describe_all;
 pub use error::AlgorithmError;
-pub use guard::{Computed, Disclosure, People, Refusal, ToldOf};
-pub use sketch::{Difference, Sketch, SketchKey};
+pub use guard::{Computed, Disclosure, Group, People, Refusal, ToldOf};
+pub use sketch::{Change, Sketch, SketchKey};
 pub use spelling::plain_name;
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.

@@ -1,4 +1,4 @@
-//! Of whom an answer tells and of which values, so that two answers can be compared without keeping any of them: an
+//! Of whom an answer tells, so that two answers can be compared without keeping any name: an
 //! invertible Bloom lookup table of keyed hashes (Eppstein et al., "What's the difference? Efficient set reconciliation
 //! without prior context", SIGCOMM 2011). Its size does not grow with what is in it.
 
@@ -13,7 +13,7 @@ const PARTS: usize = 4;
 /// The bytes of a cell: count, sum of keys, sum of checks.
 const CELL_BYTES: usize = 8 + 16 + 8;
 
-/// The secret of a node with which identifiers and values become keys. Without it nobody can try them against a sketch.
+/// The secret of a node with which identifiers become keys. Without it nobody can try them against a sketch.
 #[derive(Clone, Copy)]
 pub struct SketchKey {
     first: u64,
@@ -28,7 +28,7 @@ impl SketchKey {
         SketchKey { first: number as u64, second: (number >> 64) as u64 }
     }
 
-    /// The key of an identifier or a value.
+    /// The key of an identifier.
     pub fn key(&self, bytes: &[u8]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.first, self.second);
         hasher.write(bytes);
@@ -36,7 +36,7 @@ impl SketchKey {
     }
 }
 
-/// A multiset of keys, in a size of its own.
+/// A set of keys, in a size of its own.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sketch {
     cells: Vec<Cell>,
@@ -50,15 +50,13 @@ struct Cell {
     checks: u64,
 }
 
-/// By how much two sets differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Difference {
-    /// At least as many as was asked about.
-    Enough,
-    /// This many, which are fewer.
-    Few(u64),
-    /// It cannot be told: few, but not how many.
-    Unknown,
+/// Who came and who is gone between two sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The keys of those who came, and how many are gone.
+    Known { came: Vec<u64>, gone: u64 },
+    /// More than about 150 in all.
+    Many,
 }
 
 impl Default for Sketch {
@@ -88,40 +86,45 @@ fn check(key: u64) -> u64 {
     mix(key.wrapping_add(0x632b_e59b_d9b4_e019))
 }
 
+impl Cell {
+    /// Adds a key or takes it away.
+    fn count(&mut self, key: u64, adds: bool) {
+        let (one, sign, check) = match adds {
+            true => (1, 1_i128, check(key)),
+            false => (-1, -1, check(key).wrapping_neg()),
+        };
+        self.count = self.count.wrapping_add(one);
+        self.keys = self.keys.wrapping_add(i128::from(key) * sign);
+        self.checks = self.checks.wrapping_add(check);
+    }
+}
+
 impl Sketch {
-    /// Adds a key so many times.
-    pub fn add(&mut self, key: u64, times: u32) {
-        let check = check(key).wrapping_mul(u64::from(times));
+    /// Adds a key, which is not there yet.
+    pub fn add(&mut self, key: u64) {
         for place in places(key) {
-            let cell = &mut self.cells[place];
-            cell.count = cell.count.wrapping_add(i64::from(times));
-            cell.keys = cell.keys.wrapping_add(i128::from(key).wrapping_mul(i128::from(times)));
-            cell.checks = cell.checks.wrapping_add(check);
+            self.cells[place].count(key, true);
         }
     }
 
-    /// Whether at least `least` are in one of two sets only; one that is there several times counts as often.
-    pub fn difference(&self, other: &Sketch, least: u64) -> Difference {
-        if least == 0 {
-            return Difference::Enough;
+    /// Who is in this set and not in the one of before, and the other way round.
+    pub fn change_since(&self, before: &Sketch) -> Change {
+        let mut cells = self.without(before);
+        let (mut came, mut gone) = (Vec::new(), 0_u64);
+        // Every key that is found empties cells; a damaged sketch could go on for ever.
+        for _ in 0..CELLS * PARTS {
+            let Some((key, is_new)) = cells.iter().enumerate().find_map(|(place, cell)| single(place, cell)) else {
+                break;
+            };
+            if is_new {
+                came.push(key);
+            } else {
+                gone += 1;
+            }
+            take_away(&mut cells, key, is_new);
         }
-        let cells = self.without(other);
-        let touched = cells.iter().filter(|cell| **cell != Cell::default()).count() as u64;
-        // No key touches more than one cell of each part, so fewer keys could not have touched as many.
-        if touched > (least - 1).saturating_mul(PARTS as u64) {
-            return Difference::Enough;
-        }
-        match decode(cells) {
-            (found, _) if found >= least => Difference::Enough,
-            (found, true) => Difference::Few(found),
-            _ => Difference::Unknown,
-        }
-    }
-
-    /// How many are in one of two sets only; `None` if they are too many to tell.
-    pub fn changed(&self, other: &Sketch) -> Option<u64> {
-        let (found, is_all) = decode(self.without(other));
-        is_all.then_some(found)
+        let is_all = cells.iter().all(|cell| *cell == Cell::default());
+        if is_all { Change::Known { came, gone } } else { Change::Many }
     }
 
     fn without(&self, other: &Sketch) -> Vec<Cell> {
@@ -166,99 +169,84 @@ impl Sketch {
     }
 }
 
-/// Takes out one key after the other: how many there were, and whether nothing is left.
-fn decode(mut cells: Vec<Cell>) -> (u64, bool) {
-    let mut found = 0_u64;
-    // Every key that is found empties cells; a damaged sketch could go on for ever.
-    for _ in 0..CELLS * PARTS {
-        let Some((key, times)) = cells.iter().enumerate().find_map(|(place, cell)| single(place, cell)) else { break };
-        found = found.saturating_add(times.unsigned_abs());
-        take_away(&mut cells, key, times);
-    }
-    (found, cells.iter().all(|cell| *cell == Cell::default()))
-}
-
-fn take_away(cells: &mut [Cell], key: u64, times: i64) {
+fn take_away(cells: &mut [Cell], key: u64, is_new: bool) {
     for place in places(key) {
-        let cell = &mut cells[place];
-        cell.count = cell.count.wrapping_sub(times);
-        cell.keys = cell.keys.wrapping_sub(i128::from(key).wrapping_mul(i128::from(times)));
-        cell.checks = cell.checks.wrapping_sub(check(key).wrapping_mul(times as u64));
+        cells[place].count(key, !is_new);
     }
 }
 
-/// The one key in a cell, with how many times; `None` if there are several or none.
-fn single(place: usize, cell: &Cell) -> Option<(u64, i64)> {
-    let count = i128::from(cell.count);
-    // What is damaged divides by nothing or overflows.
-    if cell.keys.checked_rem(count)? != 0 {
-        return None;
-    }
-    let key = u64::try_from(cell.keys.checked_div(count)?).ok()?;
-    let is_one = places(key).contains(&place) && check(key).wrapping_mul(cell.count as u64) == cell.checks;
-    is_one.then_some((key, cell.count))
+/// The one key in a cell, and whether it came; `None` if there are several or none.
+fn single(place: usize, cell: &Cell) -> Option<(u64, bool)> {
+    let is_new = match cell.count {
+        1 => true,
+        -1 => false,
+        _ => return None,
+    };
+    let key = u64::try_from(cell.keys.checked_mul(i128::from(cell.count))?).ok()?;
+    let mut one = Cell::default();
+    one.count(key, is_new);
+    (places(key).contains(&place) && one == *cell).then_some((key, is_new))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(id: u64) -> u64 {
+        SketchKey::new([7; 16]).key(&id.to_le_bytes())
+    }
+
     fn sketch(ids: impl IntoIterator<Item = u64>) -> Sketch {
-        let key = SketchKey::new([7; 16]);
         let mut sketch = Sketch::default();
-        for id in ids {
-            sketch.add(key.key(&id.to_le_bytes()), 1);
-        }
+        ids.into_iter().for_each(|id| sketch.add(key(id)));
         sketch
     }
 
-    #[test]
-    fn a_difference_of_few_is_counted_exactly_whatever_the_sizes() {
-        let many = sketch(0..100_000);
-        for (others, expected) in [
-            (sketch(0..100_000), Difference::Few(0)),
-            (sketch(0..100_001), Difference::Few(1)),
-            (sketch(3..100_000), Difference::Few(3)),
-            // One leaves and another one comes: the number of rows is the same.
-            (sketch(1..100_001), Difference::Few(2)),
-            (sketch(0..100_005), Difference::Enough),
-            (sketch(0..50_000), Difference::Enough),
-        ] {
-            assert_eq!(many.difference(&others, 5), expected);
-            assert_eq!(others.difference(&many, 5), expected);
+    /// How many came and are gone; `None` if they are many.
+    fn counts(now: &Sketch, before: &Sketch) -> Option<(usize, u64)> {
+        match now.change_since(before) {
+            Change::Known { came, gone } => Some((came.len(), gone)),
+            Change::Many => None,
         }
     }
 
     #[test]
-    fn what_is_there_once_more_differs_by_as_often() {
-        let one = sketch([1, 2, 2, 3, 3, 3]);
-        assert_eq!(one.difference(&sketch([1, 2, 2, 2, 3, 3, 3]), 5), Difference::Few(1));
-        assert_eq!(one.difference(&sketch([1, 2, 2]), 5), Difference::Few(3));
-        assert_eq!(one.difference(&sketch([2, 3, 1, 3, 2, 3]), 5), Difference::Few(0));
-        assert_eq!(one.difference(&sketch([1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4]), 5), Difference::Enough);
-        assert_eq!(one.changed(&sketch([1, 3])), Some(4));
-        let mut at_once = Sketch::default();
-        at_once.add(SketchKey::new([7; 16]).key(&9_u64.to_le_bytes()), 3);
-        assert!(at_once == sketch([9, 9, 9]));
+    fn who_comes_and_goes_is_counted_exactly_whatever_the_sizes() {
+        let many = sketch(0..100_000);
+        for (now, expected) in [
+            (sketch(0..100_000), Some((0, 0))),
+            (sketch(0..100_001), Some((1, 0))),
+            (sketch(3..100_000), Some((0, 3))),
+            // One leaves and another one comes: the number of people is the same.
+            (sketch(1..100_001), Some((1, 1))),
+            (sketch(40..100_050), Some((50, 40))),
+            (sketch(0..50_000), None),
+        ] {
+            assert_eq!(counts(&now, &many), expected);
+            assert_eq!(counts(&many, &now), expected.map(|(came, gone)| (gone as usize, came as u64)));
+        }
+        let Change::Known { mut came, .. } = sketch(0..100_002).change_since(&many) else { panic!("two came") };
+        came.sort_unstable();
+        let mut expected = [key(100_000), key(100_001)];
+        expected.sort_unstable();
+        assert_eq!(came, expected);
     }
 
     #[test]
     fn a_damaged_sketch_is_no_reason_to_panic() {
         for damage in [0x80, 0xff, 0x01] {
             let damaged = Sketch::from_bytes(&vec![damage; 8_192]).unwrap();
-            assert_ne!(damaged.difference(&sketch(0..10), 50), Difference::Few(0));
-            let _ = damaged.changed(&sketch(0..10));
+            assert_ne!(counts(&damaged, &sketch(0..10)), Some((0, 0)));
+            let _ = sketch(0..10).change_since(&damaged);
         }
     }
 
     #[test]
-    fn it_is_never_said_that_enough_differ_when_fewer_do() {
+    fn a_hundred_changes_are_told_apart() {
         for round in 0..2_000_u64 {
             let begin = round * 1_000;
-            let (one, other) = (sketch(begin..begin + 200), sketch(begin + 4..begin + 200));
-            assert_ne!(one.difference(&other, 5), Difference::Enough, "{round}");
-            let five = one.difference(&sketch(begin + 5..begin + 200), 5);
-            assert!(matches!(five, Difference::Enough | Difference::Unknown), "{round}: {five:?}");
+            let (before, now) = (sketch(begin..begin + 200), sketch(begin + 4..begin + 296));
+            assert_eq!(counts(&now, &before), Some((96, 4)), "{round}");
         }
     }
 

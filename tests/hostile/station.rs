@@ -1,5 +1,6 @@
 //! A real station, as a process, of which a hostile hub asks what it wants.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
@@ -118,6 +119,14 @@ fn vary(variation: &mut Variation, id: i64) -> Value {
     run
 }
 
+/// A result that was reported, without when it was given for the first time.
+fn numbers(end: &Value) -> Value {
+    let bytes = STANDARD.decode(end["result"].as_str().unwrap()).unwrap();
+    let mut result: Value = serde_json::from_slice(&bytes).unwrap();
+    result.as_object_mut().unwrap().remove("answered_at");
+    result
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_hub_asks_nothing_leaves_but_the_one_answer_that_is_allowed() {
     let hub = HostileHub::start().await;
@@ -148,7 +157,7 @@ async fn whatever_a_hub_asks_nothing_leaves_but_the_one_answer_that_is_allowed()
             let Some(end) = hub.end_of(*id) else { continue };
             answered += 1;
             if !end["result"].is_null() {
-                assert_eq!(end["result"], allowed["result"], "seed {}: {run}", variation.seed);
+                assert_eq!(numbers(&end), numbers(&allowed), "seed {}: {run}", variation.seed);
             }
         }
         node.check("what was asked");

@@ -100,7 +100,7 @@ async fn a_held_result_is_seen_at_the_node_only() {
     assert!(done && answer.contains("is released"), "{answer}");
     assert_eq!(outcome(&researcher, task.id).await.2, [json!({"sum": 253, "count": 4})]);
     // It does not stay here.
-    eventually(async || !reviews(&world, "example_org1", &["show", &id]).await.1.contains("253")).await;
+    eventually(async || !reviews(&world, "example_org1", &["show", &id]).await.1.contains(":253")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

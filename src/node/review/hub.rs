@@ -11,7 +11,7 @@ use crate::{
     },
     protocol::{
         client::ClientError,
-        review::{Approval, Decision, NewReview, Review, ReviewOutcome, ReviewState, Subject, Verdict},
+        review::{Approval, Decision, NewReview, Review, ReviewOutcome, ReviewRequest, ReviewState, Subject, Verdict},
         timestamp,
     },
 };
@@ -97,7 +97,8 @@ async fn ask(shared: &Shared, review: &StoredReview) -> Result<Option<Review>, C
         hash: review.hash.clone(),
         mode: review.mode,
         expires_at: review.expires_at.clone(),
-        request: review.request.clone(),
+        // When the data change is for nobody else to know.
+        request: ReviewRequest { data: None, ..review.request.clone() },
         only_at_node: !shared.policies.decisions_from_hub,
     };
     let at_hub = shared.hub.request_review(&new).await?;

@@ -21,11 +21,13 @@ use crate::{
     },
 };
 
-/// The hash to which a release is bound: that of the request and of the result. It is keyed: the hub learns it, and
-/// could otherwise find the held result by trying all results that are possible.
-async fn hash_of(shared: &Shared, request_hash: &str, result: &str) -> Result<String, RunError> {
+/// The hash to which a release is bound: that of the run, its request and its result. It is keyed: the hub learns it, and
+/// could otherwise find the held result by trying all results that are possible. Two runs with the same result have not
+/// the same hash, which would tell whether the data have changed.
+async fn hash_of(shared: &Shared, run_id: i64, request_hash: &str, result: &str) -> Result<String, RunError> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &shared.store.release_key().await?);
     let mut context = hmac::Context::with_key(&key);
+    context.update(&run_id.to_le_bytes());
     context.update(request_hash.as_bytes());
     context.update(result.as_bytes());
     Ok(HEXLOWER.encode(context.sign().as_ref()))
@@ -36,7 +38,7 @@ pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<
     let Some(review) = shared.store.held_result(run_id).await? else { return Ok(None) };
     let is_held = match (&review.result, review.state) {
         (Some(result), ReviewState::Waiting | ReviewState::Approved) => {
-            review.hash == hash_of(shared, &request.review.asked.hash(), result).await?
+            review.hash == hash_of(shared, run_id, &request.review.asked.hash(), result).await?
         }
         // Withheld or too late: it is not computed again.
         (None, ReviewState::Rejected | ReviewState::Expired) => review.request.asked == request.review.asked,
@@ -94,7 +96,7 @@ pub async fn release(
         return Ok(Released(encoded));
     }
     let report = Report::of(&value, shared.policies.smallest_cell);
-    let hash = hash_of(shared, &request.review.asked.hash(), &encoded).await?;
+    let hash = hash_of(shared, run_id, &request.review.asked.hash(), &encoded).await?;
     let about = About {
         run_id,
         subject: Subject::Result,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::About;
 use crate::{
-    algorithms::{self, AlgorithmError, BuiltIn, CentralFunction, Disclosure, PartialFunction, Refusal},
+    algorithms::{self, AlgorithmError, BuiltIn, CentralFunction, Computed, Disclosure, PartialFunction, Refusal},
     node::{
         config::DatabaseConfig,
         database,
@@ -26,6 +26,7 @@ use crate::{
         event::Event,
         policy::Columns,
         status::Status,
+        timestamp,
         wire::v4,
     },
 };
@@ -122,6 +123,7 @@ async fn partial(
         limits: shared.policies.limits(),
         allowed_identifiers: shared.policies.allowed_identifiers.clone(),
         key: shared.store.sketch_key().await?,
+        left_out: Vec::new(),
     };
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
     let _permit = tokio::select! {
@@ -131,58 +133,78 @@ async fn partial(
     logs.line(format!("Reading database \"{label}\" ({})", database.kind));
     let question = question(task, &function, &arguments, &database, &disclosure)?;
     let column = question.columns.join(", ");
-    if let Some(kept) = shared.store.kept_answer(&question).await? {
-        logs.of_data(format!("The same was asked of the same data at {} UTC: that answer is given", minute(&kept.at)));
-        return read_answer(&kept.answer, &column);
-    }
-    let stop = stopped.clone();
-    let outcome = spawn_blocking(move || {
-        // What the policies do not allow is not there for the function.
-        let mut table = database::open(&database)?;
-        for columns in &columns {
-            table = database::only(table, columns)?;
-        }
-        let computed = (function.compute)(&arguments, table, &disclosure, &|| stop.is_cancelled())?;
-        Ok::<_, RunError>((computed, database::state(&database)?))
-    })
-    .await
-    // What data make it panic is no more told than any other failure.
-    .unwrap_or_else(|_| Err(AlgorithmError::Unreadable("the function panicked".to_owned()).into()));
-    let (computed, state) = match outcome {
-        Ok(computed) => computed,
-        // Of data that can no longer be read, or hold something else now, it is not told by an error either.
-        Err(error) if error.is_about_data() => {
-            tracing::warn!(%error, label, "a database cannot be read as it was asked for");
-            if let Some(kept) = shared.store.last_answer(&question).await? {
-                logs.of_data(ENDED);
-                return given_before(&kept, logs, &column);
-            }
-            return match shared.store.told_about(&question).await? {
-                Some(since) => {
+    let mut left_out = Vec::new();
+    loop {
+        let disclosure = Disclosure { left_out, ..disclosure.clone() };
+        let (database, columns, arguments, stop) =
+            (database.clone(), columns.clone(), arguments.clone(), stopped.clone());
+        let is_without = !disclosure.left_out.is_empty();
+        let outcome =
+            spawn_blocking(move || compute(&function, &database, &columns, &arguments, &disclosure, &stop)).await;
+        // What data make it panic is no more told than any other failure.
+        let panicked = || AlgorithmError::Unreadable("the function panicked".to_owned()).into();
+        let computed = match outcome.unwrap_or_else(|_| Err(panicked())) {
+            Ok(computed) => computed,
+            // Of data that can no longer be read, or hold something else now, it is not told by an error either.
+            Err(error) if error.is_about_data() => {
+                tracing::warn!(%error, label, "a database cannot be read as it was asked for");
+                if let Some(kept) = shared.store.last_answer(&question).await? {
                     logs.of_data(ENDED);
-                    Ok(nothing(&function, &since))
+                    return given_before(&kept, logs, &column);
                 }
-                None => Err(error.told_without_names(shared.share_config)),
-            };
-        }
-        Err(error) => return Err(error.told_without_names(shared.share_config)),
-    };
-    if state != question.state {
+                return match shared.store.told_about(&question).await? {
+                    Some(since) => {
+                        logs.of_data(ENDED);
+                        Ok(nothing(&function, &since))
+                    }
+                    None => Err(error.told_without_names(shared.share_config)),
+                };
+            }
+            Err(error) => return Err(error.told_without_names(shared.share_config)),
+        };
+        let answer = match computed.refusal {
+            Some(Refusal::Identifiers) => json!({IDENTIFIERS: true}),
+            Some(Refusal::NotNumeric(kind)) => json!({NOT_NUMERIC: kind}),
+            _ => computed.value,
+        };
+        let answer = answer.to_string();
+        left_out = match shared.store.answer(&question, &computed.told_of, &answer).await? {
+            // Once: who comes while it is read again has to wait.
+            ToTell::Without(newcomers) if !is_without => newcomers,
+            told => {
+                logs.of_data(ENDED);
+                return match told {
+                    ToTell::New => read_answer(&answer, &column),
+                    ToTell::Kept(kept) => given_before(&kept, logs, &column),
+                    ToTell::Nothing { since } => Ok(nothing(&function, &since)),
+                    ToTell::Without(_) => Ok(nothing(&function, &timestamp::now())),
+                };
+            }
+        };
+    }
+}
+
+/// Computes a result of a database whose file stays the same meanwhile.
+fn compute(
+    function: &PartialFunction,
+    database: &DatabaseConfig,
+    columns: &[Columns],
+    arguments: &Map<String, Value>,
+    disclosure: &Disclosure,
+    stop: &CancellationToken,
+) -> Result<Computed, RunError> {
+    let before = database::state(database)?;
+    // What the policies do not allow is not there for the function.
+    let mut table = database::open(database)?;
+    for columns in columns {
+        table = database::only(table, columns)?;
+    }
+    let computed = (function.compute)(arguments, table, disclosure, &|| stop.is_cancelled())?;
+    if database::state(database)? != before {
         let changed = "its file was changed while it was read; create the task again";
         return Err(AlgorithmError::Unreadable(changed.to_owned()).into());
     }
-    logs.of_data(ENDED);
-    let answer = match computed.refusal {
-        Some(Refusal::Identifiers) => json!({IDENTIFIERS: true}),
-        Some(Refusal::NotNumeric(kind)) => json!({NOT_NUMERIC: kind}),
-        _ => computed.value,
-    };
-    let answer = answer.to_string();
-    match shared.store.answer(&question, &computed.told_of, &answer).await? {
-        ToTell::New => read_answer(&answer, &column),
-        ToTell::Kept(kept) => given_before(&kept, logs, &column),
-        ToTell::Nothing { since } => Ok(nothing(&function, &since)),
-    }
+    Ok(computed)
 }
 
 const ENDED: &str = "The function has ended";
@@ -195,7 +217,7 @@ fn nothing(function: &PartialFunction, since: &str) -> Value {
     ))
 }
 
-/// The key of a kept answer that says when it was given, where the data have changed since.
+/// The key of a kept answer that says when it was given.
 const ANSWERED_AT: &str = "answered_at";
 
 fn minute(time: &str) -> String {
@@ -217,11 +239,11 @@ fn read_answer(answer: &str, column: &str) -> Result<Value, RunError> {
     }
 }
 
-/// An answer of before the data changed.
+/// An answer of before. Nothing says whether the data have changed since.
 fn given_before(kept: &Kept, logs: &Logs<'_>, column: &str) -> Result<Value, RunError> {
     let line = format!(
-        "The data have changed by fewer people than policies allow to tell apart (smallest_subset), or cannot be read: the \
-         answer of {} UTC is given",
+        "Since {} UTC fewer people have come or gone than policies allow to tell apart (smallest_subset): the answer of then \
+         is given",
         minute(&kept.at)
     );
     logs.of_data(line);
@@ -256,7 +278,6 @@ fn question(
         hash: format!("{:x}", Sha256::digest(asked.to_string())),
         database: database.label.clone(),
         columns,
-        state: database::state(database)?,
         limits: disclosure.limits,
     })
 }

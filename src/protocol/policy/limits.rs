@@ -1,8 +1,5 @@
 use serde::{Deserialize, Serialize};
 
-/// From this number of values on a sum is told whatever its largest value is.
-pub const MANY_VALUES: u64 = 30;
-
 /// How much a result may tell of single people, in the manner of DataSHIELD's disclosure settings. What is missing
 /// limits nothing; a node that says nothing has [`Limits::SAFE`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -16,7 +13,7 @@ pub struct Limits {
     pub smallest_subset: Option<u64>,
     /// The most parameters of a model for each person, between 0 and 1 (DataSHIELD: `nfilter.glm`).
     pub largest_parameter_share: Option<f64>,
-    /// The largest part of a sum that one value may have, between 0 and 1, in sums of fewer than [`MANY_VALUES`].
+    /// The largest part of a sum that one value may have, or one person with several, between 0 and 1.
     pub largest_value_share: Option<f64>,
 }
 
@@ -30,9 +27,9 @@ pub struct TakingPart {
     pub people: u64,
     /// Whether these are people and not rows.
     pub are_people: bool,
-    /// Of a column with two values: the people with the rarer one.
+    /// The people with another value than the most frequent one, where these are few.
     pub smaller_cell: Option<u64>,
-    /// The part of the sum that the largest value has, where there are few values.
+    /// The part of the sum that one person has, or one value where nobody is named.
     pub largest_share: Option<f64>,
 }
 
@@ -67,11 +64,9 @@ impl Limits {
         if let Some(least) = below(self.smallest_cell, part.people) {
             return Some(format!("the count is smaller than {least} (smallest_cell)"));
         }
-        // The sum of two values counts those who have either.
+        // Such a sum counts those who have another one, or tells their values.
         if let Some(least) = part.smaller_cell.and_then(|cell| below(self.smallest_cell, cell)) {
-            return Some(format!(
-                "the column has two values, and fewer than {least} {who} have one of them (smallest_cell)"
-            ));
+            return Some(format!("all but fewer than {least} {who} have the same value (smallest_cell)"));
         }
         // An amount, not an exact number: people and parameters are far below 2^53.
         let share = parameters as f64 / part.people as f64;
@@ -81,13 +76,6 @@ impl Limits {
         let of_largest = part.largest_share?;
         let largest = self.largest_value_share.filter(|largest| of_largest > *largest)?;
         Some(format!("one value is more than {largest} of the sum (largest_value_share)"))
-    }
-
-    /// The most people that have to be counted exactly for a decision about this many parameters.
-    pub fn most_needed(&self, parameters: u64) -> u64 {
-        let for_parameters = self.largest_parameter_share.map(|share| (parameters as f64 / share).ceil() as u64);
-        let counts = [self.minimum_rows, self.smallest_cell, self.smallest_subset, for_parameters, Some(MANY_VALUES)];
-        counts.into_iter().flatten().max().unwrap_or_default().saturating_add(1)
     }
 
     /// The limits that protect less than [`Limits::SAFE`], in words.
@@ -175,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn of_two_values_both_counts_have_to_be_large_enough_and_of_few_values_none_may_dominate() {
+    fn those_with_another_value_may_not_be_few_and_no_value_may_dominate() {
         let part = TakingPart { smaller_cell: Some(4), ..rows(40, 40) };
-        assert!(Limits::SAFE.suppression(&part, 1).unwrap().contains("two values"));
+        assert!(Limits::SAFE.suppression(&part, 1).unwrap().contains("same value"));
         assert_eq!(Limits::SAFE.suppression(&TakingPart { smaller_cell: Some(5), ..part }, 1), None);
         let part = TakingPart { largest_share: Some(0.9), ..rows(20, 20) };
         assert!(Limits::SAFE.suppression(&part, 1).unwrap().contains("0.85 of the sum"));

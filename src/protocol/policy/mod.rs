@@ -7,5 +7,5 @@ mod limits;
 mod rules;
 
 pub use decision::{Answer, Columns, Request, Requester, Store};
-pub use limits::{Limits, MANY_VALUES, TakingPart};
+pub use limits::{Limits, TakingPart};
 pub use rules::{DatabaseRule, FunctionRule, Ignored, ModeRule, Modes, Policies, ReleaseMode, ReviewMode};

@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     io::Read,
-    marker::PhantomData,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -13,10 +11,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use futures::StreamExt;
 use garde::Validate;
 use hyper::body::Body as _;
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, DeserializeOwned, SeqAccess, Visitor},
-};
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncSeekExt, AsyncWriteExt},
     sync::{Semaphore, SemaphorePermit},
@@ -167,32 +162,4 @@ pub fn checked<T: Validate<Context = ()>>(value: T) -> Result<T, HubError> {
         HubError::fields(errors)
     })?;
     Ok(value)
-}
-
-/// A list of at most `LIMIT` items; no more are read.
-pub fn at_most<'de, D, T, const LIMIT: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct Items<T, const LIMIT: usize>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>, const LIMIT: usize> Visitor<'de> for Items<T, LIMIT> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(formatter, "a list of at most {LIMIT} items")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-            let mut list = Vec::new();
-            while let Some(item) = items.next_element()? {
-                if list.len() == LIMIT {
-                    return Err(de::Error::invalid_length(LIMIT + 1, &self));
-                }
-                list.push(item);
-            }
-            Ok(list)
-        }
-    }
-    deserializer.deserialize_seq(Items::<T, LIMIT>(PhantomData))
 }

@@ -25,6 +25,11 @@ impl PerCaller {
         self.of(&caller.authority.actor).acquire_owned().await
     }
 
+    /// A place of the caller, if one is free.
+    pub fn free_place(&self, caller: &Caller) -> Option<OwnedSemaphorePermit> {
+        self.of(&caller.authority.actor).try_acquire_owned().ok()
+    }
+
     fn of(&self, actor: &str) -> Arc<Semaphore> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.get(actor).and_then(Weak::upgrade) {

@@ -18,6 +18,7 @@ use super::{
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
+    per_caller::PerCaller,
     problem::Problems,
     resource,
     secret::SecretKey,
@@ -93,12 +94,16 @@ pub struct HubState {
     pub signed_head: tokio::sync::Mutex<Option<Head>>,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
+    /// The connections for events of each caller.
+    pub event_connections: PerCaller,
     /// Password hashing takes memory and time: no more at once than there are processors.
     pub hashing: Semaphore,
 }
 
 /// How long a session of Socket.IO is remembered that sends nothing: its pings come more often.
 const SESSION_IDLE: Duration = Duration::from_secs(600);
+/// The most connections for events of one user or node.
+const EVENT_CONNECTIONS: usize = 50;
 /// After this time it is noted anew that somebody reads a result.
 const READ_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -120,6 +125,10 @@ impl Hub {
             .ping_interval(Duration::from_secs(25))
             .ping_timeout(Duration::from_secs(60))
             .max_payload(events::MESSAGE_LIMIT)
+            .ws_max_message_size(events::MESSAGE_LIMIT as usize)
+            .ws_max_frame_size(events::MESSAGE_LIMIT as usize)
+            // Whoever has connected asks for the namespace at once.
+            .connect_timeout(Duration::from_secs(5))
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let state = Arc::new(HubState {
@@ -145,6 +154,7 @@ impl Hub {
             signed_head: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
+            event_connections: PerCaller::new(EVENT_CONNECTIONS),
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));

@@ -124,6 +124,14 @@ async fn keep_connected(hub: HubClient, sender: broadcast::Sender<Event>, connec
     }
 }
 
+/// After tokens were renewed that the hub does not take for events.
+async fn renewed(hub: &HubClient) -> Silence {
+    match hub.refresh(&hub.tokens()).await {
+        Ok(()) => Silence::Ended,
+        Err(error) => Silence::Blocked(error.to_string()),
+    }
+}
+
 /// Passes events on until the connection breaks.
 async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>, connected: &watch::Sender<bool>) -> Silence {
     let tokens = hub.tokens();
@@ -140,6 +148,13 @@ async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>, connected: &
     let mut socket = match Socket::connect(hub.transport().base(), &tokens.access).await {
         Ok(socket) => socket,
         Err(error @ (SocketError::Connection(_) | SocketError::Timeout)) => return Silence::Away(error.to_string()),
+        Err(error @ SocketError::Refused(401)) => {
+            // With other tokens it may be taken, after a pause: it may never be.
+            return match renewed(hub).await {
+                Silence::Ended => Silence::Blocked(error.to_string()),
+                silence => silence,
+            };
+        }
         Err(error) => return Silence::Blocked(error.to_string()),
     };
     connected.send_replace(true);
@@ -148,10 +163,7 @@ async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>, connected: &
         match Event::from_v4(&name, payload) {
             Some(Event::TokenRefused) => {
                 // Without it there are no rooms and so no events, however long the connection stands.
-                return match hub.refresh(&hub.tokens()).await {
-                    Ok(()) => Silence::Ended,
-                    Err(error) => Silence::Blocked(error.to_string()),
-                };
+                return renewed(hub).await;
             }
             Some(event) => {
                 let _ = sender.send(event);

@@ -1,7 +1,7 @@
 //! JSON of somebody else, read with a bound on how many values it unfolds to: three bytes make a value, which takes
 //! twenty times as much memory.
 
-use std::{cell::Cell, fmt};
+use std::{cell::Cell, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
@@ -21,7 +21,12 @@ pub enum BoundedError {
 
 /// Reads JSON of at most [`VALUE_LIMIT`] values.
 pub fn from_slice(bytes: &[u8]) -> Result<Value, BoundedError> {
-    let left = Cell::new(VALUE_LIMIT);
+    from_slice_within(bytes, VALUE_LIMIT)
+}
+
+/// Reads JSON of fewer than so many values.
+pub fn from_slice_within(bytes: &[u8], values: usize) -> Result<Value, BoundedError> {
+    let left = Cell::new(values);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Seed { left: &left }.deserialize(&mut reader);
     if left.get() == 0 {
@@ -43,6 +48,63 @@ impl<'de> Deserialize<'de> for SmallValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Seed { left: &Cell::new(SMALL_LIMIT) }.deserialize(deserializer).map(SmallValue)
     }
+}
+
+/// What comes with an event: at most [`EVENT_LIMIT`] values.
+#[derive(Debug)]
+pub struct EventPayload(pub Value);
+
+/// Values in an [`EventPayload`]: what a node tells of itself is the largest.
+pub const EVENT_LIMIT: usize = 50_000;
+
+impl<'de> Deserialize<'de> for EventPayload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Seed { left: &Cell::new(EVENT_LIMIT) }.deserialize(deserializer).map(EventPayload)
+    }
+}
+
+/// The most values that JSON in these pieces can hold, without reading it: each but the first has a comma, a bracket or a
+/// brace before it.
+pub fn most_values<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> usize {
+    let (mut in_text, mut escaped, mut values) = (false, false, 1);
+    for byte in pieces.flatten() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values
+}
+
+/// A list of at most `LIMIT` items; no more are read.
+pub fn at_most<'de, D, T, const LIMIT: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Items<T, const LIMIT: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const LIMIT: usize> Visitor<'de> for Items<T, LIMIT> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "a list of at most {LIMIT} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == LIMIT {
+                    return Err(de::Error::invalid_length(LIMIT + 1, &self));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(Items::<T, LIMIT>(PhantomData))
 }
 
 /// One value, of those that are left.
@@ -119,6 +181,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn values_are_counted_without_reading_them() {
+        let of = |text: &str| most_values(std::iter::once(text.as_bytes()));
+        for (text, values) in
+            [("7", 1), ("[]", 2), ("[1,2,3]", 4), (r#"{"a":[1,{}],"b":"[,{"}"#, 6), (r#"["\\\"[,","\\\\",[[]]]"#, 6)]
+        {
+            assert_eq!(of(text), values, "{text}");
+            let pieces = text.as_bytes().chunks(1);
+            assert_eq!(most_values(pieces), values);
+        }
+    }
 
     #[test]
     fn what_is_short_reads_as_by_serde_json_and_what_unfolds_is_refused() {

@@ -3,7 +3,7 @@
 
 pub mod account;
 pub mod audit;
-mod bounded;
+pub mod bounded;
 pub mod client;
 pub mod domain;
 pub mod event;

@@ -220,6 +220,9 @@ async fn answers_without_sense_or_end_neither_stop_a_station_nor_fill_it_nor_get
         Answer::Text(long.clone()),
         Answer::Endless,
         Answer::ManyPages(long),
+        Answer::Text(format!("{{\"data\":[{}{{}}]}}", "{\"id\":1,\"status\":\"pending\"},".repeat(1_500_000))),
+        Answer::Text(format!("{{\"data\":[{{\"id\":1,\"ports\":[{}0]}}]}}", "{\"\":0},".repeat(5_000_000))),
+        Answer::Text(format!("{{\"data\":[{}{{}}]}}", "{},".repeat(140_000))),
         Answer::Text(json!({"data": variation.value(), "links": variation.value()}).to_string()),
         Answer::Text(variation.value().to_string()),
     ];

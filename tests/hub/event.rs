@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use atoll::protocol::{event::Event, socket::Socket, status::Status};
+use atoll::protocol::{
+    event::Event,
+    socket::{Socket, SocketError},
+    status::Status,
+};
 use serde_json::json;
 
 use crate::{
@@ -16,7 +20,8 @@ async fn events_reach_those_who_may_hear_them() {
     let url = world.url.parse().unwrap();
     let token = world.token("researcher").await;
     let mut researcher = Socket::connect(&url, &token.into()).await.unwrap();
-    let mut stranger = Socket::connect(&url, &"no.token.at-all".to_owned().into()).await.unwrap();
+    let stranger = Socket::connect(&url, &"no.token.at-all".to_owned().into()).await;
+    assert!(matches!(stranger, Err(SocketError::Refused(401))));
     let node = world.start_node("example_org1").await;
     let mut heard = Vec::new();
     let client = world.client("researcher").await;
@@ -41,10 +46,6 @@ async fn events_reach_those_who_may_hear_them() {
         name == "node-offline"
     })
     .await;
-    // Told that the token is of no use, and nothing else.
-    let (name, _) = stranger.next().await.unwrap();
-    assert_eq!(name, "invalid_token");
-    assert!(tokio::time::timeout(Duration::from_millis(200), stranger.next()).await.is_err());
 }
 
 /// Waits until the connection is ended by the server.
@@ -112,14 +113,6 @@ async fn a_deleted_node_is_cut_off_and_tells_nothing_more() {
     let path = format!("node/{}", nodes["data"][0]["id"]);
     assert_eq!(world.call(DELETE, &path, Some(&root), None).await.0, 200);
     ended(&mut node).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_without_a_valid_token_is_ended() {
-    let world = World::new().await;
-    let token = "no.token.at-all".to_owned();
-    let mut stranger = Socket::connect(&world.url.parse().unwrap(), &token.into()).await.unwrap();
-    ended(&mut stranger).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use atoll::protocol::socket::Socket;
-
+use atoll::protocol::socket::{Socket, SocketError};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -33,6 +32,12 @@ fn rows() -> Vec<&'static str> {
 
 fn text(length: usize) -> String {
     "x".repeat(length)
+}
+
+/// Waits until a connection for events is ended by the server.
+async fn ended(socket: &mut Socket) {
+    let closed = async { while socket.next().await.is_ok() {} };
+    timeout(Duration::from_secs(20), closed).await.expect("the connection is ended");
 }
 
 /// What a task with this change is answered.
@@ -171,7 +176,34 @@ async fn every_limit_that_is_documented_holds() {
                 let address = format!("{address}&sid={session}");
                 let small = ask(POST, &address, "", "40/tasks,".to_owned()).await.0;
                 let more = ask(POST, &address, "", format!("4{}", text(2_000))).await.0;
+                // Over a WebSocket, from a node.
+                let node = world.node_token("example_org3").await;
+                let mut socket = Socket::connect(&world.url.parse().unwrap(), &node.into()).await.unwrap();
+                // It may be closed before all is sent.
+                let _ = socket.emit("algorithm_log", &json!({"log": text(1_100_000)})).await;
+                ended(&mut socket).await;
                 (large >= 400, small, more) == (true, 200, 401)
+            }
+            "message of a user by WebSocket that tells something" => {
+                let mut socket = Socket::connect(&world.url.parse().unwrap(), &token.clone().into()).await.unwrap();
+                socket.emit("algorithm_log", &json!({"log": "a"})).await.unwrap();
+                ended(&mut socket).await;
+                true
+            }
+            "WebSocket with a token that is not good" => {
+                let refused = Socket::connect(&world.url.parse().unwrap(), &"eyJ.x.y".to_owned().into()).await;
+                matches!(refused, Err(SocketError::Refused(401)))
+            }
+            "connections for events of one user or node" => {
+                let other = world.token("viewer").await;
+                let mut sockets = Vec::new();
+                for _ in 0..50 {
+                    sockets.push(Socket::connect(&world.url.parse().unwrap(), &other.clone().into()).await.unwrap());
+                }
+                let mut more = Socket::connect(&world.url.parse().unwrap(), &other.clone().into()).await.unwrap();
+                ended(&mut more).await;
+                let first = &mut sockets[0];
+                tokio::time::timeout(Duration::from_millis(100), first.next()).await.is_err()
             }
             "input of a task, result of a run" => {
                 let input = STANDARD.encode(text(25 << 20));

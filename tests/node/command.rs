@@ -164,6 +164,17 @@ async fn cve_2023_23930_a_pickle_that_an_algorithm_writes_is_no_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_unfolds_to_too_many_values_is_no_result() {
+    let world = World::new().await;
+    let many = "{ printf '['; yes '0,' | head -n 1500000 | tr -d '\\n'; printf '0]'; } > $folder/output";
+    let _node = node(&world, &with_output(many), "").await;
+    let client = world.client("researcher").await;
+    let (status, log, results) = called(&client, json!({})).await;
+    assert_eq!((status, results), (Status::Crashed, vec![]), "{log}");
+    assert!(log.contains("more than a million values"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_stops_it_with_all_that_it_started() {
     let world = World::new().await;
     let noted = world.node_folder("example_org1").join("started");

@@ -15,9 +15,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
 use socketioxide::{
-    SocketIo, TransportType,
+    SocketIo,
     extract::{AckSender, Data, SocketRef},
 };
 
@@ -33,14 +32,11 @@ use crate::{
         server::HubState,
         token::{Claims, ClientType, Purpose},
     },
-    protocol::{domain::Operation, event::NAMESPACE},
+    protocol::{bounded::EventPayload, domain::Operation, event::NAMESPACE},
 };
 
 /// How long a connection without a valid token stays: long enough for its client to read why.
 const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
-
-/// The same over a WebSocket.
-const TOLD_LIFETIME: Duration = Duration::from_millis(500);
 
 /// The largest message, in bytes.
 pub const MESSAGE_LIMIT: u64 = 1024 * 1024;
@@ -64,7 +60,12 @@ pub struct EventSession {
 /// begin, and not with what they send later: then the session's id tells.
 pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
+    // Over a WebSocket messages can be as long as a node's may be: without a good token there is none.
+    let is_web_socket = query.split('&').any(|pair| pair == "transport=websocket");
     if let Some(session) = query.split('&').find_map(|pair| pair.strip_prefix("sid=")) {
+        if is_web_socket && hub.event_sessions.get(session).is_none() {
+            return HubError::Unauthenticated("Missing Authorization Header").into_response();
+        }
         if request.method() != Method::POST {
             return next.run(request).await;
         }
@@ -87,7 +88,7 @@ pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, n
         Err(error) => return error.into_response(),
     };
     match checked {
-        Err(error) if hub.strangers.check().is_err() => error.into_response(),
+        Err(error) if is_web_socket || hub.strangers.check().is_err() => error.into_response(),
         Err(_) => next.run(request).await,
         // Each session is kept for a while after the last that was heard of it.
         Ok(claims) if hub.openings.check_key(&format!("{:?} {:?}", claims.client_type, claims.sub)).is_err() => {
@@ -158,12 +159,12 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
     macro_rules! on {
         ($name:expr, $handler:path) => {
             let shared = hub.clone();
-            socket.on($name, move |socket: SocketRef, Data(payload): Data<Value>, ack: AckSender| {
+            socket.on($name, move |socket: SocketRef, Data(EventPayload(payload)): Data<EventPayload>, ack: AckSender| {
                 let hub = shared.clone();
                 async move {
                     let Some(lane) = socket.extensions.get::<Arc<Lane>>() else { return };
                     let Some(_turn) = lane.turn(&payload).await else { return end_flood(socket) };
-                    let Some((caller, id)) = node_at(&socket, &hub).await else { return };
+                    let Some((caller, id)) = node_at(&socket, &hub).await else { return end_who_only_listens(socket) };
                     if $name == INFO_UPDATE && !lane.is_new(&payload) {
                         let _ = ack.send(NO_ARGUMENT);
                         return;
@@ -217,6 +218,13 @@ fn end_flood(socket: SocketRef) {
     }
 }
 
+/// Ends a connection of somebody who has nothing to tell and does.
+fn end_who_only_listens(socket: SocketRef) {
+    if socket.extensions.get::<Peer>().is_some_and(|peer| !matches!(peer.kind, CallerKind::Node { .. })) {
+        end(socket);
+    }
+}
+
 /// The node at the other end, with what it may do now; `None` if it is none, or no longer.
 async fn node_at(socket: &SocketRef, hub: &HubState) -> Option<(Caller, i64)> {
     let peer: Peer = socket.extensions.get()?;
@@ -235,13 +243,16 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         Err(error) => {
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
             let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, NO_ARGUMENT);
-            // A WebSocket delivers the refusal at once, and its messages cannot be limited to a stranger's size.
-            let is_told = socket.transport_type() == TransportType::Websocket;
-            tokio::time::sleep(if is_told { TOLD_LIFETIME } else { REFUSED_LIFETIME }).await;
+            tokio::time::sleep(REFUSED_LIFETIME).await;
             end(socket);
             return;
         }
     };
+    let Some(place) = hub.event_connections.free_place(&caller) else {
+        tracing::warn!(actor = caller.authority.actor, "too many connections for events at once");
+        return end(socket);
+    };
+    socket.extensions.insert(Arc::new(place));
     match rooms_of(hub, &caller).await {
         Ok(rooms) => socket.join(rooms),
         Err(error) => {

@@ -19,6 +19,7 @@ use tokio::{
     fs,
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::{Child, Command},
+    sync::Semaphore,
     task::spawn_blocking,
     time::sleep,
 };
@@ -27,11 +28,20 @@ use tokio_util::sync::CancellationToken;
 use super::environment::{self, Variable};
 use crate::{
     node::{config::AlgorithmConfig, database, error::RunError, log::RunLog, station::Shared},
-    protocol::{domain::FunctionCall, status::Status, wire::v4},
+    protocol::{
+        bounded::{self, BoundedError},
+        domain::FunctionCall,
+        status::Status,
+        wire::v4,
+    },
 };
 
 /// The largest output, in bytes. As base64 it has to be below what servers take: ours 32 MiB.
 const OUTPUT_LIMIT: u64 = 20 << 20;
+/// The most values in it: each takes many times the memory of its bytes.
+const OUTPUT_VALUES: usize = 1_000_000;
+/// Outputs are read one after the other.
+static OUTPUTS: Semaphore = Semaphore::const_new(1);
 /// How long what was printed is read after the command has ended.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// What is kept of a line that the command prints, in bytes, and how many lines of each of its two outputs.
@@ -59,6 +69,8 @@ pub enum ProcessError {
     TooLarge,
     #[error("the result of the algorithm is not JSON")]
     NotJson,
+    #[error("the result of the algorithm has more than a million values")]
+    TooMuch,
 }
 
 impl ProcessError {
@@ -70,9 +82,11 @@ impl ProcessError {
             | ProcessError::Start(_)
             | ProcessError::Label(_)
             | ProcessError::Parameters => Status::StartFailed,
-            ProcessError::Ended(_) | ProcessError::NoOutput | ProcessError::TooLarge | ProcessError::NotJson => {
-                Status::Crashed
-            }
+            ProcessError::Ended(_)
+            | ProcessError::NoOutput
+            | ProcessError::TooLarge
+            | ProcessError::NotJson
+            | ProcessError::TooMuch => Status::Crashed,
         }
     }
 }
@@ -268,6 +282,11 @@ async fn read_output(path: &Path) -> Result<Value, ProcessError> {
         return Err(ProcessError::NoOutput);
     }
     let file = fs::File::open(path).await.map_err(|_| ProcessError::NoOutput)?;
+    if file.metadata().await.is_ok_and(|data| data.len() > OUTPUT_LIMIT) {
+        return Err(ProcessError::TooLarge);
+    }
+    // One of these in memory at a time.
+    let _turn = OUTPUTS.acquire().await.map_err(|_| ProcessError::NoOutput)?;
     let mut output = Vec::new();
     file.take(OUTPUT_LIMIT + 1).read_to_end(&mut output).await.map_err(|_| ProcessError::NoOutput)?;
     if output.is_empty() {
@@ -277,6 +296,11 @@ async fn read_output(path: &Path) -> Result<Value, ProcessError> {
         return Err(ProcessError::TooLarge);
     }
     // Never a pickle or anything else that does something when it is read (CVE-2023-23930).
-    let value = spawn_blocking(move || serde_json::from_slice(&output)).await.map_err(|_| ProcessError::NotJson)?;
-    value.map_err(|_| ProcessError::NotJson)
+    let value = spawn_blocking(move || bounded::from_slice_within(&output, OUTPUT_VALUES))
+        .await
+        .map_err(|_| ProcessError::NotJson)?;
+    value.map_err(|error| match error {
+        BoundedError::NotJson => ProcessError::NotJson,
+        BoundedError::TooMuch => ProcessError::TooMuch,
+    })
 }

@@ -126,6 +126,9 @@ impl HubClient {
                 return Ok((items, false));
             }
             items.extend(page.read.items);
+            if items.len() > LIST_LIMIT {
+                return Ok((items, false));
+            }
         }
         Ok((items, true))
     }

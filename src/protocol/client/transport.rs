@@ -14,12 +14,14 @@ use tokio_util::bytes::Bytes;
 use url::Url;
 
 use super::{ClientError, ServerInfo};
-use crate::protocol::wire::v4::ErrorBody;
+use crate::protocol::{bounded, wire::v4::ErrorBody};
 
 /// The largest answer that is read, in bytes: of what holds inputs, results or many things, …
 const LARGE_ANSWER: usize = 64 * 1024 * 1024;
 /// … and of anything else. A server that answers without an end fills nothing.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+/// The most values in an answer: each takes many times the memory of its bytes.
+const ANSWER_VALUES: usize = 300_000;
 /// How long a server may take until it begins to answer; one that hangs must not hold up a page. Reports of nodes,
 /// which can be large, have the whole time of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -181,6 +183,11 @@ fn answer_limit(path: &str) -> usize {
 
 /// Reads JSON out of an answer.
 pub(super) fn parse<T: DeserializeOwned>(answer: Answer) -> Result<T, ClientError> {
+    // Less cannot hold as many.
+    if answer.len() > ANSWER_VALUES && bounded::most_values(answer.body.iter().map(|piece| &piece[..])) > ANSWER_VALUES
+    {
+        return Err(ClientError::TooLarge { limit: answer.len() });
+    }
     let read = match answer.len() <= SMALL_ANSWER {
         true => serde_json::from_slice(&whole(answer.body)),
         false => serde_json::from_reader(BufReader::with_capacity(BUFFER, Pieces(answer.body))),
@@ -238,7 +245,7 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
     if status.is_success() {
         return Ok(Answer { total_count, body });
     }
-    let error: ErrorBody = serde_json::from_slice(&whole(body)).unwrap_or_default();
+    let error: ErrorBody = parse(Answer { total_count: None, body }).unwrap_or_default();
     let message = if error.msg.is_empty() { format!("The server answered {status}.") } else { error.msg };
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::NotAllowed(message),

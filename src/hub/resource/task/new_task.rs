@@ -7,9 +7,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::{
-    hub::body::at_most,
     hub::resource::{check_optional_name, check_optional_text},
-    protocol::{SmallValue, wire::v4::NewTaskOrganization},
+    protocol::{SmallValue, bounded::at_most, wire::v4::NewTaskOrganization},
 };
 
 /// The most organizations of a task, …

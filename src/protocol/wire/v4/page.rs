@@ -1,9 +1,15 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::protocol::bounded::at_most;
+
+/// More items than servers put on a page.
+const LARGEST_PAGE: usize = 10_000;
+
 /// One page of a list. The header `total-count` tells how many items there are in all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
+    #[serde(deserialize_with = "at_most::<_, _, LARGEST_PAGE>", bound(deserialize = "T: Deserialize<'de>"))]
     pub data: Vec<T>,
     #[serde(default)]
     pub links: PageLinks,

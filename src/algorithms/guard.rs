@@ -13,9 +13,12 @@ use super::{
     dominance::Dominance,
     most_frequent::MostFrequent,
     sketch::{Sketch, SketchKey},
-    spelling::{plain_identifier, plain_name},
+    spelling::plain_identifier,
 };
-use crate::protocol::policy::{Limits, TakingPart};
+use crate::protocol::{
+    name::plain_name,
+    policy::{Limits, TakingPart},
+};
 
 /// Different values without any that occurs twice, after which a column surely holds identifiers.
 const SURELY_IDENTIFIERS: usize = 1_000_000;

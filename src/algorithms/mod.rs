@@ -19,7 +19,6 @@ pub use description::describe_all;
 pub use error::AlgorithmError;
 pub use guard::{Computed, Disclosure, Group, People, Refusal, ToldOf};
 pub use sketch::{Change, Sketch, SketchKey};
-pub use spelling::plain_name;
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";

@@ -1,14 +1,8 @@
-//! Names and identifiers as they are compared: exports write the same one differently.
+//! Identifiers as they are compared: exports write the same one differently.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Letters and digits only, without capitals, in the one form that Unicode has for them; what has none of these as it
-/// is. Two names that are taken for one count as one, which tells less.
-pub fn plain_name(name: &str) -> String {
-    let folded: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
-    let plain: String = folded.chars().filter(|letter| letter.is_alphanumeric()).collect();
-    if plain.is_empty() { folded.trim().to_owned() } else { plain }
-}
+use crate::protocol::name::plain_name;
 
 /// An identifier as it is compared: 7, "007" and "7.00" are the same person, and so are "AB-1", "ab 01" and "ab 1".
 /// `None`: nobody.
@@ -52,23 +46,6 @@ fn without_leading_zeros(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_the_same_however_an_export_writes_it() {
-        for (one, other) in [
-            ("age", " Age"),
-            ("älter", "ÄLTER"),
-            ("größe_nr", "gro\u{308}ße nr"),
-            ("Score", "score\t"),
-            ("Score", "Score\u{a0}"),
-            ("Score 1", "Score.1"),
-            ("score", "sc\u{200b}ore"),
-        ] {
-            assert_eq!(plain_name(one), plain_name(other), "{one:?} {other:?}");
-        }
-        assert_ne!(plain_name("age"), plain_name("weight"));
-        assert_ne!(plain_name("+"), plain_name("-"));
-    }
 
     #[test]
     fn an_identifier_is_the_same_however_an_export_writes_it() {

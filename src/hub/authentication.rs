@@ -32,11 +32,31 @@ pub async fn caller_of(hub: &HubState, claims: &Claims) -> Result<Caller, HubErr
         (ClientType::Container, Subject::Container(subject)) => CallerKind::Container(subject.clone()),
         _ => return Err(HubError::Unauthenticated("The token is not valid")),
     };
-    let caller = caller_of_kind(hub, kind).await?;
-    if claims.epoch != caller.authority.token_epoch || hub.tokens.has_ended(claims) {
-        return Err(HubError::Unauthenticated("Token has expired"));
-    }
+    let caller = Caller { claims: Some(Arc::new(claims.clone())), ..caller_of_kind(hub, kind).await? };
+    require_valid(hub, &caller)?;
     Ok(caller)
+}
+
+/// An error if the token of a caller has ended.
+fn require_valid(hub: &HubState, caller: &Caller) -> Result<(), HubError> {
+    match &caller.claims {
+        Some(claims) if claims.epoch != caller.authority.token_epoch || hub.tokens.has_ended(claims) => {
+            Err(HubError::Unauthenticated("Token has expired"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An error unless somebody may still do what they might when their request began: its body can have taken long to
+/// arrive. To be asked where a change has begun, so that nothing else changes any more.
+pub async fn require_unchanged(hub: &HubState, caller: &Caller) -> Result<(), HubError> {
+    hub.store.read_authority_anew(&caller.kind);
+    let now = Caller { claims: caller.claims.clone(), ..caller_of_kind(hub, caller.kind.clone()).await? };
+    require_valid(hub, &now)?;
+    if now.authority == caller.authority {
+        return Ok(());
+    }
+    Err(HubError::Conflict("What you may do has changed while this was sent. Try again.".to_owned()))
 }
 
 /// Somebody with what they may do now, as long as the database still knows them.
@@ -47,7 +67,7 @@ pub async fn caller_of_kind(hub: &HubState, kind: CallerKind) -> Result<Caller, 
         CallerKind::Container(subject) => hub.store.authority_of_container(subject).await?,
     };
     let authority = authority.ok_or(HubError::Unauthenticated("The owner of the token is not known"))?;
-    Ok(Caller { kind, authority })
+    Ok(Caller { kind, authority, claims: None })
 }
 
 impl FromRequestParts<Arc<HubState>> for Caller {

@@ -121,7 +121,7 @@ pub async fn forget(connection: &mut SqliteConnection, user_id: i64) -> Result<(
 
 /// Begins another second factor: the one that there is holds until [`confirm`].
 pub async fn begin(hub: &HubState, caller: &Caller, user_id: i64) -> Result<SignInReply, HubError> {
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(caller).await?;
     let secret = Secret::generate().to_base32();
     let query = "UPDATE user SET otp_next_secret = ?, otp_next_until = ? WHERE id = ? RETURNING username";
     let username: String = sqlx::query_scalar(query)
@@ -141,7 +141,7 @@ pub async fn confirm(hub: &HubState, caller: &Caller, user_id: i64, code: &str) 
     let begun = row.otp_next_secret.filter(|_| row.otp_next_until.is_some_and(|until| until > timestamp::now()));
     let begun = begun.ok_or_else(|| HubError::bad("No new second factor was begun within the last half hour."))?;
     let step = step_of(&totp(&row.username, &opened(hub, &begun)?)?, code.trim())?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(caller).await?;
     let done = sqlx::query(
         "UPDATE user SET otp_secret = ?1, otp_next_secret = NULL, otp_confirmed = 1, otp_last_step = ?2
          WHERE id = ?3 AND otp_next_secret = ?1",

@@ -13,16 +13,17 @@ use tower::Layer;
 use tower_http::cors::CorsLayer;
 
 use super::{
-    HubError, audit,
+    HubError, audit, authentication,
     events::{self, EventSession, Events},
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
     per_caller::PerCaller,
+    permission::Caller,
     problem::Problems,
     resource,
     secret::SecretKey,
-    store::Store,
+    store::{Change, Store},
     token::Tokens,
     version3,
 };
@@ -111,6 +112,15 @@ const READ_AGAIN: Duration = Duration::from_secs(3600);
 pub const API_PATH: &str = "/api";
 /// The path of the algorithm store's API.
 pub const STORE_PATH: &str = "/store/api";
+
+impl HubState {
+    /// Begins a change that somebody makes, if they may still do what they might when their request began.
+    pub async fn change(&self, caller: &Caller) -> Result<Change, HubError> {
+        let change = self.store.change().await?;
+        authentication::require_unchanged(self, caller).await?;
+        Ok(change)
+    }
+}
 
 impl Hub {
     /// Opens the database and prepares the event server.

@@ -11,6 +11,7 @@ mod static_files;
 mod stream;
 mod told;
 mod upstream;
+mod whole_form;
 
 pub use crate::session::SessionsAt;
 pub use assets::AssetsError;

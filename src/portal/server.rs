@@ -30,6 +30,7 @@ use super::{
     assets::{self, AssetsError},
     carry_through, error_pages, events, headers, inbox, static_files,
     stream::Live,
+    whole_form,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
@@ -122,6 +123,7 @@ impl Portal {
             .route("/reviews/{id}/events", get(inbox::stream_one))
             .fallback(|| async { StatusCode::NOT_FOUND })
             .layer(Extension(live))
+            .layer(from_fn_with_state(state.clone(), whole_form::read_first))
             .layer(DefaultBodyLimit::max(FORM_LIMIT))
             .layer(
                 ServiceBuilder::new()

@@ -8,6 +8,7 @@ pub mod client;
 pub mod domain;
 pub mod event;
 pub mod image;
+pub mod name;
 pub mod payload;
 pub mod pickle;
 mod plain_http;

@@ -5,6 +5,7 @@ mod audit;
 mod event;
 mod limits;
 mod listing;
+mod meanwhile;
 mod permission;
 mod second_factor;
 mod sign_in;

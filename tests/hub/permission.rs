@@ -266,6 +266,25 @@ async fn nobody_takes_a_name_that_reads_like_that_of_another() {
     let named = |name: &str| json!({"username": name, "password": "Abcdefg-1", "email": "n@example.org"});
     let (status, answer) = world.call(POST, "user", Some(&admin), Some(&named("Researcher"))).await;
     assert!(status == 400 && answer.to_string().contains("already exists"), "{answer}");
+    let root = world.token("root").await;
+    for name in [
+        "Example_Org1",
+        "example org1",
+        "example_org1 ",
+        " another",
+        "ano\u{200b}ther",
+        "\u{202e}rehto",
+        "an\u{43e}ther",
+        "ano\nther",
+        "ｅｘａｍｐｌｅ_org1",
+    ] {
+        let body = json!({"name": name});
+        let (status, answer) = world.call(PATCH, "organization/4", Some(&root), Some(&body)).await;
+        assert_eq!(status, 400, "{name:?}: {answer}");
+        assert_eq!(world.call(POST, "organization", Some(&root), Some(&body)).await.0, 400, "{name:?}");
+    }
+    let role = json!({"name": "organization  admin", "rules": [], "organization_id": 2});
+    assert_eq!(world.call(POST, "role", Some(&admin), Some(&role)).await.0, 400);
     // Own names can be changed; user 2 is admin1.
     for (name, expected) in [("Root", 400), ("Admin1", 200), ("admin1", 200)] {
         let (status, answer) = world.call(PATCH, "user/2", Some(&admin), Some(&json!({"username": name}))).await;

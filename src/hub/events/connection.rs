@@ -23,7 +23,7 @@ use socketioxide::{
 use super::{
     lane::Lane,
     node::{self, Present},
-    sender::{collaboration_room, organization_room},
+    sender::{collaboration_room, log_room, organization_log_room, organization_room},
 };
 use crate::{
     hub::{
@@ -319,16 +319,30 @@ async fn rooms_of(hub: &HubState, caller: &Caller) -> Result<Vec<String>, HubErr
             let own = authority.collaborations.iter().flat_map(|id| [collaboration_room(*id), of_organization(id)]);
             std::iter::once("all_nodes".to_owned()).chain(own).collect()
         }
-        CallerKind::User { .. } => match caller.reach(Resource::Event, Operation::Receive) {
-            Some(Reach::Everything) => {
-                let all: Vec<i64> =
-                    sqlx::query_scalar("SELECT id FROM collaboration").fetch_all(hub.store.reader()).await?;
-                all.into_iter().map(collaboration_room).collect()
-            }
-            Some(Reach::Collaboration) => authority.collaborations.iter().copied().map(collaboration_room).collect(),
-            Some(Reach::Organization) => authority.collaborations.iter().map(of_organization).collect(),
-            _ => Vec::new(),
-        },
+        CallerKind::User { .. } => {
+            let Some(reach) = caller.reach(Resource::Event, Operation::Receive) else { return Ok(Vec::new()) };
+            let heard = match reach {
+                Reach::Everything => {
+                    sqlx::query_scalar("SELECT id FROM collaboration").fetch_all(hub.store.reader()).await?
+                }
+                Reach::Own => Vec::new(),
+                _ => authority.collaborations.clone(),
+            };
+            let room = |id: &i64| match reach {
+                Reach::Organization => of_organization(id),
+                _ => collaboration_room(*id),
+            };
+            // No further than the runs may be seen by themselves.
+            let logs = |id: &i64| match caller.reach(Resource::Run, Operation::View) {
+                Some(Reach::Everything) => Some(log_room(*id)),
+                Some(Reach::Collaboration) if authority.collaborations.contains(id) => Some(log_room(*id)),
+                Some(Reach::Organization | Reach::Collaboration) => {
+                    Some(organization_log_room(*id, authority.organization_id))
+                }
+                _ => None,
+            };
+            heard.iter().map(room).chain(heard.iter().filter_map(logs)).collect()
+        }
         CallerKind::Container(_) => Vec::new(),
     })
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::sender::{collaboration_room, organization_room};
+use super::sender::{collaboration_room, log_room, organization_log_room, organization_room};
 use crate::{
     audit::{self, Entry},
     hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
@@ -200,6 +200,9 @@ async fn own_run(hub: &HubState, caller: &Caller, run_id: i64) -> Result<(i64, i
     .ok_or(HubError::NotAllowed)
 }
 
+/// The longest status that is passed on, in bytes.
+const STATUS_LIMIT: usize = 64;
+
 /// A run of the node has another status.
 pub async fn algorithm_status_change(
     hub: &HubState,
@@ -208,6 +211,9 @@ pub async fn algorithm_status_change(
     payload: Value,
 ) -> Result<(), HubError> {
     let told: StatusChange = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
+    if told.status.as_str().len() > STATUS_LIMIT {
+        return Err(HubError::bad("A status is a word."));
+    }
     let (task_id, job_id, collaboration_id, parent_id) = own_run(hub, caller, told.run_id).await?;
     let change = StatusChange {
         task_id,
@@ -246,6 +252,14 @@ pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, paylo
     }
     transaction.commit().await?;
     let lines = LogLines { task_id, collaboration_id: None, ..lines };
-    hub.events.to_collaboration(collaboration_id, "algorithm_log", &lines).await;
+    // What an algorithm prints is for whoever may read it elsewhere, too.
+    let asked_by: i64 = sqlx::query_scalar("SELECT init_organization_id FROM task WHERE id = ?")
+        .bind(task_id)
+        .fetch_optional(hub.store.reader())
+        .await?
+        .unwrap_or(caller.authority.organization_id);
+    let mut rooms = vec![log_room(collaboration_id), organization_log_room(collaboration_id, asked_by)];
+    rooms.push(organization_log_room(collaboration_id, caller.authority.organization_id));
+    hub.events.to_rooms(rooms, "algorithm_log", &lines).await;
     Ok(())
 }

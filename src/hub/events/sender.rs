@@ -72,6 +72,16 @@ pub(super) fn collaboration_room(collaboration_id: i64) -> String {
     format!("collaboration_{collaboration_id}")
 }
 
+/// Users who may see all runs of a collaboration.
+pub(super) fn log_room(collaboration_id: i64) -> String {
+    format!("collaboration_{collaboration_id}_logs")
+}
+
+/// Users who may see the runs of one organization in a collaboration, and those that it asked for.
+pub(super) fn organization_log_room(collaboration_id: i64, organization_id: i64) -> String {
+    format!("collaboration_{collaboration_id}_organization_{organization_id}_logs")
+}
+
 /// Whoever may hear one organization of a collaboration.
 pub(super) fn organization_room(collaboration_id: i64, organization_id: i64) -> String {
     format!("collaboration_{collaboration_id}_organization_{organization_id}")

@@ -3,7 +3,10 @@ use std::{collections::HashSet, sync::Arc};
 use super::rule::{Permission, Resource};
 use crate::{
     audit::Entry,
-    hub::{HubError, token::ContainerSubject},
+    hub::{
+        HubError,
+        token::{Claims, ContainerSubject},
+    },
     protocol::domain::{Operation, Scope},
 };
 
@@ -35,6 +38,8 @@ pub enum CallerKind {
 pub struct Caller {
     pub kind: CallerKind,
     pub authority: Arc<Authority>,
+    /// What their token says, if they came with one.
+    pub claims: Option<Arc<Claims>>,
 }
 
 /// How far a permission of a caller reaches.

@@ -97,7 +97,7 @@ async fn edit(
     Body(edit): Body<EditAccount, SIGN_IN_LIMIT>,
 ) -> Result<Json<OwnAccount>, HubError> {
     let id = caller.require_user()?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let notices = sqlx::query(
         "UPDATE user SET notice_of_reviews = coalesce(?1, notice_of_reviews),
          notice_of_tasks = coalesce(?2, notice_of_tasks) WHERE id = ?3
@@ -126,7 +126,7 @@ async fn edit(
 /// `POST /account/end-sessions`: all tokens of the caller end, this one too.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {
     let id = caller.require_user()?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     end_all_tokens(&mut change, id).await?;
     change.commit(&caller.did("user.end_sessions", "user", id)).await?;
     hub.store.forget_authorities();
@@ -180,7 +180,7 @@ async fn change_email(
     Body(new): Body<NewEmail, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     let id = Proof { password: new.password, mfa_code: new.mfa_code }.check(&hub, &caller).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let old: String =
         sqlx::query_scalar("SELECT email FROM user WHERE id = ?").bind(id).fetch_one(&mut *change).await?;
     sqlx::query("UPDATE user SET email = ?, token_epoch = token_epoch + 1 WHERE id = ?")
@@ -249,7 +249,7 @@ async fn remove(
         return Err(HubError::bad("Everybody needs a second factor here. Set up another one to replace yours."));
     }
     let id = proof.check(&hub, &caller).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     second_factor::forget(&mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
     change.commit(&caller.did("second_factor.remove", "user", id)).await?;
@@ -268,7 +268,7 @@ async fn new_recovery_codes(
         return Err(HubError::bad("Recovery codes belong to a second factor, and you have none."));
     }
     proof.check(&hub, &caller).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let recovery_codes = second_factor::new_recovery_codes(&hub, &mut change, id).await?;
     change.commit(&caller.did("recovery_code.create", "user", id)).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: None }))

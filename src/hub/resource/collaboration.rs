@@ -22,6 +22,7 @@ use crate::{
         audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS},
+        notice,
         permission::{Caller, Reach, Resource},
         server::{API_PATH, HubState},
     },
@@ -150,7 +151,7 @@ async fn create(
     if caller.reach(Resource::Collaboration, Operation::Create) != Some(Reach::Everything) {
         return Err(HubError::NotAllowed);
     }
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let id = sqlx::query("INSERT INTO collaboration (name, encrypted) VALUES (?, ?)")
         .bind(&new.name)
         .bind(new.encrypted)
@@ -248,7 +249,7 @@ async fn edit(
     if edit.organization_ids.is_some() {
         require_members_edit(&caller)?;
     }
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE collaboration SET name = coalesce(?, name), encrypted = coalesce(?, encrypted) WHERE id = ?")
         .bind(&edit.name)
         .bind(edit.encrypted)
@@ -281,7 +282,7 @@ async fn remove(
 ) -> Result<Json<Value>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Delete).await?;
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let (tasks, nodes, studies): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM task WHERE collaboration_id = ?1),
                 (SELECT COUNT(*) FROM node WHERE collaboration_id = ?1),
@@ -296,7 +297,20 @@ async fn remove(
              separately or set delete_dependents=True"
         )));
     }
-    let stopped = task::delete_where(&mut change, "collaboration_id = ?", id).await?;
+    let owners: Vec<i64> = sqlx::query_scalar("SELECT organization_id FROM node WHERE collaboration_id = ?")
+        .bind(id)
+        .fetch_all(&mut *change)
+        .await?;
+    for owner in owners {
+        // As if each was deleted by itself.
+        if !caller.is_inside(Resource::Node, Operation::Delete, owner) {
+            return Err(HubError::Unauthenticated("You lack the permission to delete all nodes that belong to this!"));
+        }
+        let what =
+            format!("An administrator has deleted collaboration {id}, and with it the node of your organization.");
+        notice::tell_admins(&mut change, &hub, &caller, owner, &what).await?;
+    }
+    let stopped = task::delete_where(&mut change, &caller, "collaboration_id = ?", id).await?;
     sqlx::query("DELETE FROM collaboration WHERE id = ?").bind(id).execute(&mut *change).await?;
     change.commit(&caller.did("collaboration.delete", "collaboration", id)).await?;
     // While they still hear the collaboration.
@@ -313,7 +327,7 @@ async fn add_organization(
 ) -> Result<Json<Vec<Organization>>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_members_edit(&caller)?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     insert_organization(&mut change, id, member.id).await?;
     let details = format!("organizations +{}", member.id);
     change.commit(&caller.did("member.add", "collaboration", id).details(details)).await?;
@@ -328,6 +342,9 @@ async fn remove_organization(
     Body(member): Body<ById>,
 ) -> Result<Json<Vec<Organization>>, HubError> {
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
+    if member.id != caller.authority.organization_id {
+        require_members_edit(&caller)?;
+    }
     members::remove(&hub, &caller, COLLABORATION, id, member.id).await?;
     hub.store.forget_authorities();
     Ok(Json(members::of(&hub, COLLABORATION, id).await?))

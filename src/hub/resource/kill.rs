@@ -72,7 +72,7 @@ async fn kill_node_tasks(
         return Err(HubError::bad(format!("Node {id} is not online so cannot kill its tasks!")));
     }
     // The node reports what becomes of it: here nothing changes.
-    hub.store.change().await?.commit(&caller.did("task.stop", "node", id).of(organization_id)).await?;
+    hub.change(&caller).await?.commit(&caller.did("task.stop", "node", id).of(organization_id)).await?;
     task::runs_of_node(&hub, id, collaboration_id).await;
     Ok(message(format!("Node {id} has been instructed to kill all containers running on it.")))
 }

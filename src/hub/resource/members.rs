@@ -8,7 +8,7 @@ use sqlx::FromRow;
 
 use super::{LIST_LIMIT, organization};
 use crate::{
-    hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
+    hub::{HubError, listing::comma_separated, notice, permission::Caller, server::HubState},
     protocol::wire::v4::Organization,
 };
 
@@ -57,13 +57,28 @@ pub async fn remove(
     organization_id: i64,
 ) -> Result<(), HubError> {
     let sql = format!("DELETE FROM {0}_organization WHERE {0}_id = ? AND organization_id = ?", owner.0);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(caller).await?;
     let done = sqlx::query(&sql).bind(id).bind(organization_id).execute(&mut *change).await?;
     if done.rows_affected() == 0 {
         return Err(HubError::NotFound(format!("Organization with id={organization_id} is not found")));
     }
+    if owner.0 == COLLABORATION.0 {
+        // A study has nobody who is not in its collaboration.
+        sqlx::query(
+            "DELETE FROM study_organization WHERE organization_id = ?
+             AND study_id IN (SELECT id FROM study WHERE collaboration_id = ?)",
+        )
+        .bind(organization_id)
+        .bind(id)
+        .execute(&mut *change)
+        .await?;
+    }
+    let what = format!("An administrator has taken your organization out of {} {id}.", owner.0);
+    notice::tell_admins(&mut change, hub, caller, organization_id, &what).await?;
     let details = format!("organizations -{organization_id}");
-    change.commit(&caller.did("member.remove", owner.0, id).details(details)).await
+    change.commit(&caller.did("member.remove", owner.0, id).details(details)).await?;
+    hub.jobs.wake();
+    Ok(())
 }
 
 /// Lists of organization ids: at least one, none twice.

@@ -47,7 +47,10 @@ use super::{
     permission::{Caller, Reach, Resource},
     server::HubState,
 };
-use crate::protocol::domain::Operation;
+use crate::protocol::{
+    domain::Operation,
+    name::{misleading, plain_name},
+};
 
 /// The most ids in a list of roles, rules or organizations.
 pub const LIST_LIMIT: usize = 1_000;
@@ -105,7 +108,10 @@ fn check_name(name: &str, _: &()) -> garde::Result {
         name if name.trim().is_empty() => Err(garde::Error::new("Name cannot be empty")),
         name if name.trim().chars().all(char::is_numeric) => Err(garde::Error::new("Name cannot be a number")),
         name if name.chars().count() > 128 => Err(garde::Error::new("Name cannot be longer than 128 characters")),
-        _ => Ok(()),
+        name => match misleading(name) {
+            Some(why) => Err(garde::Error::new(format!("Name cannot be taken: {why}"))),
+            None => Ok(()),
+        },
     }
 }
 
@@ -142,15 +148,17 @@ async fn require_new_name(
     if caller.reach(Resource::User, Operation::Create) == Some(Reach::Everything) {
         return Ok(());
     }
-    let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM former_name WHERE kind = ? AND name = ? AND id <> ?")
+    let former: Vec<String> = sqlx::query_scalar("SELECT name FROM former_name WHERE kind = ? AND id <> ?")
         .bind(kind)
-        .bind(name)
         .bind(id)
-        .fetch_one(connection)
+        .fetch_all(connection)
         .await?;
-    match known {
-        0 => Ok(()),
-        _ => Err(HubError::field(field, "Somebody else had this name before. Take another one, or ask root for it.")),
+    let name = plain_name(name);
+    match former.iter().any(|former| plain_name(former) == name) {
+        false => Ok(()),
+        true => {
+            Err(HubError::field(field, "Somebody else had this name before. Take another one, or ask root for it."))
+        }
     }
 }
 

@@ -211,7 +211,7 @@ async fn create(
     }
     let name = new.name.unwrap_or_else(|| format!("{organization} - {collaboration} Node"));
     let api_key = Uuid::new_v4().to_string();
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let done = sqlx::query(
         "INSERT INTO node (name, api_key_hash, organization_id, collaboration_id)
          SELECT ?, ?, organization_id, collaboration_id FROM collaboration_organization
@@ -275,7 +275,7 @@ async fn edit(
 ) -> Result<Json<Node>, HubError> {
     let row = load(&hub, &caller, id, Operation::Edit).await?;
     let details = audit::details([changed("name", &row.name, &edit.name)]);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     sqlx::query(
         "UPDATE node SET name = coalesce(?, name), ip = CASE WHEN ? THEN NULL ELSE coalesce(?, ip) END WHERE id = ?",
     )
@@ -297,7 +297,7 @@ async fn edit(
 async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
     let row = load_to_delete(&hub, &caller, id).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
     let what = format!("An administrator has deleted node {id} of your organization.");
     notice::tell_admins(&mut change, &hub, &caller, row.organization_id, &what).await?;
@@ -313,7 +313,7 @@ pub async fn delete_of(hub: &HubState, caller: &Caller, id: i64, collaboration_i
     if row.collaboration_id != collaboration_id {
         return Err(HubError::bad(format!("node id={id} is not part of collaboration id={collaboration_id}")));
     }
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(caller).await?;
     sqlx::query("DELETE FROM node WHERE id = ?").bind(id).execute(&mut *change).await?;
     let details = format!("taken out of collaboration {collaboration_id}");
     let what = format!("An administrator has deleted node {id} of your organization.");

@@ -53,7 +53,7 @@ pub async fn add(
             member.id
         )));
     }
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE node SET collaboration_id = ? WHERE id = ?")
         .bind(id)
         .bind(member.id)

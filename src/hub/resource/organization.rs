@@ -4,7 +4,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::Response, r
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::{Id, check_name, check_optional_name, is_taken, message, require_new_name, task};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
     },
-    protocol::{domain::Operation, wire::v4::Organization},
+    protocol::{domain::Operation, name::plain_name, wire::v4::Organization},
 };
 
 pub fn routes() -> Router<Arc<HubState>> {
@@ -149,7 +149,8 @@ async fn create(
     if caller.reach(Resource::Organization, Operation::Create) != Some(Reach::Everything) {
         return Err(HubError::NotAllowed);
     }
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
+    require_free(&mut change, 0, &new.name).await?;
     let done = sqlx::query(
         "INSERT INTO organization (name, domain, address1, address2, zipcode, country, public_key)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -167,6 +168,18 @@ async fn create(
     let id = done.last_insert_rowid();
     change.commit(&caller.did("organization.create", "organization", id).of(id)).await?;
     Ok((StatusCode::CREATED, Json(load(&hub, id).await?)))
+}
+
+/// No other organization has this name, nor one that differs only by capitals, spaces or signs: it would be taken for the
+/// other in a policy or a review.
+async fn require_free(connection: &mut SqliteConnection, id: i64, name: &str) -> Result<(), HubError> {
+    let others: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM organization WHERE id <> ?").bind(id).fetch_all(connection).await?;
+    let plain = plain_name(name);
+    match others.iter().find(|other| plain_name(other) == plain) {
+        Some(other) => Err(HubError::field("name", format!("Organization with name '{other}' already exists!"))),
+        None => Ok(()),
+    }
 }
 
 fn taken(error: sqlx::Error, name: &str) -> HubError {
@@ -236,8 +249,9 @@ async fn edit(
         changed("country", &text(&before.country), &edit.country),
         changed("public key", &text(&before.public_key), &edit.public_key),
     ]);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     if let Some(name) = new_name {
+        require_free(&mut change, id, name).await?;
         require_new_name(&mut change, &caller, "organization", id, name, "name").await?;
         let others: Vec<i64> = sqlx::query_scalar(
             "SELECT DISTINCT other.organization_id FROM collaboration_organization AS own
@@ -290,7 +304,7 @@ async fn remove(
         return Err(HubError::bad("You cannot delete your own organization!"));
     }
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let (runs, tasks, nodes, users, roles): (i64, i64, i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM run WHERE organization_id = ?1),
                 (SELECT COUNT(*) FROM task WHERE init_organization_id = ?1),
@@ -307,7 +321,7 @@ async fn remove(
              Please specify 'delete_dependents=true' to delete them."
         )));
     }
-    let tasks = task::delete_where(&mut change, "init_organization_id = ?", id).await?;
+    let tasks = task::delete_where(&mut change, &caller, "init_organization_id = ?", id).await?;
     let runs = task::delete_runs_of(&mut change, id).await?;
     for statement in [
         "DELETE FROM node WHERE organization_id = ?",

@@ -211,7 +211,7 @@ async fn change(
         return Err(HubError::field("new_password", "New password is the same as current password!"));
     }
     let hash = hash_password(change.new_password).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(hash)
         .bind(id)

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::SqliteExecutor;
+use sqlx::{SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 use super::{
@@ -95,16 +95,20 @@ async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), H
     }
 }
 
+/// Whoever got a mail before this time gets another one.
+fn mails_before() -> String {
+    timestamp::format(Timestamp::now() - SignedDuration::from_mins(MINUTES_BETWEEN_MAILS))
+}
+
 /// Name and address of somebody who is about to get a mail; `None` if they got one a short while ago.
 async fn claim_mail(hub: &HubState, user_id: i64) -> Result<Option<(String, String)>, HubError> {
-    let before = timestamp::format(Timestamp::now() - SignedDuration::from_mins(MINUTES_BETWEEN_MAILS));
     Ok(sqlx::query_as(
         "UPDATE user SET last_recovery_mail = ?1
          WHERE id = ?2 AND (last_recovery_mail IS NULL OR last_recovery_mail < ?3) RETURNING username, email",
     )
     .bind(timestamp::now())
     .bind(user_id)
-    .bind(before)
+    .bind(mails_before())
     .fetch_optional(hub.store.bookkeeping())
     .await?)
 }
@@ -160,23 +164,46 @@ pub async fn mail_invitation(hub: &HubState, user_id: i64, code: &str) -> bool {
     })
 }
 
-/// A digest of what a recovery replaces: a token of it is good for one use.
+/// A digest of what a recovery replaces, and of whom it was meant for: a token of it is good for one use, and no longer
+/// than the account has this address, these rights and these sessions, and nobody was invited anew. Whoever invited has
+/// to be somebody still.
 async fn state_of(store: impl SqliteExecutor<'_>, user_id: i64, purpose: Purpose) -> Result<String, HubError> {
-    let column = match purpose {
+    let replaced = match purpose {
         Purpose::PasswordReset => "password_hash",
         _ => "coalesce(otp_secret, '')",
     };
-    let text: Option<String> = sqlx::query_scalar(&format!("SELECT {column} FROM user WHERE id = ? AND disabled = 0"))
-        .bind(user_id)
-        .fetch_optional(store)
-        .await?;
+    let query = format!(
+        "SELECT json_array({replaced}, email, token_epoch, invitations,
+             invited_by IS NULL OR EXISTS (SELECT 1 FROM user AS inviter WHERE inviter.id = user.invited_by AND disabled = 0),
+             (SELECT json_group_array(role_id) FROM (SELECT role_id FROM user_role WHERE user_id = user.id ORDER BY 1)),
+             (SELECT json_group_array(rule_id) FROM (SELECT rule_id FROM user_rule WHERE user_id = user.id ORDER BY 1)))
+         FROM user WHERE id = ? AND disabled = 0"
+    );
+    let text: Option<String> = sqlx::query_scalar(&query).bind(user_id).fetch_optional(store).await?;
     let text = text.ok_or_else(|| HubError::bad(INVALID))?;
     Ok(HEXLOWER.encode(&Sha256::digest(text)))
 }
 
-/// A code with which somebody who never signed in sets their first password. It is good once, for some days.
-pub async fn invitation_code(hub: &HubState, user_id: i64) -> Result<String, HubError> {
-    let state = state_of(hub.store.bookkeeping(), user_id, Purpose::PasswordReset).await?;
+/// A code with which somebody who never signed in sets their first password. It is good once, for some days, until the next
+/// one is made.
+pub async fn invitation_code(
+    hub: &HubState,
+    connection: &mut SqliteConnection,
+    inviter_id: i64,
+    user_id: i64,
+) -> Result<String, HubError> {
+    // A mail that was sent a moment ago is not sent again, so its code stays good.
+    sqlx::query(
+        "UPDATE user SET invitations = invitations + NOT (?1 AND coalesce(last_recovery_mail >= ?2, 0)), invited_by = ?3
+         WHERE id = ?4",
+    )
+    .bind(hub.mailer.is_some())
+    .bind(mails_before())
+    .bind(inviter_id)
+    .bind(user_id)
+    .execute(&mut *connection)
+    .await?;
+    let state = state_of(connection, user_id, Purpose::PasswordReset).await?;
     hub.tokens.sign_for_recovery(user_id, Purpose::PasswordReset, state, INVITATION_SECONDS)
 }
 
@@ -313,7 +340,7 @@ async fn new_api_key(
     caller.require_user()?;
     let organization_id = node::require_key(&hub, &caller, lost.id).await?;
     let api_key = Uuid::new_v4().to_string();
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE node SET api_key_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
         .bind(hash_api_key(&api_key))
         .bind(lost.id)

@@ -23,11 +23,13 @@ use crate::{
         audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS, comma_separated},
+        notice,
         permission::{Caller, DEFAULT_ROLES, Reach, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
         domain::Operation,
+        name::plain_name,
         wire::v4::{Included, Link, Role, Rule},
     },
 };
@@ -146,7 +148,7 @@ async fn view(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError>
 }
 
 fn check_role_name(name: &str, context: &()) -> garde::Result {
-    if DEFAULT_ROLES.iter().any(|role| role.name == name) {
+    if DEFAULT_ROLES.iter().any(|role| plain_name(role.name) == plain_name(name)) {
         return Err(garde::Error::new("Role name cannot be one of the default roles"));
     }
     super::check_name(name, context)
@@ -182,7 +184,7 @@ async fn create(
         return Err(HubError::NotAllowed);
     }
     require_rules(&caller, &new.rules)?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let done = sqlx::query(
         "INSERT INTO role (name, description, organization_id) SELECT ?, ?, id FROM organization WHERE id = ?",
     )
@@ -199,6 +201,19 @@ async fn create(
     let details = difference("rules", &[], &new.rules).unwrap_or_default();
     change.commit(&caller.did("role.create", "role", id).details(details).of(organization_id)).await?;
     Ok((StatusCode::CREATED, Json(load(&hub, id).await?.into())))
+}
+
+/// Tells the admins of a role's organization what somebody from elsewhere did to it.
+async fn tell_owner(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    caller: &Caller,
+    role: &Row,
+    done: &str,
+) -> Result<(), HubError> {
+    let Some(organization_id) = role.organization_id else { return Ok(()) };
+    let what = format!("An administrator has {done} the role \"{}\" of your organization.", role.name);
+    notice::tell_admins(connection, hub, caller, organization_id, &what).await
 }
 
 /// Whose admins read of a change of a role: its organization, or that of who changes it.
@@ -262,7 +277,7 @@ async fn edit(
     Body(edit): Body<EditRole>,
 ) -> Result<Json<Role>, HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let present = rules_of(&mut change, id).await?;
     let details = audit::details([
         changed("name", &row.name, &edit.name),
@@ -285,7 +300,9 @@ async fn edit(
     if let Some(rules) = &edit.rules {
         set_rules(&mut change, id, rules).await?;
     }
+    tell_owner(&mut change, &hub, &caller, &row, "changed").await?;
     change.commit(&caller.did("role.edit", "role", id).details(details).of(owner(&caller, &row))).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(Json(load(&hub, id).await?.into()))
 }
@@ -298,7 +315,7 @@ async fn remove(
 ) -> Result<Json<Value>, HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Delete).await?;
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let users: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM user_role WHERE role_id = ?").bind(id).fetch_one(&mut *change).await?;
     if users > 0 && !with_dependents {
@@ -309,7 +326,9 @@ async fn remove(
         require_role_change(&mut change, &caller, id, &rules).await?;
     }
     sqlx::query("DELETE FROM role WHERE id = ?").bind(id).execute(&mut *change).await?;
+    tell_owner(&mut change, &hub, &caller, &row, "deleted").await?;
     change.commit(&caller.did("role.delete", "role", id).of(owner(&caller, &row))).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(message("Role removed from the database."))
 }
@@ -320,7 +339,7 @@ async fn add_rule(
     Path((id, rule_id)): Path<(i64, i64)>,
 ) -> Result<(StatusCode, Json<Vec<Rule>>), HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     require_role_change(&mut change, &caller, id, &[rule_id]).await?;
     sqlx::query("INSERT OR IGNORE INTO role_rule (role_id, rule_id) VALUES (?, ?)")
         .bind(id)
@@ -328,7 +347,9 @@ async fn add_rule(
         .execute(&mut *change)
         .await?;
     let entry = caller.did("role.edit", "role", id).details(format!("rules +{rule_id}"));
+    tell_owner(&mut change, &hub, &caller, &row, "changed").await?;
     change.commit(&entry.of(owner(&caller, &row))).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok((StatusCode::CREATED, Json(rule::of_role(&hub, id).await?)))
 }
@@ -339,7 +360,7 @@ async fn remove_rule(
     Path((id, rule_id)): Path<(i64, i64)>,
 ) -> Result<Json<Vec<Rule>>, HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     require_role_change(&mut change, &caller, id, &[rule_id]).await?;
     sqlx::query("DELETE FROM role_rule WHERE role_id = ? AND rule_id = ?")
         .bind(id)
@@ -347,7 +368,9 @@ async fn remove_rule(
         .execute(&mut *change)
         .await?;
     let entry = caller.did("role.edit", "role", id).details(format!("rules -{rule_id}"));
+    tell_owner(&mut change, &hub, &caller, &row, "changed").await?;
     change.commit(&entry.of(owner(&caller, &row))).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(Json(rule::of_role(&hub, id).await?))
 }

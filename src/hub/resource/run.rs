@@ -10,6 +10,7 @@ use super::{Id, review, task};
 use crate::{
     hub::{
         HubError,
+        authentication::require_unchanged,
         body::LargeBody,
         events::LOG_LIMIT,
         large_answer::{PAGE_BYTES, answer, turn_of},
@@ -351,6 +352,7 @@ async fn report(
     let killed_at = is_killed.then(timestamp::now);
     let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
     let mut transaction = hub.store.bookkeeping().begin().await?;
+    require_unchanged(&hub, &caller).await?;
     let place: Option<(i64, i64, i64, Option<String>, String)> = sqlx::query_as(
         "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, input FROM run
          JOIN task ON task.id = task_id WHERE run.id = ?",

@@ -162,7 +162,7 @@ async fn create(
         Reach::Collaboration if caller.is_in_collaboration(new.collaboration_id) => {}
         _ => return Err(HubError::NotAllowed),
     }
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let done = sqlx::query("INSERT INTO study (name, collaboration_id) SELECT ?, id FROM collaboration WHERE id = ?")
         .bind(&new.name)
         .bind(new.collaboration_id)
@@ -242,7 +242,7 @@ async fn edit(
         changed("name", &row.name, &edit.name),
         edit.organization_ids.as_ref().and_then(|wanted| difference("organizations", &present, wanted)),
     ]);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     if let Some(name) = edit.name {
         sqlx::query("UPDATE study SET name = ? WHERE id = ?")
             .bind(&name)
@@ -268,7 +268,7 @@ async fn remove(
     caller.require_user()?;
     load(&hub, &caller, id, Operation::Delete).await?;
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let tasks: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE study_id = ?").bind(id).fetch_one(&mut *change).await?;
     if tasks > 0 && !with_dependents {
@@ -276,7 +276,7 @@ async fn remove(
             "Study id={id} has {tasks} tasks. Please delete them separately or set delete_dependents=True"
         )));
     }
-    let stopped = task::delete_where(&mut change, "study_id = ?", id).await?;
+    let stopped = task::delete_where(&mut change, &caller, "study_id = ?", id).await?;
     sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *change).await?;
     change.commit(&caller.did("study.delete", "study", id)).await?;
     stopped.tell(&hub).await;
@@ -291,7 +291,7 @@ async fn add_organization(
 ) -> Result<Json<Vec<Organization>>, HubError> {
     caller.require_user()?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let done = sqlx::query(
         "INSERT OR REPLACE INTO study_organization (study_id, organization_id) SELECT ?, organization_id
          FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?",

@@ -288,7 +288,9 @@ async fn create(
     }
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
     let hash = hash_password(new.password).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
+    // Hashing takes its time: what the roles may is asked again, now that nothing else changes.
+    require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
     require_free(&mut change, 0, &new.username).await?;
     require_new_name(&mut change, &caller, "user", 0, &new.username, "username").await?;
     let id = sqlx::query(
@@ -410,6 +412,7 @@ async fn edit(
     Body(edit): Body<EditUser>,
 ) -> Result<Json<User>, HubError> {
     let own_id = caller.require_user()?;
+    let mut change = hub.change(&caller).await?;
     let row = load(&hub, id).await?;
     let is_self = own_id == id && caller.reach(Resource::User, Operation::Edit).is_some();
     if !is_self && !caller.may_at_organization(Resource::User, Operation::Edit, row.organization_id) {
@@ -460,7 +463,6 @@ async fn edit(
     if changes_rights && !caller.is_inside(Resource::User, Operation::Edit, row.organization_id) {
         return Err(HubError::NotAllowed);
     }
-    let mut change = hub.store.change().await?;
     if let Some(username) = edit.username.as_ref().filter(|username| **username != row.username) {
         require_free(&mut change, id, username).await?;
         require_new_name(&mut change, &caller, "user", id, username, "username").await?;
@@ -545,6 +547,7 @@ async fn other(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError
 /// password, mailed to them as well if the hub sends mail. Of others nobody gets one, or an admin could take over
 /// accounts.
 async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
+    let mut change = hub.change(&caller).await?;
     let row = other(&hub, &caller, id).await?;
     if row.last_seen.is_some() || row.disabled {
         return Err(HubError::bad("Only somebody who never signed in can be invited; others ask for a new password."));
@@ -552,9 +555,8 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     // With the code one could sign in as this user.
     let (roles, rules) = present(&hub, id).await?;
     require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
-    let code = invitation_code(&hub, id).await?;
+    let code = invitation_code(&hub, &mut change, caller.require_user()?, id).await?;
     // Noted before the code is told.
-    let mut change = hub.store.change().await?;
     let what = format!("An administrator has made an invitation for the account \"{}\".", row.username);
     notice::tell_admins(&mut change, &hub, &caller, row.organization_id, &what).await?;
     change.commit(&caller.did("user.invite", "user", id).of(row.organization_id)).await?;
@@ -579,8 +581,8 @@ async fn tell_if_foreign(
 
 /// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
+    let mut change = hub.change(&caller).await?;
     let row = other(&hub, &caller, id).await?;
-    let mut change = hub.store.change().await?;
     end_all_tokens(&mut change, id).await?;
     tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has ended all your sessions.").await?;
     change.commit(&caller.did("user.end_sessions", "user", id).of(row.organization_id)).await?;
@@ -596,8 +598,8 @@ async fn reset_second_factor(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<Value>, HubError> {
+    let mut change = hub.change(&caller).await?;
     let row = other(&hub, &caller, id).await?;
-    let mut change = hub.store.change().await?;
     second_factor::forget(&mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
     let what = "An administrator has taken your second factor away: you set up a new one when you sign in.";
@@ -615,6 +617,7 @@ async fn remove(
     query: ListQuery,
 ) -> Result<Json<Value>, HubError> {
     let own_id = caller.require_user()?;
+    let mut change = hub.change(&caller).await?;
     let row = load(&hub, id).await?;
     let is_self = own_id == id && caller.reach(Resource::User, Operation::Delete).is_some();
     if !is_self && !caller.is_inside(Resource::User, Operation::Delete, row.organization_id) {
@@ -625,7 +628,6 @@ async fn remove(
         require_removable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     }
     let with_dependents = query.flag("delete_dependents")?.unwrap_or(false);
-    let mut change = hub.store.change().await?;
     let tasks: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE init_user_id = ?").bind(id).fetch_one(&mut *change).await?;
     if tasks > 0 && !with_dependents {
@@ -637,7 +639,7 @@ async fn remove(
     if !is_self {
         tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has deleted your account.").await?;
     }
-    let stopped = task::delete_where(&mut change, "init_user_id = ?", id).await?;
+    let stopped = task::delete_where(&mut change, &caller, "init_user_id = ?", id).await?;
     sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *change).await?;
     change.commit(&caller.did("user.delete", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();

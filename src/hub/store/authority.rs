@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{AuthorityKey, Store};
 use crate::hub::{
     HubError,
-    permission::{Authority, Permission, rules_of_container, rules_of_node},
+    permission::{Authority, CallerKind, Permission, rules_of_container, rules_of_node},
     token::ContainerSubject,
 };
 
@@ -60,6 +60,15 @@ impl Store {
         let authority = self.authority_in(actor, organization_id, Some(collaboration_id), rules, token_epoch).await?;
         self.keep(key, &authority, generation);
         Ok(Some(authority))
+    }
+
+    /// What is kept of somebody's authority is not used the next time.
+    pub fn read_authority_anew(&self, kind: &CallerKind) {
+        match kind {
+            CallerKind::User { id } => self.authorities.invalidate(&AuthorityKey::User(*id)),
+            CallerKind::Node { id } => self.authorities.invalidate(&AuthorityKey::Node(*id)),
+            CallerKind::Container(_) => {}
+        }
     }
 
     /// Keeps what was read, unless something has changed since.

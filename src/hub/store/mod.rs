@@ -2,6 +2,7 @@
 
 mod authority;
 mod change;
+pub use change::Change;
 
 use std::{path::Path, sync::Arc};
 

@@ -6,8 +6,8 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{NodeStore, StoreError};
 use crate::{
-    algorithms::{Change, Group, People, Sketch, SketchKey, ToldOf, plain_name},
-    protocol::{policy::Limits, timestamp},
+    algorithms::{Change, Group, People, Sketch, SketchKey, ToldOf},
+    protocol::{name::plain_name, policy::Limits, timestamp},
 };
 
 /// What is asked, and of which data.

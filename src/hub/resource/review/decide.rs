@@ -38,7 +38,7 @@ pub async fn decide(
     Body(DecisionBody { decision: new }): Body<DecisionBody>,
 ) -> Result<Json<Review>, HubError> {
     let user_id = caller.require_user()?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     let row = load(&mut change, id).await?;
     require_view(&caller, &row)?;
     caller.require(Resource::Review, Operation::Edit)?;

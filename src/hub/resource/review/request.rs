@@ -13,6 +13,7 @@ use crate::{
     audit::{self, Entry},
     hub::{
         HubError,
+        authentication::require_unchanged,
         body::{Body, REVIEW_LIMIT},
         notice::{self, Notice},
         permission::Caller,
@@ -58,6 +59,7 @@ pub async fn request(
         .map(timestamp::format)
         .ok_or_else(|| HubError::field("expires_at", "Not a valid datetime."))?;
     let mut transaction = hub.store.bookkeeping().begin().await?;
+    require_unchanged(&hub, &caller).await?;
     let run: Option<(i64, i64, Option<String>)> = sqlx::query_as(
         "SELECT task_id, collaboration_id, run.finished_at FROM run JOIN task ON task.id = task_id
          WHERE run.id = ? AND run.organization_id = ?",
@@ -171,6 +173,7 @@ pub async fn report(
     Body(OutcomeBody { outcome }): Body<OutcomeBody>,
 ) -> Result<Json<Review>, HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
+    require_unchanged(&hub, &caller).await?;
     let (node_id, row) = own(&mut transaction, &caller, id).await?;
     let (decision, approval) = (outcome.decision, outcome.approval.unwrap_or_default());
     let length = |text: &str| text.chars().count() > 1024;
@@ -226,6 +229,7 @@ pub async fn use_approval(
     Body(Use { run_id }): Body<Use>,
 ) -> Result<Json<Value>, HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
+    require_unchanged(&hub, &caller).await?;
     let (node_id, row) = own(&mut transaction, &caller, id).await?;
     if row.state != ReviewState::Approved.as_str() {
         return Err(HubError::Conflict(format!("The review is {}.", row.state)));

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     hub::{
         HubError,
+        authentication::caller_of_kind,
         body::LargeBody,
         permission::{Caller, CallerKind, Reach, Resource},
         resource::algorithm_store,
@@ -58,7 +59,7 @@ pub async fn create_checked(
     };
     check_places(&hub, &caller, &origin, &new).await?;
     check_inputs(&hub, &origin, &new).await?;
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(&caller).await?;
     if let Some((parent_id, _)) = origin.parent {
         check_parent(&mut change, parent_id, origin.init_organization_id).await?;
     }
@@ -143,12 +144,18 @@ async fn of_container(hub: &HubState, subject: &ContainerSubject, new: &NewTask)
     // The whole image, where the original compares only the end of the name.
     let other_image = new.image != subject.image || parent.image != subject.image;
     let ended = Status::from(parent.status.as_str()).is_final();
-    if elsewhere || other_image || ended || parent.collaboration_id != subject.collaboration_id {
+    let other_study = new.study_id.is_some_and(|id| Some(id) != parent.study_id);
+    if elsewhere || other_study || other_image || ended || parent.collaboration_id != subject.collaboration_id {
         return Err(INVALID);
+    }
+    // Nobody lends their name any longer than they may begin tasks.
+    if let Some(id) = parent.init_user_id {
+        let beginner = caller_of_kind(hub, CallerKind::User { id }).await.map_err(|_| INVALID)?;
+        beginner.reach(Resource::Task, Operation::Create).ok_or(INVALID)?;
     }
     Ok(Origin {
         collaboration_id: subject.collaboration_id,
-        study_id: new.study_id.filter(|id| Some(*id) == parent.study_id),
+        study_id: parent.study_id,
         image: parent.image,
         store_id: parent.store_id,
         init_organization_id: subject.organization_id,

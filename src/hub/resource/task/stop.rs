@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{load, may, update_status};
+use super::{COLUMNS, Row, load, may, update_status};
 use crate::{
     hub::{
         HubError,
@@ -30,8 +30,8 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
     if !may(&caller, Resource::Task, Operation::Delete, &task) {
         return Err(HubError::NotAllowed);
     }
-    let mut change = hub.store.change().await?;
-    let stopped = delete_where(&mut change, "id = ?", id).await?;
+    let mut change = hub.change(&caller).await?;
+    let stopped = delete_where(&mut change, &caller, "id = ?", id).await?;
     change.commit(&caller.did("task.delete", "task", id).of(task.init_organization_id)).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("task id={id} and its algorithm run data have been successfully deleted")))
@@ -39,7 +39,7 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
 
 /// Sets every open run of a task and of all tasks below it to `killed by user` and tells the nodes.
 pub async fn kill(hub: &HubState, caller: &Caller, task_id: i64, collaboration_id: i64) -> Result<(), HubError> {
-    let mut change = hub.store.change().await?;
+    let mut change = hub.change(caller).await?;
     let killed = kill_runs(&mut change, task_id).await?;
     change.commit(&caller.did("task.stop", "task", task_id)).await?;
     Stopped(BTreeMap::from([(collaboration_id, killed)])).tell(hub).await;
@@ -65,16 +65,24 @@ impl Stopped {
 }
 
 /// Deletes the tasks for which a condition with one `?` holds, with their subtasks, runs and database labels; stops
-/// what still runs.
-pub async fn delete_where(connection: &mut SqliteConnection, condition: &str, id: i64) -> Result<Stopped, HubError> {
-    let tasks: Vec<(i64, i64)> = sqlx::query_as(&format!("SELECT id, collaboration_id FROM task WHERE {condition}"))
+/// what still runs. An error unless the caller may delete each of them by itself, whatever it is that they belong to.
+pub async fn delete_where(
+    connection: &mut SqliteConnection,
+    caller: &Caller,
+    condition: &str,
+    id: i64,
+) -> Result<Stopped, HubError> {
+    let tasks: Vec<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE {condition}"))
         .bind(id)
         .fetch_all(&mut *connection)
         .await?;
+    if !tasks.iter().all(|task| may(caller, Resource::Task, Operation::Delete, task)) {
+        return Err(HubError::Unauthenticated("You lack the permission to delete all tasks that belong to this!"));
+    }
     let mut stopped = Stopped::default();
-    for (task_id, collaboration_id) in tasks {
-        let killed = kill_runs(&mut *connection, task_id).await?;
-        stopped.0.entry(collaboration_id).or_default().extend(killed);
+    for task in tasks {
+        let killed = kill_runs(&mut *connection, task.id).await?;
+        stopped.0.entry(task.collaboration_id).or_default().extend(killed);
     }
     // Subtasks, runs and database labels go with them by their foreign keys.
     sqlx::query(&format!("DELETE FROM task WHERE {condition}")).bind(id).execute(&mut *connection).await?;

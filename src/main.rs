@@ -191,9 +191,17 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         .ok_or_else(|| "not an origin such as https://ui.example: scheme, host and port only".to_owned())
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match start().await {
+/// After so many tasks it is looked for what has arrived: with tokio's 61 a request waits long behind many pages.
+const TASKS_BETWEEN_EVENTS: u32 = 7;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(TASKS_BETWEEN_EVENTS)
+        .global_queue_interval(TASKS_BETWEEN_EVENTS)
+        .build();
+    let started = runtime.context("the threads cannot be started").and_then(|runtime| runtime.block_on(start()));
+    match started {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {}", in_words(&error));

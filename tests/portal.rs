@@ -12,6 +12,10 @@ use support::{
     browser::Browser,
     web::{Web, session_cookie},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_can_try_to_sign_in_only_so_often_by_page_and_by_api() {
@@ -41,6 +45,42 @@ async fn one_address_can_try_to_sign_in_only_so_often_by_page_and_by_api() {
     let nodes = futures::future::join_all((0..30).map(|_| from("198.51.100.1", "/api/token/node"))).await;
     assert!(nodes.contains(&StatusCode::UNAUTHORIZED), "nodes are counted by themselves");
     assert!(nodes.contains(&StatusCode::TOO_MANY_REQUESTS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_whose_session_ended_while_it_was_on_its_way_changes_nothing() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("admin1").await;
+    let address = web.url.trim_start_matches("http://").to_owned();
+    let send = async |end: bool| {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let form = "name=planted&description=&rules=88";
+        let (first, last) = form.as_bytes().split_at(form.len() - 1);
+        let head = format!(
+            "POST /roles/new HTTP/1.1\r\nHost: {address}\r\nCookie: {}\r\nOrigin: {}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            web.cookie,
+            web.url,
+            form.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        if end {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            assert_eq!(web.post("/logout", &[]).await.0, StatusCode::SEE_OTHER);
+        }
+        stream.write_all(last).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let taken = send(false).await;
+    assert!(taken.to_lowercase().contains("location: /roles/"), "{taken}");
+    let refused = send(true).await;
+    assert!(refused.to_lowercase().contains("location: /login"), "{refused}");
+    let (_, roles) = world.get("role?name=planted", &world.token("root").await).await;
+    assert_eq!(roles["data"].as_array().unwrap().len(), 1, "{roles}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

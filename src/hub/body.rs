@@ -19,7 +19,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{HubError, per_caller::PerCaller, permission::Caller, server::HubState};
+use super::{HubError, permission::Caller, server::HubState};
+use crate::serve::Shares;
 
 /// The largest body of what is asked by somebody who is not signed in yet, in bytes.
 pub const SIGN_IN_LIMIT: usize = 16 * 1024;
@@ -68,7 +69,7 @@ pub struct LargeBody<T> {
 /// How long a large body waits until others of its sender have arrived.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The bodies that are on their way.
-static ON_THEIR_WAY: LazyLock<PerCaller> = LazyLock::new(|| PerCaller::new(2));
+static ON_THEIR_WAY: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(2));
 
 impl<T> FromRequest<Arc<HubState>> for LargeBody<T>
 where
@@ -84,7 +85,7 @@ where
         let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= USUAL_LIMIT as u64);
         let _place = match is_small {
             true => None,
-            false => match timeout(PATIENCE, ON_THEIR_WAY.place(&caller)).await {
+            false => match timeout(PATIENCE, ON_THEIR_WAY.place(&caller.authority.actor)).await {
                 Ok(place) => Some(place.map_err(|error| HubError::Internal(error.to_string()))?),
                 Err(_) => return Err(HubError::Busy),
             },

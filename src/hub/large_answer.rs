@@ -21,7 +21,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{HubError, per_caller::PerCaller, permission::Caller};
+use super::{HubError, permission::Caller};
+use crate::serve::Shares;
 
 /// The most bytes of a page of several items.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
@@ -34,9 +35,9 @@ const MEDIUM_PAGE: i64 = 32 * 1024;
 /// Whose turn it is.
 static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
 /// Of each caller one is sent at a time: nobody takes the turns of others, or all places of slow readers.
-static OF_CALLERS: LazyLock<PerCaller> = LazyLock::new(|| PerCaller::new(1));
+static OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(1));
 /// So many of those that are not that large.
-static MEDIUM_OF_CALLERS: LazyLock<PerCaller> = LazyLock::new(|| PerCaller::new(16));
+static MEDIUM_OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(16));
 /// How long somebody waits for their turn; clients give a server about ten seconds.
 const TURN_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a turn lasts: somebody who reads slowly does not keep others waiting.
@@ -67,9 +68,12 @@ pub async fn turn_of(caller: &Caller, items: i64, bytes: i64, limit: i64) -> Res
     }
     let turn = async {
         if bytes < LARGE_PAGE {
-            return Ok(Turn { of_caller: Arc::new(MEDIUM_OF_CALLERS.place(caller).await?), permit: None });
+            return Ok(Turn {
+                of_caller: Arc::new(MEDIUM_OF_CALLERS.place(&caller.authority.actor).await?),
+                permit: None,
+            });
         }
-        let of_caller = Arc::new(OF_CALLERS.place(caller).await?);
+        let of_caller = Arc::new(OF_CALLERS.place(&caller.authority.actor).await?);
         Ok(Turn { of_caller, permit: Some(Arc::new(LARGE_PAGES.acquire().await?)) })
     };
     match timeout(TURN_PATIENCE, turn).await {

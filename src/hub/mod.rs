@@ -11,7 +11,6 @@ mod listing;
 mod mail;
 mod notice;
 mod page_sizes;
-mod per_caller;
 mod permission;
 mod problem;
 mod resource;

@@ -18,7 +18,6 @@ use super::{
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
-    per_caller::PerCaller,
     permission::Caller,
     problem::Problems,
     resource,
@@ -27,7 +26,11 @@ use super::{
     token::Tokens,
     version3,
 };
-use crate::{audit::Head, protocol::wire::v4::StoreAlgorithm, serve::AttemptLimits};
+use crate::{
+    audit::Head,
+    protocol::wire::v4::StoreAlgorithm,
+    serve::{AttemptLimits, Shares},
+};
 
 /// How a hub is opened.
 pub struct HubOptions {
@@ -96,7 +99,7 @@ pub struct HubState {
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// The connections for events of each caller.
-    pub event_connections: PerCaller,
+    pub event_connections: Shares<String>,
     /// Password hashing takes memory and time: no more at once than there are processors.
     pub hashing: Semaphore,
 }
@@ -164,7 +167,7 @@ impl Hub {
             signed_head: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
-            event_connections: PerCaller::new(EVENT_CONNECTIONS),
+            event_connections: Shares::new(EVENT_CONNECTIONS),
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));

@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, State},
-    http::{StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -93,7 +93,12 @@ impl Portal {
         let transport = Transport::new(&options.hub)?;
         let hub_is_beside = options.public_hub.is_some();
         let transport = match options.public_hub {
-            Some(public) => transport.known_as(public),
+            Some(public) => {
+                let (name, key) = options.limits.inside();
+                let mut key = HeaderValue::from_str(key).unwrap_or(HeaderValue::from_static(""));
+                key.set_sensitive(true);
+                transport.known_as(public).with_header(HeaderName::from_static(name), key)
+            }
             None => transport,
         };
         let store = Sessions::open(&options.sessions).await?;

@@ -21,7 +21,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use serde_json::json;
 
-use super::ClientAddress;
+use super::{ClientAddress, Shares};
 
 /// Failures that one address may have at once, and each minute after that. Whole hospitals share an address; accounts
 /// are limited by themselves.
@@ -34,6 +34,12 @@ const USER_ATTEMPTS: u32 = 120;
 const NODE_ATTEMPTS: u32 = 1_200;
 /// Addresses remembered before those at rest are forgotten.
 const REMEMBERED: usize = 10_000;
+/// Requests of one address at a time; its others wait, so that it keeps nobody else waiting. Whole hospitals share one.
+const UNDER_WAY: usize = 16;
+/// The same for those with large bodies, which may take long to arrive.
+const LARGE_UNDER_WAY: usize = 64;
+/// The header of [`AttemptLimits::inside`].
+const INSIDE: &str = "x-atoll-inside";
 /// The header of [`AttemptLimits::counted`].
 const COUNTED: &str = "x-atoll-counted";
 
@@ -57,8 +63,14 @@ pub struct AttemptLimits {
     pub users: Attempts,
     /// Of nodes: one that signs in again and again must not keep the people beside it out.
     pub nodes: Attempts,
+    /// The requests of an address that are dealt with at once.
+    pub(super) under_way: Shares<IpAddr>,
+    /// Those with large bodies.
+    pub(super) large_under_way: Shares<IpAddr>,
     /// Random; known to this process only.
     key: String,
+    /// The same, for [`AttemptLimits::inside`].
+    inside: String,
 }
 
 impl Default for AttemptLimits {
@@ -66,7 +78,10 @@ impl Default for AttemptLimits {
         AttemptLimits {
             users: Attempts::new(USER_ATTEMPTS, true),
             nodes: Attempts::new(NODE_ATTEMPTS, false),
+            under_way: Shares::new(UNDER_WAY),
+            large_under_way: Shares::new(LARGE_UNDER_WAY),
             key: uuid::Uuid::new_v4().simple().to_string(),
+            inside: uuid::Uuid::new_v4().simple().to_string(),
         }
     }
 }
@@ -76,6 +91,16 @@ impl AttemptLimits {
     /// must not count it again, for this server's own address.
     pub fn counted(&self, client: ClientAddress) -> (&'static str, String) {
         (COUNTED, format!("{} {}", self.key, client.0))
+    }
+
+    /// Goes with what a page asks of the hub beside it: it is part of a request that has its place.
+    pub fn inside(&self) -> (&'static str, &str) {
+        (INSIDE, &self.inside)
+    }
+
+    /// Whether a page of this process asks.
+    pub(super) fn is_inside(&self, headers: &HeaderMap) -> bool {
+        headers.get(INSIDE).is_some_and(|key| key.as_bytes() == self.inside.as_bytes())
     }
 
     /// Addresses that were refused since this was last asked, the one that tried most often first.

@@ -9,7 +9,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use hyper::body::Body as _;
 use ipnet::IpNet;
+use tokio::task::yield_now;
 
 use super::AttemptLimits;
 
@@ -35,7 +37,11 @@ pub struct Addresses {
     pub limits: Arc<AttemptLimits>,
 }
 
-/// Notes the client's address, and the limits that routes apply to it.
+/// From here on a body may take long to arrive, in bytes.
+const LARGE_BODY: u64 = 64 * 1024;
+
+/// Notes the client's address, and the limits that routes apply to it. Of one address so many requests are dealt with at
+/// once, until their answers begin.
 pub async fn note(State(addresses): State<Addresses>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     // Without a connection there is no client: a test calls the router itself.
@@ -53,7 +59,19 @@ pub async fn note(State(addresses): State<Addresses>, mut request: Request, next
             client_of(peer, request.headers(), &addresses.trusted_proxies)
         }
     };
-    request.extensions_mut().insert(ClientAddress(client));
+    let client = ClientAddress(client);
+    request.extensions_mut().insert(client);
+    let limits = &addresses.limits;
+    let bytes = request.body().size_hint().upper();
+    let shares = match bytes.is_none_or(|bytes| bytes > LARGE_BODY) {
+        true => &limits.large_under_way,
+        false => &limits.under_way,
+    };
+    // What waits for events waits long, and takes nothing.
+    let has_place = request.uri().path().starts_with("/socket.io") || limits.is_inside(request.headers());
+    let _place = if has_place { None } else { shares.place(&client.network()).await.ok() };
+    // A connection over which many requests come at once would be dealt with first, else.
+    yield_now().await;
     next.run(request).await
 }
 
@@ -77,6 +95,15 @@ fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::serve;
+    use axum::{Router, middleware::from_fn_with_state, routing::get};
+    use std::time::{Duration, Instant};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpSocket},
+        time::sleep,
+    };
+    use tokio_util::sync::CancellationToken;
 
     fn client(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
@@ -99,5 +126,46 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["1.1.1.1, 198.51.100.1"], &["10.0.0.0/8"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["1.1.1.1", "198.51.100.1, 10.0.0.2"], &["10.0.0.0/8"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["nonsense"], &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    /// What is answered to these requests from this address, sent at once; and how long that took.
+    async fn ask(from: [u8; 4], to: SocketAddr, requests: usize) -> (usize, Duration) {
+        let begin = Instant::now();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        let mut text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(requests - 1);
+        text.push_str("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        (answer.matches("HTTP/1.1 200").count(), begin.elapsed())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_sends_much_at_once_keeps_nobody_else_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let addresses = Addresses { trusted_proxies: Arc::default(), limits: Arc::default() };
+        let work = async || {
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_millis(2) {}
+            "done"
+        };
+        let router = Router::new().route("/", get(work)).layer(from_fn_with_state(addresses, note));
+        tokio::spawn(serve(listener, router, CancellationToken::new()));
+        let begin = Instant::now();
+        let flood: Vec<_> = (0..100).map(|_| tokio::spawn(ask([127, 0, 1, 1], address, 30))).collect();
+        sleep(Duration::from_millis(200)).await;
+        let mut longest = Duration::ZERO;
+        for _ in 0..5 {
+            let (answered, took) = ask([127, 0, 0, 1], address, 1).await;
+            assert_eq!(answered, 1);
+            longest = longest.max(took);
+        }
+        for one in flood {
+            assert_eq!(one.await.unwrap().0, 30);
+        }
+        assert!(longest < begin.elapsed() / 4, "{longest:?} of {:?}", begin.elapsed());
     }
 }

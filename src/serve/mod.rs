@@ -7,7 +7,9 @@ mod listen;
 mod paced_body;
 mod paced_stream;
 mod path;
+mod shares;
 
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};
 pub use client_address::{Addresses, ClientAddress, note};
 pub use listen::serve;
+pub use shares::Shares;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     DELETE, GET, PATCH, POST,
-    support::{World, average, eventually},
+    support::{PASSWORD, World, average, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +82,56 @@ async fn who_loses_the_right_to_hear_hears_nothing_more() {
     let (status, answer) = world.call(DELETE, &format!("user/{id}"), Some(&root), None).await;
     assert_eq!(status, 200, "{answer}");
     ended(&mut viewer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_logs_reach_nobody_who_may_not_read_the_run() {
+    let world = World::new().await;
+    let url = world.url.parse().unwrap();
+    let root = world.token("root").await;
+    let (_, rules) = world.get("rule?per_page=1000", &root).await;
+    let is_wanted = |rule: &&serde_json::Value| {
+        let rule = (rule["name"].as_str(), rule["scope"].as_str(), rule["operation"].as_str());
+        [("event", "collaboration", "receive"), ("collaboration", "organization", "view")].iter().any(
+            |(name, scope, operation)| {
+                rule == (Some(name), Some(scope), Some(operation))
+                    || rule == (Some(name), Some(&scope.to_uppercase()), Some(&operation.to_uppercase()))
+            },
+        )
+    };
+    let few: Vec<_> = rules["data"].as_array().unwrap().iter().filter(is_wanted).map(|rule| &rule["id"]).collect();
+    assert_eq!(few.len(), 2, "{rules}");
+    let listener = json!({"username": "listener", "password": PASSWORD, "email": "l@example.org",
+        "organization_id": 3, "rules": few});
+    let (status, answer) = world.call(crate::POST, "user", Some(&root), Some(&listener)).await;
+    assert_eq!(status, 201, "{answer}");
+    let other = world.node_token("example_org3").await;
+    let mut deaf = [
+        Socket::connect(&url, &world.token("listener").await.into()).await.unwrap(),
+        Socket::connect(&url, &other.into()).await.unwrap(),
+    ];
+    let mut researcher = Socket::connect(&url, &world.token("researcher").await.into()).await.unwrap();
+    let _node = world.start_node("example_org1").await;
+    let client = world.client("researcher").await;
+    let task = client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+    // What was told before the last status was told before.
+    let names = async |socket: &mut Socket| {
+        let mut names = Vec::new();
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(20), socket.next()).await.unwrap().unwrap();
+            let is_last = matches!(Event::from_v4(&next.0, next.1.clone()),
+                Some(Event::StatusChange(change)) if change.task_id == task.id && change.status == Status::Completed);
+            names.push(next.0);
+            if is_last {
+                return names;
+            }
+        }
+    };
+    assert!(names(&mut researcher).await.contains(&"algorithm_log".to_owned()));
+    for socket in &mut deaf {
+        let heard = names(socket).await;
+        assert!(!heard.contains(&"algorithm_log".to_owned()), "{heard:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

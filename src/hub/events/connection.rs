@@ -248,7 +248,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             return;
         }
     };
-    let Some(place) = hub.event_connections.free_place(&caller) else {
+    let Some(place) = hub.event_connections.free_place(&caller.authority.actor) else {
         tracing::warn!(actor = caller.authority.actor, "too many connections for events at once");
         return end(socket);
     };

@@ -6,7 +6,11 @@ use std::{
 };
 
 use futures::StreamExt;
-use reqwest::{Method, Response, StatusCode, header::CONTENT_TYPE, redirect};
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    redirect,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::timeout};
@@ -41,6 +45,8 @@ pub struct Transport {
     answer_limit: Option<usize>,
     /// An address under which others know the server at `base`.
     public: Option<Url>,
+    /// A header for the server at `base`, and nobody else.
+    header: Option<(HeaderName, HeaderValue)>,
     /// What the server is, and since when that is known.
     server: Arc<Mutex<Option<(Instant, ServerInfo)>>>,
 }
@@ -77,7 +83,7 @@ impl Transport {
         let mut base = base.clone();
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Ok(Transport { http, base, answer_limit: None, public: None, server: Arc::default() })
+        Ok(Transport { http, base, answer_limit: None, public: None, header: None, server: Arc::default() })
     }
 
     /// The address of the API, without a slash at the end.
@@ -89,6 +95,11 @@ impl Transport {
     /// a server often cannot reach itself by the name that browsers use.
     pub fn known_as(self, public: Url) -> Transport {
         Transport { public: Some(public), ..self }
+    }
+
+    /// With a header in each request to this server, which APIs elsewhere do not get.
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Transport {
+        Transport { header: Some((name, value)), ..self }
     }
 
     /// Scheme, host and port under which browsers know the server.
@@ -107,7 +118,8 @@ impl Transport {
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        Transport { base, server: Arc::default(), ..self.clone() }
+        let header = self.header.clone().filter(|_| base.origin() == self.base.origin());
+        Transport { base, header, server: Arc::default(), ..self.clone() }
     }
 
     pub(super) fn known_server(&self) -> &Mutex<Option<(Instant, ServerInfo)>> {
@@ -148,6 +160,9 @@ impl Transport {
             }
             for (name, value) in headers {
                 request = request.header(*name, value);
+            }
+            if let Some((name, value)) = &self.header {
+                request = request.header(name, value);
             }
             if let Some(body) = &body {
                 request = request.header(CONTENT_TYPE, "application/json").body(body.clone());

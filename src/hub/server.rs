@@ -98,6 +98,8 @@ pub struct HubState {
     pub signed_head: tokio::sync::Mutex<Option<Head>>,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
+    /// What nodes tell of themselves.
+    pub told_by_nodes: DefaultKeyedRateLimiter<i64>,
     /// The connections for events of each caller.
     pub event_connections: Shares<String>,
     /// Password hashing takes memory and time: no more at once than there are processors.
@@ -167,6 +169,7 @@ impl Hub {
             signed_head: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
+            told_by_nodes: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(29))),
             event_connections: Shares::new(EVENT_CONNECTIONS),
             hashing: Semaphore::new(processors),
         });

@@ -235,13 +235,20 @@ impl Station {
             aside.spawn(async move { tell_details(config, &taking, outgoing).await });
         }
         let mut attempt = 0_usize;
+        // Whether another program computes with this key, as far as the server has said.
+        let mut is_second = false;
         loop {
             let begin = Instant::now();
             match self.connected(&shared, &taking, &mut from_runs, stop).await {
                 Ok(()) => return Ok(()),
-                Err(Lost::Refused(reason)) => tracing::error!(node_id, reason, "the server refuses this node"),
+                Err(Lost::Refused(reason)) => {
+                    is_second = taking.lock().idle;
+                    tracing::error!(node_id, reason, "the server refuses this node");
+                }
                 Err(Lost::Away(reason)) => {
-                    taking.set_idle(false);
+                    // The other one goes on computing while the server is away; this one waits until it is accepted.
+                    is_second &= taking.lock().idle;
+                    taking.set_idle(is_second);
                     tracing::warn!(node_id, reason, "no connection for events; asking for runs instead");
                 }
             }

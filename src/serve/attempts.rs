@@ -34,10 +34,8 @@ const USER_ATTEMPTS: u32 = 120;
 const NODE_ATTEMPTS: u32 = 1_200;
 /// Addresses remembered before those at rest are forgotten.
 const REMEMBERED: usize = 10_000;
-/// Requests of one address at a time; its others wait, so that it keeps nobody else waiting. Whole hospitals share one.
+/// Requests of one address that are worked on at a time; its others wait, so that it keeps nobody else waiting.
 const UNDER_WAY: usize = 16;
-/// The same for those with large bodies, which may take long to arrive.
-const LARGE_UNDER_WAY: usize = 64;
 /// The header of [`AttemptLimits::inside`].
 const INSIDE: &str = "x-atoll-inside";
 /// The header of [`AttemptLimits::counted`].
@@ -63,10 +61,8 @@ pub struct AttemptLimits {
     pub users: Attempts,
     /// Of nodes: one that signs in again and again must not keep the people beside it out.
     pub nodes: Attempts,
-    /// The requests of an address that are dealt with at once.
-    pub(super) under_way: Shares<IpAddr>,
-    /// Those with large bodies.
-    pub(super) large_under_way: Shares<IpAddr>,
+    /// The requests of an address that are worked on; those that only look whether a server is well by themselves.
+    pub(super) under_way: Shares<(IpAddr, bool)>,
     /// Random; known to this process only.
     key: String,
     /// The same, for [`AttemptLimits::inside`].
@@ -79,7 +75,6 @@ impl Default for AttemptLimits {
             users: Attempts::new(USER_ATTEMPTS, true),
             nodes: Attempts::new(NODE_ATTEMPTS, false),
             under_way: Shares::new(UNDER_WAY),
-            large_under_way: Shares::new(LARGE_UNDER_WAY),
             key: uuid::Uuid::new_v4().simple().to_string(),
             inside: uuid::Uuid::new_v4().simple().to_string(),
         }

@@ -1,6 +1,8 @@
 use std::{
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -9,9 +11,8 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use hyper::body::Body as _;
 use ipnet::IpNet;
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::sleep};
 
 use super::AttemptLimits;
 
@@ -37,11 +38,13 @@ pub struct Addresses {
     pub limits: Arc<AttemptLimits>,
 }
 
-/// From here on a body may take long to arrive, in bytes.
-const LARGE_BODY: u64 = 64 * 1024;
+/// How long a request keeps a place. One that is not answered by then waits for something, and keeps no processor busy.
+const WORK: Duration = Duration::from_millis(100);
+/// The path of the page that says whether a server is well, which has places of its own.
+const HEALTH: &str = "/healthz";
 
-/// Notes the client's address, and the limits that routes apply to it. Of one address so many requests are dealt with at
-/// once, until their answers begin.
+/// Notes the client's address, and the limits that routes apply to it. Of one address so many requests are worked on at
+/// once.
 pub async fn note(State(addresses): State<Addresses>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     // Without a connection there is no client: a test calls the router itself.
@@ -61,18 +64,20 @@ pub async fn note(State(addresses): State<Addresses>, mut request: Request, next
     };
     let client = ClientAddress(client);
     request.extensions_mut().insert(client);
-    let limits = &addresses.limits;
-    let bytes = request.body().size_hint().upper();
-    let shares = match bytes.is_none_or(|bytes| bytes > LARGE_BODY) {
-        true => &limits.large_under_way,
-        false => &limits.under_way,
-    };
     // What waits for events waits long, and takes nothing.
-    let has_place = request.uri().path().starts_with("/socket.io") || limits.is_inside(request.headers());
-    let _place = if has_place { None } else { shares.place(&client.network()).await.ok() };
+    let has_place = request.uri().path().starts_with("/socket.io") || addresses.limits.is_inside(request.headers());
+    let share = (client.network(), request.uri().path() == HEALTH);
+    let place = if has_place { None } else { addresses.limits.under_way.place(&share).await.ok() };
     // A connection over which many requests come at once would be dealt with first, else.
     yield_now().await;
-    next.run(request).await
+    let mut answer = pin!(next.run(request));
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        () = sleep(WORK) => {}
+    }
+    drop(place);
+    answer.await
 }
 
 /// The nearest address that is no trusted proxy, from the connection backwards through `X-Forwarded-For`.
@@ -97,11 +102,10 @@ mod tests {
     use super::*;
     use crate::serve::serve;
     use axum::{Router, middleware::from_fn_with_state, routing::get};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpSocket},
-        time::sleep,
     };
     use tokio_util::sync::CancellationToken;
 
@@ -156,6 +160,7 @@ mod tests {
         tokio::spawn(serve(listener, router, CancellationToken::new()));
         let begin = Instant::now();
         let flood: Vec<_> = (0..100).map(|_| tokio::spawn(ask([127, 0, 1, 1], address, 30))).collect();
+        // Under way.
         sleep(Duration::from_millis(200)).await;
         let mut longest = Duration::ZERO;
         for _ in 0..5 {

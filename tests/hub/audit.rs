@@ -310,7 +310,7 @@ async fn refused_reading_is_noted_and_a_flood_of_it_only_counted() {
     assert_eq!(refused.len(), 7, "{refused:?}");
     assert_eq!(refused[1], "user 1 (researcher) audit.view audit log refused");
     let (_, log) = world.get("audit?action=audit.view&per_page=1", &world.token("root").await).await;
-    assert_eq!(log["data"][0]["details"], "35 times more within a minute", "{log}");
+    assert_eq!(log["data"][0]["details"], "35 times more within a minute: audit log (35)", "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

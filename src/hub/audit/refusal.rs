@@ -1,6 +1,6 @@
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,6 +20,8 @@ use crate::{
 
 /// How often somebody's refusals of one kind are noted one by one until they are counted only.
 const ONE_BY_ONE: u64 = 5;
+/// Subjects that are named of what was counted only.
+const SUBJECTS_NAMED: usize = 20;
 /// Addresses that are named when they tried too often; of more it is told how many there were.
 const ADDRESSES: usize = 20;
 
@@ -47,33 +49,59 @@ const SUBJECTS: [(&str, &str); 17] = [
 /// What somebody did within this minute that they can do as often as they like, such as asking for what is refused. Each
 /// kind is noted some times; what comes after is counted and noted once, so that nobody fills the log.
 #[derive(Default)]
-pub struct Repeated(Mutex<HashMap<Kind, (Entry, u64)>>);
+pub struct Repeated(Mutex<HashMap<Kind, Counted>>);
 
-/// Of one kind is what one actor does with the same outcome.
+/// Of one kind is what one actor does to one organization with the same outcome: each organization reads of what was done
+/// to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
     actor: String,
     action: Cow<'static, str>,
     outcome: &'static str,
+    organization_id: Option<i64>,
+}
+
+/// The first of a kind, and how many followed.
+struct Counted {
+    first: Entry,
+    times: u64,
+    /// What they were about, beyond those that were noted one by one: as many as are named.
+    subjects: BTreeMap<String, u64>,
 }
 
 impl Repeated {
     /// Whether this one is noted by itself.
     pub fn count(&self, entry: &Entry) -> bool {
-        let kind = Kind { actor: entry.actor.clone(), action: entry.action.clone(), outcome: entry.outcome };
+        let kind = Kind {
+            actor: entry.actor.clone(),
+            action: entry.action.clone(),
+            outcome: entry.outcome,
+            organization_id: entry.organization_id,
+        };
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, times) = kinds.entry(kind).or_insert_with(|| (entry.clone(), 0));
-        *times += 1;
-        *times <= ONE_BY_ONE
+        let counted =
+            kinds.entry(kind).or_insert_with(|| Counted { first: entry.clone(), times: 0, subjects: BTreeMap::new() });
+        counted.times += 1;
+        let is_noted = counted.times <= ONE_BY_ONE;
+        if !is_noted && (counted.subjects.len() < SUBJECTS_NAMED || counted.subjects.contains_key(&entry.subject)) {
+            *counted.subjects.entry(entry.subject.clone()).or_default() += 1;
+        }
+        is_noted
     }
 
     /// What was counted only, as entries; counting begins anew.
     fn take(&self) -> Vec<Entry> {
         let kinds = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let more = kinds.into_values().filter(|(_, times)| *times > ONE_BY_ONE);
-        more.map(|(entry, times)| {
-            let details = format!("{} times more within a minute", times - ONE_BY_ONE);
-            Entry { subject: entry.subject.split(' ').next().unwrap_or_default().to_owned(), details, ..entry }
+        let more = kinds.into_values().filter(|counted| counted.times > ONE_BY_ONE);
+        more.map(|Counted { first, times, subjects }| {
+            let more = times - ONE_BY_ONE;
+            let named: u64 = subjects.values().sum();
+            let mut of: Vec<String> = subjects.iter().map(|(subject, times)| format!("{subject} ({times})")).collect();
+            if named < more {
+                of.push(format!("others ({})", more - named));
+            }
+            let details = format!("{more} times more within a minute: {}", of.join(", "));
+            Entry { subject: first.subject.split(' ').next().unwrap_or_default().to_owned(), details, ..first }
         })
         .collect()
     }
@@ -239,12 +267,26 @@ mod tests {
         let others = Entry::done("user 6 (root)", "user.view", "user 7").outcome("refused");
         assert!(repeated.count(&others), "who does little is noted beside who does much");
         let counted = repeated.take();
-        assert_eq!(counted.len(), 1);
-        assert_eq!(
-            (counted[0].details.as_str(), counted[0].subject.as_str()),
-            ("995 times more within a minute", "user")
-        );
+        assert_eq!((counted.len(), counted[0].subject.as_str()), (1, "user"));
+        let details = &counted[0].details;
+        assert!(details.starts_with("995 times more within a minute: user 10 (1), user 11 (1)"), "{details}");
+        assert!(details.ends_with("user 9 (1), others (975)"), "{details}");
         assert!(repeated.take().is_empty() && repeated.count(&entry(1)));
+    }
+
+    #[test]
+    fn what_one_organization_is_spared_hides_nothing_that_another_is_not() {
+        let repeated = Repeated::default();
+        let entry = |n: i64, of: i64| {
+            Entry::done("user 5 (viewer)", "user.edit", format!("user {n}")).outcome("refused").of(of)
+        };
+        let noted = (0..100).filter(|_| repeated.count(&entry(4, 4))).count();
+        assert_eq!(noted as u64, ONE_BY_ONE);
+        let noted = (0..105).filter(|_| repeated.count(&entry(3, 2))).count();
+        assert_eq!(noted as u64, ONE_BY_ONE, "the first of its organization");
+        let counted = repeated.take();
+        let of_other = counted.iter().find(|entry| entry.organization_id == Some(2)).unwrap();
+        assert_eq!(of_other.details, "100 times more within a minute: user 3 (100)");
     }
 
     #[test]

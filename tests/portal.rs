@@ -14,7 +14,7 @@ use support::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +81,63 @@ async fn a_form_whose_session_ended_while_it_was_on_its_way_changes_nothing() {
     assert!(refused.to_lowercase().contains("location: /login"), "{refused}");
     let (_, roles) = world.get("role?name=planted", &world.token("root").await).await;
     assert_eq!(roles["data"].as_array().unwrap().len(), 1, "{roles}");
+}
+
+/// A proxy before the hub of a world that passes everything on, but keeps the answer to what creates a task.
+async fn proxy_that_loses_new_tasks(world: &World) -> String {
+    let hub = world.url.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/api", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let hub = hub.clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(hub).await.unwrap();
+                let (mut of_client, mut of_server) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+                let mut loses = false;
+                loop {
+                    tokio::select! {
+                        read = client.read(&mut of_client) => match read {
+                            Ok(length) if length > 0 => {
+                                loses |= of_client.starts_with(b"POST /api/task ");
+                                server.write_all(&of_client[..length]).await.unwrap();
+                            }
+                            _ => return,
+                        },
+                        read = server.read(&mut of_server) => match read {
+                            Ok(length) if length > 0 && !loses => {
+                                if client.write_all(&of_server[..length]).await.is_err() { return }
+                            }
+                            // The other press comes meanwhile.
+                            _ => return tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+                        },
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_presses_whose_answer_is_lost_make_one_task() {
+    let world = World::new().await;
+    let mut web = Web::before(&world, &proxy_that_loses_new_tasks(&world).await).await;
+    web.sign_in("researcher").await;
+    let overview = web.overview().await;
+    let press = || web.post(&overview, &[("action", "create")]);
+    let (one, other) = tokio::join!(press(), press());
+    assert_eq!(
+        (one.0, other.0),
+        (StatusCode::SERVICE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
+        "{} {}",
+        one.2,
+        other.2
+    );
+    assert!(one.2.contains("not certain") && other.2.contains("not certain"));
+    let (_, tasks) = world.get("task", &world.token("researcher").await).await;
+    assert_eq!(tasks["data"].as_array().unwrap().len(), 1, "{tasks}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,6 +96,7 @@ pub struct HubState {
     pub unknown_keys: DefaultDirectRateLimiter,
     /// The end of the audit log that this process signed last.
     pub signed_head: tokio::sync::Mutex<Option<Head>>,
+    pub foreign_writes: audit::ForeignWrites,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// What nodes tell of themselves.
@@ -167,6 +168,7 @@ impl Hub {
             known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             signed_head: tokio::sync::Mutex::default(),
+            foreign_writes: audit::ForeignWrites::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             told_by_nodes: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(29))),

@@ -92,6 +92,8 @@ static LOCKS: LazyLock<Cache<String, Arc<Mutex<()>>>> =
 const BROWSER: &str = "browser";
 /// … and which task came of a draft, by the draft's id, …
 const TASK_OF_DRAFT: &str = "task of draft";
+/// Stands in the place of the task.
+const UNCERTAIN: &str = "uncertain";
 /// … for longer than a session lasts.
 const TASK_LIFETIME: time::Duration = time::Duration::days(3);
 
@@ -267,6 +269,16 @@ impl Sessions {
     /// Notes which task came of a draft, beside the session: of that a request under way can bring back an older state.
     pub async fn note_task(&self, draft_id: &str, task_id: i64) -> session_store::Result<()> {
         self.note(TASK_OF_DRAFT, draft_id, task_id.into(), TASK_LIFETIME).await
+    }
+
+    /// Remembers that nobody knows whether a task came of a draft: the hub did not answer.
+    pub async fn note_uncertain(&self, draft_id: &str) -> session_store::Result<()> {
+        self.note(TASK_OF_DRAFT, draft_id, UNCERTAIN.into(), TASK_LIFETIME).await
+    }
+
+    /// Whether that was noted last.
+    pub async fn is_uncertain(&self, draft_id: &str) -> session_store::Result<bool> {
+        Ok(self.noted(TASK_OF_DRAFT, draft_id).await?.is_some_and(|noted| noted == UNCERTAIN))
     }
 
     /// The task that came of a draft.

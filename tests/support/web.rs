@@ -31,6 +31,12 @@ impl Web {
         Web::on(listener, world, trusted_proxies, https, world.url.parse().unwrap(), None, world.limits.clone()).await
     }
 
+    /// Before the hub at this address, which stands for the world's.
+    pub async fn before(world: &World, hub: &str) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Web::on(listener, world, &[], false, hub.parse().unwrap(), None, Arc::default()).await
+    }
+
     /// As `atoll serve --hub` has it, with limits of its own.
     pub async fn before_another_hub(world: &World, trusted_proxies: &[&str]) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

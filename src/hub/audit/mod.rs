@@ -2,11 +2,13 @@
 //! ([`crate::hub::store::Store::change`]); what was refused or failed is noted by one layer around the API ([`note_refused`]); the
 //! rest is here: sign-ins, and results that are read.
 
+mod foreign;
 mod keep;
 mod refusal;
 
 use std::time::{Duration, Instant};
 
+pub use foreign::ForeignWrites;
 pub use keep::{keep, write_last};
 pub use refusal::{Repeated, note_refused};
 
@@ -162,6 +164,7 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
 /// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
 pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
+    let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
     let mut known = hub.signed_head.lock().await;
     let signed = audit::sign_head(&mut transaction, &hub.secret_key.head_key(), &mut known).await?;
     if signed == Signed::Anew {
@@ -171,9 +174,8 @@ pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
         audit::append(&mut transaction, &entry).await?;
     }
     transaction.commit().await?;
-    let text =
-        "The audit log is not the one whose end was signed before: somebody has written to the hub's file directly.";
-    hub.problems.set(problem::Kind::AuditLog, (signed == Signed::Broken).then(|| text.to_owned()));
+    let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file directly.";
+    hub.problems.set(problem::Kind::AuditLog, (signed == Signed::Broken || is_foreign).then(|| text.to_owned()));
     Ok(())
 }
 

@@ -108,11 +108,22 @@ fn check_name(name: &str, _: &()) -> garde::Result {
         name if name.trim().is_empty() => Err(garde::Error::new("Name cannot be empty")),
         name if name.trim().chars().all(char::is_numeric) => Err(garde::Error::new("Name cannot be a number")),
         name if name.chars().count() > 128 => Err(garde::Error::new("Name cannot be longer than 128 characters")),
-        name => match misleading(name) {
-            Some(why) => Err(garde::Error::new(format!("Name cannot be taken: {why}"))),
-            None => Ok(()),
-        },
+        _ => Ok(()),
     }
+}
+
+/// As [`check_name`], for names by which somebody is trusted.
+fn check_trusted_name(name: &str, context: &()) -> garde::Result {
+    check_name(name, context)?;
+    match misleading(name) {
+        Some(why) => Err(garde::Error::new(format!("Name cannot be taken: {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// As [`check_trusted_name`], where the name may be left out.
+fn check_optional_trusted_name(name: &Option<String>, context: &()) -> garde::Result {
+    name.as_deref().map_or(Ok(()), |name| check_trusted_name(name, context))
 }
 
 /// As [`check_name`], where the name may be left out.

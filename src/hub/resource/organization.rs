@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, check_name, check_optional_name, is_taken, message, require_new_name, task};
+use super::{Id, check_optional_trusted_name, check_trusted_name, is_taken, message, require_new_name, task};
 use crate::{
     hub::{
         HubError,
@@ -118,7 +118,7 @@ async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> R
 #[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct NewOrganization {
-    #[garde(custom(check_name))]
+    #[garde(custom(check_trusted_name))]
     name: String,
     #[garde(length(chars, max = 128))]
     #[serde(default)]
@@ -192,7 +192,7 @@ fn taken(error: sqlx::Error, name: &str) -> HubError {
 #[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct EditOrganization {
-    #[garde(custom(check_optional_name))]
+    #[garde(custom(check_optional_trusted_name))]
     #[serde(default)]
     name: Option<String>,
     #[garde(inner(length(chars, max = 128)))]

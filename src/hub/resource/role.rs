@@ -151,7 +151,7 @@ fn check_role_name(name: &str, context: &()) -> garde::Result {
     if DEFAULT_ROLES.iter().any(|role| plain_name(role.name) == plain_name(name)) {
         return Err(garde::Error::new("Role name cannot be one of the default roles"));
     }
-    super::check_name(name, context)
+    super::check_trusted_name(name, context)
 }
 
 fn check_optional_role_name(name: &Option<String>, context: &()) -> garde::Result {

@@ -206,9 +206,20 @@ const LISTING: Listing = Listing {
 /// The bytes of the texts of a run, but for its result.
 const BYTES: &str = "octet_length(run.input) + coalesce(octet_length(run.log), 0) + run.log_line_bytes";
 
+/// Whether runs come with their tasks; an error for a user who may see none by themselves.
+fn includes_task(caller: &Caller, query: &ListQuery) -> Result<bool, HubError> {
+    if !query.includes("task") {
+        return Ok(false);
+    }
+    if matches!(caller.kind, CallerKind::User { .. }) {
+        caller.require(Resource::Task, Operation::View)?;
+    }
+    Ok(true)
+}
+
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = filters(&caller, &query, Listed::Runs)?;
-    let with_task = query.includes("task");
+    let with_task = includes_task(&caller, &query)?;
     let mut rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     if matches!(caller.kind, CallerKind::Node { .. }) {
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
@@ -292,7 +303,7 @@ async fn show(
     }
     let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
     let row = load(&hub, id).await?;
-    let task = query.includes("task").then(|| Task::from(task));
+    let task = includes_task(&caller, &query)?.then(|| Task::from(task));
     Ok(answer(row.into_wire(task), turn))
 }
 

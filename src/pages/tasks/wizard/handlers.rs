@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Form as FormBody,
@@ -187,6 +190,9 @@ async fn take_over(
     Ok(())
 }
 
+/// A press that waits longer than this was one of two.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// Of two presses of the button, also at two replicas, the second waits for the first and finds its task.
 async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData) -> Result<Response, PageError> {
     if let Some(step) = first_incomplete(&draft, Step::Overview, &data) {
@@ -196,13 +202,19 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
     }
     let spec = task_spec(&draft, &data).ok_or(PageError::Internal)?;
     let store = state.registry.store().clone();
+    let pressed = Instant::now();
     let lock = store.lock(format!("task of draft {}", draft.id)).await;
+    let has_waited = pressed.elapsed() > AT_ONCE;
     let created = match lock.is_some() {
         true => store.task_of_draft(&draft.id).await.map_err(SessionError::from)?.or(draft.task_id),
         false => return uncertain(&state, user, draft, data).await,
     };
     let task_id = match created {
         Some(task_id) => task_id,
+        // Who pressed while the other press was under way does not know yet that its task may be there.
+        None if has_waited && store.is_uncertain(&draft.id).await.map_err(SessionError::from)? => {
+            return uncertain(&state, user, draft, data).await;
+        }
         None => match user.signed_in.hub.create_task(&spec).await {
             Ok(task) => task.id,
             Err(ClientError::Rejected { message, errors, .. }) => {
@@ -215,7 +227,10 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
                 let errors = Errors::from([("overview".to_owned(), message)]);
                 return render(&state, page, user, draft, data, Step::Overview, errors).await;
             }
-            Err(error) if error.is_temporary() => return uncertain(&state, user, draft, data).await,
+            Err(error) if error.is_temporary() => {
+                store.note_uncertain(&draft.id).await.map_err(SessionError::from)?;
+                return uncertain(&state, user, draft, data).await;
+            }
             Err(error) => return Err(error.into()),
         },
     };

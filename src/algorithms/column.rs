@@ -54,9 +54,12 @@ const MISSING: [&str; 17] = [
     "1.#QNAN", "-1.#IND",
 ];
 
+/// No text of [`MISSING`] is longer, in bytes.
+const LONGEST_MISSING: usize = 8;
+
 /// Whether a text stands for a missing value.
 pub fn is_missing(text: &str) -> bool {
-    MISSING.contains(&text)
+    text.len() <= LONGEST_MISSING && MISSING.contains(&text)
 }
 
 /// Calls `visit` with the row and the value of each number of an array, and with the row alone of what is no number.
@@ -131,6 +134,11 @@ mod tests {
         let expected = [Number::Integer(1), Number::Float(2.5), Number::Float(-300.0)].map(Some);
         assert_eq!(values(Arc::new(texts)), expected);
         assert_eq!(values(Arc::new(StringArray::from(vec![Some("Ann"), None]))), [None]);
+    }
+
+    #[test]
+    fn every_text_that_is_missing_is_found() {
+        assert!(MISSING.iter().all(|text| is_missing(text)) && !is_missing("Nobody at all"));
     }
 
     #[test]

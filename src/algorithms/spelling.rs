@@ -7,10 +7,20 @@ use crate::protocol::name::plain_name;
 /// An identifier as it is compared: 7, "007" and "7.00" are the same person, and so are "AB-1", "ab 01" and "ab 1".
 /// `None`: nobody.
 pub fn plain_identifier(text: &str) -> Option<String> {
+    // Most are, and need no tables of Unicode.
+    if text.is_ascii() {
+        let text = text.trim();
+        return plain_number(text).unwrap_or_else(|| Some(plain_ascii(text)));
+    }
     let text: String = text.nfkc().collect();
     let text = text.trim();
+    plain_number(text).unwrap_or_else(|| Some(without_leading_zeros(text)))
+}
+
+/// What is no text: nobody, or a number. `None` if it is one.
+fn plain_number(text: &str) -> Option<Option<String>> {
     if text.is_empty() {
-        return None;
+        return Some(None);
     }
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
@@ -18,13 +28,29 @@ pub fn plain_identifier(text: &str) -> Option<String> {
     if !whole.is_empty() && are_digits(whole) && are_digits(rest) {
         let rest = rest.trim_end_matches('0');
         let point = if rest.is_empty() { "" } else { "." };
-        return Some(format!("{sign}{}{point}{rest}", whole.trim_start_matches('0')));
+        return Some(Some(format!("{sign}{}{point}{rest}", whole.trim_start_matches('0'))));
     }
     // As large numbers are written that are not whole ones to a program.
-    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0) {
-        return Some(format!("{number:.0}"));
+    if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        return None;
     }
-    Some(without_leading_zeros(text))
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0)?;
+    Some(Some(format!("{number:.0}")))
+}
+
+/// The same as [`without_leading_zeros`], of letters without accents.
+fn plain_ascii(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut after_digit = false;
+    for letter in text.chars() {
+        if !letter.is_ascii_alphanumeric() {
+            after_digit = false;
+        } else if letter != '0' || after_digit {
+            after_digit = letter.is_ascii_digit();
+            plain.push(letter.to_ascii_lowercase());
+        }
+    }
+    if plain.is_empty() { plain_name(text) } else { plain }
 }
 
 /// The plain name, each group of digits without the zeros that it begins with.
@@ -62,6 +88,14 @@ mod tests {
             for spelling in &spellings {
                 assert_eq!(plain_identifier(spelling), plain_identifier(spellings[0]), "{spelling}");
             }
+        }
+        for text in
+            ["P-007", "00-00", "--", "a0b00c", "ab 01", "1e16", "1e", "-", "0", "-00.50", "x.0y", "P 0", "+7", "inf"]
+        {
+            // The longer way for the same letters.
+            let wide: String = text.chars().map(|letter| if letter == 'x' { 'ｘ' } else { letter }).collect();
+            let general = plain_number(text).unwrap_or_else(|| Some(without_leading_zeros(text)));
+            assert_eq!((plain_identifier(text), plain_identifier(&wide)), (general.clone(), general), "{text}");
         }
         assert_eq!((plain_identifier(" "), plain_identifier("")), (None, None));
         assert_ne!(plain_identifier("-7"), plain_identifier("7"));

@@ -110,7 +110,7 @@ async fn proxy_that_loses_new_tasks(world: &World) -> String {
                                 if client.write_all(&of_server[..length]).await.is_err() { return }
                             }
                             // The other press comes meanwhile.
-                            _ => return tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+                            _ => return tokio::time::sleep(std::time::Duration::from_secs(2)).await,
                         },
                     }
                 }

@@ -1,6 +1,6 @@
 //! Whether one value, or one person, makes most of a sum.
 
-/// So many people are added up exactly; of more, whoever has a large part.
+/// Up to this many people are added up exactly; of more, those with large parts.
 const PEOPLE: usize = 30;
 
 /// The parts of a sum. Of people it keeps those with the largest parts, in memory of one size (Misra and Gries, "Finding

@@ -143,7 +143,7 @@ impl Hub {
             .max_payload(events::MESSAGE_LIMIT)
             .ws_max_message_size(events::MESSAGE_LIMIT as usize)
             .ws_max_frame_size(events::MESSAGE_LIMIT as usize)
-            // Whoever has connected asks for the namespace at once.
+            // A client asks for the namespace as soon as it has connected.
             .connect_timeout(Duration::from_secs(5))
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);

@@ -256,7 +256,7 @@ pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, paylo
     }
     transaction.commit().await?;
     let lines = LogLines { task_id, collaboration_id: None, ..lines };
-    // What an algorithm prints is for whoever may read it elsewhere, too.
+    // Only users who may read the log elsewhere hear it.
     let asked_by: i64 = sqlx::query_scalar("SELECT init_organization_id FROM task WHERE id = ?")
         .bind(task_id)
         .fetch_optional(hub.store.reader())

@@ -95,7 +95,7 @@ async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), H
     }
 }
 
-/// Whoever got a mail before this time gets another one.
+/// A user whose last mail is older than this may get another one.
 fn mails_before() -> String {
     timestamp::format(Timestamp::now() - SignedDuration::from_mins(MINUTES_BETWEEN_MAILS))
 }
@@ -164,9 +164,9 @@ pub async fn mail_invitation(hub: &HubState, user_id: i64, code: &str) -> bool {
     })
 }
 
-/// A digest of what a recovery replaces, and of whom it was meant for: a token of it is good for one use, and no longer
-/// than the account has this address, these rights and these sessions, and nobody was invited anew. Whoever invited has
-/// to be somebody still.
+/// A digest of what a recovery replaces and of the account at that time. A token of it is good once. It ends when the
+/// address, the rights or the sessions of the account change, when somebody invites anew, and when the user who invited is
+/// disabled.
 async fn state_of(store: impl SqliteExecutor<'_>, user_id: i64, purpose: Purpose) -> Result<String, HubError> {
     let replaced = match purpose {
         Purpose::PasswordReset => "password_hash",

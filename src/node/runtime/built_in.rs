@@ -249,7 +249,7 @@ fn given_before(kept: &Kept, logs: &Logs<'_>, column: &str) -> Result<Value, Run
     logs.of_data(line);
     let mut answer = read_answer(&kept.answer, column)?;
     if let Value::Object(answer) = &mut answer {
-        answer.insert(ANSWERED_AT.to_owned(), json!(kept.at));
+        answer.insert(ANSWERED_AT.to_owned(), json!(format!("{} UTC", minute(&kept.at))));
     }
     Ok(answer)
 }

@@ -10,6 +10,7 @@ use axum::{
 use super::{
     HubError,
     permission::{Caller, CallerKind},
+    program,
     server::HubState,
     token::{Claims, ClientType, Purpose, Subject},
 };
@@ -75,6 +76,8 @@ impl FromRequestParts<Arc<HubState>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<HubState>) -> Result<Self, HubError> {
         let claims = hub.tokens.check(bearer(&parts.headers)?, Purpose::Access)?;
-        caller_of(hub, &claims).await
+        let caller = caller_of(hub, &claims).await?;
+        program::require_place(hub, &caller).await?;
+        Ok(caller)
     }
 }

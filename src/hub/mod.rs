@@ -13,6 +13,7 @@ mod notice;
 mod page_sizes;
 mod permission;
 mod problem;
+mod program;
 mod resource;
 mod second_factor;
 mod secret;

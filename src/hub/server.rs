@@ -20,6 +20,7 @@ use super::{
     notice::{NoticeOptions, Notices},
     permission::Caller,
     problem::Problems,
+    program::Programs,
     resource,
     secret::SecretKey,
     store::{Change, Store},
@@ -71,6 +72,7 @@ pub struct HubState {
     pub secret_key: SecretKey,
     pub tokens: Tokens,
     pub events: Events,
+    pub programs: Programs,
     pub public_url: String,
     pub algorithms: Vec<StoreAlgorithm>,
     pub two_factor: bool,
@@ -147,11 +149,13 @@ impl Hub {
             .connect_timeout(Duration::from_secs(5))
             .build_svc();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let programs = Programs::of(&store).await?;
         let state = Arc::new(HubState {
             store,
             secret_key: options.secret_key,
             tokens,
             events: Events::new(io.clone()),
+            programs,
             public_url: options.public_url,
             algorithms: options.algorithms,
             two_factor: options.two_factor,

@@ -82,6 +82,9 @@ pub struct Claims {
     /// Those that follow from the same sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<Uuid>,
+    /// Which station a node of ours is, beside others with its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub station: Option<Uuid>,
     pub iat: i64,
     pub nbf: i64,
     /// Seconds since 1970. Container tokens have none: they end with their task.
@@ -105,6 +108,7 @@ impl Claims {
             jti: Uuid::new_v4(),
             epoch: 0,
             family: None,
+            station: None,
             iat: now,
             nbf: now,
             exp,
@@ -140,6 +144,8 @@ pub struct Owner {
     pub client_type: ClientType,
     pub roles: Vec<String>,
     pub epoch: i64,
+    /// Of a node of ours that signs in.
+    pub station: Option<Uuid>,
 }
 
 impl Tokens {
@@ -166,6 +172,7 @@ impl Tokens {
             _ => now + REFRESH_SECONDS,
         };
         let claims = |purpose, exp| Claims {
+            station: owner.station,
             roles: owner.roles.clone(),
             fresh: replaced.is_none(),
             epoch: owner.epoch,
@@ -265,7 +272,8 @@ mod tests {
     #[test]
     fn a_token_is_good_for_its_purpose_and_its_secret_only() {
         let tokens = Tokens::new(&[1; 32]);
-        let owner = || Owner { id: 7, client_type: ClientType::User, roles: vec!["Root".into()], epoch: 1 };
+        let owner =
+            || Owner { id: 7, client_type: ClientType::User, roles: vec!["Root".into()], epoch: 1, station: None };
         let issued = tokens.issue(owner(), None).unwrap();
         let token = issued.access.clone();
         // What replaces a refresh token is of its family and ends with it.

@@ -55,7 +55,9 @@ pub enum RunError {
 impl RunError {
     /// A call to the server that failed.
     pub fn of_call(error: ClientError) -> Self {
-        if error.is_temporary() { RunError::ServerAway(error) } else { RunError::Subtask(error) }
+        // Our hub says 409 while another program works with the key of this node: the run is that one's.
+        let is_temporary = error.is_temporary() || matches!(error, ClientError::Rejected { status: 409, .. });
+        if is_temporary { RunError::ServerAway(error) } else { RunError::Subtask(error) }
     }
 
     /// Whether the data can have made it fail, so that it tells of them.

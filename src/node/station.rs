@@ -64,6 +64,8 @@ pub struct Shared {
     pub algorithm_env: BTreeMap<String, String>,
     /// The key of the node at the server.
     pub api_key: SecretString,
+    /// Which station it is, beside others with this key.
+    pub station: String,
     pub policies: Policies,
     /// Whether labels and columns are told.
     pub share_config: bool,
@@ -108,8 +110,10 @@ struct Runs {
     under_way: HashMap<i64, (i64, CancellationToken)>,
     /// When runs ended or were stopped: an answer of the server that was on its way may still call them open.
     over: HashMap<i64, Instant>,
-    /// Whether another program with the same key computes.
+    /// Whether another program with the same key computes, or may do so.
     idle: bool,
+    /// Ends the runs under way when another program computes them.
+    given_up: CancellationToken,
 }
 
 /// Why there is no connection for events any more.
@@ -126,6 +130,18 @@ impl From<String> for Lost {
     }
 }
 
+impl From<ClientError> for Lost {
+    fn from(error: ClientError) -> Lost {
+        let reason = error.to_string();
+        if is_refusal(&error) { Lost::Refused(reason) } else { Lost::Away(reason) }
+    }
+}
+
+/// Whether our hub says that another program works with the key of this node.
+fn is_refusal(error: &ClientError) -> bool {
+    matches!(error, ClientError::Rejected { status: 409, .. })
+}
+
 /// How long it is remembered that a run is over: longer than any answer is on its way.
 const OVER_LIFETIME: Duration = Duration::from_secs(600);
 /// How many of them are remembered before they ran.
@@ -133,6 +149,8 @@ const OVER_LIMIT: usize = 10_000;
 /// How long a server may take to hear an event.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 const UNHEARD: &str = "the server does not take what is sent";
+/// How long a goodbye may take.
+const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause before a server is told again what this node has.
 const TELL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -143,15 +161,22 @@ impl Station {
 
     /// Works until `stop`; fails only if the configuration makes work impossible.
     pub async fn run(self, stop: CancellationToken) -> Result<(), NodeError> {
+        let stopped = async {
+            stop.cancelled().await;
+            // Whoever is connected says goodbye, so that another program may take the place at once.
+            sleep(GOODBYE_PATIENCE).await;
+        };
         tokio::select! {
             result = self.work(&stop) => result,
-            () = stop.cancelled() => Ok(()),
+            () = stopped => Ok(()),
         }
     }
 
     async fn work(&self, stop: &CancellationToken) -> Result<(), NodeError> {
         let state_file = self.config.state_file();
+        let _lock = NodeStore::lock(&state_file).await?;
         let store = NodeStore::open(&state_file).await?;
+        let station = store.station().await?;
         let signed = audit::signed_heads(store.pool(), &witness::head_key(&self.config)).await;
         let signed = signed.map_err(StoreError::from)?;
         match audit::verify(store.pool(), &signed.heads).await.map_err(StoreError::from)? {
@@ -166,7 +191,7 @@ impl Station {
         }
         let url = self.config.hub_url().map_err(|reason| NodeError::Config { path: "node".to_owned(), reason })?;
         let transport = Transport::new(&url)?;
-        let hub = self.sign_in(&transport).await?;
+        let hub = self.sign_in(&transport, &station).await?;
         let (organization_id, collaboration_id, node_id) = self.place(&hub).await?;
         let (outgoing, mut from_runs) = mpsc::unbounded_channel();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
@@ -179,6 +204,7 @@ impl Station {
             algorithms: self.config.algorithms.clone(),
             algorithm_env: self.config.algorithm_env.clone(),
             api_key: self.config.api_key.clone(),
+            station,
             policies: self.config.policies.clone(),
             share_config: self.config.share_config,
             share_logs: self.config.share_algorithm_logs,
@@ -242,7 +268,9 @@ impl Station {
             match self.connected(&shared, &taking, &mut from_runs, stop).await {
                 Ok(()) => return Ok(()),
                 Err(Lost::Refused(reason)) => {
-                    is_second = taking.lock().idle;
+                    // The other one computes.
+                    taking.give_up();
+                    is_second = true;
                     tracing::error!(node_id, reason, "the server refuses this node");
                 }
                 Err(Lost::Away(reason)) => {
@@ -262,9 +290,9 @@ impl Station {
 
     /// Signs in, trying again while the server is away. A key that is not accepted is tried again too: the node may
     /// be registered at any time.
-    async fn sign_in(&self, transport: &Transport) -> Result<HubClient, NodeError> {
+    async fn sign_in(&self, transport: &Transport, station: &str) -> Result<HubClient, NodeError> {
         for attempt in 0_usize.. {
-            match sign_in_node(transport, &self.config.api_key).await {
+            match sign_in_node(transport, &self.config.api_key, station).await {
                 Ok(tokens) => return Ok(HubClient::new(transport.clone(), tokens)),
                 Err(ClientError::NotAllowed(message)) => {
                     tracing::error!(message, "the server does not accept the API key of this node");
@@ -325,16 +353,16 @@ impl Station {
     ) -> Result<(), Lost> {
         let tokens = shared.hub.tokens();
         if tokens.is_expiring() {
-            self.renew(&shared.hub).await?;
+            self.renew(shared).await?;
         }
         match is_encrypted(shared).await {
             Ok(false) => {}
             Ok(true) => return Err(ENCRYPTED.to_owned().into()),
             Err(ClientError::SignedOut) => {
-                self.renew(&shared.hub).await?;
+                self.renew(shared).await?;
                 return Err("the tokens had ended".to_owned().into());
             }
-            Err(error) => return Err(error.to_string().into()),
+            Err(error) => return Err(error.into()),
         }
         let url = shared.hub.transport().base();
         let mut socket = Socket::connect(url, &shared.hub.tokens().access).await.map_err(|error| error.to_string())?;
@@ -348,14 +376,12 @@ impl Station {
                     let (name, payload) = received.map_err(|error| error.to_string())?;
                     if name == SECOND_PROGRAM {
                         let message = payload.as_str().unwrap_or("another program is connected with its key").to_owned();
-                        // The other one computes.
-                        taking.set_idle(true);
                         return Err(Lost::Refused(message));
                     }
                     let Some(event) = Event::from_v4(&name, payload) else { continue };
                     match &event {
                         Event::TokenRefused => {
-                            self.renew(&shared.hub).await?;
+                            self.renew(shared).await?;
                             return Err("the token was refused".to_owned().into());
                         }
                         Event::Sync => {
@@ -389,14 +415,14 @@ impl Station {
     }
 
     /// Renews the tokens; when they can no longer be renewed, signs in anew with the API key.
-    async fn renew(&self, hub: &HubClient) -> Result<(), String> {
+    async fn renew(&self, shared: &Shared) -> Result<(), ClientError> {
+        let hub = &shared.hub;
         match hub.refresh(&hub.tokens()).await {
             Err(ClientError::SignedOut) => {
-                let tokens = sign_in_node(hub.transport(), &self.config.api_key).await;
-                hub.set_tokens(tokens.map_err(|error| error.to_string())?);
+                hub.set_tokens(sign_in_node(hub.transport(), &shared.api_key, &shared.station).await?);
                 Ok(())
             }
-            outcome => outcome.map_err(|error| error.to_string()),
+            outcome => outcome,
         }
     }
 }
@@ -469,6 +495,9 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         Ok(open) => open,
         Err(error) => {
             tracing::warn!(%error, "the open runs are not known");
+            if is_refusal(&error) {
+                taking.give_up();
+            }
             return;
         }
     };
@@ -524,10 +553,13 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             continue;
         }
         let (shared, taking) = (shared.clone(), taking.clone());
+        let given_up = taking.lock().given_up.clone();
         runs.spawn(async move {
             // Ends with the task also when the node stops and the set of runs is dropped.
             let _stop_with_this = token.clone().drop_guard();
-            run::execute(&shared, run, token).await;
+            if given_up.run_until_cancelled(run::execute(&shared, run, token)).await.is_none() {
+                tracing::warn!(run_id = id, "a run is left to the other program");
+            }
             taking.end(id);
         });
     }
@@ -540,6 +572,13 @@ impl Taking {
 
     fn set_idle(&self, idle: bool) {
         self.lock().idle = idle;
+    }
+
+    /// Leaves all runs to another program, without a word to the server.
+    fn give_up(&self) {
+        let mut runs = self.lock();
+        runs.idle = true;
+        std::mem::take(&mut runs.given_up).cancel();
     }
 
     /// Whether a run may begin that was open when the server was asked: not if it is under way, or over since.

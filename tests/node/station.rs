@@ -282,32 +282,6 @@ async fn a_study_goes_with_the_subtask_and_says_who_takes_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_program_with_the_key_of_a_connected_node_is_refused_and_its_page_says_so() {
-    let world = World::new().await;
-    let first = world.start_node("example_org1").await;
-    world.wait_for_node(2, true).await;
-    let (status, answer) =
-        world.call(Method::POST, "token/node", None, Some(&json!({"api_key": world.api_key("example_org1")}))).await;
-    assert!(status == 409 && answer["msg"].as_str().unwrap().contains("Another program"), "{answer}");
-    let second = world.start_node("example_org1").await;
-    let client = world.client("researcher").await;
-    for _ in 0..5 {
-        let spec = average("partial_average", &[2], json!({"column_name": "age"}));
-        let task = client.create_task(&spec).await.unwrap();
-        let (status, logs, _) = outcome(&client, task.id).await;
-        assert_eq!(status, Status::Completed, "{logs:?}");
-    }
-    let nodes = client.nodes_of(1).await.unwrap();
-    let node = nodes.iter().find(|node| node.organization_id == Some(2)).unwrap();
-    assert!(node.online && node.second_program.is_some());
-    // When the first one ends, the second one takes its place.
-    first.stop().await;
-    let task = client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
-    assert_eq!(outcome(&client, task.id).await.0, Status::Completed);
-    second.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_could_review_is_refused_unread_and_keeps_nobody_waiting() {
     let world = World::new().await;
     let _node = world.start_node("example_org1").await;

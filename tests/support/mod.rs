@@ -41,7 +41,7 @@ pub struct World {
     pub http: reqwest::Client,
     /// How often one address may try to sign in, of the hub and of a portal beside it.
     pub limits: Arc<AttemptLimits>,
-    address: SocketAddr,
+    pub address: SocketAddr,
     server: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -185,15 +185,19 @@ impl World {
         let mut text = without_limits(&std::fs::read_to_string(&path).unwrap());
         change(&mut text);
         std::fs::write(&path, text).unwrap();
-        let stop = CancellationToken::new();
-        let station = Station::new(NodeConfig::read(&path).unwrap());
-        let task = tokio::spawn({
-            let stop = stop.clone();
-            async move { station.run(stop).await.unwrap() }
-        });
-        RunningNode { stop, task: Some(task) }
+        RunningNode::start(&path)
     }
 
+    /// Starts a node of this organization on another machine, as it were: with the same key and a state file of its own.
+    pub async fn start_second_node(&self, organization: &str, change: impl FnOnce(&mut String)) -> RunningNode {
+        let path = demo::node_config(self.data.path(), organization);
+        let mut text = with_demo_limits(&without_limits(&std::fs::read_to_string(&path).unwrap()));
+        text.push_str("state_file: second.sqlite\n");
+        change(&mut text);
+        let second = path.with_file_name("second.yaml");
+        std::fs::write(&second, text).unwrap();
+        RunningNode::start(&second)
+    }
     /// Waits until the hub says that this organization's node is online (or offline).
     pub async fn wait_for_node(&self, organization_id: i64, online: bool) {
         // The configuration is shared just after a node is online.
@@ -305,6 +309,24 @@ pub struct RunningNode {
 }
 
 impl RunningNode {
+    /// Starts a node with this configuration.
+    pub fn start(path: &Path) -> RunningNode {
+        let stop = CancellationToken::new();
+        let station = Station::new(NodeConfig::read(path).unwrap());
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move { station.run(stop).await.unwrap() }
+        });
+        RunningNode { stop, task: Some(task) }
+    }
+
+    /// Ends it as a crash does: nothing is said to anybody.
+    pub async fn crash(mut self) {
+        let task = self.task.take().unwrap();
+        task.abort();
+        let _ = task.await;
+    }
+
     pub async fn stop(mut self) {
         self.stop.cancel();
         self.task.take().unwrap().await.unwrap();

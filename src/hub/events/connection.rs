@@ -18,6 +18,7 @@ use axum::{
 use socketioxide::{
     SocketIo,
     extract::{AckSender, Data, SocketRef},
+    socket::DisconnectReason,
 };
 
 use super::{
@@ -29,6 +30,7 @@ use crate::{
     hub::{
         HubError, authentication,
         permission::{Caller, CallerKind, Reach, Resource},
+        program,
         server::HubState,
         token::{Claims, ClientType, Purpose},
     },
@@ -150,7 +152,9 @@ struct Peer {
 impl Peer {
     /// The peer with what it may do now; an error if it is not known any more or its sessions were ended.
     async fn caller(self, hub: &HubState) -> Result<Caller, HubError> {
-        authentication::caller_of(hub, &self.claims).await
+        let caller = authentication::caller_of(hub, &self.claims).await?;
+        program::require_place(hub, &caller).await?;
+        Ok(caller)
     }
 }
 
@@ -196,11 +200,12 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
         }
     });
     let shared = hub.clone();
-    socket.on_disconnect(move |socket: SocketRef| {
+    socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
         let hub = shared.clone();
         async move {
             let Some(present) = socket.extensions.remove::<Present>() else { return };
-            if let Err(error) = node::left(&hub, &present).await {
+            let said_goodbye = matches!(reason, DisconnectReason::ClientNSDisconnect);
+            if let Err(error) = node::left(&hub, &present, said_goodbye).await {
                 tracing::error!(%error, node_id = present.id, "a node could not be set offline");
             }
         }
@@ -218,8 +223,13 @@ fn end_flood(socket: SocketRef) {
     }
 }
 
-/// Ends a connection of somebody who has nothing to tell and does.
+/// At the other end somebody tells something, who is no node or not known yet.
+#[derive(Clone)]
+struct TellsSomething;
+
+/// Ends a connection of somebody who has nothing to tell and does; as soon as it is known who that is.
 fn end_who_only_listens(socket: SocketRef) {
+    socket.extensions.insert(TellsSomething);
     if socket.extensions.get::<Peer>().is_some_and(|peer| !matches!(peer.kind, CallerKind::Node { .. })) {
         end(socket);
     }
@@ -261,11 +271,18 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             return;
         }
     }
-    let family = claims.family;
+    let family = claims.family.unwrap_or_default();
     socket.extensions.insert(Peer { kind: caller.kind.clone(), claims: Arc::new(claims) });
+    if socket.extensions.get::<TellsSomething>().is_some() {
+        end_who_only_listens(socket.clone());
+    }
     if let CallerKind::Node { id } = caller.kind {
-        let present = Present::new(id, &caller);
-        if let Err(error) = node::came(hub, &present, family).await {
+        let present = Present::new(id, family, &caller);
+        let came = async {
+            program::require_place(hub, &caller).await?;
+            node::came(hub, &present).await
+        };
+        if let Err(error) = came.await {
             if let HubError::Conflict(message) = &error {
                 let _ = socket.emit("second_program", message);
                 socket.leave_all();
@@ -279,7 +296,7 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
         socket.extensions.insert(present.clone());
         // It may have left before it was known: its farewell found no connection to end then.
         if !socket.connected() && socket.extensions.remove::<Present>().is_some() {
-            if let Err(error) = node::left(hub, &present).await {
+            if let Err(error) = node::left(hub, &present, false).await {
                 tracing::error!(%error, node_id = id, "a node could not be set offline");
             }
             return;

@@ -6,5 +6,5 @@ mod node;
 mod sender;
 
 pub use connection::{EventSession, MESSAGE_LIMIT, require_token, serve};
-pub use node::{CONFIG_BYTES, LOG_LIMIT, SECOND, note_second};
+pub use node::{CONFIG_BYTES, LOG_LIMIT, note_second};
 pub use sender::Events;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::sender::{collaboration_room, log_room, organization_log_room, organization_room};
 use crate::{
     audit::{self, Entry},
-    hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
+    hub::{HubError, listing::comma_separated, permission::Caller, program::SECOND, server::HubState},
     protocol::{
         event::{LogLines, NodePresence, StatusChange},
         timestamp,
@@ -30,50 +30,47 @@ pub const LOG_LIMIT: usize = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Present {
     pub id: i64,
+    /// Of the tokens of its program.
+    family: Uuid,
     organization_id: i64,
     collaborations: Vec<i64>,
 }
 
 impl Present {
-    pub fn new(id: i64, caller: &Caller) -> Self {
+    pub fn new(id: i64, family: Uuid, caller: &Caller) -> Self {
         let authority = &caller.authority;
-        Present { id, organization_id: authority.organization_id, collaborations: authority.collaborations.clone() }
+        let (organization_id, collaborations) = (authority.organization_id, authority.collaborations.clone());
+        Present { id, family, organization_id, collaborations }
     }
 }
 
 /// Notes a connection of a node; the first one sets it online.
-pub async fn came(hub: &HubState, node: &Present, family: Option<Uuid>) -> Result<(), HubError> {
-    match hub.events.connected(node.id, family) {
+pub async fn came(hub: &HubState, node: &Present) -> Result<(), HubError> {
+    match hub.programs.connected(node.id, node.family) {
         Some(true) => {}
         Some(false) => return Ok(()),
-        None => {
-            note_second(hub, node.id).await?;
-            return Err(HubError::Conflict(SECOND.to_owned()));
-        }
+        // Another program has taken its place just now.
+        None => return Err(HubError::Conflict(SECOND.to_owned())),
     }
     let outcome = set_online(hub, node, true).await;
     if outcome.is_err() {
         // It does not count, or no later connection would be the first.
-        hub.events.disconnected(node.id);
+        hub.programs.disconnected(node.id, node.family, false);
     }
     outcome
 }
 
 /// Notes that a connection of a node ended; the last one sets it offline.
-pub async fn left(hub: &HubState, node: &Present) -> Result<(), HubError> {
-    if hub.events.disconnected(node.id) {
+pub async fn left(hub: &HubState, node: &Present, said_goodbye: bool) -> Result<(), HubError> {
+    if hub.programs.disconnected(node.id, node.family, said_goodbye) {
         set_online(hub, node, false).await?;
     }
     Ok(())
 }
 
-/// What a second program with the key of a connected node is told.
-pub const SECOND: &str = "Another program is connected with the key of this node. Two would compute every run twice: stop \
-                          one of them, or register a node of its own";
-
 /// Notes that a second program came with the key of a node, for its page and for the log.
 pub async fn note_second(hub: &HubState, node_id: i64) -> Result<(), HubError> {
-    tracing::warn!(node_id, "a second program came with the key of a node that is connected");
+    tracing::warn!(node_id, "a second program came with the key of a node that another works with");
     let mut transaction = hub.store.bookkeeping().begin().await?;
     sqlx::query("DELETE FROM node_config WHERE node_id = ? AND key = ?")
         .bind(node_id)

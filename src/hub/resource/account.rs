@@ -29,7 +29,6 @@ use crate::{
         second_factor,
         server::HubState,
         store::end_all_tokens,
-        token::ClientType,
     },
     protocol::{
         account::{AccountMessage, OwnAccount, RecoveryCodes},
@@ -235,7 +234,7 @@ async fn confirm(
     })?;
     hub.store.forget_authorities();
     forget_own_failures(&hub, id).await?;
-    let tokens = token::issue(&hub, ClientType::User, id, None, None).await?;
+    let tokens = token::issue(&hub, token::Holder::User(id), None, None).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: Some(tokens) }))
 }
 

@@ -25,7 +25,6 @@ use crate::{
         body::{Body, SIGN_IN_LIMIT},
         permission::Caller,
         server::HubState,
-        token::ClientType,
     },
     protocol::timestamp,
 };
@@ -224,7 +223,7 @@ async fn change(
 
 /// A message with new tokens, after those that there were have ended.
 pub async fn answer_with_tokens(hub: &HubState, user_id: i64, text: &str) -> Result<Json<Value>, HubError> {
-    let tokens = token::issue(hub, ClientType::User, user_id, None, None).await?;
+    let tokens = token::issue(hub, token::Holder::User(user_id), None, None).await?;
     Ok(Json(json!({"msg": text, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token})))
 }
 

@@ -18,13 +18,14 @@ use crate::{
         body::{Body, SIGN_IN_LIMIT},
         events,
         permission::Caller,
+        program::{self, Program, SECOND},
         second_factor,
         server::{API_PATH, HubState},
         token::{Claims, ClientType, ContainerSubject, Owner, Purpose, REFRESH_SECONDS, Subject},
     },
     protocol::{
         timestamp,
-        wire::v4::{ContainerToken, SignInReply, Tokens},
+        wire::v4::{ContainerToken, STATION, SignInReply, Tokens},
     },
     serve::{Limited, limit_nodes},
 };
@@ -135,46 +136,46 @@ async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredenti
         .bind(id)
         .execute(hub.store.bookkeeping())
         .await?;
-    let mut tokens = issue(hub, ClientType::User, id, None, Some(epoch)).await?;
+    let mut tokens = issue(hub, Holder::User(id), None, Some(epoch)).await?;
     tokens.known_browser = came_from.known_browser(hub, id)?;
     Ok(SignInReply::Tokens(tokens))
+}
+
+/// Whom tokens are for.
+#[derive(Clone, Copy)]
+pub enum Holder {
+    User(i64),
+    /// With the station that it is, if it is one of ours.
+    Node(i64, Option<Uuid>),
 }
 
 /// A pair of tokens for a user or a node, if its epoch is still the one that is expected.
 pub async fn issue(
     hub: &HubState,
-    client_type: ClientType,
-    id: i64,
+    holder: Holder,
     replaced: Option<&Claims>,
     expected: Option<i64>,
 ) -> Result<Tokens, HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
-    let (roles, epoch): (Vec<String>, i64) = match client_type {
-        ClientType::User => (
-            sqlx::query_scalar(
-                "SELECT name FROM role JOIN user_role ON role_id = role.id WHERE user_id = ? ORDER BY 1",
-            )
-            .bind(id)
-            .fetch_all(&mut *transaction)
-            .await?,
-            sqlx::query_scalar("SELECT token_epoch FROM user WHERE id = ?")
-                .bind(id)
-                .fetch_one(&mut *transaction)
-                .await?,
-        ),
-        _ => (
-            vec!["node".to_owned()],
-            sqlx::query_scalar("SELECT token_epoch FROM node WHERE id = ?")
-                .bind(id)
-                .fetch_one(&mut *transaction)
-                .await?,
-        ),
+    let epoch = |table| format!("SELECT token_epoch FROM {table} WHERE id = ?");
+    let owner = match holder {
+        Holder::User(id) => {
+            let roles = "SELECT name FROM role JOIN user_role ON role_id = role.id WHERE user_id = ? ORDER BY 1";
+            let roles = sqlx::query_scalar(roles).bind(id).fetch_all(&mut *transaction).await?;
+            let epoch = sqlx::query_scalar(&epoch("user")).bind(id).fetch_one(&mut *transaction).await?;
+            Owner { id, client_type: ClientType::User, roles, epoch, station: None }
+        }
+        Holder::Node(id, station) => {
+            let epoch = sqlx::query_scalar(&epoch("node")).bind(id).fetch_one(&mut *transaction).await?;
+            Owner { id, client_type: ClientType::Node, roles: vec!["node".to_owned()], epoch, station }
+        }
     };
     // A change of the password that came between ends what was begun before it.
+    let epoch = owner.epoch;
     if expected.is_some_and(|expected| expected != epoch) {
         return Err(HubError::Unauthenticated("Token has expired"));
     }
-    let issued = hub.tokens.issue(Owner { id, client_type, roles, epoch }, replaced)?;
+    let issued = hub.tokens.issue(owner, replaced)?;
     sqlx::query("DELETE FROM refresh_token WHERE ends_at < unixepoch() - 60").execute(&mut *transaction).await?;
     sqlx::query("INSERT INTO refresh_token (id, family, ends_at) VALUES (?, ?, ?)")
         .bind(issued.refresh_id.to_string())
@@ -183,13 +184,20 @@ pub async fn issue(
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    let url = |resource: &str| Some(format!("{API_PATH}/{resource}/{id}"));
+    if let (Holder::Node(id, station), None) = (holder, replaced) {
+        program::sign_in(hub, id, Program { epoch, family: issued.family, station }).await?;
+    }
+    let url = |resource: &str, id| Some(format!("{API_PATH}/{resource}/{id}"));
+    let (user_url, node_url) = match holder {
+        Holder::User(id) => (url("user", id), None),
+        Holder::Node(id, _) => (None, url("node", id)),
+    };
     Ok(Tokens {
         access_token: issued.access,
         refresh_token: issued.refresh,
         refresh_url: format!("{API_PATH}/token/refresh"),
-        user_url: if client_type == ClientType::User { url("user") } else { None },
-        node_url: if client_type == ClientType::Node { url("node") } else { None },
+        user_url,
+        node_url,
         known_browser: None,
     })
 }
@@ -241,6 +249,7 @@ pub fn hash_api_key(key: &str) -> Vec<u8> {
 
 async fn sign_in_node(
     State(hub): State<Arc<HubState>>,
+    headers: HeaderMap,
     Body(credentials): Body<NodeCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<Tokens>, HubError> {
     let known: Option<(i64, i64)> = sqlx::query_as("SELECT id, token_epoch FROM node WHERE api_key_hash = ?")
@@ -254,9 +263,10 @@ async fn sign_in_node(
         }
         return Err(HubError::Unauthenticated("Api key is not recognized!"));
     };
-    if hub.events.is_connected(id) {
+    let station = headers.get(STATION).and_then(|value| value.to_str().ok()?.parse().ok());
+    if !hub.programs.may_sign_in(id, epoch, station) {
         events::note_second(&hub, id).await?;
-        return Err(HubError::Conflict(events::SECOND.to_owned()));
+        return Err(HubError::Conflict(SECOND.to_owned()));
     }
     audit::note_node_sign_in(&hub, Some(id)).await?;
     sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")
@@ -264,7 +274,7 @@ async fn sign_in_node(
         .bind(id)
         .execute(hub.store.bookkeeping())
         .await?;
-    Ok(Json(issue(&hub, ClientType::Node, id, None, Some(epoch)).await?))
+    Ok(Json(issue(&hub, Holder::Node(id, station), None, Some(epoch)).await?))
 }
 
 async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result<Json<Tokens>, HubError> {
@@ -273,7 +283,11 @@ async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result
     authentication::caller_of(&hub, &claims).await?;
     let Subject::Id(id) = claims.sub else { return Err(HubError::WrongClient("users and nodes")) };
     use_refresh_token(&hub, &claims).await?;
-    Ok(Json(issue(&hub, claims.client_type, id, Some(&claims), Some(claims.epoch)).await?))
+    let holder = match claims.client_type {
+        ClientType::Node => Holder::Node(id, claims.station),
+        _ => Holder::User(id),
+    };
+    Ok(Json(issue(&hub, holder, Some(&claims), Some(claims.epoch)).await?))
 }
 
 async fn validate_user(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {

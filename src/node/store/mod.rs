@@ -13,7 +13,10 @@ use sqlx::{
     Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
     audit::{self, Entry},
@@ -28,6 +31,9 @@ pub use started::{Start, Started};
 /// How often it is looked whether another process, the command line, has written to the file.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a station waits for the one before it to end.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why the node's file is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -37,6 +43,8 @@ pub enum StoreError {
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("the node's state file cannot be written: {0}")]
     File(#[from] std::io::Error),
+    #[error("another node works with this state file: stop it first")]
+    InUse,
     #[error("the node's state file holds what cannot be read: {0}")]
     Unreadable(String),
 }
@@ -49,6 +57,26 @@ pub struct NodeStore {
 }
 
 impl NodeStore {
+    /// Keeps other stations away from this file for as long as what is given lives: each would take the other's runs for
+    /// its own.
+    pub async fn lock(path: &Path) -> Result<std::fs::File, StoreError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let path = Path::new(&beside);
+        keep_private(path)?;
+        let file = std::fs::File::options().append(true).open(path)?;
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // The one before may be about to end.
+                Err(std::fs::TryLockError::WouldBlock) if begin.elapsed() < LOCK_PATIENCE => sleep(LOOK_PAUSE).await,
+                Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::InUse),
+                Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Opens the file, makes it if it is missing, readable for its owner only, and brings it to the present schema.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         keep_private(path)?;
@@ -73,6 +101,20 @@ impl NodeStore {
     /// For reading the audit log.
     pub fn pool(&self) -> &SqlitePool {
         &self.pool
+    }
+
+    /// Which station this is: that with this file.
+    pub async fn station(&self) -> Result<String, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT id FROM station").fetch_optional(&mut *transaction).await?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        sqlx::query("INSERT INTO station (id) VALUES (?)").bind(&id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(id)
     }
 
     /// Changes with each write, by this process or another.

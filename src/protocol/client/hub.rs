@@ -67,10 +67,15 @@ impl From<v4::SignInReply> for SignIn {
 }
 
 /// Signs a node in by its API key.
-pub async fn sign_in_node(transport: &Transport, api_key: &SecretString) -> Result<TokenPair, ClientError> {
+pub async fn sign_in_node(
+    transport: &Transport,
+    api_key: &SecretString,
+    station: &str,
+) -> Result<TokenPair, ClientError> {
     use secrecy::ExposeSecret;
     let body = json!({"api_key": api_key.expose_secret()});
-    let answer = transport.send(Method::POST, "token/node", &[], Some(&body), None, &[]).await?;
+    let headers = [(v4::STATION, station.to_owned())];
+    let answer = transport.send(Method::POST, "token/node", &[], Some(&body), None, &headers).await?;
     Ok(parse::<v4::Tokens>(answer)?.into())
 }
 

@@ -32,6 +32,10 @@ fn node_type() -> String {
     "node".to_owned()
 }
 
+/// In this header a node of ours tells our hub which station it is, when it signs in: the one with its state file. One that
+/// comes again after it was started anew takes its own place.
+pub const STATION: &str = "x-atoll-station";
+
 /// Under this key our hub tells when a second program came with the key of a node that is connected.
 pub const SECOND_PROGRAM: &str = "atoll_second_program";
 

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
+    ANSWERED_AT, AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
     column::{self, Number},
     guard::{Guard, Refusal},
 };
 use crate::protocol::domain::MissingValue;
 
 /// Counts up whenever what is computed or told changes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {
@@ -140,9 +140,12 @@ fn partial_arguments(arguments: &Map<String, Value>) -> Result<Map<String, Value
 }
 
 /// `{"average"}`, and `organizations_left_out` if some suppressed their part or did not allow it: those are `refused`.
+/// With `answered_at` if a part is an answer of before.
 fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError> {
     let unexpected = || AlgorithmError::UnexpectedPartialResult("sum and count are expected".to_owned());
     let (mut sum, mut count, mut left_out) = (0.0, 0, refused);
+    // As old as the oldest part.
+    let answered_at = partials.iter().filter_map(|partial| partial.get(ANSWERED_AT)?.as_str()).min();
     for partial in partials {
         let part = |key: &str| partial.get(key).ok_or_else(unexpected);
         let (partial_sum, partial_count) = (part("sum")?, part("count")?);
@@ -167,10 +170,14 @@ fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError
         0 => MissingValue::NotEstablished("no organization may tell its part".to_owned()).to_json(),
         count => finite(sum / count as f64),
     };
-    Ok(match left_out {
-        0 => json!({"average": average}),
-        left_out => json!({"average": average, "organizations_left_out": left_out}),
-    })
+    let mut aggregate = json!({"average": average});
+    if left_out > 0 {
+        aggregate["organizations_left_out"] = json!(left_out);
+    }
+    if let Some(at) = answered_at {
+        aggregate[ANSWERED_AT] = json!(at);
+    }
+    Ok(aggregate)
 }
 
 #[cfg(test)]

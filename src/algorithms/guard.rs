@@ -3,15 +3,19 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Float64Type};
+use arrow_cast::{
+    cast,
+    display::{ArrayFormatter, FormatOptions},
+};
+use arrow_schema::DataType;
 
 use super::{
     AlgorithmError, Table,
     column::{Number, is_missing},
-    distinct::Distinct,
     dominance::Dominance,
-    most_frequent::MostFrequent,
+    most_frequent::{MostFrequent, other_than_most},
+    persons::{Person, Persons},
     sketch::{Sketch, SketchKey},
     spelling::plain_identifier,
 };
@@ -79,6 +83,8 @@ pub struct Group {
 pub struct People {
     pub count: u64,
     pub names: Sketch,
+    /// How many rows each has; of a whole table.
+    pub rows: Option<Sketch>,
 }
 
 impl std::fmt::Debug for People {
@@ -105,26 +111,28 @@ pub struct Guard<'a> {
 /// What is counted by person.
 #[derive(Default)]
 struct ByPerson {
-    /// Those with a value.
-    people: Distinct,
-    /// Those with a row that has none.
-    others: Distinct,
+    persons: Persons,
     /// Whom the rows of the present batch are about.
-    batch: Vec<Person>,
+    batch: Vec<About>,
     unnamed: u64,
 }
 
 /// Whom a row is about.
 #[derive(Clone, Copy)]
-enum Person {
-    /// The key, and whether the row has a value.
-    Key(u64, bool),
+enum About {
+    /// The key, as long as no value of the row was seen.
+    Person(u64),
+    /// Somebody whose row was counted.
+    Counted,
     Unnamed,
     LeftOut,
 }
 
 /// A value as it is compared with others: whether it is a whole number, and its bits.
 pub type Value = (bool, u64);
+
+/// The bits of a float beyond the first nine digits or so.
+const BEYOND_NINE_DIGITS: u64 = (1 << 22) - 1;
 
 /// From here on floats do not hold every whole number.
 const EXACT: f64 = (1_u64 << 53) as f64;
@@ -145,7 +153,9 @@ fn value(number: Number) -> Value {
         // There are two zeros, and many that are no number.
         Number::Float(0.0) => (true, 0.0_f64.to_bits()),
         Number::Float(value) if value.is_nan() => (false, f64::NAN.to_bits()),
-        Number::Float(value) => (value.fract() == 0.0, value.to_bits()),
+        Number::Float(value) if value.fract() == 0.0 => (true, value.to_bits()),
+        // 0.3 is also 0.1 added up three times.
+        Number::Float(value) => (false, (value.to_bits() + BEYOND_NINE_DIGITS / 2) & !BEYOND_NINE_DIGITS),
     }
 }
 
@@ -188,14 +198,14 @@ impl<'a> Guard<'a> {
             AlgorithmError::Unreadable("it has no column that says who its rows are about".to_owned())
         })?;
         read_people(person, self.disclosure, &mut by_person.batch)?;
-        self.rows += by_person.batch.iter().filter(|person| !matches!(person, Person::LeftOut)).count() as u64;
+        self.rows += by_person.batch.iter().filter(|person| !matches!(person, About::LeftOut)).count() as u64;
         Ok(())
     }
 
     /// Something that is no number, and in which row of the batch it stands. Who has it takes part: whether there is
     /// somebody who has is compared like an answer.
     pub fn see_other(&mut self, row: usize) {
-        if self.by_person.as_mut().is_none_or(|by_person| by_person.see(row).is_some()) {
+        if self.by_person.as_mut().is_none_or(|by_person| by_person.see(row, 0.0).is_some()) {
             self.used += 1;
             self.is_numeric = false;
         }
@@ -203,12 +213,19 @@ impl<'a> Guard<'a> {
 
     /// A number, and in which row of the batch it stands; whether it counts.
     pub fn see(&mut self, row: usize, number: Number) -> bool {
+        let amount = match number {
+            Number::Integer(value) => value as f64,
+            Number::Float(value) => value,
+        };
         let person = match &mut self.by_person {
-            Some(by_person) => match by_person.see(row) {
+            Some(by_person) => match by_person.see(row, amount) {
                 Some(person) => Some(person),
                 None => return false,
             },
-            None => None,
+            None => {
+                self.dominance.see(amount);
+                None
+            }
         };
         self.used += 1;
         let value = value(number);
@@ -216,13 +233,6 @@ impl<'a> Guard<'a> {
         // Long numbers are read as floats, in which different ones can be the same.
         let is_exact = !matches!(number, Number::Float(value) if value.abs() >= EXACT);
         self.identifiers.see(value, is_exact, person);
-        self.dominance.see(
-            person,
-            match number {
-                Number::Integer(value) => (value as f64).abs(),
-                Number::Float(value) => value.abs(),
-            },
-        );
         true
     }
 
@@ -230,21 +240,20 @@ impl<'a> Guard<'a> {
     /// that are no numbers.
     pub fn end(mut self, otherwise: &str) -> (ToldOf, Option<Refusal>) {
         let are_people = self.by_person.is_some();
-        let (mut told_of, mut unnamed) = (
-            ToldOf {
-                taking_part: Group { rows: self.used, people: None },
-                table: Group { rows: self.rows, people: None },
-            },
-            0,
-        );
+        let mut told_of = ToldOf {
+            taking_part: Group { rows: self.used, people: None },
+            table: Group { rows: self.rows, people: None },
+        };
+        let (mut unnamed, mut smaller_cell) = (0, None);
         if let Some(mut by_person) = self.by_person.take() {
             by_person.end_batch();
-            by_person.people.settle();
-            by_person.others.settle();
-            let (count, names) = by_person.people.with(&by_person.others);
-            told_of.table.people = Some(People { count, names });
-            let names = by_person.people.sketch().clone();
-            told_of.taking_part.people = Some(People { count: by_person.people.count(), names });
+            by_person.persons.settle();
+            told_of.table.people = Some(by_person.persons.all());
+            told_of.taking_part.people = Some(by_person.persons.taking_part());
+            let sums = by_person.persons.sums();
+            sums.clone().for_each(|sum| self.dominance.see(sum));
+            // One bill and its cancellation are nothing, as are no bills.
+            smaller_cell = other_than_most(sums.map(|sum| value(Number::Float(sum))));
             unnamed = by_person.unnamed;
         }
         let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
@@ -252,7 +261,7 @@ impl<'a> Guard<'a> {
             rows: self.rows,
             people,
             are_people,
-            smaller_cell: self.most_frequent.others(people),
+            smaller_cell: [self.most_frequent.others(people), smaller_cell].into_iter().flatten().min(),
             largest_share: self.dominance.largest_share(),
         };
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
@@ -269,16 +278,16 @@ impl<'a> Guard<'a> {
 }
 
 impl ByPerson {
-    /// The key of whom a row is about, that has a value; 0 for nobody. `None` if it is left out.
-    fn see(&mut self, row: usize) -> Option<u64> {
+    /// The key of whom a row is about, that has this value; 0 for nobody. `None` if it is left out.
+    fn see(&mut self, row: usize, value: f64) -> Option<u64> {
         match self.batch.get_mut(row) {
-            Some(Person::Key(person, has_value)) => {
-                *has_value = true;
-                self.people.add(*person);
-                Some(*person)
+            Some(about @ About::Person(_)) => {
+                let About::Person(key) = std::mem::replace(about, About::Counted) else { return None };
+                self.persons.add(Person::of_row(key, Some(value)));
+                Some(key)
             }
-            Some(Person::LeftOut) => None,
-            Some(Person::Unnamed) | None => {
+            Some(About::LeftOut) => None,
+            Some(About::Unnamed | About::Counted) | None => {
                 self.unnamed += 1;
                 Some(0)
             }
@@ -287,9 +296,9 @@ impl ByPerson {
 
     /// Counts those whose rows have no value.
     fn end_batch(&mut self) {
-        for person in self.batch.drain(..) {
-            if let Person::Key(person, false) = person {
-                self.others.add(person);
+        for about in self.batch.drain(..) {
+            if let About::Person(key) = about {
+                self.persons.add(Person::of_row(key, None));
             }
         }
     }
@@ -323,21 +332,29 @@ impl Identifiers {
 }
 
 /// Whom the rows are about.
-fn read_people(column: &ArrayRef, disclosure: &Disclosure, people: &mut Vec<Person>) -> Result<(), AlgorithmError> {
+fn read_people(column: &ArrayRef, disclosure: &Disclosure, people: &mut Vec<About>) -> Result<(), AlgorithmError> {
+    // Numbers as they are written out, and not as 1e16.
+    let numbers = match column.data_type() {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => cast(column, &DataType::Float64).ok(),
+        _ => None,
+    };
+    let numbers = numbers.as_ref().and_then(|numbers| numbers.as_primitive_opt::<Float64Type>());
     let options = FormatOptions::default();
     let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
     let formatter = ArrayFormatter::try_new(column, &options).map_err(unreadable)?;
     let mut text = String::new();
     for row in 0..column.len() {
         text.clear();
-        if !column.is_null(row) {
+        if let Some(numbers) = numbers.filter(|_| !column.is_null(row)) {
+            text = numbers.value(row).to_string();
+        } else if !column.is_null(row) {
             formatter.value(row).write(&mut text).map_err(unreadable)?;
         }
         let identifier = if is_missing(text.trim()) { None } else { plain_identifier(&text) };
         people.push(match identifier.map(|identifier| disclosure.key.key(identifier.as_bytes())) {
-            Some(key) if disclosure.left_out.contains(&key) => Person::LeftOut,
-            Some(key) => Person::Key(key, false),
-            None => Person::Unnamed,
+            Some(key) if disclosure.left_out.contains(&key) => About::LeftOut,
+            Some(key) => About::Person(key),
+            None => About::Unnamed,
         });
     }
     Ok(())

@@ -71,9 +71,35 @@ impl MostFrequent {
     }
 }
 
+/// How many have another value than most; `None` if nobody has, or most have not the same one.
+pub fn other_than_most(values: impl Iterator<Item = Value> + Clone) -> Option<u64> {
+    // What more than half have is left when different ones have been struck out in pairs (Boyer and Moore, "MJRTY: a fast
+    // majority vote algorithm", 1981).
+    let (mut candidate, mut lead) = (None, 0_u64);
+    for value in values.clone() {
+        if lead == 0 {
+            candidate = Some(value);
+        }
+        lead = if candidate == Some(value) { lead + 1 } else { lead - 1 };
+    }
+    let (mut all, mut others) = (0, 0);
+    for value in values {
+        all += 1;
+        others += u64::from(candidate != Some(value));
+    }
+    (others > 0 && others <= all / 2).then_some(others)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_with_another_value_than_most_are_counted() {
+        let of = |values: &[u64]| other_than_most(values.iter().map(|value| (true, *value)));
+        assert_eq!((of(&[]), of(&[7]), of(&[1, 1]), of(&[1, 2, 3, 4])), (None, None, None, None));
+        assert_eq!((of(&[1, 1, 2]), of(&[2, 1, 1]), of(&[1, 2, 1, 3, 1])), (Some(1), Some(1), Some(2)));
+    }
 
     fn others(values: impl IntoIterator<Item = (Option<u64>, u64)>) -> Option<u64> {
         let (mut most_frequent, mut people, mut rows) = (MostFrequent::new(5), HashSet::new(), 0);

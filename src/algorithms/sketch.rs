@@ -53,8 +53,8 @@ struct Cell {
 /// Who came and who is gone between two sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The keys of those who came, and how many are gone.
-    Known { came: Vec<u64>, gone: u64 },
+    /// The keys of those who came, and of those who are gone.
+    Known { came: Vec<u64>, gone: Vec<u64> },
     /// More than about 150 in all.
     Many,
 }
@@ -66,7 +66,7 @@ impl Default for Sketch {
 }
 
 /// Spreads the bits of a number over all of its bits.
-fn mix(mut number: u64) -> u64 {
+pub(super) fn mix(mut number: u64) -> u64 {
     number = (number ^ (number >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     number = (number ^ (number >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     number ^ (number >> 33)
@@ -110,7 +110,7 @@ impl Sketch {
     /// Who is in this set and not in the one of before, and the other way round.
     pub fn change_since(&self, before: &Sketch) -> Change {
         let mut cells = self.without(before);
-        let (mut came, mut gone) = (Vec::new(), 0_u64);
+        let (mut came, mut gone) = (Vec::new(), Vec::new());
         // Every key that is found empties cells; a damaged sketch could go on for ever.
         for _ in 0..CELLS * PARTS {
             let Some((key, is_new)) = cells.iter().enumerate().find_map(|(place, cell)| single(place, cell)) else {
@@ -119,7 +119,7 @@ impl Sketch {
             if is_new {
                 came.push(key);
             } else {
-                gone += 1;
+                gone.push(key);
             }
             take_away(&mut cells, key, is_new);
         }
@@ -203,9 +203,9 @@ mod tests {
     }
 
     /// How many came and are gone; `None` if they are many.
-    fn counts(now: &Sketch, before: &Sketch) -> Option<(usize, u64)> {
+    fn counts(now: &Sketch, before: &Sketch) -> Option<(usize, usize)> {
         match now.change_since(before) {
-            Change::Known { came, gone } => Some((came.len(), gone)),
+            Change::Known { came, gone } => Some((came.len(), gone.len())),
             Change::Many => None,
         }
     }
@@ -223,7 +223,7 @@ mod tests {
             (sketch(0..50_000), None),
         ] {
             assert_eq!(counts(&now, &many), expected);
-            assert_eq!(counts(&many, &now), expected.map(|(came, gone)| (gone as usize, came as u64)));
+            assert_eq!(counts(&many, &now), expected.map(|(came, gone)| (gone, came)));
         }
         let Change::Known { mut came, .. } = sketch(0..100_002).change_since(&many) else { panic!("two came") };
         came.sort_unstable();

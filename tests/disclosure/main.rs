@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod person;
 mod subtask;
 mod table;
 
@@ -71,7 +72,7 @@ impl Table {
 /// A station with its data, and the researcher who attacks it.
 struct Target {
     world: World,
-    _node: RunningNode,
+    node: Option<RunningNode>,
     researcher: HubClient,
     format: &'static str,
 }
@@ -100,7 +101,17 @@ impl Target {
             .await;
         world.wait_for(2, true).await;
         let researcher = world.client("researcher").await;
-        Target { world, _node: node, researcher, format }
+        Target { world, node: Some(node), researcher, format }
+    }
+
+    /// The node ends and starts with another configuration.
+    async fn start_anew(&mut self, change: impl FnOnce(&mut String)) {
+        if let Some(node) = self.node.take() {
+            node.stop().await;
+        }
+        self.world.wait_for(2, false).await;
+        self.node = Some(self.world.start_node_as_written("example_org1", change).await);
+        self.world.wait_for(2, true).await;
     }
 
     /// The data change.

@@ -130,7 +130,7 @@ async fn partial(
         permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
         () = stopped.cancelled() => return Err(RunError::Stopped),
     };
-    logs.line(format!("Reading database \"{label}\" ({})", database.kind));
+    logs.line(format!("Reading database \"{label}\""));
     let question = question(task, &function, &arguments, &database, &disclosure)?;
     let column = question.columns.join(", ");
     let mut left_out = Vec::new();
@@ -162,13 +162,14 @@ async fn partial(
             }
             Err(error) => return Err(error.told_without_names(shared.share_config)),
         };
+        let refused = computed.refusal.is_some();
         let answer = match computed.refusal {
             Some(Refusal::Identifiers) => json!({IDENTIFIERS: true}),
             Some(Refusal::NotNumeric(kind)) => json!({NOT_NUMERIC: kind}),
             _ => computed.value,
         };
         let answer = answer.to_string();
-        left_out = match shared.store.answer(&question, &computed.told_of, &answer).await? {
+        left_out = match shared.store.answer(&question, &computed.told_of, &answer, refused).await? {
             // Once: who comes while it is read again has to wait.
             ToTell::Without(newcomers) if !is_without => newcomers,
             told => {
@@ -217,9 +218,6 @@ fn nothing(function: &PartialFunction, since: &str) -> Value {
     ))
 }
 
-/// The key of a kept answer that says when it was given.
-const ANSWERED_AT: &str = "answered_at";
-
 fn minute(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
 }
@@ -249,7 +247,7 @@ fn given_before(kept: &Kept, logs: &Logs<'_>, column: &str) -> Result<Value, Run
     logs.of_data(line);
     let mut answer = read_answer(&kept.answer, column)?;
     if let Value::Object(answer) = &mut answer {
-        answer.insert(ANSWERED_AT.to_owned(), json!(format!("{} UTC", minute(&kept.at))));
+        answer.insert(algorithms::ANSWERED_AT.to_owned(), json!(format!("{} UTC", minute(&kept.at))));
     }
     Ok(answer)
 }
@@ -270,7 +268,10 @@ fn question(
         "question": (function.question)(arguments)?,
         "function": function.name,
         "database": database.label,
-        "person": database.person,
+    });
+    // Other rules do not make it another question: else the answer would be a new one after one person came.
+    let rules = json!({
+        "limits": disclosure.limits,
         "identifiers": database.identifiers,
         "allowed_identifiers": disclosure.allowed_identifiers,
     });
@@ -278,7 +279,9 @@ fn question(
         hash: format!("{:x}", Sha256::digest(asked.to_string())),
         database: database.label.clone(),
         columns,
-        limits: disclosure.limits,
+        person: database.person.clone(),
+        least: disclosure.limits.smallest_subset.unwrap_or_default(),
+        rules: rules.to_string(),
     })
 }
 

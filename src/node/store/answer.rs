@@ -7,7 +7,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{NodeStore, StoreError};
 use crate::{
     algorithms::{Change, Group, People, Sketch, SketchKey, ToldOf},
-    protocol::{name::plain_name, policy::Limits, timestamp},
+    protocol::{name::plain_name, timestamp},
 };
 
 /// What is asked, and of which data.
@@ -17,7 +17,12 @@ pub struct Question {
     /// The database's label: the same data can be at another path tomorrow.
     pub database: String,
     pub columns: Vec<String>,
-    pub limits: Limits,
+    /// The column that says who rows are about.
+    pub person: Option<String>,
+    /// How few people two answers may not differ by.
+    pub least: u64,
+    /// JSON: under which rules something is told or refused.
+    pub rules: String,
 }
 
 /// An answer that was given before.
@@ -49,29 +54,34 @@ struct Row {
     database: String,
     columns: String,
     limits: String,
+    person: Option<String>,
     rows: i64,
     people: Option<Vec<u8>>,
     persons: Option<i64>,
     table_rows: Option<i64>,
     table_people: Option<Vec<u8>>,
     table_persons: Option<i64>,
+    table_row_counts: Option<Vec<u8>>,
+    /// Empty where nothing was told.
     answer: String,
+    refused: bool,
     at: String,
 }
 
-/// A group as it was stored; of whom it consists only if that is known, and was not stored by something else.
-fn group(rows: i64, people: Option<&[u8]>, persons: Option<i64>) -> Group {
-    let people = || Some(People { count: u64::try_from(persons?).ok()?, names: Sketch::from_bytes(people?)? });
-    Group { rows: u64::try_from(rows).unwrap_or_default(), people: people() }
-}
-
 impl Row {
-    fn taking_part(&self) -> Group {
-        group(self.rows, self.people.as_deref(), self.persons)
-    }
-
-    fn table(&self) -> Option<Group> {
-        Some(group(self.table_rows?, self.table_people.as_deref(), self.table_persons))
+    /// Of whom it told; of whom the groups consist only if that is known by the same column.
+    fn told_of(&self, person: Option<&str>) -> (Group, Option<Group>) {
+        let is_known = person.is_some() && self.person.as_deref() == person;
+        let group = |rows: i64, names: &Option<Vec<u8>>, count: Option<i64>, row_counts: Option<&[u8]>| {
+            let people = || {
+                let (count, names) = (u64::try_from(count?).ok()?, Sketch::from_bytes(names.as_deref()?)?);
+                Some(People { count, names, rows: row_counts.and_then(Sketch::from_bytes) })
+            };
+            Group { rows: u64::try_from(rows).unwrap_or_default(), people: people().filter(|_| is_known) }
+        };
+        let row_counts = self.table_row_counts.as_deref();
+        let table = self.table_rows.map(|rows| group(rows, &self.table_people, self.table_persons, row_counts));
+        (group(self.rows, &self.people, self.persons, None), table)
     }
 }
 
@@ -108,10 +118,10 @@ impl NodeStore {
         let row: Option<(String, String)> =
             sqlx::query_as("SELECT answer, at FROM answer WHERE question = ? AND limits = ? ORDER BY id DESC LIMIT 1")
                 .bind(&question.hash)
-                .bind(json(&question.limits)?)
+                .bind(&question.rules)
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(row.map(|(answer, at)| Kept { answer, at }))
+        Ok(row.filter(|(answer, _)| !answer.is_empty()).map(|(answer, at)| Kept { answer, at }))
     }
 
     /// When something was told about one of the same columns, of whatever data; the last time.
@@ -127,43 +137,62 @@ impl NodeStore {
         Ok(None)
     }
 
-    /// Decides whether a new answer (JSON) about these people is told, and keeps it if so.
-    pub async fn answer(&self, question: &Question, told_of: &ToldOf, answer: &str) -> Result<ToTell, StoreError> {
+    /// Decides whether a new answer (JSON), or that it is `refused`, is told about these people; and keeps it if so.
+    pub async fn answer(
+        &self,
+        question: &Question,
+        told_of: &ToldOf,
+        answer: &str,
+        refused: bool,
+    ) -> Result<ToTell, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let to_tell = compare(&mut transaction, question, told_of).await?;
-        if to_tell == ToTell::New {
+        let Compared { to_tell, is_base } = compare(&mut transaction, question, told_of, refused).await?;
+        let kept = match &to_tell {
+            ToTell::New => Some((answer, refused, timestamp::now())),
+            // From now on those who are known by name are compared with these.
+            ToTell::Kept(kept) if is_base => Some((kept.answer.as_str(), false, kept.at.clone())),
+            ToTell::Nothing { since } if is_base => Some(("", true, since.clone())),
+            _ => None,
+        };
+        if let Some((answer, refused, at)) = kept {
             let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
             let ToldOf { taking_part, table } = told_of;
             let (people, of_table) = (taking_part.people.as_ref(), table.people.as_ref());
+            let (names, table_names) =
+                (people.map(|people| people.names.to_bytes()), of_table.map(|people| people.names.to_bytes()));
             // Where every question is answered anew, it is kept once for the same people.
             sqlx::query(
                 "DELETE FROM answer WHERE question = ? AND limits = ? AND rows = ? AND people IS ? AND table_rows = ?
                  AND table_people IS ?",
             )
             .bind(&question.hash)
-            .bind(json(&question.limits)?)
+            .bind(&question.rules)
             .bind(number(taking_part.rows))
-            .bind(people.map(|people| people.names.to_bytes()))
+            .bind(&names)
             .bind(number(table.rows))
-            .bind(of_table.map(|people| people.names.to_bytes()))
+            .bind(&table_names)
             .execute(&mut *transaction)
             .await?;
             sqlx::query(
-                "INSERT INTO answer (question, database, columns, limits, rows, people, persons, table_rows, table_people,
-                 table_persons, answer, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO answer (question, database, columns, limits, person, rows, people, persons, table_rows,
+                 table_people, table_persons, table_row_counts, answer, refused, at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
             .bind(json(&question.columns)?)
-            .bind(json(&question.limits)?)
+            .bind(&question.rules)
+            .bind(&question.person)
             .bind(number(taking_part.rows))
-            .bind(people.map(|people| people.names.to_bytes()))
+            .bind(names)
             .bind(people.map(|people| number(people.count)))
             .bind(number(table.rows))
-            .bind(of_table.map(|people| people.names.to_bytes()))
+            .bind(table_names)
             .bind(of_table.map(|people| number(people.count)))
+            .bind(of_table.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes))
             .bind(answer)
-            .bind(timestamp::now())
+            .bind(refused)
+            .bind(at)
             .execute(&mut *transaction)
             .await?;
         }
@@ -180,36 +209,54 @@ fn shares_a_column(asked: &[String], of_answer: &str) -> Result<bool, StoreError
     Ok(asked.iter().any(|column| of_answer.contains(&plain_name(column))))
 }
 
+/// What follows from the earlier answers.
+struct Compared {
+    to_tell: ToTell,
+    /// Whether this is the first time that people are known by name, or by this column.
+    is_base: bool,
+}
+
 /// Compares with every earlier answer about one of the same columns, or about the same database: who has come to it must
 /// not be told by asking about one column before and about another one after that.
 async fn compare(
     connection: &mut SqliteConnection,
     question: &Question,
     told_of: &ToldOf,
-) -> Result<ToTell, StoreError> {
-    let least = question.limits.smallest_subset.unwrap_or_default();
+    refused: bool,
+) -> Result<Compared, StoreError> {
+    let least = question.least;
     if least <= 1 {
         // Whoever permits this lets everybody be told apart.
-        return Ok(ToTell::New);
+        return Ok(Compared { to_tell: ToTell::New, is_base: false });
     }
-    let limits = json(&question.limits)?;
+    let is_named = told_of.table.people.is_some();
     let (mut kept, mut last_told_of, mut conflict) = (None, None, None);
+    let (mut has_base, mut is_base) = (false, false);
     let ids: Vec<i64> =
         sqlx::query_scalar("SELECT id FROM answer ORDER BY id DESC").fetch_all(&mut *connection).await?;
     for id in ids {
         // One at a time: there may be many.
         let earlier: Row =
             sqlx::query_as("SELECT * FROM answer WHERE id = ?").bind(id).fetch_one(&mut *connection).await?;
+        let (taking_part, table) = earlier.told_of(question.person.as_deref());
+        let is_mixed = is_named && taking_part.people.is_none();
+        let is_asked_again = earlier.question == question.hash;
+        has_base |= is_asked_again && !is_mixed;
+        if is_mixed && has_base {
+            // The answer of then was given again when people were known by name: since then these are compared.
+            continue;
+        }
+        // Under other rules what was refused may be told now, and what was told may be refused.
+        let is_same_rules = earlier.limits == question.rules;
+        let is_same_question = is_asked_again && (is_same_rules || !earlier.refused && !refused);
         let is_same_database = earlier.database == question.database;
-        let is_about_column = shares_a_column(&question.columns, &earlier.columns)?;
-        let is_same_question = earlier.question == question.hash && earlier.limits == limits;
         let mut tells_of_few = false;
-        if let Some(table) = earlier.table().filter(|_| is_same_database) {
-            tells_of_few |= difference(&told_of.table, &table, least) == Difference::Few;
+        if let Some(table) = table.filter(|table| is_same_database || are_mostly_the_same(&told_of.table, table)) {
+            tells_of_few |= table_difference(told_of, &taking_part, &table, least) == Difference::Few;
             last_told_of.get_or_insert(table);
         }
-        if is_about_column {
-            tells_of_few |= match difference(&told_of.taking_part, &earlier.taking_part(), least) {
+        if shares_a_column(&question.columns, &earlier.columns)? {
+            tells_of_few |= match difference(&told_of.taking_part, &taking_part, least) {
                 Difference::Enough => false,
                 Difference::Few => true,
                 // Of the same people another question may be asked. Whether another database has exactly the same people
@@ -218,21 +265,24 @@ async fn compare(
             };
         }
         if tells_of_few {
+            is_base |= is_mixed;
             conflict.get_or_insert_with(|| earlier.at.clone());
         }
         if is_same_question && kept.is_none() {
-            kept = Some(Kept { answer: earlier.answer, at: earlier.at });
+            kept = Some((earlier.answer, earlier.at));
         }
     }
-    Ok(match (conflict, kept) {
+    let to_tell = match (conflict, kept) {
         (None, _) => ToTell::New,
         // Whatever was told may be told again.
-        (Some(_), Some(kept)) => ToTell::Kept(kept),
+        (Some(_), Some((answer, at))) if !answer.is_empty() => ToTell::Kept(Kept { answer, at }),
+        (Some(_), Some((_, since))) => ToTell::Nothing { since },
         (Some(since), None) => match last_told_of.and_then(|before| newcomers(&told_of.table, &before)) {
             Some(newcomers) => ToTell::Without(newcomers),
             None => ToTell::Nothing { since },
         },
-    })
+    };
+    Ok(Compared { to_tell, is_base: is_base && !has_base })
 }
 
 /// By how many people two answers differ.
@@ -245,43 +295,100 @@ enum Difference {
     Enough,
 }
 
+impl Difference {
+    fn of_count(count: u64, least: u64) -> Difference {
+        match count {
+            0 => Difference::None,
+            few if few < least => Difference::Few,
+            _ => Difference::Enough,
+        }
+    }
+
+    /// Where so many have come and so many are gone. Some of them can be the same under other names: so their numbers
+    /// have to differ, too.
+    fn of_change(came: u64, gone: u64, least: u64) -> Difference {
+        let is_few = |count| Difference::of_count(count, least) == Difference::Few;
+        if is_few(came) || is_few(gone) {
+            return Difference::Few;
+        }
+        match Difference::of_count(came.abs_diff(gone), least) {
+            Difference::None if came > 0 => Difference::Few,
+            difference => difference,
+        }
+    }
+}
+
 /// Compares two groups. They differ by enough if one has at least `least` people more than the other, and nobody comes
 /// or goes alone. The first holds even where people get other names, and so would come and go: as many do both. The
 /// second holds for up to about 150 who come and go.
 fn difference(now: &Group, before: &Group, least: u64) -> Difference {
-    let more = |now: u64, before: u64| match now.abs_diff(before) {
-        0 => Difference::None,
-        more if more < least => Difference::Few,
-        _ => Difference::Enough,
-    };
     match (&now.people, &before.people) {
         (Some(now), Some(before)) => match now.names.change_since(&before.names) {
-            Change::Known { came, gone: 0 } if came.is_empty() => Difference::None,
-            Change::Known { came, gone } if [came.len() as u64, gone].iter().any(|some| *some > 0 && *some < least) => {
-                Difference::Few
-            }
-            _ => match more(now.count, before.count) {
+            Change::Known { came, gone } => Difference::of_change(came.len() as u64, gone.len() as u64, least),
+            Change::Many => match Difference::of_count(now.count.abs_diff(before.count), least) {
                 Difference::None => Difference::Few,
                 difference => difference,
             },
         },
         // Where it is not known who they are their number has to tell.
-        (None, None) => more(now.rows, before.rows),
-        (Some(people), None) | (None, Some(people)) => {
-            let rows = if now.people.is_some() { before.rows } else { now.rows };
-            match (more(people.count, rows), more(now.rows, before.rows)) {
-                (Difference::Enough, Difference::Enough) => Difference::Enough,
-                (_, Difference::None) => Difference::None,
-                _ => Difference::Few,
-            }
+        (None, None) => Difference::of_count(now.rows.abs_diff(before.rows), least),
+        // Where it is known of one only, it is not known who has come since.
+        _ if now.rows == before.rows => Difference::None,
+        _ => Difference::Few,
+    }
+}
+
+/// Compares two tables, of which some people took part in a question. Neither may they differ by few people, nor by people
+/// of whom few took part; and there may be no few who have more rows now, or fewer.
+fn table_difference(now: &ToldOf, taking_part_before: &Group, before: &Group, least: u64) -> Difference {
+    let of_tables = difference(&now.table, before, least);
+    let (Some(people), Some(people_before)) = (&now.table.people, &before.people) else { return of_tables };
+    let Change::Known { came, gone } = people.names.change_since(&people_before.names) else { return of_tables };
+    if let (Some(rows), Some(rows_before)) = (&people.rows, &people_before.rows)
+        && let Change::Known { came: with_other_rows, .. } = rows.change_since(rows_before)
+        // Who has come has so many rows for the first time.
+        && Difference::of_count((with_other_rows.len() as u64).abs_diff(came.len() as u64), least) == Difference::Few
+    {
+        return Difference::Few;
+    }
+    if of_tables != Difference::Enough {
+        return of_tables;
+    }
+    let (Some(part), Some(part_before)) = (&now.taking_part.people, &taking_part_before.people) else {
+        return Difference::Few;
+    };
+    let among = |some: &[u64], others: &[u64]| some.iter().filter(|key| others.contains(key)).count() as u64;
+    // Of so many who changed at least those took part who cannot all be among the people without a value.
+    let enough_of = |changed: &[u64], table: &People, part: &People| {
+        let without_value = table.count.saturating_sub(part.count);
+        changed.len() as u64 >= without_value.saturating_add(least)
+    };
+    let is_enough = match part.names.change_since(&part_before.names) {
+        Change::Known { came: came_in, gone: gone_out } => {
+            let (came, gone) = (among(&came, &came_in), among(&gone, &gone_out));
+            Difference::of_change(came, gone, least) != Difference::Few
         }
+        Change::Many if gone.is_empty() => enough_of(&came, people, part),
+        Change::Many if came.is_empty() => enough_of(&gone, people_before, part_before),
+        Change::Many => false,
+    };
+    if is_enough { Difference::Enough } else { Difference::Few }
+}
+
+/// Whether two tables are about the same people, apart from some: a copy of a database, or the same one under another
+/// label.
+fn are_mostly_the_same(now: &Group, before: &Group) -> bool {
+    let (Some(people), Some(before)) = (&now.people, &before.people) else { return false };
+    match people.names.change_since(&before.names) {
+        Change::Known { came, gone } => came.len().max(gone.len()) as u64 <= people.count.min(before.count) / 2,
+        Change::Many => false,
     }
 }
 
 /// The keys of those who have come, if nobody is gone.
 fn newcomers(now: &Group, before: &Group) -> Option<Vec<u64>> {
     match now.people.as_ref()?.names.change_since(&before.people.as_ref()?.names) {
-        Change::Known { came, gone: 0 } if !came.is_empty() => Some(came),
+        Change::Known { came, gone } if gone.is_empty() && !came.is_empty() => Some(came),
         _ => None,
     }
 }
@@ -292,15 +399,20 @@ mod tests {
     use std::ops::Range;
 
     fn names(people: impl IntoIterator<Item = u64>) -> Group {
-        let mut group = Group { rows: 0, people: None };
-        let (mut count, mut names) = (0, Sketch::default());
-        for person in people {
-            names.add(SketchKey::new([3; 16]).key(&person.to_le_bytes()));
+        visits(people.into_iter().map(|person| (person, 1)))
+    }
+
+    /// People with how many rows each has.
+    fn visits(people: impl IntoIterator<Item = (u64, u64)>) -> Group {
+        let (mut all, mut count, mut names, mut row_counts) = (0, 0, Sketch::default(), Sketch::default());
+        let key = |bytes: &[u8]| SketchKey::new([3; 16]).key(bytes);
+        for (person, rows) in people {
+            names.add(key(&person.to_le_bytes()));
+            row_counts.add(key(&[person.to_le_bytes(), rows.to_le_bytes()].concat()));
             count += 1;
+            all += rows;
         }
-        group.rows = count;
-        group.people = Some(People { count, names });
-        group
+        Group { rows: all, people: Some(People { count, names, rows: Some(row_counts) }) }
     }
 
     /// The whole table takes part.
@@ -321,8 +433,15 @@ mod tests {
             hash: format!("{hash} of {column} in {database}"),
             database: database.to_owned(),
             columns: vec![column.to_owned()],
-            limits: Limits::SAFE,
+            person: Some("patient".to_owned()),
+            least: 5,
+            rules: "safe".to_owned(),
         }
+    }
+
+    /// Where nothing says who rows are about.
+    fn unnamed(question: Question) -> Question {
+        Question { person: None, ..question }
     }
 
     fn age() -> Question {
@@ -335,7 +454,7 @@ mod tests {
     }
 
     async fn tell(store: &NodeStore, question: &Question, told_of: ToldOf, answer: &str) -> String {
-        match store.answer(question, &told_of, answer).await.unwrap() {
+        match store.answer(question, &told_of, answer, answer == "suppressed").await.unwrap() {
             ToTell::New => answer.to_owned(),
             ToTell::Kept(kept) => format!("kept {}", kept.answer),
             ToTell::Without(keys) => format!("without {}", keys.len()),
@@ -433,24 +552,88 @@ mod tests {
             "kept 2"
         );
         assert_eq!(tell(&store, &height, people(0..105), "8").await, "8");
-        // Another database with another column has nothing to do with it.
-        assert_eq!(tell(&store, &question("average", "b", "income"), people(0..101), "9").await, "9");
+        // A database of others has nothing to do with it.
+        assert_eq!(tell(&store, &question("average", "b", "income"), people(300..401), "9").await, "9");
     }
 
     #[tokio::test]
     async fn without_people_the_number_of_rows_tells() {
         let (store, _folder) = empty_store().await;
-        assert_eq!(tell(&store, &age(), rows(100), "1").await, "1");
-        assert_eq!(tell(&store, &age(), rows(100), "2").await, "kept 1");
-        assert_eq!(tell(&store, &age(), rows(104), "3").await, "kept 1");
-        let height = question("average", "a", "height");
+        let (age, height) = (unnamed(age()), unnamed(question("average", "a", "height")));
+        assert_eq!(tell(&store, &age, rows(100), "1").await, "1");
+        assert_eq!(tell(&store, &age, rows(100), "2").await, "kept 1");
+        assert_eq!(tell(&store, &age, rows(104), "3").await, "kept 1");
         assert_eq!(tell(&store, &height, rows(101), "4").await, "nothing");
         assert_eq!(tell(&store, &height, rows(100), "4").await, "4");
-        assert_eq!(tell(&store, &age(), rows(105), "5").await, "5");
-        // Whoever names people later is compared by what is known.
-        let named = ToldOf { taking_part: Group { rows: 106, ..names(0..101) }, ..people(0..101) };
-        assert_eq!(tell(&store, &question("average", "b", "age"), named, "6").await, "nothing");
-        assert_eq!(tell(&store, &question("average", "c", "age"), people(0..120), "7").await, "7");
+        assert_eq!(tell(&store, &age, rows(105), "5").await, "5");
+    }
+
+    #[tokio::test]
+    async fn whoever_names_people_later_is_compared_with_those_named_first() {
+        let (store, _folder) = empty_store().await;
+        let height = question("average", "a", "height");
+        assert_eq!(tell(&store, &unnamed(age()), rows(100), "1").await, "1");
+        // As many rows: nobody may have come. More: nobody knows who.
+        assert_eq!(tell(&store, &age(), people(0..100), "2").await, "kept 1");
+        // From then on those who have come are known.
+        assert_eq!(tell(&store, &age(), people(0..104), "4").await, "kept 1");
+        assert_eq!(tell(&store, &age(), people(0..105), "5").await, "5");
+        let (store, _other_folder) = empty_store().await;
+        assert_eq!(tell(&store, &unnamed(age()), rows(100), "1").await, "1");
+        assert_eq!(tell(&store, &height, people(0..110), "3").await, "nothing");
+        assert_eq!(tell(&store, &height, people(0..114), "3").await, "nothing");
+        assert_eq!(tell(&store, &height, people(0..115), "6").await, "6");
+        // Another column that says who rows are about is none that is known.
+        let by_visit = Question { person: Some("visit".to_owned()), ..height };
+        assert_eq!(tell(&store, &by_visit, people(300..500), "7").await, "kept 6");
+    }
+
+    #[tokio::test]
+    async fn more_rows_of_somebody_are_seen() {
+        let (store, _folder) = empty_store().await;
+        let height = question("average", "a", "height");
+        let more =
+            |people: Range<u64>| all(visits((0..100).map(|person| (person, 1 + u64::from(people.contains(&person))))));
+        assert_eq!(tell(&store, &age(), people(0..100), "1").await, "1");
+        assert_eq!(tell(&store, &age(), more(0..1), "2").await, "kept 1");
+        assert_eq!(tell(&store, &height, more(0..1), "2").await, "nothing");
+        assert_eq!(tell(&store, &height, more(0..4), "2").await, "nothing");
+        assert_eq!(tell(&store, &height, more(0..5), "3").await, "3");
+        // With one who is new.
+        let with_newcomer = all(visits((0..101).map(|person| (person, 1 + u64::from(person == 7 || person < 5)))));
+        assert_eq!(tell(&store, &question("average", "a", "weight"), with_newcomer, "4").await, "without 1");
+    }
+
+    #[tokio::test]
+    async fn of_enough_who_come_or_go_few_may_have_a_value() {
+        let height = question("average", "a", "height");
+        let of = |taking_part: Group, table: Range<u64>| ToldOf { taking_part, table: names(table) };
+        for (what, before, now, told) in [
+            ("five have come, one with a value", of(names(0..99), 0..100), of(names(0..101), 0..105), "without 5"),
+            ("five have come, all with one", of(names(0..99), 0..100), of(names(0..105), 0..105), "2"),
+            ("five have come, none with one", of(names(0..99), 0..100), of(names(0..98), 0..105), "2"),
+            ("five are gone, one had a value", of(names(4..100), 0..100), of(names(5..100), 5..100), "nothing"),
+            ("five are gone, all had one", of(names(0..98), 0..100), of(names(5..100), 5..100), "2"),
+            // So many have no value that it is not known who of them is gone.
+            ("many without", of(names(0..400), 0..1_000), of(names(500..995), 0..995), "nothing"),
+            ("many are gone", of(names(0..995), 0..1_000), of(names(200..900), 0..900), "2"),
+            ("many have come", of(names(200..900), 0..900), of(names(0..995), 0..1_000), "2"),
+        ] {
+            let (store, _folder) = empty_store().await;
+            assert_eq!(tell(&store, &age(), before, "1").await, "1");
+            assert_eq!(tell(&store, &height, now, "2").await, told, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_a_database_under_another_label_is_the_same_one() {
+        let (store, _folder) = empty_store().await;
+        assert_eq!(tell(&store, &age(), people(0..100), "1").await, "1");
+        let copy = question("average", "copy", "height");
+        assert_eq!(tell(&store, &copy, people(0..101), "2").await, "without 1");
+        assert_eq!(tell(&store, &copy, people(1..100), "2").await, "nothing");
+        assert_eq!(tell(&store, &copy, people(0..100), "2").await, "2");
+        assert_eq!(tell(&store, &question("average", "others", "height"), people(200..320), "3").await, "3");
     }
 
     #[tokio::test]
@@ -469,9 +652,10 @@ mod tests {
             let (store, _folder) = empty_store().await;
             let older = question("average", "a", "\u{e4}lter");
             assert_eq!(tell(&store, &older, people(0..100), "x").await, "x");
-            for (database, told) in [("a", "without 1"), ("b", "nothing")] {
+            for (database, told) in [("a", "x"), ("b", "nothing")] {
                 let renamed = question("average", database, name);
-                assert_eq!(tell(&store, &renamed, people(0..101), "x").await, told, "{name}");
+                assert_eq!(tell(&store, &renamed, people(0..101), "x").await, "without 1", "{name}");
+                assert_eq!(tell(&store, &renamed, people(0..100), "x").await, told, "{name}");
             }
         }
     }
@@ -479,15 +663,24 @@ mod tests {
     #[tokio::test]
     async fn an_answer_under_other_limits_is_not_given_again() {
         let (store, _folder) = empty_store().await;
-        let weaker = Question { limits: Limits { minimum_rows: Some(1), ..Limits::SAFE }, ..age() };
+        let weaker = Question { rules: "weaker".to_owned(), ..age() };
         assert_eq!(tell(&store, &weaker, people(0..100), "1").await, "1");
-        assert_eq!(tell(&store, &age(), people(1..101), "2").await, "nothing");
-        assert_eq!(tell(&store, &age(), people(0..100), "2").await, "2");
-        let none = Question { limits: Limits { smallest_subset: None, ..Limits::SAFE }, ..age() };
+        // Where nothing is refused either, the rules make no new question.
+        assert_eq!(tell(&store, &age(), people(0..100), "2").await, "kept 1");
+        assert_eq!(tell(&store, &age(), people(0..101), "2").await, "kept 1");
+        assert_eq!(tell(&store, &age(), people(0..100), "suppressed").await, "suppressed");
+        assert_eq!(tell(&store, &age(), people(0..100), "2").await, "kept suppressed");
+        assert_eq!(tell(&store, &weaker, people(0..100), "3").await, "kept 1");
+        // What was refused may be told by weaker rules.
+        let height = question("average", "a", "height");
+        assert_eq!(tell(&store, &height, people(0..100), "suppressed").await, "suppressed");
+        let weaker = Question { rules: "weaker".to_owned(), ..height };
+        assert_eq!(tell(&store, &weaker, people(0..100), "4").await, "4");
+        let none = Question { least: 0, ..age() };
         for _ in 0..2 {
             assert_eq!(tell(&store, &none, people(1..101), "3").await, "3");
         }
         let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM answer").fetch_one(&store.pool).await.unwrap();
-        assert_eq!(kept, 3);
+        assert_eq!(kept, 5);
     }
 }

@@ -1,0 +1,187 @@
+//! Attacks on one person whose rows, identifier or arrival look like something else.
+
+use serde_json::Value;
+
+use crate::{FORMATS, Table, Target, suppressed};
+
+const PERSON: &str = ", person: patient";
+
+/// So many people, with an age and what is computed of it.
+fn people(count: usize) -> Table {
+    let ages: Vec<f64> = (0..count).map(|person| 40.0 + (person * 7 % 31) as f64).collect();
+    let twice = ages.iter().map(|age| 2.0 * age + 0.5).collect();
+    Table { columns: vec![("age", ages.clone()), ("twice", twice)], ..Table::of("age", &ages) }
+}
+
+/// The age that somebody has whose double is in one answer only, as far as the answers tell.
+fn told_of_one(ages: &Value, twice: &Value) -> Option<f64> {
+    let number = |answer: &Value, key: &str| answer[key].as_f64();
+    let rest = number(twice, "sum")? - 0.5 * number(twice, "count")? - 2.0 * number(ages, "sum")?;
+    Some(rest / 2.0).filter(|_| twice["count"] != ages["count"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_up_for_one_another_does_not_leave_one_person_alone() {
+    let rows = |of_each: &[f64], of_one: &[f64]| {
+        let mut table = Table::of("x", &[]);
+        for person in 0..40 {
+            of_each.iter().for_each(|value| table.push(&format!("P{person}"), &[*value]));
+        }
+        of_one.iter().for_each(|value| table.push("P40", &[*value]));
+        table
+    };
+    let mut others = Table::of("x", &[]);
+    for person in 0..20 {
+        others.push(&format!("P{person}"), &[1_500.0]);
+        others.push(&format!("Q{person}"), &[-1_500.0]);
+    }
+    others.push("R", &[4_711.5]);
+    let thirds = rows(&[0.1 * 3.0], &[]);
+    let mut thirds = Table { columns: vec![("x", thirds.columns[0].1.clone())], ..thirds };
+    (0..20).for_each(|row| thirds.columns[0].1[row] = 0.3);
+    thirds.push("P40", &[7.25]);
+    for (what, table, reason) in [
+        ("a bill and its cancellation", rows(&[250.5, -250.5], &[4_711.0]), "smallest_cell"),
+        ("payments among others", others, "largest_value_share"),
+        ("visits with an event", rows(&[1.0, 0.0], &[1.0, 1.0]), "smallest_cell"),
+        ("several visits", rows(&[0.0, 0.0, 1.0], &[0.0, 1.0, 1.0]), "smallest_cell"),
+        ("a fee and what is paid beside it", rows(&[100.0, 0.0], &[100.0, 4_711.0]), "smallest_cell"),
+        ("a number as it is written and as it is computed", thirds, "smallest_cell"),
+    ] {
+        for format in FORMATS {
+            let target = Target::new(format, &[("default", &table)], PERSON, "").await;
+            let result = target.ask("default", "x").await;
+            assert!(suppressed(&result).contains(reason), "{what}: {result}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_that_is_made_of_two_numbers_hides_nobody() {
+    let named = |count: usize, name: &dyn Fn(usize) -> String| {
+        let table = people(count);
+        Table { patients: (0..count).map(name).collect(), ..table }
+    };
+    let by_site: &dyn Fn(usize) -> String = &|person| format!("{}.{}", 1 + person % 4, 1 + person / 4);
+    let by_dash: &dyn Fn(usize) -> String = &|person| format!("{}-{}", 1 + person / 11, 1 + person % 11);
+    for format in FORMATS {
+        for (name, newcomer) in [(by_site, "3.10"), (by_dash, "11-1")] {
+            let before = named(36, name);
+            let target = Target::new(format, &[("default", &before)], PERSON, "").await;
+            let ages = target.ask("default", "age").await;
+            let mut after = before.clone();
+            after.push(newcomer, &[77.0, 154.5]);
+            target.write("default", &after);
+            let twice = target.ask("default", "twice").await;
+            assert_eq!(told_of_one(&ages, &twice), None, "{ages} {twice}");
+            assert_eq!(twice["count"], 36, "the newcomer is left out");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_five_who_come_or_go_one_with_a_value_is_not_told() {
+    for format in FORMATS {
+        let before = people(40);
+        let target = Target::new(format, &[("default", &before)], PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        for newcomer in 0..5 {
+            let age = if newcomer == 0 { 66.0 } else { f64::NAN };
+            after.push(&format!("N{newcomer}"), &[age, 2.0 * age + 0.5]);
+        }
+        target.write("default", &after);
+        let twice = target.ask("default", "twice").await;
+        assert_eq!((told_of_one(&ages, &twice), &twice["count"]), (None, &40.into()), "{ages} {twice}");
+
+        // One of the five who leave had a value.
+        let target = Target::new(format, &[("default", &after)], PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        target.write("default", &before);
+        let twice = target.ask("default", "twice").await;
+        assert!(suppressed(&twice).contains("smallest_subset"), "{ages} {twice}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_visit_of_one_person_is_not_told() {
+    for format in FORMATS {
+        let before = people(40);
+        let target = Target::new(format, &[("default", &before)], PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        after.push("P7", &[77.0, 154.5]);
+        target.write("default", &after);
+        let again = target.ask("default", "age").await;
+        assert_eq!(again["sum"], ages["sum"]);
+        let twice = target.ask("default", "twice").await;
+        assert!(suppressed(&twice).contains("smallest_subset"), "{ages} {twice}");
+        // Of five people who came again one learns nothing of one.
+        (8..12).for_each(|person| after.push(&format!("P{person}"), &[50.0, 100.5]));
+        target.write("default", &after);
+        assert_eq!(target.ask("default", "twice").await["count"], 45);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_database_is_no_way_around() {
+    for format in FORMATS {
+        let before = people(40);
+        let mut after = before.clone();
+        after.push("N", &[22.0, 44.5]);
+        let target = Target::new(format, &[("snapshot", &before), ("default", &after)], PERSON, "").await;
+        let ages = target.ask("snapshot", "age").await;
+        let twice = target.ask("default", "twice").await;
+        assert_eq!((told_of_one(&ages, &twice), &twice["count"]), (None, &40.into()), "{ages} {twice}");
+        let target = Target::new(format, &[("snapshot", &before), ("default", &after)], PERSON, "").await;
+        let twice = target.ask("default", "twice").await;
+        let ages = target.ask("snapshot", "age").await;
+        assert!(suppressed(&ages).contains("smallest_subset"), "{ages} {twice}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_configuration_does_not_make_the_question_a_new_one() {
+    for format in FORMATS {
+        let before = people(40);
+        let mut target = Target::new(format, &[("default", &before)], PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        after.columns[0].1[7] -= 35.0;
+        after.push("P9", &[77.0, 154.5]);
+        target.write("default", &after);
+        for more in ["policies: {allowed_identifiers: [other]}\n", "policies: {minimum_rows: 12}\n"] {
+            target
+                .start_anew(|text| {
+                    let begin = text.find("policies:").unwrap_or(text.len());
+                    text.truncate(begin);
+                    text.push_str(more);
+                })
+                .await;
+            let again = target.ask("default", "age").await;
+            assert_eq!((&again["sum"], again["answered_at"].is_string()), (&ages["sum"], true), "{more}");
+        }
+        // What stronger limits do not allow is not told again.
+        target.start_anew(|text| *text = text.replace("minimum_rows: 12", "minimum_rows: 60")).await;
+        assert!(!suppressed(&target.ask("default", "age").await).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_name_people_later_tells_nothing_of_who_came_meanwhile() {
+    for format in FORMATS {
+        let before = people(40);
+        let mut target = Target::new(format, &[("default", &before)], "", "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        (0..6).for_each(|_| after.push("N", &[77.0, 154.5]));
+        target.write("default", &after);
+        target.start_anew(|text| *text = text.replace(&format!(".{format}}}"), &format!(".{format}{PERSON}}}"))).await;
+        assert_eq!(target.ask("default", "age").await["sum"], ages["sum"]);
+        assert!(suppressed(&target.ask("default", "twice").await).contains("smallest_subset"));
+        // From now on people are known, and five of them make a new answer.
+        (0..5).for_each(|person| after.push(&format!("M{person}"), &[50.0, 100.5]));
+        target.write("default", &after);
+        assert_eq!(target.ask("default", "age").await["count"], 51);
+    }
+}

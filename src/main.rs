@@ -224,7 +224,11 @@ fn in_words(error: &anyhow::Error) -> String {
 async fn start() -> anyhow::Result<()> {
     let matches = without_empty_variables(Command::command()).get_matches();
     let command = Command::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tower_http=warn"));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tower_http=warn"));
+    // These write whole requests, with the tokens in them.
+    for chatty in ["tungstenite=info", "tokio_tungstenite=info", "hyper=info", "hyper_util=info", "h2=info"] {
+        filter = filter.add_directive(chatty.parse().context("a directive of the log")?);
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if command.log_json {
         log.json().init()
@@ -275,7 +279,10 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     }
     std::fs::create_dir_all(&options.data).with_context(|| format!("creating {}", options.data.display()))?;
     let has_files = other_hub.is_none() || options.sessions.is_none();
-    let _lock = has_files.then(|| lock(&options.data)).transpose()?;
+    let mut locks = Vec::new();
+    if has_files {
+        locks.push(lock(&options.data.join("atoll.lock"), &options.data)?);
+    }
     let listener =
         TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
     let address = listener.local_addr()?;
@@ -288,6 +295,8 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
         None => {
             let database = options.data.join("hub.sqlite");
             keep_private(&database).with_context(|| format!("writing {}", database.display()))?;
+            // Also where another folder has a link to it. It stays open: to close it would end the locks of SQLite.
+            locks.push(lock(&database, &options.data)?);
             let hub = Hub::open(HubOptions {
                 database,
                 secret_key: command::secret_key::of_server(options.secret_key_file.as_deref(), &options.data)?,
@@ -363,11 +372,10 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     Ok(())
 }
 
-/// Keeps other servers out of a data folder for as long as it is held: two would each believe to be the only one that
-/// writes.
-fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
-    let path = data.join("atoll.lock");
-    let file = std::fs::File::options().create(true).append(true).open(&path);
+/// Keeps other servers away from a file, and so from a data folder, for as long as it is held: two would each believe to be
+/// the only one that writes.
+fn lock(path: &Path, data: &Path) -> anyhow::Result<std::fs::File> {
+    let file = std::fs::File::options().create(true).append(true).open(path);
     let file = file.with_context(|| format!("writing {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -9,7 +9,10 @@ use sqlx::{
 /// disk is full, SQLite rolls back by itself, the library does not notice, and what it would write after that would be
 /// part of a transaction that nobody ends: answered, seen by nobody, and lost.
 pub fn one_writer() -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(1).after_release(|connection, _| {
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    // It stays, or what others write while it is opened anew would not be noticed.
+    let pool = pool.max_lifetime(None).idle_timeout(None);
+    pool.after_release(|connection, _| {
         Box::pin(async move {
             // Behind a rollback that is still to come.
             connection.ping().await?;

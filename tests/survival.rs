@@ -220,6 +220,16 @@ fn a_second_server_on_one_data_folder_is_refused_and_says_why() {
         .unwrap();
     assert!(!second.status.success());
     assert!(String::from_utf8_lossy(&second.stderr).contains("another atoll serve uses"));
+    // Nor on another folder that has a link to the same database.
+    let other = tempfile::TempDir::new().unwrap();
+    std::os::unix::fs::symlink(data.path().join("hub.sqlite"), other.path().join("hub.sqlite")).unwrap();
+    let third = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(other.path())
+        .output()
+        .unwrap();
+    assert!(!third.status.success());
+    assert!(String::from_utf8_lossy(&third.stderr).contains("another atoll serve uses"));
 }
 
 #[test]
@@ -337,4 +347,34 @@ async fn a_full_disk_is_told_at_sign_in_to_root_and_to_who_watches_and_is_over_w
     let list: Value = list.json().await.unwrap();
     assert_eq!(list["data"].as_array().unwrap().len(), answered);
     assert!(!get("/", &cookie).await.1.contains("This server needs you"));
+}
+
+#[test]
+fn the_log_holds_no_token_however_much_it_is_to_tell() {
+    let data = tempfile::TempDir::new().unwrap();
+    let path = data.path().join("log");
+    let log = std::fs::File::create(&path).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_atoll"))
+        .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--site"])
+        .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/site"))
+        .arg("--data")
+        .arg(data.path().join("data"))
+        .env("RUST_LOG", "trace")
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let told = || String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+    let begin = std::time::Instant::now();
+    // Nodes have signed in and connected.
+    while told().matches("\"/socket.io/\"").count() + told().matches("the node is ready").count() < 3 {
+        assert!(begin.elapsed().as_secs() < 60, "nodes are ready");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let told = told();
+    assert!(told.contains("TRACE"), "it is told in full");
+    assert!(!told.contains("Bearer ey") && !told.contains("eyJ"), "a token stands in the log");
 }

@@ -88,7 +88,7 @@ pub enum Signed {
     Broken,
 }
 
-/// Signs the present end and keeps it, of each day the last. That of a new log is signed before its first entry: one
+/// Signs the present end and keeps it, of each day the first and the last. That of a new log is signed before its first entry: one
 /// without a signed end is none. `known` is the end that this process signed last: it shows when the
 /// file, with the ends in it, is written anew while the process runs.
 pub async fn sign_head(
@@ -124,8 +124,8 @@ pub async fn sign_head(
     Ok(if last.is_none() && present.id > 0 { Signed::Anew } else { Signed::Holds })
 }
 
-/// Keeps an end of somebody else's chain: of each day the last, unless it does not go on with the one of before, which then
-/// stays as evidence.
+/// Keeps an end of somebody else's chain: of each day the first and the last. One with which this one does not go on stays as
+/// evidence, of which there are some a day.
 pub async fn keep_head(
     connection: &mut SqliteConnection,
     origin: &str,
@@ -134,6 +134,9 @@ pub async fn keep_head(
 ) -> Result<(), sqlx::Error> {
     keep(connection, origin, head, "", "", goes_on).await
 }
+
+/// The most ends of one origin that are kept of a day.
+const BREAKS: i64 = 20;
 
 async fn keep(
     connection: &mut SqliteConnection,
@@ -144,18 +147,18 @@ async fn keep(
     goes_on: bool,
 ) -> Result<(), sqlx::Error> {
     let at = timestamp::now();
-    if goes_on {
-        // Those of before a break stay.
-        sqlx::query(
-            "DELETE FROM audit_head WHERE origin = ?1 AND key = ?2 AND substr(at, 1, 10) = substr(?3, 1, 10)
-             AND rowid = (SELECT rowid FROM audit_head WHERE origin = ?1 AND key = ?2 ORDER BY at DESC, id DESC LIMIT 1)",
-        )
-        .bind(origin)
-        .bind(key)
-        .bind(&at)
-        .execute(&mut *connection)
-        .await?;
-    }
+    let of_day = "origin = ?1 AND key = ?2 AND substr(at, 1, 10) = substr(?3, 1, 10)";
+    // Those of before a break stay, and so does the first of a day, whatever is told after it.
+    sqlx::query(&format!(
+        "DELETE FROM audit_head WHERE {of_day} AND (SELECT COUNT(*) FROM audit_head WHERE {of_day}) >= ?4
+         AND rowid = (SELECT rowid FROM audit_head WHERE origin = ?1 AND key = ?2 ORDER BY at DESC, rowid DESC LIMIT 1)"
+    ))
+    .bind(origin)
+    .bind(key)
+    .bind(&at)
+    .bind(if goes_on { 2 } else { BREAKS })
+    .execute(&mut *connection)
+    .await?;
     sqlx::query("INSERT OR REPLACE INTO audit_head (origin, id, hash, at, key, signature) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(origin)
         .bind(head.id)
@@ -171,7 +174,7 @@ async fn keep(
 /// The last end of this origin that was kept.
 pub async fn kept_head(connection: &mut SqliteConnection, origin: &str) -> Result<Option<Head>, sqlx::Error> {
     let last: Option<(i64, String)> =
-        sqlx::query_as("SELECT id, hash FROM audit_head WHERE origin = ? ORDER BY at DESC, id DESC LIMIT 1")
+        sqlx::query_as("SELECT id, hash FROM audit_head WHERE origin = ? ORDER BY at DESC, rowid DESC LIMIT 1")
             .bind(origin)
             .fetch_optional(connection)
             .await?;

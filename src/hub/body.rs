@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Read,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
     time::Duration,
 };
 
@@ -46,6 +46,7 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HubError> {
         refuse_announced(&request, LIMIT)?;
+        let named = request.extensions().get::<Arc<Named>>().cloned();
         let mut chunks = request.into_body().into_data_stream();
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -55,8 +56,26 @@ where
             }
         }
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        if let Some(named) = named {
+            // What cannot be read names nothing.
+            let _ = named.0.set(serde_json::from_slice(bytes).unwrap_or_default());
+        }
         checked(parse(serde_json::Deserializer::from_slice(bytes))?).map(Body)
     }
+}
+
+/// What a body names: for the audit log, which is told of refusals by the layer around the handlers. In the extensions of
+/// requests that change something.
+#[derive(Default)]
+pub struct Named(pub OnceLock<NamedIds>);
+
+/// The ids that stand in a body.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+pub struct NamedIds {
+    #[serde(default)]
+    pub id: Option<i64>,
+    #[serde(default)]
+    pub organization_id: Option<i64>,
 }
 
 /// A JSON body that may be large. No other one is in memory as long as this is, and of each caller two are on their way:

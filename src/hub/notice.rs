@@ -94,8 +94,8 @@ async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice
     Ok(())
 }
 
-/// Has the admins of an organization told what a caller from elsewhere did there, as [`tell_user`]. Of what their own
-/// admins do they are not told.
+/// Has the admins of an organization told what a caller from elsewhere did there, as [`tell_user`]; those who are
+/// deactivated, too, or whoever did that would do the rest unseen. Of what their own admins do they are not told.
 pub async fn tell_admins(
     connection: &mut SqliteConnection,
     hub: &HubState,
@@ -106,12 +106,11 @@ pub async fn tell_admins(
     if !caller.is_foreign(organization_id) {
         return Ok(());
     }
-    let admins: Vec<(i64, String)> = sqlx::query_as(&format!(
-        "SELECT id, email FROM user WHERE organization_id = ? AND disabled = 0 AND id IN ({DECIDERS})"
-    ))
-    .bind(organization_id)
-    .fetch_all(&mut *connection)
-    .await?;
+    let admins: Vec<(i64, String)> =
+        sqlx::query_as(&format!("SELECT id, email FROM user WHERE organization_id = ? AND id IN ({DECIDERS})"))
+            .bind(organization_id)
+            .fetch_all(&mut *connection)
+            .await?;
     for (id, address) in admins {
         tell_user(connection, hub, id, &[&address], what).await?;
     }
@@ -126,6 +125,12 @@ pub async fn tell_user(
     addresses: &[&str],
     what: &str,
 ) -> Result<(), HubError> {
+    // The same again and again does not push out what else was told.
+    sqlx::query("DELETE FROM account_message WHERE user_id = ? AND what = ?")
+        .bind(user_id)
+        .bind(what)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("INSERT INTO account_message (user_id, at, what) VALUES (?, ?, ?)")
         .bind(user_id)
         .bind(timestamp::now())

@@ -110,9 +110,15 @@ async fn exchange(shared: &Shared) -> Result<(), WitnessError> {
     let of_hub: Head = told.head.parse().map_err(WitnessError::Unreadable)?;
     let of_us: Option<Head> = told.known.as_deref().map(str::parse).transpose().map_err(WitnessError::Unreadable)?;
     let mut transaction = shared.store.pool().begin_with("BEGIN IMMEDIATE").await?;
+    // The hub's word alone does not count: a log that became shorter is not the one of before.
+    let is_other =
+        known.as_ref().is_some_and(|known| of_hub.id < known.id || (of_hub.id == known.id && of_hub != *known));
+    let goes_on = told.holds && !is_other;
     if !told.holds {
         let known = exchange.known.clone().unwrap_or_default();
         note(&mut transaction, "hub", &format!("the hub's log has no entry {known} any more")).await?;
+    } else if let Some(known) = known.filter(|_| is_other) {
+        note(&mut transaction, "hub", &format!("the hub's log ended with {known} before, now with {of_hub}")).await?;
     }
     let mut lost = None;
     if let Some(of_us) = of_us
@@ -122,7 +128,7 @@ async fn exchange(shared: &Shared) -> Result<(), WitnessError> {
         note(&mut transaction, "audit log", &format!("the hub knows {of_us}, which is not in this log any more"))
             .await?;
     }
-    audit::keep_head(&mut transaction, HUB, &of_hub, told.holds).await?;
+    audit::keep_head(&mut transaction, HUB, &of_hub, goes_on).await?;
     transaction.commit().await?;
     // The hub cannot know it by itself.
     if lost.is_some() {

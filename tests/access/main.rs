@@ -2,5 +2,6 @@
 
 mod advisories;
 mod matrix;
+mod outsider;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,52 +3,13 @@
 use std::path::Path;
 
 use atoll::protocol::{domain::TaskSpec, status::Status};
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::Request,
-    http::{StatusCode, header::HOST},
-    response::{IntoResponse, Response},
-};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::support::{World, average, eventually, outcome};
+use crate::support::{World, average, eventually, outcome, proxy::proxy};
 
 const IMAGE: &str = "example.org/that-counts:1";
-
-/// A proxy before the hub through which no events get; its port.
-async fn proxy_without_events(world: &World) -> u16 {
-    let (http, hub) = (reqwest::Client::new(), world.url.trim_end_matches("/api").to_owned());
-    let pass = move |request: Request| {
-        let (http, hub) = (http.clone(), hub.clone());
-        async move {
-            if request.uri().path().starts_with("/socket.io") {
-                return StatusCode::NOT_FOUND.into_response();
-            }
-            let (parts, body) = request.into_parts();
-            let mut headers = parts.headers;
-            headers.remove(HOST);
-            let url = format!("{hub}{}", parts.uri);
-            let body = to_bytes(body, usize::MAX).await.unwrap();
-            match http.request(parts.method, url).headers(headers).body(body).send().await {
-                Ok(answer) => {
-                    let mut response = Response::new(Body::empty());
-                    *response.status_mut() = answer.status();
-                    *response.body_mut() = Body::from(answer.bytes().await.unwrap());
-                    response
-                }
-                Err(_) => StatusCode::BAD_GATEWAY.into_response(),
-            }
-        }
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass)).await.unwrap() });
-    port
-}
 
 /// Configures an algorithm that takes a while and writes a line for each run.
 fn that_counts(world: &World, text: &mut String) {
@@ -70,10 +31,9 @@ fn runs_of(folder: &Path) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_programs_with_one_key_compute_each_run_once_where_no_event_gets_through() {
     let world = World::new().await;
-    let port = proxy_without_events(&world).await;
+    let port = proxy(&world, |_| None).await;
     let through_proxy = |text: &mut String| {
-        *text = text.replace(&format!("port: {}", world.address.port()), &format!("port: {port}"));
-        assert!(text.contains(&format!("port: {port}")), "{text}");
+        world.through(port, text);
         that_counts(&world, text);
     };
     let _first = world.start_node_with("example_org1", through_proxy).await;

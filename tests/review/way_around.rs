@@ -199,3 +199,30 @@ async fn a_node_that_trusts_no_hub_any_more_is_asked_there_only_also_for_what_wa
     let refused = admin.decide_review(review.id, &once(&review)).await.unwrap_err();
     assert!(refused.to_string().contains("taken at itself"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_about_a_run_that_has_ended_stays_as_it_was() {
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    outcome(&researcher, task.id).await;
+    station.stop().await;
+    let before = admin.review(review.id).await.unwrap();
+    assert_eq!(before.state, ReviewState::Approved);
+    // Whoever has the node's key.
+    let node = world.node_token("example_org1").await;
+    let forged = json!({"state": "rejected", "because": "", "approval": null,
+        "decision": {"by": "admin1", "at_node": true, "at": "2020-01-01T00:00:00+00:00", "reason": "never allowed"}});
+    let path = format!("review/{}", review.id);
+    for state in ["rejected", "waiting", "withdrawn", "void"] {
+        let mut forged = forged.clone();
+        forged["state"] = json!(state);
+        let (status, answer) = world.call(Method::PATCH, &path, Some(&node), Some(&forged)).await;
+        assert_eq!(status, 409, "{state}: {answer}");
+    }
+    let after = admin.review(review.id).await.unwrap();
+    assert_eq!((after.state, after.decision), (before.state, before.decision));
+    // Nor is an approval used for a run that there is not.
+    let (status, _) =
+        world.call(Method::POST, &format!("{path}/use"), Some(&node), Some(&json!({"run_id": 999_999}))).await;
+    assert_eq!(status, 404);
+}

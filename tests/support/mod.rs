@@ -5,6 +5,7 @@ pub mod browser;
 pub mod mail;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod second_factor;
 pub mod web;
 
@@ -41,7 +42,7 @@ pub struct World {
     pub http: reqwest::Client,
     /// How often one address may try to sign in, of the hub and of a portal beside it.
     pub limits: Arc<AttemptLimits>,
-    pub address: SocketAddr,
+    address: SocketAddr,
     server: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -216,6 +217,12 @@ impl World {
             nodes.iter().any(|node| node.organization_id == Some(organization_id) && condition(node))
         })
         .await;
+    }
+
+    /// Has a node's configuration ask the hub through a proxy at this port.
+    pub fn through(&self, port: u16, text: &mut String) {
+        *text = text.replace(&format!("port: {}", self.address.port()), &format!("port: {port}"));
+        assert!(text.contains(&format!("port: {port}")), "{text}");
     }
 
     /// The folder of an organization's node.

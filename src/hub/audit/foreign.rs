@@ -31,16 +31,24 @@ impl ForeignWrites {
         if is_known == 0 {
             sqlx::query("CREATE TEMP TABLE watched (id INTEGER)").execute(&mut *connection).await?;
         }
-        let (is_first, were_seen) = {
+        let (is_first, is_new, were_seen) = {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let has_changed = is_known > 0 && known.version.is_some_and(|before| before != version);
+            let is_new = is_known == 0 && known.version.is_some();
             known.version = Some(version);
             let is_first = has_changed && !known.were_seen;
             known.were_seen |= has_changed;
-            (is_first, known.were_seen)
+            (is_first, is_new, known.were_seen)
         };
-        if is_first {
-            let details = "somebody has written to the hub's file directly while the hub was running";
+        let details = match (is_first, is_new) {
+            (true, _) => Some("somebody has written to the hub's file directly while the hub was running"),
+            // After a full disk. Else it stays open.
+            (false, true) => {
+                Some("the hub's file was opened anew: whether somebody else wrote to it then is not known")
+            }
+            (false, false) => None,
+        };
+        if let Some(details) = details {
             tracing::error!(details, "the audit log may not be what it was");
             let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
             audit::append(connection, &entry).await?;
@@ -81,5 +89,11 @@ mod tests {
         sqlx::query("CREATE TABLE trace (id INTEGER)").execute(&mut other).await.unwrap();
         assert!(look().await && look().await);
         assert_eq!(entries(&mut other).await, 4, "it is noted once");
+        // The connection stays, however long; and where it does not, that is noted.
+        let options = store.bookkeeping().options();
+        assert_eq!((options.get_max_lifetime(), options.get_idle_timeout()), (None, None));
+        store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
+        assert!(look().await);
+        assert_eq!(entries(&mut other).await, 5);
     }
 }

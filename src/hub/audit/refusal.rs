@@ -15,7 +15,7 @@ use axum::{
 use super::record;
 use crate::{
     audit::{self, Entry},
-    hub::{HubError, authentication, problem, server::HubState, token::Purpose},
+    hub::{HubError, authentication, body::Named, problem, server::HubState, token::Purpose},
 };
 
 /// How often somebody's refusals of one kind are noted one by one until they are counted only.
@@ -26,7 +26,7 @@ const SUBJECTS_NAMED: usize = 20;
 const ADDRESSES: usize = 20;
 
 /// First parts of paths, with what the log calls what they are about.
-const SUBJECTS: [(&str, &str); 17] = [
+const SUBJECTS: [(&str, &str); 20] = [
     ("user", "user"),
     ("role", "role"),
     ("rule", "rule"),
@@ -44,6 +44,9 @@ const SUBJECTS: [(&str, &str); 17] = [
     ("audit", "audit log"),
     ("column", "column"),
     ("recover", "key"),
+    ("token", "token"),
+    ("port", "port"),
+    ("problem", "problems"),
 ];
 
 /// What somebody did within this minute that they can do as often as they like, such as asking for what is refused. Each
@@ -109,9 +112,11 @@ impl Repeated {
 
 /// Notes what is refused to somebody whose token is good, and what failed of what would change something. What was done
 /// notes itself, in its transaction.
-pub async fn note_refused(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
-    let (method, path, headers) =
-        (request.method().clone(), request.uri().path().to_owned(), request.headers().clone());
+pub async fn note_refused(State(hub): State<Arc<HubState>>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let named = Arc::<Named>::default();
+    request.extensions_mut().insert(named.clone());
     let response = next.run(request).await;
     let status = response.status();
     let changes = method != Method::GET && method != Method::HEAD;
@@ -122,7 +127,7 @@ pub async fn note_refused(State(hub): State<Arc<HubState>>, request: Request, ne
     }
     let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if is_refused || (changes && (status.is_client_error() || status.is_server_error())) {
-        let noted = note(&hub, &method, &path, &headers, status, is_refused).await;
+        let noted = note(&hub, &method, &path, &headers, &named, status, is_refused).await;
         if let Err(error) = noted {
             tracing::error!(%error, path, "a refusal is not in the audit log");
         }
@@ -135,6 +140,7 @@ async fn note(
     method: &Method,
     path: &str,
     headers: &axum::http::HeaderMap,
+    named: &Named,
     status: StatusCode,
     is_refused: bool,
 ) -> Result<(), HubError> {
@@ -150,15 +156,23 @@ async fn note(
     if caller.user_id().is_none() && !is_refused {
         return Ok(());
     }
+    let named = named.0.get().copied().unwrap_or_default();
     let id = match first {
         "account" | "password" => caller.user_id(),
-        _ => rest.iter().find_map(|part| part.parse::<i64>().ok()),
+        _ => rest.iter().find_map(|part| part.parse::<i64>().ok()).or(named.id),
     };
     let subject = id.map_or_else(|| (*noun).to_owned(), |id| format!("{noun} {id}"));
-    let organization_id = match id {
-        Some(id) => organization_of(hub, noun, id).await?.or(Some(caller.authority.organization_id)),
-        None => Some(caller.authority.organization_id),
+    // Of a member it is told to the member; else to whom it belongs, or would.
+    let (of, of_id) = match (rest.iter().find(|part| matches!(**part, "organization" | "node")), first) {
+        (Some(member), _) if named.id.is_some() => (*member, named.id),
+        (Some(_), "kill") => ("node", named.id),
+        _ => (*noun, id),
     };
+    let organization_id = match of_id {
+        Some(id) => organization_of(hub, of, id).await?,
+        None => named.organization_id,
+    };
+    let organization_id = organization_id.or(Some(caller.authority.organization_id));
     let subject = match (first, id) {
         // As all other entries about reviews.
         ("review", Some(id)) => run_of_review(hub, id).await?.unwrap_or(subject),
@@ -177,7 +191,7 @@ async fn organization_of(hub: &HubState, noun: &str, id: i64) -> Result<Option<i
         "user" => "SELECT organization_id FROM user WHERE id = ?",
         "role" => "SELECT organization_id FROM role WHERE id = ?",
         "organization" => "SELECT id FROM organization WHERE id = ?",
-        "node" => "SELECT organization_id FROM node WHERE id = ?",
+        "node" | "key" => "SELECT organization_id FROM node WHERE id = ?",
         "task" => "SELECT init_organization_id FROM task WHERE id = ?",
         "run" => "SELECT organization_id FROM run WHERE id = ?",
         "review" => "SELECT organization_id FROM review WHERE id = ?",

@@ -135,14 +135,16 @@ pub async fn require_role_change(
     Ok(())
 }
 
-/// An error if the caller is of another organization than this one, which has people who decide. Those who are
-/// deactivated count, or whoever may do that would make deciders of their own; those who never signed in do not.
+/// An error unless the caller decides about the data of this organization, or nobody does yet. Those who are deactivated
+/// count, or whoever may do that would make deciders of their own; those who never signed in do not. It is not enough to be
+/// of the organization: somebody from outside may have made that account.
 async fn require_decider(
     connection: &mut SqliteConnection,
     caller: &Caller,
     organization_id: i64,
 ) -> Result<(), HubError> {
-    if organization_id == caller.authority.organization_id {
+    let is_of_it = organization_id == caller.authority.organization_id;
+    if is_of_it && caller.reach(Resource::Review, Operation::Edit).is_some() {
         return Ok(());
     }
     let deciders: i64 = sqlx::query_scalar(&format!(

@@ -70,6 +70,9 @@ async fn exchange(
     Body(ExchangeBody { exchange }): Body<ExchangeBody, SIGN_IN_LIMIT>,
 ) -> Result<Json<Exchanged>, HubError> {
     let node_id = caller.require_node()?;
+    if hub.told_by_nodes.check_key(&node_id).is_err() {
+        return Err(HubError::TooMany);
+    }
     let read = |name: &str, text: &str| text.parse::<Head>().map_err(|error| HubError::field(name, error));
     let of_node = read("head", &exchange.head)?;
     let known = exchange.known.as_deref().map(|known| read("known", known)).transpose()?;

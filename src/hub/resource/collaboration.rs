@@ -9,7 +9,7 @@ use axum::{
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::{
     Id, check_name, check_optional_name, is_taken,
@@ -159,7 +159,7 @@ async fn create(
         .await
         .map_err(|error| taken(error, &new.name))?
         .last_insert_rowid();
-    set_organizations(&mut change, id, &new.organization_ids).await?;
+    members::exchange(&mut change, &hub, &caller, COLLABORATION, id, &new.organization_ids).await?;
     let details = difference("organizations", &[], &new.organization_ids).unwrap_or_default();
     change.commit(&caller.did("collaboration.create", "collaboration", id).details(details)).await?;
     hub.store.forget_authorities();
@@ -172,34 +172,6 @@ fn taken(error: sqlx::Error, name: &str) -> HubError {
         true => HubError::field("name", format!("Collaboration name '{name}' already exists!")),
         false => error.into(),
     }
-}
-
-/// Replaces the organizations of a collaboration. Unknown ids are told, not dropped.
-async fn set_organizations(connection: &mut SqliteConnection, id: i64, organizations: &[i64]) -> Result<(), HubError> {
-    sqlx::query("DELETE FROM collaboration_organization WHERE collaboration_id = ?")
-        .bind(id)
-        .execute(&mut *connection)
-        .await?;
-    for organization_id in organizations {
-        insert_organization(&mut *connection, id, *organization_id).await?;
-    }
-    Ok(())
-}
-
-async fn insert_organization(connection: &mut SqliteConnection, id: i64, organization_id: i64) -> Result<(), HubError> {
-    let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM organization WHERE id = ?")
-        .bind(organization_id)
-        .fetch_one(&mut *connection)
-        .await?;
-    if known == 0 {
-        return Err(HubError::NotFound(format!("organization with id={organization_id} is not found")));
-    }
-    sqlx::query("INSERT OR IGNORE INTO collaboration_organization (collaboration_id, organization_id) VALUES (?, ?)")
-        .bind(id)
-        .bind(organization_id)
-        .execute(&mut *connection)
-        .await?;
-    Ok(())
 }
 
 /// The collaboration, if the caller may do this to it.
@@ -258,7 +230,7 @@ async fn edit(
         .await
         .map_err(|error| taken(error, edit.name.as_deref().unwrap_or_default()))?;
     if let Some(organizations) = &edit.organization_ids {
-        set_organizations(&mut change, id, organizations).await?;
+        members::exchange(&mut change, &hub, &caller, COLLABORATION, id, organizations).await?;
     }
     change.commit(&caller.did("collaboration.edit", "collaboration", id).details(details)).await?;
     hub.store.forget_authorities();
@@ -328,9 +300,9 @@ async fn add_organization(
     load_to_change(&hub, &caller, id, Operation::Edit).await?;
     require_members_edit(&caller)?;
     let mut change = hub.change(&caller).await?;
-    insert_organization(&mut change, id, member.id).await?;
-    let details = format!("organizations +{}", member.id);
-    change.commit(&caller.did("member.add", "collaboration", id).details(details)).await?;
+    let entry = members::put_in(&mut change, &hub, &caller, COLLABORATION, id, member.id).await?;
+    change.commit(&entry).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     Ok(Json(members::of(&hub, COLLABORATION, id).await?))
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use garde::Validate;
 use serde::Deserialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::{LIST_LIMIT, organization};
 use crate::{
+    audit::{self, Entry},
     hub::{HubError, listing::comma_separated, notice, permission::Caller, server::HubState},
     protocol::wire::v4::Organization,
 };
@@ -56,9 +57,24 @@ pub async fn remove(
     id: i64,
     organization_id: i64,
 ) -> Result<(), HubError> {
-    let sql = format!("DELETE FROM {0}_organization WHERE {0}_id = ? AND organization_id = ?", owner.0);
     let mut change = hub.change(caller).await?;
-    let done = sqlx::query(&sql).bind(id).bind(organization_id).execute(&mut *change).await?;
+    let entry = take_out(&mut change, hub, caller, owner, id, organization_id).await?;
+    change.commit(&entry).await?;
+    hub.jobs.wake();
+    Ok(())
+}
+
+/// Takes an organization out, as a part of a change, and has its admins told; the entry that says so.
+async fn take_out(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    caller: &Caller,
+    owner: Owner,
+    id: i64,
+    organization_id: i64,
+) -> Result<Entry, HubError> {
+    let sql = format!("DELETE FROM {0}_organization WHERE {0}_id = ? AND organization_id = ?", owner.0);
+    let done = sqlx::query(&sql).bind(id).bind(organization_id).execute(&mut *connection).await?;
     if done.rows_affected() == 0 {
         return Err(HubError::NotFound(format!("Organization with id={organization_id} is not found")));
     }
@@ -70,14 +86,64 @@ pub async fn remove(
         )
         .bind(organization_id)
         .bind(id)
-        .execute(&mut *change)
+        .execute(&mut *connection)
         .await?;
     }
     let what = format!("An administrator has taken your organization out of {} {id}.", owner.0);
-    notice::tell_admins(&mut change, hub, caller, organization_id, &what).await?;
+    notice::tell_admins(connection, hub, caller, organization_id, &what).await?;
     let details = format!("organizations -{organization_id}");
-    change.commit(&caller.did("member.remove", owner.0, id).details(details)).await?;
-    hub.jobs.wake();
+    Ok(caller.did("member.remove", owner.0, id).details(details).of(organization_id))
+}
+
+/// Puts an organization in, as a part of a change, and has its admins told; the entry that says so. Unknown ids are told,
+/// not dropped.
+pub async fn put_in(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    caller: &Caller,
+    owner: Owner,
+    id: i64,
+    organization_id: i64,
+) -> Result<Entry, HubError> {
+    let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM organization WHERE id = ?")
+        .bind(organization_id)
+        .fetch_one(&mut *connection)
+        .await?;
+    if known == 0 {
+        return Err(HubError::NotFound(format!("organization with id={organization_id} is not found")));
+    }
+    let sql = format!("INSERT OR IGNORE INTO {0}_organization ({0}_id, organization_id) VALUES (?, ?)", owner.0);
+    let done = sqlx::query(&sql).bind(id).bind(organization_id).execute(&mut *connection).await?;
+    if done.rows_affected() > 0 {
+        let what = format!("An administrator has put your organization into {} {id}.", owner.0);
+        notice::tell_admins(connection, hub, caller, organization_id, &what).await?;
+    }
+    let details = format!("organizations +{organization_id}");
+    Ok(caller.did("member.add", owner.0, id).details(details).of(organization_id))
+}
+
+/// Replaces the organizations, as a part of a change; an entry for each that comes or goes, for its admins.
+pub async fn exchange(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    caller: &Caller,
+    owner: Owner,
+    id: i64,
+    wanted: &[i64],
+) -> Result<(), HubError> {
+    let present: Vec<i64> =
+        sqlx::query_scalar(&format!("SELECT organization_id FROM {0}_organization WHERE {0}_id = ?", owner.0))
+            .bind(id)
+            .fetch_all(&mut *connection)
+            .await?;
+    for gone in present.iter().filter(|id| !wanted.contains(id)) {
+        let entry = take_out(connection, hub, caller, owner, id, *gone).await?;
+        audit::append(connection, &entry).await?;
+    }
+    for new in wanted.iter().filter(|id| !present.contains(id)) {
+        let entry = put_in(connection, hub, caller, owner, id, *new).await?;
+        audit::append(connection, &entry).await?;
+    }
     Ok(())
 }
 

@@ -321,6 +321,13 @@ async fn remove(
              Please specify 'delete_dependents=true' to delete them."
         )));
     }
+    let users: Vec<(i64, String)> =
+        sqlx::query_as("SELECT id, email FROM user WHERE organization_id = ?").bind(id).fetch_all(&mut *change).await?;
+    for (user_id, email) in users {
+        let what = "An administrator has deleted your organization, and with it your account and its nodes.";
+        notice::tell_user(&mut change, &hub, user_id, &[&email], what).await?;
+    }
+    task::hand_on_subtasks(&mut change, id).await?;
     let tasks = task::delete_where(&mut change, &caller, "init_organization_id = ?", id).await?;
     let runs = task::delete_runs_of(&mut change, id).await?;
     for statement in [
@@ -334,6 +341,7 @@ async fn remove(
         sqlx::query(statement).bind(id).execute(&mut *change).await?;
     }
     change.commit(&caller.did("organization.delete", "organization", id).of(id)).await?;
+    hub.jobs.wake();
     hub.store.forget_authorities();
     tasks.tell(&hub).await;
     runs.tell(&hub).await;

@@ -164,9 +164,17 @@ pub async fn mail_invitation(hub: &HubState, user_id: i64, code: &str) -> bool {
     })
 }
 
+/// The rules that a user has, by themselves and by their roles, as SQL.
+fn rules_of(user: &str) -> String {
+    format!(
+        "(SELECT json_group_array(rule_id) FROM (SELECT rule_id FROM user_rule WHERE user_id = {user}
+          UNION SELECT rule_id FROM role_rule JOIN user_role USING (role_id) WHERE user_id = {user} ORDER BY 1))"
+    )
+}
+
 /// A digest of what a recovery replaces and of the account at that time. A token of it is good once. It ends when the
-/// address, the rights or the sessions of the account change, when somebody invites anew, and when the user who invited is
-/// disabled.
+/// address, the rights or the sessions of the account change, when somebody invites anew, and when the rights of the user who
+/// invited change.
 async fn state_of(store: impl SqliteExecutor<'_>, user_id: i64, purpose: Purpose) -> Result<String, HubError> {
     let replaced = match purpose {
         Purpose::PasswordReset => "password_hash",
@@ -175,9 +183,9 @@ async fn state_of(store: impl SqliteExecutor<'_>, user_id: i64, purpose: Purpose
     let query = format!(
         "SELECT json_array({replaced}, email, token_epoch, invitations,
              invited_by IS NULL OR EXISTS (SELECT 1 FROM user AS inviter WHERE inviter.id = user.invited_by AND disabled = 0),
-             (SELECT json_group_array(role_id) FROM (SELECT role_id FROM user_role WHERE user_id = user.id ORDER BY 1)),
-             (SELECT json_group_array(rule_id) FROM (SELECT rule_id FROM user_rule WHERE user_id = user.id ORDER BY 1)))
-         FROM user WHERE id = ? AND disabled = 0"
+             {}, {}) FROM user WHERE id = ? AND disabled = 0",
+        rules_of("user.id"),
+        rules_of("user.invited_by")
     );
     let text: Option<String> = sqlx::query_scalar(&query).bind(user_id).fetch_optional(store).await?;
     let text = text.ok_or_else(|| HubError::bad(INVALID))?;

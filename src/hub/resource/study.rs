@@ -173,7 +173,8 @@ async fn create(
         return Err(HubError::NotFound(format!("Collaboration id={} not found!", new.collaboration_id)));
     }
     let id = done.last_insert_rowid();
-    set_organizations(&mut change, id, new.collaboration_id, &new.organization_ids).await?;
+    require_members(&mut change, new.collaboration_id, &new.organization_ids).await?;
+    members::exchange(&mut change, &hub, &caller, STUDY, id, &new.organization_ids).await?;
     let details = difference("organizations", &[], &new.organization_ids).unwrap_or_default();
     change.commit(&caller.did("study.create", "study", id).details(details)).await?;
     let row = Row { id, name: new.name, collaboration_id: new.collaboration_id };
@@ -187,28 +188,21 @@ fn taken(error: sqlx::Error, name: &str) -> HubError {
     }
 }
 
-async fn set_organizations(
+/// An error unless these organizations belong to the collaboration.
+async fn require_members(
     connection: &mut SqliteConnection,
-    id: i64,
     collaboration_id: i64,
     organizations: &[i64],
 ) -> Result<(), HubError> {
-    sqlx::query("DELETE FROM study_organization WHERE study_id = ?").bind(id).execute(&mut *connection).await?;
-    for organization_id in organizations {
-        let done = sqlx::query(
-            "INSERT OR IGNORE INTO study_organization (study_id, organization_id) SELECT ?, organization_id
-             FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?",
-        )
-        .bind(id)
-        .bind(collaboration_id)
-        .bind(organization_id)
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Err(HubError::field("organization_ids", "Not all organizations are part of the collaboration!"));
-        }
+    let members: Vec<i64> =
+        sqlx::query_scalar("SELECT organization_id FROM collaboration_organization WHERE collaboration_id = ?")
+            .bind(collaboration_id)
+            .fetch_all(connection)
+            .await?;
+    match organizations.iter().all(|id| members.contains(id)) {
+        true => Ok(()),
+        false => Err(HubError::field("organization_ids", "Not all organizations are part of the collaboration!")),
     }
-    Ok(())
 }
 
 #[derive(Deserialize, Validate)]
@@ -253,7 +247,8 @@ async fn edit(
         row.name = name;
     }
     if let Some(organizations) = &edit.organization_ids {
-        set_organizations(&mut change, id, row.collaboration_id, organizations).await?;
+        require_members(&mut change, row.collaboration_id, organizations).await?;
+        members::exchange(&mut change, &hub, &caller, STUDY, id, organizations).await?;
     }
     change.commit(&caller.did("study.edit", "study", id).details(details)).await?;
     Ok(Json(with_members(&hub, row).await?))
@@ -292,20 +287,12 @@ async fn add_organization(
     caller.require_user()?;
     let row = load(&hub, &caller, id, Operation::Edit).await?;
     let mut change = hub.change(&caller).await?;
-    let done = sqlx::query(
-        "INSERT OR REPLACE INTO study_organization (study_id, organization_id) SELECT ?, organization_id
-         FROM collaboration_organization WHERE collaboration_id = ? AND organization_id = ?",
-    )
-    .bind(id)
-    .bind(row.collaboration_id)
-    .bind(member.id)
-    .execute(&mut *change)
-    .await?;
-    if done.rows_affected() == 0 {
+    if require_members(&mut change, row.collaboration_id, &[member.id]).await.is_err() {
         return Err(HubError::bad("Organization is not a member of the collaboration!"));
     }
-    let details = format!("organizations +{}", member.id);
-    change.commit(&caller.did("member.add", "study", id).details(details)).await?;
+    let entry = members::put_in(&mut change, &hub, &caller, STUDY, id, member.id).await?;
+    change.commit(&entry).await?;
+    hub.jobs.wake();
     Ok(Json(members::of(&hub, STUDY, id).await?))
 }
 

@@ -222,7 +222,17 @@ async fn use_refresh_token(hub: &HubState, claims: &Claims) -> Result<(), HubErr
         .execute(&mut *transaction)
         .await?;
     sqlx::query("DELETE FROM ended_family WHERE until < unixepoch()").execute(&mut *transaction).await?;
-    let entry = audit::reused_token(claims);
+    let table = if claims.client_type == ClientType::Node { "node" } else { "user" };
+    let organization: Option<i64> = match &claims.sub {
+        Subject::Id(id) => {
+            sqlx::query_scalar(&format!("SELECT organization_id FROM {table} WHERE id = ?"))
+                .bind(id)
+                .fetch_optional(&mut *transaction)
+                .await?
+        }
+        Subject::Container(_) => None,
+    };
+    let entry = audit::reused_token(claims).of(organization);
     crate::audit::append(&mut transaction, &entry).await?;
     transaction.commit().await?;
     hub.tokens.end_family(family);

@@ -321,14 +321,20 @@ async fn create(
     Ok((StatusCode::CREATED, Json(load_written(&hub, id).await?.into())))
 }
 
-/// No other user has this name, nor one that differs only by capitals: it would be taken for the other in a policy or a
-/// review.
+/// No other user has this name, nor one that differs by capitals, dots and lines only: it would be taken for the other in a
+/// policy or a review.
 async fn require_free(connection: &mut SqliteConnection, id: i64, username: &str) -> Result<(), HubError> {
-    let others: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM user WHERE lower(username) = lower(?) AND id <> ?")
-        .bind(username)
-        .bind(id)
-        .fetch_one(connection)
-        .await?;
+    // Names have letters, digits and these signs only.
+    let plain = |column: &str| format!("lower(replace(replace(replace({column}, '.', ''), '_', ''), '-', ''))");
+    let others: i64 = sqlx::query_scalar(&format!(
+        "SELECT COUNT(*) FROM user WHERE {} = {} AND id <> ?2",
+        plain("username"),
+        plain("?1")
+    ))
+    .bind(username)
+    .bind(id)
+    .fetch_one(connection)
+    .await?;
     match others {
         0 => Ok(()),
         _ => Err(HubError::field("username", "username already exists.")),
@@ -637,7 +643,8 @@ async fn remove(
         )));
     }
     if !is_self {
-        tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has deleted your account.").await?;
+        // Whoever did it.
+        notice::tell_user(&mut change, &hub, id, &[&row.email], "An administrator has deleted your account.").await?;
     }
     let stopped = task::delete_where(&mut change, &caller, "init_user_id = ?", id).await?;
     sqlx::query("DELETE FROM user WHERE id = ?").bind(id).execute(&mut *change).await?;

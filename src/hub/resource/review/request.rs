@@ -183,6 +183,18 @@ pub async fn report(
     if decision.as_ref().is_some_and(|decision| length(&decision.by) || length(&decision.reason)) {
         return Err(HubError::field("decision", "Longer than 1024 characters"));
     }
+    // What has come of it stays as it was told then; an approval of more runs can still be withdrawn.
+    let has_ended: Option<bool> = sqlx::query_scalar("SELECT finished_at IS NOT NULL FROM run WHERE id = ?")
+        .bind(row.run_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let goes_on = row.state == ReviewState::Waiting.as_str()
+        || row.state == ReviewState::Approved.as_str()
+            && !row.this_run_only
+            && matches!(outcome.state, ReviewState::Withdrawn | ReviewState::Void | ReviewState::Expired);
+    if has_ended != Some(false) && !goes_on {
+        return Err(HubError::Conflict("The run has ended: what was decided stays.".to_owned()));
+    }
     let is_withdrawal = row.state == ReviewState::Approved.as_str()
         && matches!(outcome.state, ReviewState::Waiting | ReviewState::Withdrawn);
     if matches!(outcome.state, ReviewState::Void | ReviewState::Expired) {
@@ -233,6 +245,18 @@ pub async fn use_approval(
     let (node_id, row) = own(&mut transaction, &caller, id).await?;
     if row.state != ReviewState::Approved.as_str() {
         return Err(HubError::Conflict(format!("The review is {}.", row.state)));
+    }
+    let is_own: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM run JOIN task ON task.id = task_id
+         WHERE run.id = ? AND run.organization_id = ? AND collaboration_id = ?)",
+    )
+    .bind(run_id)
+    .bind(row.organization_id)
+    .bind(row.collaboration_id)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if !is_own {
+        return Err(HubError::not_found("run", run_id));
     }
     let noted = sqlx::query("INSERT OR IGNORE INTO review_use (review_id, run_id) VALUES (?, ?)")
         .bind(id)

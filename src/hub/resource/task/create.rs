@@ -62,6 +62,7 @@ pub async fn create_checked(
     let mut change = hub.change(&caller).await?;
     if let Some((parent_id, _)) = origin.parent {
         check_parent(&mut change, parent_id, origin.init_organization_id).await?;
+        check_beginner(&hub, origin.init_user_id, origin.collaboration_id).await?;
     }
     let id = insert(&mut change, &origin, new).await?;
     let row: Row =
@@ -84,6 +85,20 @@ async fn check_parent(connection: &mut SqliteConnection, id: i64, organization_i
     .fetch_one(connection)
     .await?;
     if open > 0 { Ok(()) } else { Err(INVALID) }
+}
+
+/// Whether somebody may begin tasks in a collaboration. Also Root only there: who asks must belong to one of the
+/// organizations that agreed to compute together.
+fn may_begin(caller: &Caller, collaboration_id: i64) -> bool {
+    matches!(caller.reach(Resource::Task, Operation::Create), Some(Reach::Everything | Reach::Collaboration))
+        && caller.is_in_collaboration(collaboration_id)
+}
+
+/// An error if who began a task may not begin it any more: nobody lends their name any longer than that.
+async fn check_beginner(hub: &HubState, user_id: Option<i64>, collaboration_id: i64) -> Result<(), HubError> {
+    let Some(id) = user_id else { return Ok(()) };
+    let beginner = caller_of_kind(hub, CallerKind::User { id }).await.map_err(|_| INVALID)?;
+    if may_begin(&beginner, collaboration_id) { Ok(()) } else { Err(INVALID) }
 }
 
 async fn of_user(hub: &HubState, caller: &Caller, user_id: i64, new: &NewTask) -> Result<Origin, HubError> {
@@ -114,14 +129,11 @@ async fn of_user(hub: &HubState, caller: &Caller, user_id: i64, new: &NewTask) -
     if known == 0 {
         return Err(HubError::NotFound(format!("Collaboration id={collaboration_id} not found!")));
     }
-    match caller.require(Resource::Task, Operation::Create)? {
-        // Also for Root: who asks must belong to one of the organizations that agreed to compute together.
-        Reach::Everything | Reach::Collaboration if caller.is_in_collaboration(collaboration_id) => {}
-        _ => {
-            return Err(HubError::Unauthenticated(
-                "You can only create tasks for collaborations you are participating in!",
-            ));
-        }
+    caller.require(Resource::Task, Operation::Create)?;
+    if !may_begin(caller, collaboration_id) {
+        return Err(HubError::Unauthenticated(
+            "You can only create tasks for collaborations you are participating in!",
+        ));
     }
     let image = match new.store_id {
         Some(store_id) => algorithm_store::image_in_store(hub, store_id, &new.image)?,
@@ -148,11 +160,7 @@ async fn of_container(hub: &HubState, subject: &ContainerSubject, new: &NewTask)
     if elsewhere || other_study || other_image || ended || parent.collaboration_id != subject.collaboration_id {
         return Err(INVALID);
     }
-    // Nobody lends their name any longer than they may begin tasks.
-    if let Some(id) = parent.init_user_id {
-        let beginner = caller_of_kind(hub, CallerKind::User { id }).await.map_err(|_| INVALID)?;
-        beginner.reach(Resource::Task, Operation::Create).ok_or(INVALID)?;
-    }
+    check_beginner(hub, parent.init_user_id, parent.collaboration_id).await?;
     Ok(Origin {
         collaboration_id: subject.collaboration_id,
         study_id: parent.study_id,

@@ -30,7 +30,7 @@ use crate::{
 
 pub use check::is_readable;
 pub use create::create_checked;
-pub use stop::{delete_runs_of, delete_where, kill, runs_of_node};
+pub use stop::{delete_runs_of, delete_where, hand_on_subtasks, kill, runs_of_node};
 
 pub fn routes() -> Router<Arc<HubState>> {
     Router::new()
@@ -130,12 +130,13 @@ pub async fn update_status(connection: &mut SqliteConnection, task_id: i64) -> R
         .bind(task_id)
         .fetch_all(&mut *connection)
         .await?;
-    let statuses: Vec<Status> = statuses.into_iter().map(Status::from).collect();
-    let (present, finished_at): (String, Option<String>) =
-        sqlx::query_as("SELECT status, finished_at FROM task WHERE id = ?")
+    let (present, finished_at, deleted): (String, Option<String>, String) =
+        sqlx::query_as("SELECT status, finished_at, deleted_statuses FROM task WHERE id = ?")
             .bind(task_id)
             .fetch_one(&mut *connection)
             .await?;
+    let deleted: Vec<String> = serde_json::from_str(&deleted).unwrap_or_default();
+    let statuses: Vec<Status> = statuses.into_iter().chain(deleted).map(Status::from).collect();
     // What has ended has ended as it did and when it did, whatever becomes of its runs.
     let status = match (statuses.is_empty(), Status::from(present)) {
         (true, present) if present.is_final() => return Ok(()),

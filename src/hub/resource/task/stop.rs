@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 
 use super::{COLUMNS, Row, load, may, update_status};
 use crate::{
+    audit,
     hub::{
         HubError,
         permission::{Caller, Resource},
@@ -23,6 +24,9 @@ use crate::{
     },
 };
 
+/// One task by itself.
+const BY_ID: &str = "id = ?";
+
 /// `DELETE /task/{id}`: stops what still runs and deletes the task with its subtasks, runs and results.
 pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
@@ -31,7 +35,7 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
         return Err(HubError::NotAllowed);
     }
     let mut change = hub.change(&caller).await?;
-    let stopped = delete_where(&mut change, &caller, "id = ?", id).await?;
+    let stopped = delete_where(&mut change, &caller, BY_ID, id).await?;
     change.commit(&caller.did("task.delete", "task", id).of(task.init_organization_id)).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("task id={id} and its algorithm run data have been successfully deleted")))
@@ -41,7 +45,17 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
 pub async fn kill(hub: &HubState, caller: &Caller, task_id: i64, collaboration_id: i64) -> Result<(), HubError> {
     let mut change = hub.change(caller).await?;
     let killed = kill_runs(&mut change, task_id).await?;
-    change.commit(&caller.did("task.stop", "task", task_id)).await?;
+    let asked_by: i64 = sqlx::query_scalar("SELECT init_organization_id FROM task WHERE id = ?")
+        .bind(task_id)
+        .fetch_one(&mut *change)
+        .await?;
+    let entry = caller.did("task.stop", "task", task_id);
+    // For each that it concerns: who asked, who computed, and whose user stops it.
+    let concerned: BTreeSet<i64> = killed.iter().map(|item| item.organization_id).chain([asked_by]).collect();
+    for organization_id in concerned.iter().filter(|id| **id != caller.authority.organization_id) {
+        audit::append(&mut change, &entry.clone().of(*organization_id)).await?;
+    }
+    change.commit(&entry).await?;
     Stopped(BTreeMap::from([(collaboration_id, killed)])).tell(hub).await;
     Ok(())
 }
@@ -83,13 +97,32 @@ pub async fn delete_where(
     for task in tasks {
         let killed = kill_runs(&mut *connection, task.id).await?;
         stopped.0.entry(task.collaboration_id).or_default().extend(killed);
+        if condition != BY_ID {
+            // What belongs to something else that is deleted has an entry of its own.
+            let entry = caller.did("task.delete", "task", task.id).of(task.init_organization_id);
+            audit::append(connection, &entry).await?;
+        }
     }
     // Subtasks, runs and database labels go with them by their foreign keys.
     sqlx::query(&format!("DELETE FROM task WHERE {condition}")).bind(id).execute(&mut *connection).await?;
     Ok(stopped)
 }
 
-/// Deletes the runs of an organization in tasks of others; stops what still runs. The tasks go on without them.
+/// Hands the subtasks that an organization created for tasks of others on to those: they are a part of what was asked by
+/// them, with results of others in them.
+pub async fn hand_on_subtasks(connection: &mut SqliteConnection, organization_id: i64) -> Result<(), HubError> {
+    sqlx::query(
+        "UPDATE task SET init_organization_id = parent.init_organization_id FROM task AS parent
+         WHERE parent.id = task.parent_id AND task.init_organization_id = ?1 AND parent.init_organization_id <> ?1",
+    )
+    .bind(organization_id)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the runs of an organization in tasks of others; stops what still runs. The tasks go on without them, and remember
+/// how they had ended.
 pub async fn delete_runs_of(connection: &mut SqliteConnection, organization_id: i64) -> Result<Stopped, HubError> {
     let runs: Vec<(i64, i64, i64, bool)> = sqlx::query_as(
         "SELECT run.id, task_id, collaboration_id, run.finished_at IS NULL FROM run JOIN task ON task.id = task_id
@@ -97,6 +130,16 @@ pub async fn delete_runs_of(connection: &mut SqliteConnection, organization_id: 
     )
     .bind(organization_id)
     .fetch_all(&mut *connection)
+    .await?;
+    // A run that is still open ends with its organization, and tells nothing of the others.
+    sqlx::query(
+        "UPDATE task SET deleted_statuses = (SELECT json_group_array(value) FROM (
+             SELECT value FROM json_each(deleted_statuses) UNION SELECT status FROM run
+             WHERE task_id = task.id AND organization_id = ?1 AND finished_at IS NOT NULL))
+         WHERE id IN (SELECT task_id FROM run WHERE organization_id = ?1)",
+    )
+    .bind(organization_id)
+    .execute(&mut *connection)
     .await?;
     sqlx::query("DELETE FROM run WHERE organization_id = ?").bind(organization_id).execute(&mut *connection).await?;
     let mut stopped = Stopped::default();

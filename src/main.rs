@@ -331,7 +331,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
         sessions: sessions_at(options.sessions, &options.data)?,
         site: find_site(options.site),
         https: public_url.scheme() == "https",
-        trusted_proxies: options.trusted_proxy,
+        trusted_proxies: options.trusted_proxy.clone(),
         demo_accounts: if options.demo { demo::accounts() } else { Vec::new() },
         limits,
         stop: stop.clone(),
@@ -364,7 +364,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
             hub.close().await;
         }
     });
-    serve::serve(listener, router, stop.clone()).await;
+    serve::serve(listener, router, &options.trusted_proxy, stop.clone()).await;
     stations.join_all().await;
     // The last entries of the audit log.
     stop.cancel();

@@ -14,7 +14,7 @@ use axum::{
 use ipnet::IpNet;
 use tokio::{task::yield_now, time::sleep};
 
-use super::AttemptLimits;
+use super::{AttemptLimits, places::Connection};
 
 /// Where a request comes from, behind proxies that are trusted. In the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,10 @@ pub async fn note(State(addresses): State<Addresses>, mut request: Request, next
     let has_place = request.uri().path().starts_with("/socket.io") || addresses.limits.is_inside(request.headers());
     let share = (client.network(), request.uri().path() == HEALTH);
     let place = if has_place { None } else { addresses.limits.under_way.place(&share).await.ok() };
+    // From now on its connection does not give way to others.
+    if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
+        connection.work();
+    }
     // A connection over which many requests come at once would be dealt with first, else.
     yield_now().await;
     let mut answer = pin!(next.run(request));
@@ -157,7 +161,7 @@ mod tests {
             "done"
         };
         let router = Router::new().route("/", get(work)).layer(from_fn_with_state(addresses, note));
-        tokio::spawn(serve(listener, router, CancellationToken::new()));
+        tokio::spawn(serve(listener, router, &[], CancellationToken::new()));
         let begin = Instant::now();
         let flood: Vec<_> = (0..100).map(|_| tokio::spawn(ask([127, 0, 1, 1], address, 30))).collect();
         // Under way.

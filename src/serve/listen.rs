@@ -1,35 +1,42 @@
 use std::{
-    collections::HashMap,
     convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     extract::ConnectInfo,
-    http::{Request, header},
+    http::{Request, StatusCode, header},
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{client_address::ClientAddress, paced_body::PacedBody, paced_stream::PacedStream, path};
+use super::{
+    paced_body::PacedBody,
+    paced_stream::PacedStream,
+    path,
+    places::{CONNECTIONS, Connection, Places},
+};
 
 /// How long a client may take to send the headers of a request, the first one of a connection as well as each later one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most connections at once; others wait until one ends. One address may have a quarter of them, so that nobody takes
-/// all.
-const CONNECTIONS: usize = 10_000;
 /// Open files that are left for everything but connections: databases, the hub that is asked, data that are read.
 const OTHER_FILES: u64 = 200;
 /// Bytes that are kept of a request's headers, and of what is read ahead of a body.
@@ -59,58 +66,13 @@ fn connections() -> usize {
     CONNECTIONS
 }
 
-/// The places of connections.
-struct Places {
-    all: Arc<Semaphore>,
-    /// How many an address may have.
-    of_address: usize,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+/// Serves until `stop`, then lets what is under way end. Of others one address has a part of the connections only; by these
+/// proxies many may come.
+pub async fn serve(listener: TcpListener, router: Router, trusted_proxies: &[IpNet], stop: CancellationToken) {
+    serve_at(Arc::new(Places::new(connections(), trusted_proxies)), listener, router, stop).await;
 }
 
-/// A place that is taken, until this is dropped.
-struct Place {
-    _one: OwnedSemaphorePermit,
-    address: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Places {
-    fn new(connections: usize) -> Places {
-        let all = Arc::new(Semaphore::new(connections));
-        Places { all, of_address: connections.div_ceil(4), taken: Arc::default() }
-    }
-
-    /// The place of a connection; none, if its address has too many.
-    fn take(&self, one: OwnedSemaphorePermit, peer: SocketAddr) -> Option<Place> {
-        let address = ClientAddress(peer.ip()).network();
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(address).or_default();
-        if *count >= self.of_address {
-            return None;
-        }
-        *count += 1;
-        Some(Place { _one: one, address, taken: self.taken.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// Serves until `stop`, then lets what is under way end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    serve_at(Places::new(connections()), listener, router, stop).await;
-}
-
-async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn serve_at(places: Arc<Places>, listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -121,31 +83,43 @@ async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: C
             sleep(PAUSE).await;
             continue;
         };
-        let Some(place) = places.take(one, peer) else {
+        let Some(connection) = places.take(one, peer) else {
             tracing::debug!(%peer, "too many connections of one address");
             continue;
         };
         let router = router.clone();
+        let of_requests = connection.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(router.oneshot(prepared(request, peer)).await.unwrap_or_else(never)) }
+            let (router, connection) = (router.clone(), of_requests.clone());
+            async move {
+                let request = prepared(request, peer, connection.clone());
+                let response = router.oneshot(request).await.unwrap_or_else(never);
+                Ok::<_, Infallible>(match response.status() {
+                    // It goes on in another way, and does not rest any more.
+                    StatusCode::SWITCHING_PROTOCOLS => response,
+                    _ => response.map(|body| Body::new(SentBody { body, connection })),
+                })
+            }
         });
         // HTTP/1 only: what a connection may take is known here, and a proxy speaks HTTP/2 with browsers.
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER);
         let stopped = stop.clone();
         connections.spawn(async move {
-            let _place = place;
+            let ended = connection.ended.clone();
             // The time for headers counts from the first byte on: one who says nothing has as long for that one.
             let mut first = [0];
             tokio::select! {
                 said = timeout(HEADER_TIMEOUT, stream.peek(&mut first)) => if said.is_err() { return },
+                () = ended.cancelled() => return,
                 () = stopped.cancelled() => return,
             }
-            let connection = builder.serve_connection(TokioIo::new(PacedStream::new(stream)), service).with_upgrades();
-            let mut connection = pin!(connection);
+            // It has its place as long as the stream is open, also as that of a WebSocket.
+            let stream = TokioIo::new(PacedStream::new(stream, Some(connection)));
+            let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
             let outcome = tokio::select! {
                 outcome = &mut connection => outcome,
+                () = ended.cancelled() => return,
                 () = stopped.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
@@ -165,7 +139,7 @@ async fn serve_at(places: Places, listener: TcpListener, router: Router, stop: C
 }
 
 async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.all.clone().acquire_owned().await.ok()?;
+    let place = places.free().await?;
     let (stream, peer) = listener.accept().await.inspect_err(|error| tracing::warn!(%error, "no connection")).ok()?;
     // Answers are small, and pages wait for them.
     let _ = stream.set_nodelay(true);
@@ -173,12 +147,45 @@ async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, S
 }
 
 /// A request as everything behind sees it: with who sends it, its path in one form, its body at a pace.
-fn prepared(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
+fn prepared(request: Request<Incoming>, peer: SocketAddr, connection: Arc<Connection>) -> Request<Body> {
     let is_offered = request.headers().contains_key(header::EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, is_offered)));
     request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(connection);
     path::normalize(request.uri_mut());
     request
+}
+
+/// A response's body: when it was sent its connection rests.
+struct SentBody {
+    body: Body,
+    connection: Arc<Connection>,
+}
+
+impl HttpBody for SentBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for SentBody {
+    fn drop(&mut self) {
+        self.connection.rest();
+    }
 }
 
 fn never<T>(error: Infallible) -> T {
@@ -213,7 +220,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(async || "here");
-        tokio::spawn(serve_at(Places::new(8), listener, router, CancellationToken::new()));
+        tokio::spawn(serve_at(Arc::new(Places::new(8, &[])), listener, router, CancellationToken::new()));
         let mut stream = connect([127, 0, 0, 1], address).await;
         // The preface of HTTP/2, and its empty settings.
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
@@ -227,7 +234,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(async || axum::http::StatusCode::PAYLOAD_TOO_LARGE);
-        tokio::spawn(serve_at(Places::new(8), listener, router, CancellationToken::new()));
+        tokio::spawn(serve_at(Arc::new(Places::new(8, &[])), listener, router, CancellationToken::new()));
         for head in ["Content-Length: 33554432\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2000000\r\n"] {
             let mut stream = connect([127, 0, 0, 1], address).await;
             stream.write_all(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}").as_bytes()).await.unwrap();
@@ -252,7 +259,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(async || "here");
-        tokio::spawn(serve_at(Places::new(8), listener, router, CancellationToken::new()));
+        tokio::spawn(serve_at(Arc::new(Places::new(8, &[])), listener, router, CancellationToken::new()));
         let (own, other) = ([127, 0, 0, 1], [127, 0, 0, 2]);
         let silent = [connect(own, address).await, connect(own, address).await];
         assert_eq!(ask(connect(own, address).await).await, "");
@@ -260,6 +267,70 @@ mod tests {
         drop(silent);
         while !ask(connect(own, address).await).await.ends_with("here") {
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether a connection was closed by the other side.
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        timeout(Duration::from_millis(200), stream.read(&mut [0])).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_new_finds_a_place_and_who_is_worked_for_keeps_theirs() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let go_on = Arc::new(tokio::sync::Notify::new());
+        let wait = go_on.clone();
+        let slow = async move |connection: axum::Extension<Arc<Connection>>| {
+            connection.work();
+            wait.notified().await;
+            "here"
+        };
+        let router = Router::new().route("/slow", axum::routing::get(slow)).fallback(async || "here");
+        tokio::spawn(serve_at(Arc::new(Places::new(40, &[])), listener, router, CancellationToken::new()));
+        // Somebody is worked for.
+        let mut worked_for = connect([127, 0, 0, 9], address).await;
+        worked_for.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        // Others take all that there is, silent or with half a request: the oldest of them give way.
+        let mut silent = Vec::new();
+        let flood = async |silent: &mut Vec<TcpStream>| {
+            for number in 0..20 {
+                let mut stream = connect([127, 0, 0, 1 + number % 4], address).await;
+                let _ = stream.write_all(b"GET / HTTP/1.1\r\n").await;
+                silent.push(stream);
+            }
+        };
+        flood(&mut silent).await;
+        let mut alone = connect([127, 0, 0, 8], address).await;
+        flood(&mut silent).await;
+        assert!(is_closed(&mut silent[0]).await);
+        assert!(ask(connect([127, 0, 0, 7], address).await).await.ends_with("here"));
+        assert!(!is_closed(&mut alone).await);
+        assert!(ask(alone).await.ends_with("here"));
+        go_on.notify_one();
+        let mut answer = String::new();
+        worked_for.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("here"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn by_a_trusted_proxy_more_may_come_than_from_one_address() {
+        for (proxies, all) in [(vec!["127.0.0.1/32".parse().unwrap()], true), (Vec::new(), false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let router = Router::new().fallback(async |connection: axum::Extension<Arc<Connection>>| connection.work());
+            tokio::spawn(serve_at(Arc::new(Places::new(8, &proxies)), listener, router, CancellationToken::new()));
+            let mut streams = Vec::new();
+            for _ in 0..4 {
+                let mut stream = connect([127, 0, 0, 1], address).await;
+                let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+                streams.push(stream);
+            }
+            let mut answered = 0;
+            for stream in &mut streams {
+                answered += usize::from(matches!(stream.read(&mut [0; 100]).await, Ok(read) if read > 0));
+            }
+            assert_eq!(answered == 4, all, "{answered}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod listen;
 mod paced_body;
 mod paced_stream;
 mod path;
+mod places;
 mod shares;
 
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};

@@ -1,6 +1,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,12 +12,17 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::paced_body::{LEAST, WINDOW};
+use super::{
+    paced_body::{LEAST, WINDOW},
+    places::Connection,
+};
 
 /// A connection whose other end takes what is sent, at a pace: as fast as a body has to arrive. The time in which
 /// nothing waits to be sent does not count, so that a stream of events may be silent.
 pub(super) struct PacedStream {
     stream: TcpStream,
+    /// It has its place as long as the stream is open.
+    _connection: Option<Arc<Connection>>,
     /// How long a window is.
     length: Duration,
     window: Option<Pin<Box<Sleep>>>,
@@ -24,8 +30,8 @@ pub(super) struct PacedStream {
 }
 
 impl PacedStream {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        PacedStream { stream, length: WINDOW, window: None, sent: 0 }
+    pub(super) fn new(stream: TcpStream, connection: Option<Arc<Connection>>) -> Self {
+        PacedStream { stream, _connection: connection, length: WINDOW, window: None, sent: 0 }
     }
 
     /// What became of a write of so many bytes.
@@ -106,7 +112,7 @@ mod tests {
     async fn pair() -> (PacedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let stream = PacedStream::new(listener.accept().await.unwrap().0);
+        let stream = PacedStream::new(listener.accept().await.unwrap().0, None);
         (PacedStream { length: Duration::from_secs(2), ..stream }, client)
     }
 

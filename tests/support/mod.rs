@@ -305,7 +305,7 @@ async fn open_hub(
 
 fn serve(hub: &Hub, listener: TcpListener) -> (CancellationToken, JoinHandle<()>) {
     let stop = CancellationToken::new();
-    let server = serve::serve(listener, hub.router(), stop.clone());
+    let server = serve::serve(listener, hub.router(), &[], stop.clone());
     (stop, tokio::spawn(server))
 }
 

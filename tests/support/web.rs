@@ -76,7 +76,7 @@ impl Web {
         .await
         .expect("a portal; if there is none, is the site built? (make build)");
         let router = portal.router(world.hub.router());
-        let server = tokio::spawn(serve(listener, router, CancellationToken::new()));
+        let server = tokio::spawn(serve(listener, router, &[], CancellationToken::new()));
         let http = Client::builder().redirect(Policy::none()).build().unwrap();
         Web { url, http, cookie: String::new(), server }
     }

@@ -60,6 +60,6 @@ pub async fn serve_page(store: NodeStore, address: SocketAddr) -> std::io::Resul
         .layer(CsrfLayer::new())
         .layer(from_fn_with_state(state.clone(), guard::protect))
         .with_state(state);
-    serve(listener, router, CancellationToken::new()).await;
+    serve(listener, router, &[], CancellationToken::new()).await;
     Ok(())
 }

@@ -1,0 +1,163 @@
+//! The places of connections: how many there may be, of one address and in all, and which of them gives way.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use ipnet::IpNet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::client_address::ClientAddress;
+
+/// The most connections at once. One address may have a quarter of them.
+pub(super) const CONNECTIONS: usize = 10_000;
+/// The most of them over which nothing is worked on: they are silent, a request is still to come over them or waits for
+/// its turn. When there are more, the oldest one ends of the address that has most.
+const AT_REST: usize = 2_000;
+
+/// The places of connections.
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    /// How many an address may have, but for proxies that others come by.
+    of_address: usize,
+    trusted_proxies: Vec<IpNet>,
+    at_rest: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    by_address: HashMap<IpAddr, usize>,
+    /// Those over which nothing is worked on, the oldest first.
+    at_rest: BTreeMap<u64, (IpAddr, CancellationToken)>,
+    at_rest_by_address: HashMap<IpAddr, usize>,
+    last: u64,
+}
+
+/// One less of an address.
+fn less(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let Some(count) = counts.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&address);
+        }
+    }
+}
+
+impl Taken {
+    fn end_rest(&mut self, number: u64) -> Option<CancellationToken> {
+        let (address, ended) = self.at_rest.remove(&number)?;
+        less(&mut self.at_rest_by_address, address);
+        Some(ended)
+    }
+
+    /// Ends the oldest connection at rest of the address that has most.
+    fn give_way(&mut self) {
+        let Some(most) = self.at_rest_by_address.iter().max_by_key(|(_, count)| **count).map(|(address, _)| *address)
+        else {
+            return;
+        };
+        let oldest = self.at_rest.iter().find(|(_, (address, _))| *address == most).map(|(number, _)| *number);
+        if let Some(ended) = oldest.and_then(|number| self.end_rest(number)) {
+            ended.cancel();
+        }
+    }
+}
+
+impl Places {
+    pub(super) fn new(connections: usize, trusted_proxies: &[IpNet]) -> Places {
+        Places {
+            all: Arc::new(Semaphore::new(connections)),
+            of_address: connections.div_ceil(4),
+            trusted_proxies: trusted_proxies.to_vec(),
+            at_rest: AT_REST.min(connections.div_ceil(2)),
+            taken: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there may be one more connection. Where there may not, one at rest gives way.
+    pub(super) async fn free(&self) -> Option<OwnedSemaphorePermit> {
+        if self.all.available_permits() == 0 {
+            self.lock().give_way();
+        }
+        self.all.clone().acquire_owned().await.ok()
+    }
+
+    /// A connection that was accepted; `None` if its address has too many.
+    pub(super) fn take(self: &Arc<Self>, one: OwnedSemaphorePermit, peer: SocketAddr) -> Option<Arc<Connection>> {
+        let address = ClientAddress(peer.ip()).network();
+        let is_proxy = self.trusted_proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical()));
+        {
+            let mut taken = self.lock();
+            let count = taken.by_address.entry(address).or_default();
+            if *count >= self.of_address && !is_proxy {
+                return None;
+            }
+            *count += 1;
+        }
+        let connection = Connection {
+            places: self.clone(),
+            _one: one,
+            address,
+            ended: CancellationToken::new(),
+            rest: Mutex::default(),
+        };
+        connection.rest();
+        Some(Arc::new(connection))
+    }
+}
+
+/// A connection, which has its place until this is dropped. In the extensions of its requests.
+pub(super) struct Connection {
+    places: Arc<Places>,
+    _one: OwnedSemaphorePermit,
+    address: IpAddr,
+    /// When it has to give way.
+    pub(super) ended: CancellationToken,
+    /// Its number among those at rest.
+    rest: Mutex<Option<u64>>,
+}
+
+impl Connection {
+    fn lock(&self) -> MutexGuard<'_, Option<u64>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something that came over it is worked on: it does not give way.
+    pub(super) fn work(&self) {
+        if let Some(number) = self.lock().take() {
+            self.places.lock().end_rest(number);
+        }
+    }
+
+    /// Nothing is worked on.
+    pub(super) fn rest(&self) {
+        let mut rest = self.lock();
+        let mut taken = self.places.lock();
+        if rest.is_some() {
+            return;
+        }
+        taken.last += 1;
+        let number = taken.last;
+        taken.at_rest.insert(number, (self.address, self.ended.clone()));
+        *taken.at_rest_by_address.entry(self.address).or_default() += 1;
+        *rest = Some(number);
+        if taken.at_rest.len() > self.places.at_rest {
+            taken.give_way();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.work();
+        less(&mut self.places.lock().by_address, self.address);
+    }
+}

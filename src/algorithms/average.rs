@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    ANSWERED_AT, AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
+    AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
     column::{self, Number},
     guard::{Guard, Refusal},
 };
-use crate::protocol::domain::MissingValue;
+use crate::protocol::domain::{ANSWERED_AT, MissingValue};
 
 /// Counts up whenever what is computed or told changes.
 pub const VERSION: u32 = 5;
@@ -269,6 +269,8 @@ mod tests {
     fn the_average_is_over_all_values_not_over_averages() {
         let partials = [json!({"sum": 253, "count": 4}), json!({"sum": 173, "count": 4})];
         assert_eq!(aggregate(&partials, 0), Ok(json!({"average": 53.25})));
+        let kept = [json!({"sum": 253, "count": 4, "answered_at": "2026-11-26 16:37 UTC"}), partials[1].clone()];
+        assert_eq!(aggregate(&kept, 0), Ok(json!({"average": 53.25, "answered_at": "2026-11-26 16:37 UTC"})));
         let uneven = [json!({"sum": 10, "count": 1}), json!({"sum": 0, "count": 9})];
         assert_eq!(aggregate(&uneven, 0), Ok(json!({"average": 1.0})));
     }

@@ -23,9 +23,6 @@ pub use sketch::{Change, Sketch, SketchKey};
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";
 
-/// The key of an answer that was given before, which says when (`2026-11-26 16:37 UTC`).
-pub const ANSWERED_AT: &str = "answered_at";
-
 /// The argument of central functions that names the organizations whose data are used.
 pub const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
 

@@ -4,11 +4,12 @@
 
 use std::{sync::Weak, time::Duration};
 
+use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
 use tokio::{sync::Notify, time::timeout};
 use url::Url;
 
-use super::{HubError, server::HubState};
+use super::{HubError, secret::SecretKey, server::HubState};
 use crate::audit::{self, Entry};
 
 /// Pauses between attempts, in seconds: a mail server may be away for a day.
@@ -39,7 +40,11 @@ struct Row {
     subject: String,
     body: String,
     attempts: i64,
+    until: Option<i64>,
 }
+
+/// For what bodies with codes are encrypted.
+const CODE: &str = "mail";
 
 /// Has a mail sent.
 pub async fn mail(
@@ -54,6 +59,28 @@ pub async fn mail(
         .bind(text)
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Has a mail sent with a code in it, which ends after so many seconds: it is stored encrypted, and not sent any more then.
+pub async fn mail_code(
+    connection: &mut SqliteConnection,
+    key: &SecretKey,
+    recipient: &str,
+    subject: &str,
+    text: &str,
+    seconds: i64,
+) -> Result<(), HubError> {
+    sqlx::query(
+        "INSERT INTO job (kind, recipient, subject, body, next_at, until)
+         VALUES ('mail', ?, ?, ?, unixepoch(), unixepoch() + ?)",
+    )
+    .bind(recipient)
+    .bind(subject)
+    .bind(key.seal(CODE, text.as_bytes())?)
+    .bind(seconds)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -91,7 +118,7 @@ pub async fn do_all(hub: Weak<HubState>, webhook: Option<Url>) {
 
 async fn round(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>) -> Result<usize, HubError> {
     let jobs: Vec<Row> = sqlx::query_as(
-        "SELECT id, kind, recipient, subject, body, attempts FROM job WHERE next_at <= unixepoch() ORDER BY next_at, id
+        "SELECT id, kind, recipient, subject, body, attempts, until FROM job WHERE next_at <= unixepoch() ORDER BY next_at, id
          LIMIT ?",
     )
     .bind(ROUND)
@@ -119,7 +146,9 @@ async fn round(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>) ->
 async fn attempt(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>, job: &Row) -> Result<(), String> {
     match (job.kind.as_str(), &hub.mailer, webhook) {
         ("mail", Some(mailer), _) => {
-            mailer.send(&job.recipient, &job.subject, job.body.clone()).await.map_err(|error| error.to_string())
+            // What is not encrypted is taken as it is.
+            let text = hub.secret_key.open_text(CODE, &job.body).map_err(|error| error.to_string())?;
+            mailer.send(&job.recipient, &job.subject, text).await.map_err(|error| error.to_string())
         }
         ("webhook", _, Some(url)) => {
             let request = http.post(url.clone()).header("content-type", "application/json").body(job.body.clone());
@@ -137,6 +166,7 @@ async fn attempt(hub: &HubState, http: &reqwest::Client, webhook: Option<&Url>, 
 
 async fn put_off(hub: &HubState, job: &Row, reason: &str) -> Result<(), HubError> {
     let pause = usize::try_from(job.attempts).ok().and_then(|attempts| PAUSES.get(attempts));
+    let pause = pause.filter(|pause| job.until.is_none_or(|until| Timestamp::now().as_second() + **pause < until));
     let mut transaction = hub.store.bookkeeping().begin().await?;
     match pause {
         Some(seconds) => {

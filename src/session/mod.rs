@@ -10,6 +10,7 @@ mod pending;
 mod permissions;
 mod record;
 mod registry;
+mod sealed;
 mod store;
 
 pub use browser::name_of_browser;

@@ -1,17 +1,19 @@
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tower_sessions::{Session, SessionStore, session::Record};
+use tower_sessions::{Session, SessionStore};
 
 use super::{
     Registry, SessionError,
-    record::{sign_in_of, user_of},
+    record::{has_lasted_too_long, user_of},
+    sealed::stored_id,
+    store::SessionOfUser,
 };
 
 /// A session in which a user is signed in at a portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSession {
-    /// Names it on a page: a digest of its id, which only its own browser may know.
+    /// Names it on a page: a digest of the id under which it is stored.
     pub handle: String,
     /// "Firefox on Linux"
     pub browser: String,
@@ -29,21 +31,21 @@ fn handle_of(id: &str) -> String {
 impl Registry {
     /// The open sessions of who is signed in with this one, which stands first, then the last used.
     pub async fn open_sessions(&self, session: &Session) -> Result<Vec<OpenSession>, SessionError> {
-        let own = session.id().map(|id| id.to_string()).unwrap_or_default();
+        let own = session.id().map(|id| stored_id(&id));
         let time = |seconds: i64| Timestamp::from_second(seconds).ok();
         let mut open: Vec<OpenSession> = self
-            .records_of(session)
+            .all_of(session)
             .await?
             .into_iter()
-            .filter_map(|record| {
-                let id = record.id.to_string();
-                let sign_in = sign_in_of(&record).filter(|sign_in| !sign_in.is_over())?;
+            .filter(|open| !has_lasted_too_long(open.since))
+            .filter_map(|open| {
+                let id = open.id()?;
                 Some(OpenSession {
-                    handle: handle_of(&id),
-                    since: time(sign_in.since),
-                    last_used: time(sign_in.noted),
-                    browser: sign_in.browser,
-                    is_this: id == own,
+                    handle: handle_of(&id.to_string()),
+                    since: time(open.since),
+                    last_used: time(open.last_used),
+                    browser: open.browser,
+                    is_this: Some(id) == own,
                 })
             })
             .collect();
@@ -53,22 +55,22 @@ impl Registry {
 
     /// Ends one other session of the same user, or all others; how many.
     pub async fn end_other_sessions(&self, session: &Session, handle: Option<&str>) -> Result<usize, SessionError> {
-        let own = session.id();
+        let own = session.id().map(|id| stored_id(&id));
         let mut ended = 0;
-        for record in self.records_of(session).await? {
-            let id = record.id.to_string();
-            if Some(record.id) == own || handle.is_some_and(|handle| handle != handle_of(&id)) {
+        for id in self.all_of(session).await?.iter().filter_map(SessionOfUser::id) {
+            let name = id.to_string();
+            if Some(id) == own || handle.is_some_and(|handle| handle != handle_of(&name)) {
                 continue;
             }
-            self.store().delete(&record.id).await.map_err(tower_sessions::session::Error::from)?;
-            self.forget(&id).await;
+            self.store().delete_stored(&id).await.map_err(tower_sessions::session::Error::from)?;
+            self.forget(&name).await;
             ended += 1;
         }
         Ok(ended)
     }
 
     /// The stored sessions of who is signed in with this one.
-    async fn records_of(&self, session: &Session) -> Result<Vec<Record>, SessionError> {
+    async fn all_of(&self, session: &Session) -> Result<Vec<SessionOfUser>, SessionError> {
         let Some(id) = session.id() else { return Ok(Vec::new()) };
         let failed = tower_sessions::session::Error::from;
         let Some(own) = self.store().load(&id).await.map_err(failed)? else { return Ok(Vec::new()) };

@@ -48,10 +48,15 @@ pub(super) struct SignInRecord {
     pub browser: String,
 }
 
+/// Whether the time of a session is up that began then, in seconds since 1970.
+pub(super) fn has_lasted_too_long(since: i64) -> bool {
+    Timestamp::now().as_second() - since > ABSOLUTE_LIFETIME_SECONDS
+}
+
 impl SignInRecord {
     /// Whether its time is up.
     pub fn is_over(&self) -> bool {
-        Timestamp::now().as_second() - self.since > ABSOLUTE_LIFETIME_SECONDS
+        has_lasted_too_long(self.since)
     }
 
     pub fn tokens(&self) -> TokenPair {

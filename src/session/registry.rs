@@ -12,6 +12,7 @@ use super::{
     kept::Kept,
     names::UserNames,
     record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
+    sealed::stored_id,
     store::TokensOfSession,
 };
 use crate::protocol::{
@@ -59,7 +60,7 @@ struct Identity {
 /// A signed-in user, as pages see it.
 #[derive(Clone)]
 pub struct SignedIn {
-    /// Names the session within this process; never shown.
+    /// Names the session within this process: the id under which it is stored.
     pub session_id: String,
     pub hub: HubClient,
     pub user: User,
@@ -184,7 +185,7 @@ impl Registry {
     /// Ends a session: its record is deleted.
     pub async fn sign_out(&self, session: &Session) -> Result<(), SessionError> {
         if let Some(id) = session.id() {
-            self.forget(&id.to_string()).await;
+            self.forget(&stored_id(&id).to_string()).await;
         }
         if session.id().is_some() {
             session.flush().await?;
@@ -196,7 +197,7 @@ impl Registry {
     async fn shared(&self, session: &Session, may_store: bool) -> Result<Option<(String, Shared)>, SessionError> {
         let Some(record) = load_sign_in(session).await? else { return Ok(None) };
         let Some(id) = session.id() else { return Ok(None) };
-        let id = id.to_string();
+        let id = stored_id(&id).to_string();
         let now = Timestamp::now().as_second();
         if record.is_over() {
             self.expire(session).await?;

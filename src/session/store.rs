@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::{
-    ConnectOptions, Connection, PgPool, SqlitePool,
+    ConnectOptions, Connection, FromRow, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -33,6 +33,7 @@ use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 use super::{
     Registry,
     record::{put_tokens, sign_in_of, user_of},
+    sealed::{self, stored_id},
 };
 use crate::protocol::client::{KeptTokens, TokenPair};
 
@@ -50,15 +51,38 @@ const MIGRATION_PAUSES: [Duration; 4] =
 /// The channel of PostgreSQL on which replicas tell each other which sessions have ended.
 const ENDED: &str = "atoll_session_ended";
 
-/// Whose sessions there are: beside the table of the library, whose rows nobody can be told from.
-const USERS_IN_SQLITE: &str = "CREATE TABLE IF NOT EXISTS session_user (
+/// Whose sessions there are, in which browsers and since when, in seconds since 1970: for the page that lists them to the
+/// user. The sessions themselves are encrypted (see `sealed.rs`).
+const SIGN_INS_IN_SQLITE: &str = "CREATE TABLE IF NOT EXISTS session_sign_in (
     session_id TEXT PRIMARY KEY REFERENCES tower_sessions (id) ON DELETE CASCADE,
-    user_id INTEGER NOT NULL
+    user_id INTEGER NOT NULL,
+    browser TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    last_used INTEGER NOT NULL
 )";
-const USERS_IN_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS tower_sessions.session_user (
+const SIGN_INS_IN_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS tower_sessions.session_sign_in (
     session_id TEXT PRIMARY KEY REFERENCES tower_sessions.session (id) ON DELETE CASCADE,
-    user_id BIGINT NOT NULL
+    user_id BIGINT NOT NULL,
+    browser TEXT NOT NULL,
+    since BIGINT NOT NULL,
+    last_used BIGINT NOT NULL
 )";
+/// A session of a user, as its page tells of it.
+#[derive(FromRow)]
+pub struct SessionOfUser {
+    /// Under which it is stored.
+    session_id: String,
+    pub browser: String,
+    pub since: i64,
+    pub last_used: i64,
+}
+
+impl SessionOfUser {
+    /// The id under which it is stored.
+    pub fn id(&self) -> Option<Id> {
+        self.session_id.parse().ok()
+    }
+}
 
 /// Where a portal keeps its sessions.
 #[derive(Debug, Clone)]
@@ -121,11 +145,17 @@ impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         // A session that goes on after its end, with a farewell, brings its old id along.
         record.id = Id::default();
+        let mut stored = sealed::seal(record)?;
+        let id = stored.id;
         match self {
-            Sessions::Sqlite(store, _) => store.create(record).await,
-            Sessions::Postgres { store, .. } => store.create(record).await,
+            Sessions::Sqlite(store, _) => store.create(&mut stored).await,
+            Sessions::Postgres { store, .. } => store.create(&mut stored).await,
         }?;
-        self.note_user(record).await
+        if stored.id != id {
+            // The library has found it taken, which no two of 2^128 are.
+            return Err(session_store::Error::Backend("the id of a new session is taken".to_owned()));
+        }
+        self.note_sign_in(record).await
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
@@ -137,8 +167,8 @@ impl SessionStore for Sessions {
         {
             put_tokens(&mut record, &stored.tokens());
         }
-        let record = &record;
-        let (data, end, id) = (encoded(record)?, record.expiry_date, record.id.to_string());
+        let stored = sealed::seal(&record)?;
+        let (data, end, id) = (encoded(&stored)?, stored.expiry_date, stored.id.to_string());
         match self {
             Sessions::Sqlite(_, pool) => {
                 let update = sqlx::query("UPDATE tower_sessions SET data = ?, expiry_date = ? WHERE id = ?");
@@ -149,29 +179,15 @@ impl SessionStore for Sessions {
                 bounded(update.bind(data).bind(end).bind(id).execute(pool)).await.map(drop)
             }
         }?;
-        self.note_user(record).await
+        self.note_sign_in(&record).await
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        match self {
-            Sessions::Sqlite(store, _) => store.load(id).await,
-            Sessions::Postgres { store, .. } => {
-                timeout(PATIENCE, store.load(id)).await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))
-            }
-        }
+        Ok(self.load_stored(&stored_id(id)).await?.and_then(|stored| sealed::open(id, &stored)))
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        match self {
-            Sessions::Sqlite(store, _) => store.delete(id).await,
-            Sessions::Postgres { pool, .. } => {
-                // In one statement: what is gone is told.
-                let delete = sqlx::query(
-                    "WITH gone AS (DELETE FROM tower_sessions.session WHERE id = $1) SELECT pg_notify($2, $1)",
-                );
-                bounded(delete.bind(id.to_string()).bind(ENDED).execute(pool)).await.map(drop)
-            }
-        }
+        self.delete_stored(&stored_id(id)).await
     }
 }
 
@@ -184,7 +200,7 @@ pub struct TokensOfSession {
 #[async_trait]
 impl KeptTokens for TokensOfSession {
     async fn lock(&self) -> Option<Box<dyn Send + Sync>> {
-        self.sessions.lock(format!("tokens of {}", self.id)).await
+        self.sessions.lock(format!("tokens of {}", stored_id(&self.id))).await
     }
 
     async fn load(&self) -> Option<TokenPair> {
@@ -205,48 +221,74 @@ impl KeptTokens for TokensOfSession {
 }
 
 impl Sessions {
-    /// Notes whose session it is, once somebody has signed in; nothing if it has ended meanwhile.
-    async fn note_user(&self, record: &Record) -> session_store::Result<()> {
-        let Some(user_id) = user_of(record) else { return Ok(()) };
-        let id = record.id.to_string();
+    /// A record by the id under which it is stored.
+    async fn load_stored(&self, id: &Id) -> session_store::Result<Option<Record>> {
         match self {
-            Sessions::Sqlite(_, pool) => {
-                let note =
-                    sqlx::query("INSERT OR IGNORE INTO session_user SELECT id, ? FROM tower_sessions WHERE id = ?");
-                bounded(note.bind(user_id).bind(id).execute(pool)).await.map(drop)
-            }
-            Sessions::Postgres { pool, .. } => {
-                let note = sqlx::query(
-                    "INSERT INTO tower_sessions.session_user SELECT id, $1 FROM tower_sessions.session WHERE id = $2
-                     ON CONFLICT DO NOTHING",
-                );
-                bounded(note.bind(user_id).bind(id).execute(pool)).await.map(drop)
+            Sessions::Sqlite(store, _) => store.load(id).await,
+            Sessions::Postgres { store, .. } => {
+                timeout(PATIENCE, store.load(id)).await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))
             }
         }
     }
 
+    /// Deletes a record by the id under which it is stored.
+    pub async fn delete_stored(&self, id: &Id) -> session_store::Result<()> {
+        match self {
+            Sessions::Sqlite(store, _) => store.delete(id).await,
+            Sessions::Postgres { pool, .. } => {
+                // In one statement: what is gone is told.
+                let delete = sqlx::query(
+                    "WITH gone AS (DELETE FROM tower_sessions.session WHERE id = $1) SELECT pg_notify($2, $1)",
+                );
+                bounded(delete.bind(id.to_string()).bind(ENDED).execute(pool)).await.map(drop)
+            }
+        }
+    }
+
+    /// Notes whose session it is, once somebody has signed in; nothing if it has ended meanwhile.
+    async fn note_sign_in(&self, record: &Record) -> session_store::Result<()> {
+        let (Some(user_id), Some(sign_in)) = (user_of(record), sign_in_of(record)) else { return Ok(()) };
+        let id = stored_id(&record.id).to_string();
+        macro_rules! note {
+            ($pool:expr, $statement:expr) => {{
+                let note = sqlx::query($statement).bind(id).bind(user_id).bind(sign_in.browser);
+                bounded(note.bind(sign_in.since).bind(sign_in.noted).execute($pool)).await.map(drop)
+            }};
+        }
+        match self {
+            Sessions::Sqlite(_, pool) => note!(
+                pool,
+                "INSERT INTO session_sign_in SELECT id, ?2, ?3, ?4, ?5 FROM tower_sessions WHERE id = ?1
+                 ON CONFLICT (session_id) DO UPDATE SET last_used = excluded.last_used"
+            ),
+            Sessions::Postgres { pool, .. } => note!(
+                pool,
+                "INSERT INTO tower_sessions.session_sign_in SELECT id, $2, $3, $4, $5 FROM tower_sessions.session
+                 WHERE id = $1 ON CONFLICT (session_id) DO UPDATE SET last_used = excluded.last_used"
+            ),
+        }
+    }
+
     /// The open sessions of a user, at most a hundred.
-    pub async fn of_user(&self, user_id: i64) -> session_store::Result<Vec<Record>> {
+    pub async fn of_user(&self, user_id: i64) -> session_store::Result<Vec<SessionOfUser>> {
         let now = OffsetDateTime::now_utc();
-        let rows: Vec<Vec<u8>> = match self {
+        match self {
             Sessions::Sqlite(_, pool) => {
-                let query = sqlx::query_scalar(
-                    "SELECT data FROM tower_sessions JOIN session_user ON session_id = id
-                     WHERE user_id = ? AND expiry_date > ? LIMIT 100",
+                let query = sqlx::query_as(
+                    "SELECT session_id, browser, since, last_used FROM tower_sessions
+                     JOIN session_sign_in ON session_id = id WHERE user_id = ? AND expiry_date > ? LIMIT 100",
                 );
                 bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
             }
             Sessions::Postgres { pool, .. } => {
-                let query = sqlx::query_scalar(
-                    "SELECT data FROM tower_sessions.session JOIN tower_sessions.session_user ON session_id = id
+                let query = sqlx::query_as(
+                    "SELECT session_id, browser, since, last_used FROM tower_sessions.session
+                     JOIN tower_sessions.session_sign_in ON session_id = id
                      WHERE user_id = $1 AND expiry_date > $2 LIMIT 100",
                 );
                 bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
             }
-        }?;
-        rows.iter()
-            .map(|data| rmp_serde::from_slice(data).map_err(|error| session_store::Error::Decode(error.to_string())))
-            .collect()
+        }
     }
 
     /// Remembers that this user was signed in in the browser that has this cookie, in place of the one before.
@@ -257,7 +299,7 @@ impl Sessions {
         username: &str,
         lifetime: time::Duration,
     ) -> session_store::Result<()> {
-        self.delete(&id_of_note(BROWSER, before)).await?;
+        self.delete_stored(&id_of_note(BROWSER, before)).await?;
         self.note(BROWSER, cookie, username.into(), lifetime).await
     }
 
@@ -296,7 +338,7 @@ impl Sessions {
     }
 
     async fn noted(&self, kind: &str, key: &str) -> session_store::Result<Option<Value>> {
-        let record = self.load(&id_of_note(kind, key)).await?;
+        let record = self.load_stored(&id_of_note(kind, key)).await?;
         Ok(record.and_then(|record| record.data.get(kind).cloned()))
     }
 
@@ -344,7 +386,12 @@ impl Sessions {
                 let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
                 let store = SqliteStore::new(pool.clone());
                 store.migrate().await?;
-                sqlx::query(USERS_IN_SQLITE).execute(&pool).await?;
+                // Sessions of a version that did not encrypt them: people sign in again.
+                let is_old = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'session_user')";
+                if sqlx::query_scalar(is_old).fetch_one(&pool).await? {
+                    sqlx::raw_sql("DROP TABLE session_user; DELETE FROM tower_sessions; VACUUM").execute(&pool).await?;
+                }
+                sqlx::query(SIGN_INS_IN_SQLITE).execute(&pool).await?;
                 Ok(Sessions::Sqlite(store, pool))
             }
             SessionsAt::Postgres(url) => {
@@ -386,13 +433,24 @@ impl Sessions {
     }
 }
 
+async fn make_own_tables(pool: &PgPool) -> Result<(), sqlx::Error> {
+    // Sessions of a version that did not encrypt them: people sign in again.
+    let is_old: bool =
+        sqlx::query_scalar("SELECT to_regclass('tower_sessions.session_user') IS NOT NULL").fetch_one(pool).await?;
+    if is_old {
+        let forget = "DROP TABLE IF EXISTS tower_sessions.session_user; DELETE FROM tower_sessions.session";
+        sqlx::raw_sql(forget).execute(pool).await?;
+    }
+    sqlx::query(SIGN_INS_IN_POSTGRES).execute(pool).await.map(drop)
+}
+
 /// Makes the tables. Of replicas that start together one makes them, and the others find them a little later.
 async fn migrate(store: &PostgresStore, pool: &PgPool) -> Result<(), sqlx::Error> {
     let mut pauses = MIGRATION_PAUSES.iter();
     loop {
         // It can be over without tables, when another replica was making them.
         let made = match store.migrate().await {
-            Ok(()) => sqlx::query(USERS_IN_POSTGRES).execute(pool).await.map(drop),
+            Ok(()) => make_own_tables(pool).await,
             Err(error) => Err(error),
         };
         match (made, pauses.next()) {
@@ -477,5 +535,34 @@ mod tests {
         record.data.insert("more".to_owned(), serde_json::json!(1));
         sessions.save(&record).await.unwrap();
         assert_eq!(sessions.load(&record.id).await.unwrap(), Some(record));
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_the_file_can_neither_act_as_somebody_nor_read_what_they_do() {
+        let (sessions, mut record, folder) = sessions().await;
+        record.data.insert("draft".to_owned(), serde_json::json!("a secret word"));
+        sessions.save(&record).await.unwrap();
+        assert_eq!(sessions.load(&record.id).await.unwrap().as_ref(), Some(&record));
+        let mut all = Vec::new();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            all.extend(std::fs::read(file.unwrap().path()).unwrap());
+        }
+        let contains = |text: &str| all.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(contains(&stored_id(&record.id).to_string()) && contains("sealed"));
+        assert!(!contains("a secret word") && !contains(&record.id.to_string()));
+        // What stands there as an id opens nothing.
+        assert_eq!(sessions.load(&stored_id(&record.id)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn sessions_of_a_version_that_did_not_encrypt_them_are_gone() {
+        let (sessions, record, folder) = sessions().await;
+        let Sessions::Sqlite(_, pool) = &sessions else { panic!("a file") };
+        sqlx::query("CREATE TABLE session_user (session_id TEXT)").execute(pool).await.unwrap();
+        let again = Sessions::open(&SessionsAt::File(folder.path().join("sessions.sqlite"))).await.unwrap();
+        assert_eq!(again.load(&record.id).await.unwrap(), None);
+        let mut record = record;
+        again.create(&mut record).await.unwrap();
+        assert!(again.load(&record.id).await.unwrap().is_some());
     }
 }

@@ -234,6 +234,29 @@ async fn an_invitation_is_mailed_where_mail_is_sent_and_not_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_waits_for_the_mail_server_and_stands_in_no_file() {
+    // Nobody listens there.
+    let away = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let world = World::with_mail_server(&format!("smtp://{away}")).await;
+    let (status, _) = call(&world, POST, "recover/lost", "", json!({"username": "researcher"})).await;
+    assert_eq!(status, 200);
+    let mut database = crate::audit::connect(&world).await;
+    let job = "SELECT body, until - unixepoch() FROM job WHERE subject = 'Your new Atoll password'";
+    let mut waiting: Option<(String, i64)> = None;
+    crate::support::eventually(async || {
+        waiting = sqlx::query_as(job).fetch_optional(&mut database).await.unwrap();
+        waiting.is_some()
+    })
+    .await;
+    let (body, seconds) = waiting.unwrap();
+    assert!(body.starts_with("v1.") && !body.contains("password/reset"), "{body}");
+    assert!((3_500..=3_600).contains(&seconds), "{seconds}");
+    // The change and the mail are one: the entry stands there with it.
+    let (_, log) = world.get("audit?action=password.mail", &world.token("root").await).await;
+    assert_eq!(log["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_want_notices_gets_none() {
     let sink = MailSink::start().await;
     let world = World::with_mail(false, &sink).await;

@@ -62,6 +62,12 @@ impl World {
         World::open(two_factor, Some(mail), None).await
     }
 
+    /// With a mail server at this address.
+    pub async fn with_mail_server(url: &str) -> World {
+        let mail = MailOptions { server: url.to_owned().into(), from: "Atoll <atoll@example.org>".to_owned() };
+        World::open(false, Some(mail), None).await
+    }
+
     /// With an address that gets notices.
     pub async fn with_webhook(url: &str) -> World {
         World::open(false, None, Some(url.parse().unwrap())).await

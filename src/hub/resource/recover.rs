@@ -23,7 +23,7 @@ use crate::{
     hub::{
         HubError, audit,
         body::{Body, SIGN_IN_LIMIT},
-        notice,
+        job, notice,
         permission::Caller,
         second_factor,
         server::HubState,
@@ -101,7 +101,7 @@ fn mails_before() -> String {
 }
 
 /// Name and address of somebody who is about to get a mail; `None` if they got one a short while ago.
-async fn claim_mail(hub: &HubState, user_id: i64) -> Result<Option<(String, String)>, HubError> {
+async fn claim_mail(connection: &mut SqliteConnection, user_id: i64) -> Result<Option<(String, String)>, HubError> {
     Ok(sqlx::query_as(
         "UPDATE user SET last_recovery_mail = ?1
          WHERE id = ?2 AND (last_recovery_mail IS NULL OR last_recovery_mail < ?3) RETURNING username, email",
@@ -109,18 +109,24 @@ async fn claim_mail(hub: &HubState, user_id: i64) -> Result<Option<(String, Stri
     .bind(timestamp::now())
     .bind(user_id)
     .bind(mails_before())
-    .fetch_optional(hub.store.bookkeeping())
+    .fetch_optional(connection)
     .await?)
 }
 
-/// Mails a token unless that was done a short while ago.
+/// Has a token mailed unless that was done a short while ago.
 async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<(), HubError> {
-    let Some(mailer) = &hub.mailer else {
+    if hub.mailer.is_none() {
         tracing::warn!("somebody asks for recovery, but no mail server is set (--smtp)");
         return Ok(());
+    }
+    let action = match purpose {
+        Purpose::PasswordReset => "password.mail",
+        _ => "second_factor.mail",
     };
-    let Some((username, email)) = claim_mail(hub, user_id).await? else { return Ok(()) };
-    let state = state_of(hub.store.bookkeeping(), user_id, purpose).await?;
+    let entry = audit::by_user(hub, user_id, action).await?;
+    let mut change = hub.store.change().await?;
+    let Some((username, email)) = claim_mail(&mut change, user_id).await? else { return Ok(()) };
+    let state = state_of(&mut *change, user_id, purpose).await?;
     let token = hub.tokens.sign_for_recovery(user_id, purpose, state, RECOVERY_SECONDS)?;
     let (subject, what, page) = match purpose {
         Purpose::PasswordReset => ("Your new Atoll password", "password", "password/reset"),
@@ -134,34 +140,33 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
          your password. Change it.\n",
         hub.public_url
     );
-    let action = match purpose {
-        Purpose::PasswordReset => "password.mail",
-        _ => "second_factor.mail",
-    };
-    // Noted before it is sent: nobody gets a code that the log does not know of.
-    let entry = audit::by_user(hub, user_id, action).await?;
-    hub.store.change().await?.commit(&entry).await?;
-    mailer.send(&email, subject, text).await
+    job::mail_code(&mut change, &hub.secret_key, &email, subject, &text, RECOVERY_SECONDS).await?;
+    change.commit(&entry).await?;
+    hub.jobs.wake();
+    Ok(())
 }
 
-/// Mails an invitation; whether it was sent: not without a mail server, nor twice within a short while. Whoever invites
-/// has the code anyway.
-pub async fn mail_invitation(hub: &HubState, user_id: i64, code: &str) -> bool {
-    let Some(mailer) = &hub.mailer else { return false };
-    let sent = async {
-        let Some((username, email)) = claim_mail(hub, user_id).await? else { return Ok(false) };
-        let text = format!(
-            "An account of Atoll was made for you; your username is \"{username}\".\n\n\
-             Choose a password within seven days, on this page:\n\n{}/password/reset#{code}\n\n\
-             Whoever has this link can do that: pass it on to nobody.\n",
-            hub.public_url
-        );
-        mailer.send(&email, "Your invitation to Atoll", text).await.map(|()| true)
-    };
-    sent.await.unwrap_or_else(|error: HubError| {
-        tracing::error!(%error, "an invitation was not mailed");
-        false
-    })
+/// Has an invitation mailed, as a part of the change that makes it; whether it is: not without a mail server, nor twice
+/// within a short while. Whoever invites has the code anyway.
+pub async fn mail_invitation(
+    connection: &mut SqliteConnection,
+    hub: &HubState,
+    user_id: i64,
+    code: &str,
+) -> Result<bool, HubError> {
+    if hub.mailer.is_none() {
+        return Ok(false);
+    }
+    let Some((username, email)) = claim_mail(connection, user_id).await? else { return Ok(false) };
+    let text = format!(
+        "An account of Atoll was made for you; your username is \"{username}\".\n\n\
+         Choose a password within seven days, on this page:\n\n{}/password/reset#{code}\n\n\
+         Whoever has this link can do that: pass it on to nobody.\n",
+        hub.public_url
+    );
+    let subject = "Your invitation to Atoll";
+    job::mail_code(connection, &hub.secret_key, &email, subject, &text, INVITATION_SECONDS).await?;
+    Ok(true)
 }
 
 /// The rules that a user has, by themselves and by their roles, as SQL.

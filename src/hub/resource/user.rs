@@ -562,12 +562,12 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     let (roles, rules) = present(&hub, id).await?;
     require_assignable(&hub, &caller, row.organization_id, &roles, &rules).await?;
     let code = invitation_code(&hub, &mut change, caller.require_user()?, id).await?;
+    let mailed = mail_invitation(&mut change, &hub, id, &code).await?;
     // Noted before the code is told.
     let what = format!("An administrator has made an invitation for the account \"{}\".", row.username);
     notice::tell_admins(&mut change, &hub, &caller, row.organization_id, &what).await?;
     change.commit(&caller.did("user.invite", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
-    let mailed = mail_invitation(&hub, id, &code).await;
     Ok(Json(json!({"code": code, "mailed": mailed})))
 }
 

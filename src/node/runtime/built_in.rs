@@ -22,7 +22,7 @@ use crate::{
     },
     protocol::{
         client::HubClient,
-        domain::{FunctionCall, Run, TaskSpec},
+        domain::{ANSWERED_AT, FunctionCall, Run, TaskSpec},
         event::Event,
         policy::Columns,
         status::Status,
@@ -247,7 +247,7 @@ fn given_before(kept: &Kept, logs: &Logs<'_>, column: &str) -> Result<Value, Run
     logs.of_data(line);
     let mut answer = read_answer(&kept.answer, column)?;
     if let Value::Object(answer) = &mut answer {
-        answer.insert(algorithms::ANSWERED_AT.to_owned(), json!(format!("{} UTC", minute(&kept.at))));
+        answer.insert(ANSWERED_AT.to_owned(), json!(format!("{} UTC", minute(&kept.at))));
     }
     Ok(answer)
 }

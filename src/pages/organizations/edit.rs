@@ -20,11 +20,13 @@ pub fn number(id: &str) -> Result<i64, PageError> {
     id.parse().map_err(|_| PageError::not_found("This organization"))
 }
 
-fn form(id: Option<i64>, details: &OrganizationDetails) -> Form {
+/// The form, for an organization of this id and present name or a new one.
+fn form(present: Option<(i64, &str)>, details: &OrganizationDetails) -> Form {
+    let id = present.map(|(id, _)| id);
     let line = |name, label, value: &String| Field::line(name, label, value.clone());
     let page = id.map_or_else(|| "/organizations".to_owned(), |id| format!("/organizations/{id}"));
     let mut way = vec![("/organizations".to_owned(), "Organizations".to_owned())];
-    way.extend(id.map(|_| (page.clone(), details.name.clone())));
+    way.extend(present.map(|(_, name)| (page.clone(), name.to_owned())));
     Form {
         title: if id.is_some() { "Change this organization".to_owned() } else { "New organization".to_owned() },
         section: "/organizations",
@@ -93,7 +95,7 @@ pub async fn edit(State(state): State<PageState>, user: User, Path(id): Path<Str
     let is_own = user.signed_in.user.organization_id == Some(id);
     // Whoever sees another one shares a collaboration with it.
     PageError::unless(user.signed_in.permissions.may_edit_organization(is_own, true))?;
-    Ok(form(Some(id), &details).render(&state, user.signed_in, Errors::new()).await)
+    Ok(form(Some((id, &details.name)), &details).render(&state, user.signed_in, Errors::new()).await)
 }
 
 /// `POST /organizations/{id}/edit`
@@ -112,7 +114,8 @@ pub async fn save(
             Ok(Redirect::to(&format!("/organizations/{id}")).into_response())
         }
         Err(error) => {
-            let form = form(Some(id), &details);
+            let present = user.signed_in.hub.organization_details(id).await?;
+            let form = form(Some((id, &present.name)), &details);
             let errors = refused(error, &form)?;
             Ok(form.render(&state, user.signed_in, errors).await)
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::state::{Cell, ResultRow, Results};
 use crate::protocol::{
-    domain::{MissingValue, RunResult},
+    domain::{ANSWERED_AT, MissingValue, RunResult},
     payload::PayloadError,
 };
 
@@ -64,13 +64,17 @@ pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
     if results.is_empty() {
         return None;
     }
-    let mut columns: Vec<String> = columns(results).into_iter().collect();
+    // A date stands with the organization, not as a number of its own.
+    let mut columns: Vec<String> = columns(results).into_iter().filter(|column| column != ANSWERED_AT).collect();
     let more_columns = columns.len().saturating_sub(COLUMN_LIMIT);
     columns.truncate(COLUMN_LIMIT);
     let rows = results
         .iter()
         .map(|result| ResultRow {
             organization: result.organization.clone(),
+            answered_at: value_in(result, ANSWERED_AT)
+                .and_then(Value::as_str)
+                .map(|at| shorten(at.to_owned(), CELL_LIMIT)),
             cells: columns
                 .iter()
                 .map(|column| match (&result.value, value_in(result, column)) {
@@ -139,6 +143,15 @@ mod tests {
         assert_eq!(table.rows[0].cells[0], Cell::Number("253".into()));
         assert_eq!(table.rows[0].cells[2], Cell::Missing);
         assert_eq!(table.rows[1].cells[2], Cell::Nested("[\n  1\n]".into()));
+    }
+
+    #[test]
+    fn the_date_of_an_earlier_answer_stands_with_its_organization() {
+        let kept = json!({"sum": 253, "count": 4, "answered_at": "2026-11-26 16:37 UTC"});
+        let table = table(&[result(kept), result(json!({"sum": 1, "count": 2}))], false).unwrap();
+        assert_eq!(table.columns, ["sum", "count"]);
+        let dates: Vec<Option<&str>> = table.rows.iter().map(|row| row.answered_at.as_deref()).collect();
+        assert_eq!(dates, [Some("2026-11-26 16:37 UTC"), None]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub fn ResultsTable(
     };
     let are_numbers: Vec<bool> = (0..columns.len()).map(is_number).collect();
     let class = |is_number: &bool| is_number.then_some("number");
+    let has_earlier = rows.iter().any(|row| row.answered_at.is_some());
     view! {
         <TableFrame label="Results table">
             <table class="results">
@@ -30,7 +31,10 @@ pub fn ResultsTable(
                 <tbody>
                     {rows.into_iter().map(|row| view! {
                         <tr>
-                            <th scope="row">{row.organization}</th>
+                            <th scope="row">
+                                {row.organization}
+                                {row.answered_at.map(|at| view! { <span class="answered">"as of "{at}</span> })}
+                            </th>
                             {row.cells.into_iter().zip(&are_numbers).map(|(cell, is_number)| match cell {
                                 Cell::Missing => view! { <td class="muted" class:number=*is_number>"–"</td> }.into_any(),
                                 Cell::Absent(words) => view! { <td class="absent" class:number=*is_number>{words}</td> }.into_any(),
@@ -43,6 +47,11 @@ pub fn ResultsTable(
                 </tbody>
             </table>
         </TableFrame>
+        {has_earlier.then(|| view! {
+            <p class="muted">
+                "A result with a date was given then: since that time too few people have come or gone to tell them apart."
+            </p>
+        })}
         {(more_columns > 0).then(|| view! {
             <p class="muted">{format!("{more_columns} more columns are not shown; the downloads have them.")}</p>
         })}

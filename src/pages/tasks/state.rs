@@ -71,6 +71,8 @@ pub struct Results {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultRow {
     pub organization: String,
+    /// When it was given, if that was before the run.
+    pub answered_at: Option<String>,
     pub cells: Vec<Cell>,
 }
 

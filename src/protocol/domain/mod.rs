@@ -17,7 +17,7 @@ pub use function::{Algorithm, Argument, ArgumentType, Condition, Function, Funct
 pub use missing_value::MissingValue;
 pub use node::{Node, NodeDatabase};
 pub use organization::Organization;
-pub use run::{FunctionCall, Run, RunNode, RunResult};
+pub use run::{ANSWERED_AT, FunctionCall, Run, RunNode, RunResult};
 pub use task::{Task, TaskSpec};
 pub use user::{Operation, Rule, Scope, User};
 

@@ -69,6 +69,9 @@ impl From<v4::Run> for Run {
     }
 }
 
+/// The key of an answer that was given before, which says when: `2026-11-26 16:37 UTC`.
+pub const ANSWERED_AT: &str = "answered_at";
+
 /// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunResult {

@@ -1,4 +1,4 @@
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -88,8 +88,8 @@ pub struct HubState {
     pub repeated: audit::Repeated,
     /// Sessions of Socket.IO that were begun with a good token.
     pub event_sessions: Cache<String, EventSession>,
-    /// How many connections for events may be begun with a token that is not good.
-    pub strangers: DefaultDirectRateLimiter,
+    /// How many connections for events each address may begin with a token that is not good.
+    pub strangers: DefaultKeyedRateLimiter<IpAddr>,
     /// Connections for events that each user, node or algorithm begins.
     pub openings: DefaultKeyedRateLimiter<String>,
     /// Attempts to sign in of each user from browsers that are known.
@@ -127,6 +127,14 @@ impl HubState {
         let change = self.store.change().await?;
         authentication::require_unchanged(self, caller).await?;
         Ok(change)
+    }
+
+    /// Forgets those who have done nothing for a while, in what counts what each does.
+    pub fn forget_idle(&self) {
+        self.strangers.retain_recent();
+        self.openings.retain_recent();
+        self.known_browsers.retain_recent();
+        self.told_by_nodes.retain_recent();
     }
 }
 
@@ -170,7 +178,7 @@ impl Hub {
             event_sessions: Cache::builder().max_capacity(100_000).time_to_idle(SESSION_IDLE).build(),
             openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
-            strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
+            strangers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             signed_head: tokio::sync::Mutex::default(),
             foreign_writes: audit::ForeignWrites::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     POST,
-    support::{World, average},
+    support::{PASSWORD, World, average},
     task_body,
 };
 
@@ -124,5 +124,49 @@ async fn bad_input_is_told_at_its_field_and_never_a_server_error() {
             let answer: Value = response.json().await.unwrap();
             assert!(answer["msg"].is_string(), "{path} {shown}: {answer}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_are_found_by_name_and_address_and_own_parts_of_the_api_take_no_unknown_parameter() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let (_, all) = world.get("algorithmstore", &root).await;
+    let (name, url) = (all["data"][0]["name"].as_str().unwrap(), all["data"][0]["url"].as_str().unwrap());
+    let part = format!("name=%25{}%25", &name[1..3]);
+    for (query, found) in [
+        (format!("name={}", name.replace(' ', "%20")), 1),
+        (part, 1),
+        ("name=other".to_owned(), 0),
+        (format!("url={url}/"), 1),
+        ("url=https://store.example".to_owned(), 0),
+    ] {
+        let (status, answer) = world.get(&format!("algorithmstore?{query}"), &root).await;
+        assert_eq!((status.as_u16(), answer["data"].as_array().unwrap().len()), (200, found), "{query}");
+    }
+    for path in ["problem?all=1", "audit/chain?id=1", "account?user_id=1"] {
+        assert_eq!(world.get(path, &root).await.0, 400, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_belongs_to_a_study_is_for_those_who_see_the_study() {
+    let world = World::new().await;
+    let (root, researcher) = (world.token("root").await, world.token("researcher").await);
+    let study = json!({"name": "study", "collaboration_id": 1, "organization_ids": [2, 3]});
+    let (_, study) = world.call(POST, "study", Some(&root), Some(&study)).await;
+    let outside = json!({"name": "elsewhere"});
+    let (_, outside) = world.call(POST, "organization", Some(&root), Some(&outside)).await;
+    let stranger = json!({"username": "stranger", "password": PASSWORD, "email": "s@example.org", "firstname": "",
+        "lastname": "", "organization_id": outside["id"], "roles": [6]});
+    assert_eq!(world.call(POST, "user", Some(&root), Some(&stranger)).await.0, 201);
+    let stranger = world.token("stranger").await;
+    for path in ["organization", "node"] {
+        let path = format!("{path}?study_id={}", study["id"]);
+        assert_eq!(
+            (world.get(&path, &researcher).await.0, world.get(&path, &stranger).await.0.as_u16()),
+            (reqwest::StatusCode::OK, 401),
+            "{path}"
+        );
     }
 }

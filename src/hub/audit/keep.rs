@@ -46,6 +46,7 @@ async fn keep_rounds(hub: Weak<HubState>) {
         interval.tick().await;
         let Some(hub) = hub.upgrade() else { return };
         round(&hub).await;
+        hub.forget_idle();
         if number.is_multiple_of(TELL) {
             tell(&hub).await;
         }

@@ -1,6 +1,7 @@
 //! Connections: who is at the other end, which rooms they are in, and for how long.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +36,7 @@ use crate::{
         token::{Claims, ClientType, Purpose},
     },
     protocol::{bounded::EventPayload, domain::Operation, event::NAMESPACE},
+    serve::ClientAddress,
 };
 
 /// How long a connection without a valid token stays: long enough for its client to read why.
@@ -85,12 +87,15 @@ pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, n
             }
         };
     }
+    // Without one a test calls the router itself.
+    let address =
+        request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), ClientAddress::network);
     let checked = match authentication::bearer(request.headers()) {
         Ok(token) => hub.tokens.check(token, Purpose::Access),
         Err(error) => return error.into_response(),
     };
     match checked {
-        Err(error) if is_web_socket || hub.strangers.check().is_err() => error.into_response(),
+        Err(error) if is_web_socket || hub.strangers.check_key(&address).is_err() => error.into_response(),
         Err(_) => next.run(request).await,
         // Each session is kept for a while after the last that was heard of it.
         Ok(claims) if hub.openings.check_key(&format!("{:?} {:?}", claims.client_type, claims.sub)).is_err() => {

@@ -24,6 +24,7 @@ use crate::{
     hub::{
         HubError,
         body::{Body, SIGN_IN_LIMIT},
+        listing::ListQuery,
         notice,
         permission::{Caller, Resource},
         second_factor,
@@ -49,7 +50,16 @@ pub fn routes() -> Router<Arc<HubState>> {
 }
 
 /// `GET /account`
-async fn show(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<OwnAccount>, HubError> {
+async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    query: ListQuery,
+) -> Result<Json<OwnAccount>, HubError> {
+    query.only(&[])?;
+    own(&hub, &caller).await
+}
+
+async fn own(hub: &HubState, caller: &Caller) -> Result<Json<OwnAccount>, HubError> {
     let id = caller.require_user()?;
     let (notice_of_reviews, notice_of_tasks): (bool, bool) =
         sqlx::query_as("SELECT notice_of_reviews, notice_of_tasks FROM user WHERE id = ?")
@@ -119,7 +129,7 @@ async fn edit(
     } else {
         drop(change);
     }
-    show(State(hub), caller).await
+    own(&hub, &caller).await
 }
 
 /// `POST /account/end-sessions`: all tokens of the caller end, this one too.

@@ -69,7 +69,29 @@ async fn list_links(State(hub): State<Arc<HubState>>, caller: Caller, query: Lis
             return Err(HubError::NotAllowed);
         }
     }
-    Ok(query.answer_all(vec![own_link(&hub)]))
+    let own = own_link(&hub);
+    // As the original filters: a name with `%`, an address as it is.
+    let is_asked_for = query.text("name").is_none_or(|name| is_like(&own.name, name))
+        && query.text("url").is_none_or(|url| url.trim_end_matches('/') == own.url.trim_end_matches('/'));
+    Ok(query.answer_all(if is_asked_for { vec![own] } else { Vec::new() }))
+}
+
+/// Whether a text is like a pattern of SQL, whose `%` stands for anything; capitals do not count.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let (text, pattern) = (text.to_lowercase(), pattern.to_lowercase());
+    let parts: Vec<&str> = pattern.split('%').collect();
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return false };
+    if parts.len() == 1 {
+        return text == *first;
+    }
+    let Some(mut rest) = text.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else { return false };
+    parts[1..parts.len() - 1].iter().all(|part| match rest.find(part) {
+        Some(place) => {
+            rest = &rest[place + part.len()..];
+            true
+        }
+        None => false,
+    })
 }
 
 async fn show_link(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<StoreLink>, HubError> {
@@ -94,7 +116,7 @@ async fn list_algorithms(
         .algorithms
         .iter()
         .filter(|algorithm| query.text("image").is_none_or(|image| algorithm.image == image))
-        .filter(|algorithm| query.text("name").is_none_or(|name| algorithm.name == name.trim_matches('%')))
+        .filter(|algorithm| query.text("name").is_none_or(|name| is_like(&algorithm.name, name)))
         .cloned()
         .collect();
     Ok(query.answer_all(matching))

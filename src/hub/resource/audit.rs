@@ -82,8 +82,9 @@ async fn exchange(
 }
 
 /// Whether nothing of the log was changed or taken away.
-async fn chain(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {
+async fn chain(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Json<Value>, HubError> {
     caller.require_user()?;
+    query.only(&[])?;
     caller.require(Resource::Audit, Operation::View)?;
     Ok(Json(match verified(&hub).await? {
         Ok(entries) => json!({"holds": true, "entries": entries}),

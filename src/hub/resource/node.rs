@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Id, check_optional_name, is_taken, message, token::hash_api_key};
+use super::{Id, check_optional_name, is_taken, message, study, token::hash_api_key};
 use crate::{
     hub::{
         HubError,
@@ -107,11 +107,14 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         }
         filters.integer("collaboration_id = ?", Some(id));
     }
-    filters.integer(
-        "(organization_id, collaboration_id) IN (SELECT study_organization.organization_id, study.collaboration_id
-             FROM study JOIN study_organization ON study_id = study.id WHERE study.id = ?)",
-        query.integer("study_id")?,
-    );
+    if let Some(id) = query.integer("study_id")? {
+        study::require_view(&hub, &caller, id).await?;
+        filters.integer(
+            "(organization_id, collaboration_id) IN (SELECT study_organization.organization_id, study.collaboration_id
+                 FROM study JOIN study_organization ON study_id = study.id WHERE study.id = ?)",
+            Some(id),
+        );
+    }
     filters.integer("online = ?", query.text("status").map(|status| i64::from(status == "online")));
     filters.text("ip = ?", query.text("ip"));
     filters.like("node.name", query.text("name"));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Id, check_optional_trusted_name, check_trusted_name, is_taken, message, require_new_name, task};
+use super::{Id, check_optional_trusted_name, check_trusted_name, is_taken, message, require_new_name, study, task};
 use crate::{
     hub::{
         HubError,
@@ -94,10 +94,13 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
             Some(id),
         );
     }
-    filters.integer(
-        "organization.id IN (SELECT organization_id FROM study_organization WHERE study_id = ?)",
-        query.integer("study_id")?,
-    );
+    if let Some(id) = query.integer("study_id")? {
+        study::require_view(&hub, &caller, id).await?;
+        filters.integer(
+            "organization.id IN (SELECT organization_id FROM study_organization WHERE study_id = ?)",
+            Some(id),
+        );
+    }
     Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Organization::from))
 }
 

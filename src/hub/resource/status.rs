@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     hub::{
         HubError,
+        listing::ListQuery,
         permission::{Caller, Reach, Resource},
         problem::{self, DISK_FULL, Kind},
         server::HubState,
@@ -56,8 +57,13 @@ async fn health(State(hub): State<Arc<HubState>>) -> Result<(StatusCode, Json<Va
 }
 
 /// `GET /problem`, which vantage6 has not: what Root and auditors should know of.
-async fn problems(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Vec<Problem>>, HubError> {
+async fn problems(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    query: ListQuery,
+) -> Result<Json<Vec<Problem>>, HubError> {
     caller.require_user()?;
+    query.only(&[])?;
     match caller.require(Resource::Audit, Operation::View)? {
         Reach::Everything => Ok(Json(problem::all(&hub).await?)),
         _ => Err(HubError::NotAllowed),

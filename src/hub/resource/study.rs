@@ -23,7 +23,7 @@ use crate::{
         audit::{self, changed, difference},
         body::Body,
         listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS},
-        permission::{Caller, Reach, Resource},
+        permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
@@ -120,6 +120,14 @@ async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) ->
         }
     };
     if may { Ok(row) } else { Err(HubError::NotAllowed) }
+}
+
+/// An error unless the caller may see who belongs to this study. Nodes and algorithms ask for those of their tasks.
+pub async fn require_view(hub: &HubState, caller: &Caller, id: i64) -> Result<(), HubError> {
+    match caller.kind {
+        CallerKind::User { .. } => load(hub, caller, id, Operation::View).await.map(drop),
+        _ => Ok(()),
+    }
 }
 
 async fn with_members(hub: &HubState, row: Row) -> Result<Study, HubError> {

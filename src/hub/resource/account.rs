@@ -74,7 +74,7 @@ async fn own(hub: &HubState, caller: &Caller) -> Result<Json<OwnAccount>, HubErr
     let messages = messages.into_iter().map(|(id, at, what, seen)| AccountMessage { id, at, what, seen });
     Ok(Json(OwnAccount {
         messages: messages.collect(),
-        second_factor: second_factor::is_active(&hub, id).await?,
+        second_factor: second_factor::is_active(hub, id).await?,
         second_factor_is_obligatory: hub.two_factor,
         recovery_codes: second_factor::recovery_codes_left(&hub, id).await?,
         notices_by_mail: hub.notices.are_mailed(),

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_each_day_and_origin_the_last_end_is_kept() {
+    async fn of_each_day_and_origin_the_first_and_the_last_end_are_kept() {
         let pool = three_entries().await;
         let mut connection = pool.acquire().await.unwrap();
         let end = |id: i64| Head { id, hash: format!("{id:064}") };
@@ -323,7 +323,7 @@ mod tests {
             keep_head(&mut connection, "node 3", &end(id), true).await.unwrap();
         }
         sqlx::query("UPDATE audit_head SET at = '2026-01-01T00:00:00'").execute(&mut *connection).await.unwrap();
-        for id in [5, 7] {
+        for id in [5, 6, 7] {
             keep_head(&mut connection, "node 3", &end(id), true).await.unwrap();
             keep_head(&mut connection, "node 4", &end(id + 10), true).await.unwrap();
         }
@@ -332,7 +332,7 @@ mod tests {
         drop(connection);
         let kept = kept_heads(&pool).await.unwrap();
         let kept: Vec<(&str, i64)> = kept.iter().map(|kept| (kept.origin.as_str(), kept.head.id)).collect();
-        assert_eq!(kept, [("node 3", 2), ("node 3", 7), ("node 4", 17)]);
+        assert_eq!(kept, [("node 3", 1), ("node 3", 2), ("node 3", 5), ("node 3", 7), ("node 4", 15), ("node 4", 17)]);
         // One that does not go on with the one of before leaves it where it is, also when it goes on itself.
         let mut connection = pool.acquire().await.unwrap();
         keep_head(&mut connection, "node 3", &end(6), false).await.unwrap();
@@ -340,6 +340,16 @@ mod tests {
         drop(connection);
         let kept = kept_heads(&pool).await.unwrap();
         let kept: Vec<i64> = kept.iter().filter(|kept| kept.origin == "node 3").map(|kept| kept.head.id).collect();
-        assert_eq!(kept, [2, 7, 8]);
+        assert_eq!(kept, [1, 2, 5, 7, 8]);
+        // Of those that do not go on there are some a day.
+        let mut connection = pool.acquire().await.unwrap();
+        for id in (1..100).rev() {
+            keep_head(&mut connection, "node 5", &end(id), false).await.unwrap();
+        }
+        assert_eq!(kept_head(&mut connection, "node 5").await.unwrap(), Some(end(1)));
+        drop(connection);
+        let kept = kept_heads(&pool).await.unwrap();
+        let kept: Vec<i64> = kept.iter().filter(|kept| kept.origin == "node 5").map(|kept| kept.head.id).collect();
+        assert!(kept.len() == 20 && kept.contains(&99), "{kept:?}");
     }
 }

@@ -76,7 +76,7 @@ async fn own(hub: &HubState, caller: &Caller) -> Result<Json<OwnAccount>, HubErr
         messages: messages.collect(),
         second_factor: second_factor::is_active(hub, id).await?,
         second_factor_is_obligatory: hub.two_factor,
-        recovery_codes: second_factor::recovery_codes_left(&hub, id).await?,
+        recovery_codes: second_factor::recovery_codes_left(hub, id).await?,
         notices_by_mail: hub.notices.are_mailed(),
         decides_reviews: caller.reach(Resource::Review, Operation::Edit).is_some(),
         notice_of_reviews,

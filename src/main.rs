@@ -431,10 +431,27 @@ async fn create_root(hub: &Hub) -> anyhow::Result<()> {
     seed.add_user(root).await.context("the password in ATOLL_ROOT_PASSWORD")?;
     // Before it is kept: a start that ends between must not leave an account whose password nobody knows.
     if given.is_none() {
+        if is_heard_by_nobody() {
+            bail!(
+                "nobody would read the password of root, which is shown once: set ATOLL_ROOT_PASSWORD, or show what is printed"
+            );
+        }
         let text = format!("First start: the account \"root\" has the password {password}\nIt is not shown again.\n");
         std::io::stdout().write_all(text.as_bytes()).context("showing the password of root")?;
     }
     Ok(seed.commit().await?)
+}
+
+/// Whether what is printed goes to /dev/null, as it also does where standard output was closed.
+fn is_heard_by_nobody() -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let device = |path: &str| std::fs::metadata(path).map(|metadata| metadata.rdev()).ok();
+        device("/dev/null").is_some_and(|null| device("/dev/fd/1") == Some(null))
+    }
+    #[cfg(not(unix))]
+    false
 }
 
 /// The built site: what was said, else beside the program, else in the folder above it.

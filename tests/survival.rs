@@ -233,6 +233,25 @@ fn a_second_server_on_one_data_folder_is_refused_and_says_why() {
 }
 
 #[test]
+fn the_password_of_root_is_not_shown_to_nobody() {
+    let data = tempfile::TempDir::new().unwrap();
+    let start = |script: &str| {
+        let output = Command::new("sh")
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_atoll"), "serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path())
+            .env_remove("ATOLL_ROOT_PASSWORD")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for script in ["\"$@\" >&-", "\"$@\" > /dev/null"] {
+        let (started, told) = start(script);
+        assert!(!started && told.contains("ATOLL_ROOT_PASSWORD"), "{script}: {told}");
+    }
+}
+
+#[test]
 fn plain_http_to_other_machines_has_to_be_said() {
     let data = tempfile::TempDir::new().unwrap();
     for (flag, url) in [("--hub", "http://vantage6.example/api"), ("--public-url", "http://10.0.0.1:3000")] {

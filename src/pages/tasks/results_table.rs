@@ -48,8 +48,8 @@ pub fn ResultsTable(
             </table>
         </TableFrame>
         {has_earlier.then(|| view! {
-            <p class="muted">
-                "A result with a date was given then: since that time too few people have come or gone to tell them apart."
+            <p class="muted results-note">
+                "A dated result was given earlier. Since then too few people have come or gone for a new one."
             </p>
         })}
         {(more_columns > 0).then(|| view! {

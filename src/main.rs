@@ -23,7 +23,7 @@ use axum::{Router, http::HeaderValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -283,8 +283,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     if has_files {
         locks.push(lock(&options.data.join("atoll.lock"), &options.data)?);
     }
-    let listener =
-        TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
+    let listener = serve::listen(options.listen).with_context(|| format!("listening on {}", options.listen))?;
     let address = listener.local_addr()?;
     let local = local_url(address);
     let public_url = options.public_url.clone().unwrap_or_else(|| local.clone());

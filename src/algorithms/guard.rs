@@ -83,7 +83,7 @@ pub struct Group {
 pub struct People {
     pub count: u64,
     pub names: Sketch,
-    /// How many rows each has; of a whole table.
+    /// How many rows each has: of a whole table all, of those who take part those with a value.
     pub rows: Option<Sketch>,
 }
 
@@ -154,8 +154,16 @@ fn value(number: Number) -> Value {
         Number::Float(0.0) => (true, 0.0_f64.to_bits()),
         Number::Float(value) if value.is_nan() => (false, f64::NAN.to_bits()),
         Number::Float(value) if value.fract() == 0.0 => (true, value.to_bits()),
-        // 0.3 is also 0.1 added up three times.
-        Number::Float(value) => (false, (value.to_bits() + BEYOND_NINE_DIGITS / 2) & !BEYOND_NINE_DIGITS),
+        Number::Float(value) => rounded(value),
+    }
+}
+
+/// A number that was computed, as it is compared: 0.3 is also 0.1 added up three times.
+fn rounded(value: f64) -> Value {
+    match value {
+        0.0 => (false, 0.0_f64.to_bits()),
+        value if value.is_nan() => (false, f64::NAN.to_bits()),
+        value => (false, (value.to_bits() + BEYOND_NINE_DIGITS / 2) & !BEYOND_NINE_DIGITS),
     }
 }
 
@@ -199,6 +207,8 @@ impl<'a> Guard<'a> {
         })?;
         read_people(person, self.disclosure, &mut by_person.batch)?;
         self.rows += by_person.batch.iter().filter(|person| !matches!(person, About::LeftOut)).count() as u64;
+        // Whatever else stands in such a row: in which columns is not told.
+        by_person.unnamed += by_person.batch.iter().filter(|person| matches!(person, About::Unnamed)).count() as u64;
         Ok(())
     }
 
@@ -253,7 +263,8 @@ impl<'a> Guard<'a> {
             let sums = by_person.persons.sums();
             sums.clone().for_each(|sum| self.dominance.see(sum));
             // One bill and its cancellation are nothing, as are no bills.
-            smaller_cell = other_than_most(sums.map(|sum| value(Number::Float(sum))));
+            let others = [other_than_most(sums.map(rounded)), other_than_most(by_person.persons.means().map(rounded))];
+            smaller_cell = others.into_iter().flatten().min();
             unnamed = by_person.unnamed;
         }
         let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
@@ -267,8 +278,9 @@ impl<'a> Guard<'a> {
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);
         let refusal = match reason {
-            _ if !self.is_numeric => Some(Refusal::NotNumeric(otherwise.to_owned())),
+            // Before anything is said of what somebody has.
             Some(reason) => Some(Refusal::Suppressed(reason)),
+            None if !self.is_numeric => Some(Refusal::NotNumeric(otherwise.to_owned())),
             // Of few values all can be different by chance, and they are suppressed anyway.
             None if self.used > 1 && self.identifiers.are_all_different() => Some(Refusal::Identifiers),
             None => None,
@@ -287,10 +299,7 @@ impl ByPerson {
                 Some(key)
             }
             Some(About::LeftOut) => None,
-            Some(About::Unnamed | About::Counted) | None => {
-                self.unnamed += 1;
-                Some(0)
-            }
+            Some(About::Unnamed | About::Counted) | None => Some(0),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The people whom the rows of a table are about, each once, in 24 bytes for each.
+//! The people whom the rows of a table are about, each once, in 32 bytes for each.
 
 use super::{
     guard::People,
@@ -7,6 +7,9 @@ use super::{
 
 /// How many rows are gathered at least before they are looked for among the people who are known.
 const GATHERED: usize = 1 << 16;
+
+/// The part of the amounts that a sum of floats can be off.
+const ROUNDING: f64 = 1e-9;
 
 /// People by their keys, with what their rows have in the column that is asked about.
 #[derive(Default)]
@@ -20,8 +23,10 @@ pub struct Persons {
 #[derive(Clone, Copy)]
 pub struct Person {
     key: u64,
-    /// What the values come to.
+    /// What the values come to, …
     sum: f64,
+    /// … and without their signs.
+    amount: f64,
     rows: u32,
     /// Rows with a value.
     values: u32,
@@ -30,11 +35,13 @@ pub struct Person {
 impl Person {
     /// As one row tells, with its value if it has one.
     pub fn of_row(key: u64, value: Option<f64>) -> Person {
-        Person { key, sum: value.unwrap_or_default(), rows: 1, values: u32::from(value.is_some()) }
+        let sum = value.unwrap_or_default();
+        Person { key, sum, amount: sum.abs(), rows: 1, values: u32::from(value.is_some()) }
     }
 
     fn add(&mut self, more: &Person) {
         self.sum += more.sum;
+        self.amount += more.amount;
         self.rows = self.rows.saturating_add(more.rows);
         self.values = self.values.saturating_add(more.values);
     }
@@ -103,17 +110,25 @@ impl Persons {
 
     /// Those with a value, once they are settled.
     pub fn taking_part(&self) -> People {
-        let (mut count, mut names) = (0, Sketch::default());
+        let (mut count, mut names, mut rows) = (0, Sketch::default(), Sketch::default());
         for person in self.known.iter().filter(|person| person.values > 0) {
             count += 1;
             names.add(person.key);
+            rows.add(mix(person.key ^ mix(u64::from(person.values))));
         }
-        People { count, names, rows: None }
+        People { count, names, rows: Some(rows) }
     }
 
-    /// What the values of everybody come to who has one, once they are settled.
+    /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing.
     pub fn sums(&self) -> impl Iterator<Item = f64> + Clone {
-        self.known.iter().filter(|person| person.values > 0).map(|person| person.sum)
+        let with_values = self.known.iter().filter(|person| person.values > 0);
+        with_values.map(|person| if person.sum.abs() <= person.amount * ROUNDING { 0.0 } else { person.sum })
+    }
+
+    /// The mean value of everybody who has one, in the same order.
+    pub fn means(&self) -> impl Iterator<Item = f64> + Clone {
+        let with_values = self.known.iter().filter(|person| person.values > 0);
+        self.sums().zip(with_values).map(|(sum, person)| sum / f64::from(person.values))
     }
 }
 

@@ -80,7 +80,7 @@ pub struct NamedIds {
 
 /// A JSON body that may be large. No other one is in memory as long as this is, and of each caller two are on their way:
 /// where they wait until they are whole there is no more room than that.
-pub struct LargeBody<T> {
+pub struct LargeBody<T, const LIMIT: usize = LARGE_LIMIT> {
     pub body: T,
     pub _turn: SemaphorePermit<'static>,
 }
@@ -90,7 +90,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The bodies that are on their way.
 static ON_THEIR_WAY: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(2));
 
-impl<T> FromRequest<Arc<HubState>> for LargeBody<T>
+impl<T, const LIMIT: usize> FromRequest<Arc<HubState>> for LargeBody<T, LIMIT>
 where
     T: DeserializeOwned + Validate<Context = ()> + Send + 'static,
 {
@@ -100,7 +100,7 @@ where
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        refuse_announced(&request, LARGE_LIMIT)?;
+        refuse_announced(&request, LIMIT)?;
         let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= USUAL_LIMIT as u64);
         let _place = match is_small {
             true => None,
@@ -116,8 +116,8 @@ where
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(unreadable)?;
             length += chunk.len();
-            if length > LARGE_LIMIT {
-                return Err(HubError::TooLarge(LARGE_LIMIT));
+            if length > LIMIT {
+                return Err(HubError::TooLarge(LIMIT));
             }
             file.write_all(&chunk).await.map_err(|error| internal(&error))?;
         }

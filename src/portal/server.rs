@@ -29,13 +29,13 @@ use url::Url;
 use super::{
     assets::{self, AssetsError},
     carry_through, error_pages, events, headers, inbox, static_files,
-    stream::Live,
+    stream::{Live, STREAMS},
     whole_form,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
     protocol::client::{ClientError, Transport},
-    serve::{self, Addresses, AttemptLimits},
+    serve::{self, Addresses, AttemptLimits, Shares},
     session::{Registry, Sessions, SessionsAt},
 };
 
@@ -121,7 +121,7 @@ impl Portal {
             .with_same_site(SameSite::Lax)
             .with_expiry(Expiry::OnInactivity(INACTIVITY));
         tokio::spawn(tell_version(state.registry.transport().clone(), options.stop.clone()));
-        let live = Live { upstream: Arc::default(), stop: options.stop };
+        let live = Live { upstream: Arc::default(), streams: Arc::new(Shares::new(STREAMS)), stop: options.stop };
         let pages = pages::routes()
             .route("/tasks/{id}/events", get(events::stream))
             .route("/reviews/events", get(inbox::stream))

@@ -2,13 +2,16 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::response::{
-    IntoResponse, Response, Sse,
-    sse::{Event as Message, KeepAlive},
+use axum::{
+    http::StatusCode,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event as Message, KeepAlive},
+    },
 };
 use futures::StreamExt;
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::upstream::{Connection, Upstream};
 use crate::{
     pages::{Freshness, User},
+    serve::Shares,
     session::SignedIn,
 };
 
@@ -27,6 +31,8 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone)]
 pub struct Live {
     pub upstream: Arc<Upstream>,
+    /// The streams of each user.
+    pub streams: Arc<Shares<i64>>,
     pub stop: CancellationToken,
 }
 
@@ -43,7 +49,11 @@ pub struct Follower {
     sender: mpsc::Sender<Message>,
     number: u64,
     pub end: Instant,
+    _place: OwnedSemaphorePermit,
 }
+
+/// The most streams of one user at once: pages that are open in all their browsers.
+pub const STREAMS: usize = 50;
 
 /// Answers with a stream that `follow` fills.
 pub fn open<F: Future<Output = ()> + Send + 'static>(
@@ -54,8 +64,11 @@ pub fn open<F: Future<Output = ()> + Send + 'static>(
     let (sender, receiver) = mpsc::channel(4);
     match user {
         Some(user) => {
+            let Some(_place) = live.streams.free_place(&user.signed_in.user.id) else {
+                return StatusCode::TOO_MANY_REQUESTS.into_response();
+            };
             let end = Instant::now() + LIFETIME;
-            tokio::spawn(follow(Follower { live, signed_in: user.signed_in, sender, number: 0, end }));
+            tokio::spawn(follow(Follower { live, signed_in: user.signed_in, sender, number: 0, end, _place }));
         }
         // As a message, since a script cannot see the status of a stream that is refused.
         None => {

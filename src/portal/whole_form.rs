@@ -1,19 +1,35 @@
 //! Forms are whole before it is asked who sends them: a session may end while its form is still on its way.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, OptionalFromRequestParts, Request, State},
-    http::Method,
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use crate::pages::{PageError, PageState, User};
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    pages::{PageError, PageState, User},
+    serve::Shares,
+};
 
 /// A form that takes longer than this is on its way, and its session is looked at again.
 const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Forms up to this size, in bytes, are read as they come. Of larger ones there are some in memory.
+const SMALL: u64 = 16 * 1024;
+static LARGE: Semaphore = Semaphore::const_new(128);
+/// Those of one user.
+static LARGE_OF_USER: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::new(4));
+/// How long a form waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Reads the form of somebody who is signed in before their request is dealt with. Of others nothing is read here.
 pub async fn read_first(State(state): State<PageState>, request: Request, next: Next) -> Response {
@@ -24,6 +40,17 @@ pub async fn read_first(State(state): State<PageState>, request: Request, next: 
     let user = <User as OptionalFromRequestParts<PageState>>::from_request_parts(&mut parts, &state).await;
     let Ok(Some(user)) = user else { return next.run(Request::from_parts(parts, body)).await };
     let begin = Instant::now();
+    let is_small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL);
+    let _places = match is_small {
+        true => None,
+        false => {
+            let both = async { (LARGE_OF_USER.place(&user.signed_in.user.id).await, LARGE.acquire().await) };
+            match timeout(PATIENCE, both).await {
+                Ok(places) => Some(places),
+                Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            }
+        }
+    };
     let form = match Bytes::from_request(Request::from_parts(parts.clone(), body), &state).await {
         Ok(form) => form,
         Err(refused) => return refused.into_response(),

@@ -20,6 +20,7 @@ use axum::{
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{ClientAddress, Shares};
 
@@ -36,6 +37,8 @@ const NODE_ATTEMPTS: u32 = 1_200;
 const REMEMBERED: usize = 10_000;
 /// Requests of one address that are worked on at a time; its others wait, so that it keeps nobody else waiting.
 const UNDER_WAY: usize = 16;
+/// … and of all addresses together.
+const ALL_UNDER_WAY: usize = 64;
 /// The header of [`AttemptLimits::inside`].
 const INSIDE: &str = "x-atoll-inside";
 /// The header of [`AttemptLimits::counted`].
@@ -63,6 +66,8 @@ pub struct AttemptLimits {
     pub nodes: Attempts,
     /// The requests of an address that are worked on; those that only look whether a server is well by themselves.
     pub(super) under_way: Shares<(IpAddr, bool)>,
+    /// Those of all addresses together.
+    pub(super) all_under_way: Semaphore,
     /// Random; known to this process only.
     key: String,
     /// The same, for [`AttemptLimits::inside`].
@@ -75,6 +80,7 @@ impl Default for AttemptLimits {
             users: Attempts::new(USER_ATTEMPTS, true),
             nodes: Attempts::new(NODE_ATTEMPTS, false),
             under_way: Shares::new(UNDER_WAY),
+            all_under_way: Semaphore::new(ALL_UNDER_WAY),
             key: uuid::Uuid::new_v4().simple().to_string(),
             inside: uuid::Uuid::new_v4().simple().to_string(),
         }

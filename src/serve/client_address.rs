@@ -68,6 +68,10 @@ pub async fn note(State(addresses): State<Addresses>, mut request: Request, next
     let has_place = request.uri().path().starts_with("/socket.io") || addresses.limits.is_inside(request.headers());
     let share = (client.network(), request.uri().path() == HEALTH);
     let place = if has_place { None } else { addresses.limits.under_way.place(&share).await.ok() };
+    let of_all = match has_place || share.1 {
+        true => None,
+        false => addresses.limits.all_under_way.acquire().await.ok(),
+    };
     // From now on its connection does not give way to others.
     if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
         connection.work();
@@ -80,7 +84,7 @@ pub async fn note(State(addresses): State<Addresses>, mut request: Request, next
         answer = &mut answer => return answer,
         () = sleep(WORK) => {}
     }
-    drop(place);
+    drop((place, of_all));
     answer.await
 }
 

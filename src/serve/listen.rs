@@ -21,7 +21,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::OwnedSemaphorePermit,
     time::{sleep, timeout},
 };
@@ -43,6 +43,8 @@ const OTHER_FILES: u64 = 200;
 const BUFFER: usize = 16 * 1024;
 /// How long requests that are under way have when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(30);
+/// How many connections may wait to be accepted.
+const WAITING: u32 = 4096;
 /// Pause after an error of the system, such as that there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -138,6 +140,15 @@ async fn serve_at(places: Arc<Places>, listener: TcpListener, router: Router, st
     }
 }
 
+/// Listens. Of those who come at once more may wait than usual: else some would come again a second later.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
 async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.free().await?;
     let (stream, peer) = listener.accept().await.inspect_err(|error| tracing::warn!(%error, "no connection")).ok()?;
@@ -149,7 +160,7 @@ async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, S
 /// A request as everything behind sees it: with who sends it, its path in one form, its body at a pace.
 fn prepared(request: Request<Incoming>, peer: SocketAddr, connection: Arc<Connection>) -> Request<Body> {
     let is_offered = request.headers().contains_key(header::EXPECT);
-    let mut request = request.map(|body| Body::new(PacedBody::new(body, is_offered)));
+    let mut request = request.map(|body| Body::new(PacedBody::new(body, is_offered, connection.clone())));
     request.extensions_mut().insert(ConnectInfo(peer));
     request.extensions_mut().insert(connection);
     path::normalize(request.uri_mut());
@@ -184,7 +195,7 @@ impl HttpBody for SentBody {
 
 impl Drop for SentBody {
     fn drop(&mut self) {
-        self.connection.rest();
+        self.connection.begin_anew();
     }
 }
 
@@ -195,10 +206,7 @@ fn never<T>(error: Infallible) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpSocket,
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     async fn connect(from: [u8; 4], to: SocketAddr) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();

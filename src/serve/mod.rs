@@ -12,5 +12,5 @@ mod shares;
 
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};
 pub use client_address::{Addresses, ClientAddress, note};
-pub use listen::serve;
+pub use listen::{listen, serve};
 pub use shares::Shares;

@@ -1,6 +1,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -8,6 +9,8 @@ use std::{
 use axum::{BoxError, body::Bytes};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::places::Connection;
 
 /// In each window of this length …
 pub(super) const WINDOW: Duration = Duration::from_secs(20);
@@ -32,11 +35,14 @@ pub(super) struct PacedBody {
     arrived: usize,
     /// The client sends the body only if it is asked to (`Expect: 100-continue`, RFC 9110 section 10.1.1).
     is_offered: bool,
+    /// While more is awaited it may give way to others.
+    connection: Arc<Connection>,
+    is_awaited: bool,
 }
 
 impl PacedBody {
-    pub(super) fn new(body: Incoming, is_offered: bool) -> Self {
-        PacedBody { body: Some(body), window: None, arrived: 0, is_offered }
+    pub(super) fn new(body: Incoming, is_offered: bool, connection: Arc<Connection>) -> Self {
+        PacedBody { body: Some(body), window: None, arrived: 0, is_offered, connection, is_awaited: false }
     }
 }
 
@@ -47,11 +53,17 @@ impl Body for PacedBody {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+            if std::mem::take(&mut self.is_awaited) {
+                self.connection.work();
+            }
             match &frame {
                 Some(Ok(frame)) => self.arrived += frame.data_ref().map_or(0, Bytes::len),
                 None | Some(Err(_)) => self.body = None,
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        if !std::mem::replace(&mut self.is_awaited, true) {
+            self.connection.rest();
         }
         loop {
             let window = self.window.get_or_insert_with(|| Box::pin(sleep(WINDOW)));

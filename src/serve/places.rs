@@ -14,8 +14,8 @@ use super::client_address::ClientAddress;
 
 /// The most connections at once. One address may have a quarter of them.
 pub(super) const CONNECTIONS: usize = 10_000;
-/// The most of them over which nothing is worked on: they are silent, a request is still to come over them or waits for
-/// its turn. When there are more, the oldest one ends of the address that has most.
+/// The most of them over which nothing is worked on: they are silent, a request or the rest of one is still to come over
+/// them, or it waits for its turn. When there are more, the oldest one ends of the address that has most.
 const AT_REST: usize = 2_000;
 
 /// The places of connections.
@@ -121,34 +121,52 @@ pub(super) struct Connection {
     address: IpAddr,
     /// When it has to give way.
     pub(super) ended: CancellationToken,
-    /// Its number among those at rest.
-    rest: Mutex<Option<u64>>,
+    rest: Mutex<Rest>,
+}
+
+/// Whether nothing is worked on.
+#[derive(Default)]
+struct Rest {
+    /// Since when the request is awaited, among all that were: that of somebody who sends it bit by bit stays old.
+    number: Option<u64>,
+    rests: bool,
 }
 
 impl Connection {
-    fn lock(&self) -> MutexGuard<'_, Option<u64>> {
+    fn lock(&self) -> MutexGuard<'_, Rest> {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something that came over it is worked on: it does not give way.
     pub(super) fn work(&self) {
-        if let Some(number) = self.lock().take() {
+        let mut rest = self.lock();
+        if let Some(number) = rest.number.filter(|_| rest.rests) {
+            rest.rests = false;
             self.places.lock().end_rest(number);
         }
     }
 
-    /// Nothing is worked on.
+    /// An answer was sent: the next request is awaited from now on.
+    pub(super) fn begin_anew(&self) {
+        self.work();
+        self.lock().number = None;
+        self.rest();
+    }
+
+    /// Nothing is worked on: the rest of a request is awaited.
     pub(super) fn rest(&self) {
         let mut rest = self.lock();
-        let mut taken = self.places.lock();
-        if rest.is_some() {
+        if rest.rests {
             return;
         }
-        taken.last += 1;
-        let number = taken.last;
+        let mut taken = self.places.lock();
+        let number = rest.number.unwrap_or_else(|| {
+            taken.last += 1;
+            taken.last
+        });
         taken.at_rest.insert(number, (self.address, self.ended.clone()));
         *taken.at_rest_by_address.entry(self.address).or_default() += 1;
-        *rest = Some(number);
+        *rest = Rest { number: Some(number), rests: true };
         if taken.at_rest.len() > self.places.at_rest {
             taken.give_way();
         }

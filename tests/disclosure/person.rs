@@ -185,3 +185,87 @@ async fn to_name_people_later_tells_nothing_of_who_came_meanwhile() {
         assert_eq!(target.ask("default", "age").await["count"], 51);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_enough_visits_one_with_a_value_is_not_told_by_whatever_name() {
+    for format in FORMATS {
+        let before = people(40);
+        let target = Target::new(format, &[("default", &before)], PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        for person in 0..15 {
+            let age = if person == 3 { 66.0 } else { f64::NAN };
+            after.push(&format!("P{person}"), &[age, 2.0 * age + 0.5]);
+        }
+        target.write("default", &after);
+        let twice = target.ask("default", "twice").await;
+        assert!(suppressed(&twice).contains("smallest_subset"), "{ages} {twice}");
+        // The same column, as the next export writes it.
+        after.columns[0].0 = "Age";
+        target.write("default", &after);
+        let again = target.ask("default", "Age").await;
+        assert_eq!((&again["sum"], &again["count"]), (&ages["sum"], &ages["count"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_who_come_one_with_a_value_is_not_told() {
+    for format in FORMATS {
+        let before = people(40);
+        let target = Target::new(format, &[("default", &before)], PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        for newcomer in 0..300 {
+            let age = if newcomer == 0 { 66.0 } else { f64::NAN };
+            after.push(&format!("N{newcomer}"), &[age, 2.0 * age + 0.5]);
+        }
+        target.write("default", &after);
+        let twice = target.ask("default", "twice").await;
+        assert!(suppressed(&twice).contains("smallest_subset"), "{ages} {twice}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_rounding_nor_other_numbers_of_visits_make_everybody_different() {
+    let mut doses = Table::of("x", &[]);
+    let mut visits = Table::of("x", &[]);
+    for person in 0..40 {
+        let name = format!("P{person}");
+        // Ten milligrams in doses of a tenth, as programs add them up; one has more.
+        let count = 1 + person % 5;
+        (0..100).for_each(|_| doses.push(&name, &[0.1]));
+        doses.push(&name, &[if person == 7 { 2.5 } else { 0.0 }]);
+        // One event in each visit, and one visit with two.
+        for visit in 0..count {
+            visits.push(&name, &[1.0]);
+            visits.push(&name, &[if person == 9 && visit == 0 { 1.0 } else { 0.0 }]);
+        }
+    }
+    for format in FORMATS {
+        for table in [&doses, &visits] {
+            let target = Target::new(format, &[("default", table)], PERSON, "").await;
+            let result = target.ask("default", "x").await;
+            assert!(suppressed(&result).contains("smallest_cell"), "{result}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_row_holds_shows_in_no_column() {
+    for format in FORMATS {
+        let mut table = people(40);
+        table.push("NA", &[70.0, f64::NAN]);
+        let target = Target::new(format, &[("default", &table)], PERSON, "").await;
+        // A row about nobody: whatever it holds.
+        for column in ["age", "twice"] {
+            assert!(suppressed(&target.ask("default", column).await).contains("do not say who"), "{column}");
+        }
+    }
+    // One text in a column that is empty otherwise.
+    let target = Target::new("csv", &[("default", &people(40))], PERSON, "").await;
+    let lines: String =
+        (0..40).map(|person| format!("P{person},{}\n", if person == 7 { "positive" } else { "" })).collect();
+    let path = target.world.node_folder("example_org1").join("default.csv");
+    std::fs::write(path, format!("patient,note\n{lines}")).unwrap();
+    assert!(suppressed(&target.ask("default", "note").await).contains("minimum_rows"));
+}

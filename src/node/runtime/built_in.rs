@@ -24,6 +24,7 @@ use crate::{
         client::HubClient,
         domain::{ANSWERED_AT, FunctionCall, Run, TaskSpec},
         event::Event,
+        name::plain_name,
         policy::Columns,
         status::Status,
         timestamp,
@@ -263,17 +264,27 @@ fn question(
     let mut columns = (function.columns)(arguments)?;
     columns.sort();
     columns.dedup();
+    // Columns by their plain names: one that is written otherwise is the same one.
+    let mut question = (function.question)(arguments)?;
+    for value in question.values_mut() {
+        if let Some(column) = value.as_str().filter(|text| columns.iter().any(|column| column == text)) {
+            *value = json!(plain_name(column));
+        }
+    }
     let asked = json!({
         "image": algorithms::without_digest(&task.image),
-        "question": (function.question)(arguments)?,
+        "question": question,
         "function": function.name,
         "database": database.label,
     });
     // Other rules do not make it another question: else the answer would be a new one after one person came.
+    let named = |names: &[String]| -> Vec<bool> {
+        columns.iter().map(|column| names.iter().any(|name| plain_name(name) == plain_name(column))).collect()
+    };
     let rules = json!({
         "limits": disclosure.limits,
-        "identifiers": database.identifiers,
-        "allowed_identifiers": disclosure.allowed_identifiers,
+        "identifiers": named(&database.identifiers),
+        "allowed_identifiers": named(&disclosure.allowed_identifiers),
     });
     Ok(Question {
         hash: format!("{:x}", Sha256::digest(asked.to_string())),

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// What is asked, and of which data.
+#[derive(Clone)]
 pub struct Question {
     /// The hash of function, arguments and database.
     pub hash: String,
@@ -62,6 +63,7 @@ struct Row {
     table_people: Option<Vec<u8>>,
     table_persons: Option<i64>,
     table_row_counts: Option<Vec<u8>>,
+    value_counts: Option<Vec<u8>>,
     /// Empty where nothing was told.
     answer: String,
     refused: bool,
@@ -69,9 +71,10 @@ struct Row {
 }
 
 impl Row {
-    /// Of whom it told; of whom the groups consist only if that is known by the same column.
-    fn told_of(&self, person: Option<&str>) -> (Group, Option<Group>) {
-        let is_known = person.is_some() && self.person.as_deref() == person;
+    /// Of whom it told; of whom the groups consist only if that was known. Identifiers count, whatever their column is
+    /// called.
+    fn told_of(&self) -> (Group, Option<Group>) {
+        let is_known = self.person.is_some();
         let group = |rows: i64, names: &Option<Vec<u8>>, count: Option<i64>, row_counts: Option<&[u8]>| {
             let people = || {
                 let (count, names) = (u64::try_from(count?).ok()?, Sketch::from_bytes(names.as_deref()?)?);
@@ -81,7 +84,7 @@ impl Row {
         };
         let row_counts = self.table_row_counts.as_deref();
         let table = self.table_rows.map(|rows| group(rows, &self.table_people, self.table_persons, row_counts));
-        (group(self.rows, &self.people, self.persons, None), table)
+        (group(self.rows, &self.people, self.persons, self.value_counts.as_deref()), table)
     }
 }
 
@@ -175,8 +178,8 @@ impl NodeStore {
             .await?;
             sqlx::query(
                 "INSERT INTO answer (question, database, columns, limits, person, rows, people, persons, table_rows,
-                 table_people, table_persons, table_row_counts, answer, refused, at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 table_people, table_persons, table_row_counts, value_counts, answer, refused, at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
@@ -190,6 +193,7 @@ impl NodeStore {
             .bind(table_names)
             .bind(of_table.map(|people| number(people.count)))
             .bind(of_table.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes))
+            .bind(people.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes))
             .bind(answer)
             .bind(refused)
             .bind(at)
@@ -238,7 +242,7 @@ async fn compare(
         // One at a time: there may be many.
         let earlier: Row =
             sqlx::query_as("SELECT * FROM answer WHERE id = ?").bind(id).fetch_one(&mut *connection).await?;
-        let (taking_part, table) = earlier.told_of(question.person.as_deref());
+        let (taking_part, table) = earlier.told_of();
         let is_mixed = is_named && taking_part.people.is_none();
         let is_asked_again = earlier.question == question.hash;
         has_base |= is_asked_again && !is_mixed;
@@ -251,9 +255,17 @@ async fn compare(
         let is_same_question = is_asked_again && (is_same_rules || !earlier.refused && !refused);
         let is_same_database = earlier.database == question.database;
         let mut tells_of_few = false;
+        // Under another column people can have other identifiers: of many who have changed nothing is known then.
+        let is_other_column = is_same_database && earlier.person != question.person;
+        if is_other_column && is_named && !is_mixed {
+            let before = table.as_ref().unwrap_or(&taking_part);
+            tells_of_few |= !are_known_to_each_other(&told_of.table, before);
+        }
         if let Some(table) = table.filter(|table| is_same_database || are_mostly_the_same(&told_of.table, table)) {
             tells_of_few |= table_difference(told_of, &taking_part, &table, least) == Difference::Few;
-            last_told_of.get_or_insert(table);
+            if last_told_of.is_none() && are_known_to_each_other(&told_of.table, &table) {
+                last_told_of = Some(table);
+            }
         }
         if shares_a_column(&question.columns, &earlier.columns)? {
             tells_of_few |= match difference(&told_of.taking_part, &taking_part, least) {
@@ -343,27 +355,41 @@ fn difference(now: &Group, before: &Group, least: u64) -> Difference {
 fn table_difference(now: &ToldOf, taking_part_before: &Group, before: &Group, least: u64) -> Difference {
     let of_tables = difference(&now.table, before, least);
     let (Some(people), Some(people_before)) = (&now.table.people, &before.people) else { return of_tables };
-    let Change::Known { came, gone } = people.names.change_since(&people_before.names) else { return of_tables };
-    if let (Some(rows), Some(rows_before)) = (&people.rows, &people_before.rows)
-        && let Change::Known { came: with_other_rows, .. } = rows.change_since(rows_before)
-        // Who has come has so many rows for the first time.
-        && Difference::of_count((with_other_rows.len() as u64).abs_diff(came.len() as u64), least) == Difference::Few
-    {
+    let (Some(part), Some(part_before)) = (&now.taking_part.people, &taking_part_before.people) else {
         return Difference::Few;
+    };
+    let Change::Known { came, gone } = people.names.change_since(&people_before.names) else {
+        // Nobody knows who they are: at least their number tells.
+        let of_part = Difference::of_count(part.count.abs_diff(part_before.count), least);
+        return if of_part == Difference::Few { of_part } else { of_tables };
+    };
+    let among = |some: &[u64], others: &[u64]| some.iter().filter(|key| others.contains(key)).count() as u64;
+    let is_few = |count| Difference::of_count(count, least) == Difference::Few;
+    // Who has come has so many rows for the first time, and who is gone had them for the last time.
+    let rows = other_counts(people, people_before, came.len() as u64, gone.len() as u64);
+    if rows.is_some_and(is_few) {
+        return Difference::Few;
+    }
+    let of_part = part.names.change_since(&part_before.names);
+    if rows != Some(0) {
+        // Of enough people who have other rows, few may have other values.
+        let (new, old) = match &of_part {
+            Change::Known { came: came_in, gone: gone_out } => (among(&came, came_in), among(&gone, gone_out)),
+            Change::Many => (0, 0),
+        };
+        if other_counts(part, part_before, new, old).is_some_and(is_few) {
+            return Difference::Few;
+        }
     }
     if of_tables != Difference::Enough {
         return of_tables;
     }
-    let (Some(part), Some(part_before)) = (&now.taking_part.people, &taking_part_before.people) else {
-        return Difference::Few;
-    };
-    let among = |some: &[u64], others: &[u64]| some.iter().filter(|key| others.contains(key)).count() as u64;
     // Of so many who changed at least those took part who cannot all be among the people without a value.
     let enough_of = |changed: &[u64], table: &People, part: &People| {
         let without_value = table.count.saturating_sub(part.count);
         changed.len() as u64 >= without_value.saturating_add(least)
     };
-    let is_enough = match part.names.change_since(&part_before.names) {
+    let is_enough = match of_part {
         Change::Known { came: came_in, gone: gone_out } => {
             let (came, gone) = (among(&came, &came_in), among(&gone, &gone_out));
             Difference::of_change(came, gone, least) != Difference::Few
@@ -375,13 +401,35 @@ fn table_difference(now: &ToldOf, taking_part_before: &Group, before: &Group, le
     if is_enough { Difference::Enough } else { Difference::Few }
 }
 
-/// Whether two tables are about the same people, apart from some: a copy of a database, or the same one under another
-/// label.
+/// How many people have another number of rows than before, beside so many who are new and so many who are gone; `None` if
+/// they are many, or that was not noted.
+fn other_counts(now: &People, before: &People, new: u64, old: u64) -> Option<u64> {
+    match now.rows.as_ref()?.change_since(before.rows.as_ref()?) {
+        Change::Known { came, gone } => {
+            Some((came.len() as u64).saturating_sub(new).max((gone.len() as u64).saturating_sub(old)))
+        }
+        Change::Many => None,
+    }
+}
+
+/// Whether at least half of the people of one table are in another one: a copy or a part of a database, or the same one under
+/// another label.
 fn are_mostly_the_same(now: &Group, before: &Group) -> bool {
     let (Some(people), Some(before)) = (&now.people, &before.people) else { return false };
     match people.names.change_since(&before.names) {
-        Change::Known { came, gone } => came.len().max(gone.len()) as u64 <= people.count.min(before.count) / 2,
-        Change::Many => false,
+        Change::Known { came, .. } => {
+            people.count.saturating_sub(came.len() as u64) >= people.count.min(before.count).div_ceil(2)
+        }
+        // Unless there are too many more.
+        Change::Many => people.count.max(before.count) / 2 <= people.count.min(before.count),
+    }
+}
+
+/// Whether it is known who has come and gone between two groups.
+fn are_known_to_each_other(now: &Group, before: &Group) -> bool {
+    match (&now.people, &before.people) {
+        (Some(now), Some(before)) => now.names.change_since(&before.names) != Change::Many,
+        _ => false,
     }
 }
 
@@ -553,7 +601,7 @@ mod tests {
         );
         assert_eq!(tell(&store, &height, people(0..105), "8").await, "8");
         // A database of others has nothing to do with it.
-        assert_eq!(tell(&store, &question("average", "b", "income"), people(300..401), "9").await, "9");
+        assert_eq!(tell(&store, &question("average", "b", "income"), people(300..420), "9").await, "9");
     }
 
     #[tokio::test]
@@ -583,9 +631,16 @@ mod tests {
         assert_eq!(tell(&store, &height, people(0..110), "3").await, "nothing");
         assert_eq!(tell(&store, &height, people(0..114), "3").await, "nothing");
         assert_eq!(tell(&store, &height, people(0..115), "6").await, "6");
-        // Another column that says who rows are about is none that is known.
-        let by_visit = Question { person: Some("visit".to_owned()), ..height };
+        // By another column people can have other identifiers, of whom nothing is known.
+        let by_visit = Question { person: Some("visit".to_owned()), ..height.clone() };
         assert_eq!(tell(&store, &by_visit, people(300..500), "7").await, "kept 6");
+        // Where they have the same ones they are known, whatever the column is called.
+        let renamed = Question { person: Some("patient_id".to_owned()), ..height };
+        assert_eq!(tell(&store, &renamed, people(1..116), "7").await, "kept 6");
+        assert_eq!(tell(&store, &renamed, people(0..120), "8").await, "8");
+        let elsewhere = Question { person: Some("patient_id".to_owned()), ..question("average", "b", "weight") };
+        assert_eq!(tell(&store, &elsewhere, people(0..121), "9").await, "without 1");
+        assert_eq!(tell(&store, &elsewhere, people(1_000..1_300), "9").await, "9");
     }
 
     #[tokio::test]
@@ -599,6 +654,17 @@ mod tests {
         assert_eq!(tell(&store, &height, more(0..1), "2").await, "nothing");
         assert_eq!(tell(&store, &height, more(0..4), "2").await, "nothing");
         assert_eq!(tell(&store, &height, more(0..5), "3").await, "3");
+        // Of many who came again one has another value.
+        let weight = question("average", "a", "weight");
+        for (again, values, told) in
+            [(15, 1, "nothing"), (15, 15, "5"), (90, 3, "nothing"), (90, 90, "5"), (200, 2, "nothing")]
+        {
+            let (store, _folder) = empty_store().await;
+            let of = |count: u64| visits((0..300).map(|person| (person, 1 + u64::from(person < count))));
+            assert_eq!(tell(&store, &age(), all(of(0)), "4").await, "4");
+            let now = ToldOf { taking_part: of(values), table: of(again) };
+            assert_eq!(tell(&store, &weight, now, "5").await, told, "{again} {values}");
+        }
         // With one who is new.
         let with_newcomer = all(visits((0..101).map(|person| (person, 1 + u64::from(person == 7 || person < 5)))));
         assert_eq!(tell(&store, &question("average", "a", "weight"), with_newcomer, "4").await, "without 1");
@@ -618,6 +684,8 @@ mod tests {
             ("many without", of(names(0..400), 0..1_000), of(names(500..995), 0..995), "nothing"),
             ("many are gone", of(names(0..995), 0..1_000), of(names(200..900), 0..900), "2"),
             ("many have come", of(names(200..900), 0..900), of(names(0..995), 0..1_000), "2"),
+            ("200 have come, one with a value", of(names(0..99), 0..100), of(names(0..100), 0..300), "nothing"),
+            ("200 have come, all with one", of(names(0..99), 0..100), of(names(0..300), 0..300), "2"),
         ] {
             let (store, _folder) = empty_store().await;
             assert_eq!(tell(&store, &age(), before, "1").await, "1");
@@ -634,6 +702,13 @@ mod tests {
         assert_eq!(tell(&store, &copy, people(1..100), "2").await, "nothing");
         assert_eq!(tell(&store, &copy, people(0..100), "2").await, "2");
         assert_eq!(tell(&store, &question("average", "others", "height"), people(200..320), "3").await, "3");
+        // However many have come to the copy.
+        let part = ToldOf { taking_part: names(0..101), table: names(0..190) };
+        assert_eq!(tell(&store, &question("average", "later copy", "weight"), part, "4").await, "without 90");
+        let (store, _other_folder) = empty_store().await;
+        assert_eq!(tell(&store, &age(), people(0..300), "1").await, "1");
+        let part = ToldOf { taking_part: names(0..301), table: names(0..500) };
+        assert_eq!(tell(&store, &question("average", "later copy", "weight"), part, "4").await, "nothing");
     }
 
     #[tokio::test]

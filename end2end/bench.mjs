@@ -46,7 +46,7 @@ async function call(server, method, path, token, body) {
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
   return response.json()
 }
-const userToken = async (server) => (await call(server, 'POST', 'token/user', null, { username: 'researcher', password })).access_token
+const userToken = async (server, username = 'researcher') => (await call(server, 'POST', 'token/user', null, { username, password })).access_token
 const nodeToken = async (server, organization) => {
   const key = readFileSync(join(server.data, 'demo', organization, 'node.yaml'), 'utf8').match(/api_key: (\S+)/)[1]
   return (await call(server, 'POST', 'token/node', null, { api_key: key })).access_token
@@ -56,8 +56,8 @@ const newTask = (server, token, organizations, name = 'Bench') => call(server, '
   name, description: '', image: 'harbor2.vantage6.ai/demo/average', collaboration_id: 1,
   databases: [{ label: 'default' }], organizations: organizations.map((id) => ({ id, input })),
 })
-async function session(server) {
-  const form = new URLSearchParams({ username: 'researcher', password })
+async function session(server, username = 'researcher') {
+  const form = new URLSearchParams({ username, password })
   const response = await fetch(`${server.url}/login`, { method: 'POST', body: form, redirect: 'manual' })
   return response.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).find((cookie) => cookie.startsWith('atoll='))
 }
@@ -165,11 +165,20 @@ async function load() {
   const calm = wrk(1)
   row('/tasks with 10,000 tasks, 1 connection: median, p99', `${calm.match(/50%\s+(\S+)/)[1]}, ${calm.match(/99%\s+(\S+)/)[1]}`, 'p95 ≤ 20 ms')
   const agent = new http.Agent({ keepAlive: true, maxSockets: 2000 })
-  const open = () => new Promise((done, fail) => {
+  // One user has 50 at once.
+  const cookies = []
+  const root = await userToken(server, 'root')
+  for (let number = 0; number < 20; number++) {
+    const username = `bench${number}`
+    const more = { email: `${username}@example.org`, firstname: '', lastname: '', organization_id: 2, roles: [5] }
+    await call(server, 'POST', 'user', root, { username, password, ...more })
+    cookies.push(await session(server, username))
+  }
+  const open = (cookie) => new Promise((done, fail) => {
     http.get(`${server.url}/tasks/1/events`, { agent, headers: { cookie } }, (response) => { response.once('data', () => done(response)); response.on('error', () => {}) }).on('error', fail)
   })
   const streams = []
-  for (let done = 0; done < 1000; done += 50) streams.push(...await Promise.all(Array.from({ length: 50 }, open)))
+  for (const cookie of cookies) streams.push(...await Promise.all(Array.from({ length: 50 }, () => open(cookie))))
   row('Resident memory with 1,000 open event streams', `${resident(server).toFixed(0)} MB`)
   for (const stream of streams) stream.destroy()
   await stop(server)

@@ -113,6 +113,13 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     let config = std::fs::read_to_string(data.path().join("demo/example_org1/node.yaml")).unwrap();
     let key = config.lines().find_map(|line| line.strip_prefix("api_key: ")).unwrap().to_owned();
     let node = attack.sign_in("node", json!({"api_key": key})).await;
+    let form = format!("username=researcher&password={}", support::PASSWORD);
+    let no_redirects = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let request = no_redirects.post(format!("{}/login", attack.server.url)).body(form);
+    let signed_in = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+    assert_eq!(signed_in.status(), 303);
+    let cookies = signed_in.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+    let cookie = cookies.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ");
     sleep(Duration::from_millis(500)).await;
     attack.idle = resident(attack.server.id());
     println!("attack: idle at {} MB", attack.idle >> 10);
@@ -160,6 +167,39 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             .await;
             sleep(Duration::from_secs(2)).await;
             drop(stalled);
+        })
+        .await;
+    // Bodies that stall shortly before their end, of one sender at the same address.
+    let stall = async |begin: String, bytes: usize, connections: usize| {
+        let address = remote.server.url.trim_start_matches("http://").to_owned();
+        let stalled = join_all((0..connections).map(async |_| {
+            let mut stream = TcpStream::connect(&address).await.ok()?;
+            // A server that does not want it may close, or not read it.
+            let _ = stream.write_all(begin.as_bytes()).await;
+            let _ = timeout(Duration::from_secs(1), stream.write_all(&vec![b'x'; bytes])).await;
+            Some(stream)
+        }))
+        .await;
+        sleep(Duration::from_secs(2)).await;
+        drop(stalled);
+    };
+    attack
+        .run("400 requests for reviews that stall after 1 MB", async {
+            let begin = format!(
+                "POST /api/review HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {node}\r\nContent-Type: application/json\
+                 \r\nContent-Length: 1040000\r\n\r\n{{\"a\": \""
+            );
+            stall(begin, 1_000_000, 400).await;
+        })
+        .await;
+    attack
+        .run("600 forms that stall after 250 kB", async {
+            let begin = format!(
+                "POST /tasks/new HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nCookie: {cookie}\r\nContent-Type: \
+                 application/x-www-form-urlencoded\r\nContent-Length: 262000\r\n\r\nname=",
+                remote.server.url.trim_start_matches("http://")
+            );
+            stall(begin, 250_000, 600).await;
         })
         .await;
     let databases: Vec<Value> = (0..400_000).map(|_| json!({"label": "a"})).collect();

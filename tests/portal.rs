@@ -10,6 +10,7 @@ use serde_json::json;
 use support::{
     PASSWORD, World, average,
     browser::Browser,
+    eventually,
     web::{Web, session_cookie},
 };
 use tokio::{
@@ -367,4 +368,24 @@ async fn a_task_whose_arguments_cannot_be_read_says_so_and_is_not_repeated_witho
     assert!(!page.contains("/repeat"), "{page}");
     let (status, _, page) = web.post(&format!("/tasks/{}/repeat", task.id), &[]).await;
     assert!(status == 400 && page.contains("cannot be repeated here"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_fifty_streams_of_events_at_once() {
+    let world = World::new().await;
+    let client = world.client("researcher").await;
+    let task = client.create_task(&average("partial_average", &[2], json!({}))).await.unwrap();
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let path = format!("/tasks/{}/events", task.id);
+    let open = async || web.request(Method::GET, &path).send().await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        let stream = open().await;
+        assert_eq!(stream.status(), 200);
+        streams.push(stream);
+    }
+    assert_eq!(open().await.status(), 429);
+    streams.pop();
+    eventually(async || open().await.status() == 200).await;
 }

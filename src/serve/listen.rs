@@ -322,6 +322,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn half_a_body_is_no_work_and_gives_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let read = async |connection: axum::Extension<Arc<Connection>>, request: Request<Body>| {
+            connection.work();
+            let body = axum::body::to_bytes(request.into_body(), 1024).await;
+            body.map_or("cut", |_| "whole")
+        };
+        let router = Router::new().fallback(read);
+        tokio::spawn(serve_at(Arc::new(Places::new(40, &[])), listener, router, CancellationToken::new()));
+        let begun = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhalf ";
+        let mut halves = Vec::new();
+        for number in 0..40 {
+            let mut stream = connect([127, 0, 0, 1 + number % 4], address).await;
+            let _ = stream.write_all(begun).await;
+            halves.push(stream);
+        }
+        assert!(is_closed(&mut halves[0]).await, "the oldest gives way");
+        assert!(ask(connect([127, 0, 0, 7], address).await).await.ends_with("whole"));
+        // One that goes on is read to its end.
+        let mut last = halves.pop().unwrap();
+        last.write_all(b"whole").await.unwrap();
+        let mut answer = String::new();
+        last.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("whole"), "{answer}");
+    }
+
+    #[tokio::test]
     async fn by_a_trusted_proxy_more_may_come_than_from_one_address() {
         for (proxies, all) in [(vec!["127.0.0.1/32".parse().unwrap()], true), (Vec::new(), false)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -148,7 +148,7 @@ async fn keep(
 ) -> Result<(), sqlx::Error> {
     let at = timestamp::now();
     let of_day = "origin = ?1 AND key = ?2 AND substr(at, 1, 10) = substr(?3, 1, 10)";
-    // Those of before a break stay, and so does the first of a day, whatever is told after it.
+    // Ends from before a break stay, and so does the first end of each day.
     sqlx::query(&format!(
         "DELETE FROM audit_head WHERE {of_day} AND (SELECT COUNT(*) FROM audit_head WHERE {of_day}) >= ?4
          AND rowid = (SELECT rowid FROM audit_head WHERE origin = ?1 AND key = ?2 ORDER BY at DESC, rowid DESC LIMIT 1)"

@@ -94,8 +94,8 @@ async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice
     Ok(())
 }
 
-/// Has the admins of an organization told what a caller from elsewhere did there, as [`tell_user`]; those who are
-/// deactivated, too, or whoever did that would do the rest unseen. Of what their own admins do they are not told.
+/// Tells the admins of an organization what a caller from elsewhere did there, as [`tell_user`]. Deactivated admins are
+/// told, too: else somebody could deactivate them first and do the rest unseen. Nobody is told what their own admins do.
 pub async fn tell_admins(
     connection: &mut SqliteConnection,
     hub: &HubState,

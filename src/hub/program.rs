@@ -26,7 +26,7 @@ pub struct Programs(Mutex<HashMap<i64, Holder>>);
 /// A program with the key of a node, by what its tokens say.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// That of the node's tokens: with a new API key whoever has the old one has no place.
+    /// That of the node's tokens. A new API key begins a new one, so that the old key has no place.
     pub epoch: i64,
     /// Each sign-in begins one.
     pub family: Uuid,

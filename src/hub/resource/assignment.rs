@@ -135,9 +135,9 @@ pub async fn require_role_change(
     Ok(())
 }
 
-/// An error unless the caller decides about the data of this organization, or nobody does yet. Those who are deactivated
-/// count, or whoever may do that would make deciders of their own; those who never signed in do not. It is not enough to be
-/// of the organization: somebody from outside may have made that account.
+/// An error unless the caller decides about the data of this organization, or nobody does yet. Deactivated deciders count:
+/// else somebody could deactivate them and appoint others. Deciders who never signed in do not count. Belonging to the
+/// organization is not enough: somebody from outside may have made that account.
 async fn require_decider(
     connection: &mut SqliteConnection,
     caller: &Caller,

@@ -147,7 +147,7 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
 }
 
 /// Has an invitation mailed, as a part of the change that makes it; whether it is: not without a mail server, nor twice
-/// within a short while. Whoever invites has the code anyway.
+/// within a short while. The inviter has the code anyway.
 pub async fn mail_invitation(
     connection: &mut SqliteConnection,
     hub: &HubState,
@@ -161,7 +161,7 @@ pub async fn mail_invitation(
     let text = format!(
         "An account of Atoll was made for you; your username is \"{username}\".\n\n\
          Choose a password within seven days, on this page:\n\n{}/password/reset#{code}\n\n\
-         Whoever has this link can do that: pass it on to nobody.\n",
+         Anyone with this link can do that, so do not share it.\n",
         hub.public_url
     );
     let subject = "Your invitation to Atoll";

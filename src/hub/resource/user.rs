@@ -643,7 +643,7 @@ async fn remove(
         )));
     }
     if !is_self {
-        // Whoever did it.
+        // Also if an admin of their own organization did it.
         notice::tell_user(&mut change, &hub, id, &[&row.email], "An administrator has deleted your account.").await?;
     }
     let stopped = task::delete_where(&mut change, &caller, "init_user_id = ?", id).await?;

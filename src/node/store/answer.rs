@@ -255,7 +255,7 @@ async fn compare(
         let is_same_question = is_asked_again && (is_same_rules || !earlier.refused && !refused);
         let is_same_database = earlier.database == question.database;
         let mut tells_of_few = false;
-        // Under another column people can have other identifiers: of many who have changed nothing is known then.
+        // Another person column can hold other identifiers. If most of them are new, nobody knows who has come.
         let is_other_column = is_same_database && earlier.person != question.person;
         if is_other_column && is_named && !is_mixed {
             let before = table.as_ref().unwrap_or(&taking_part);

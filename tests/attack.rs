@@ -110,9 +110,17 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     let http = Client::builder().pool_max_idle_per_host(64).timeout(Duration::from_secs(120)).build().unwrap();
     let mut attack = Attack { server, http, idle: 0, failed: Vec::new() };
     let token = attack.sign_in("user", json!({"username": "researcher", "password": support::PASSWORD})).await;
-    let config = std::fs::read_to_string(data.path().join("demo/example_org1/node.yaml")).unwrap();
-    let key = config.lines().find_map(|line| line.strip_prefix("api_key: ")).unwrap().to_owned();
-    let node = attack.sign_in("node", json!({"api_key": key})).await;
+    let mut nodes = Vec::new();
+    for organization in all.split(',') {
+        let config = std::fs::read_to_string(data.path().join("demo").join(organization).join("node.yaml")).unwrap();
+        let key = config.lines().find_map(|line| line.strip_prefix("api_key: ")).unwrap().to_owned();
+        nodes.push(attack.sign_in("node", json!({"api_key": key})).await);
+    }
+    let node = nodes[0].clone();
+    let mut callers = vec![token.clone()];
+    for username in ["admin1", "admin2", "admin3", "root"] {
+        callers.push(attack.sign_in("user", json!({"username": username, "password": support::PASSWORD})).await);
+    }
     let form = format!("username=researcher&password={}", support::PASSWORD);
     let no_redirects = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let request = no_redirects.post(format!("{}/login", attack.server.url)).body(form);
@@ -245,7 +253,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
         .await;
     let runs = attack.http.get(format!("{}/api/run?per_page=1&sort=id", attack.server.url));
     let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
-    let (run, task) = (runs["data"][0]["id"].as_i64().unwrap(), runs["data"][0]["task"]["id"].as_i64().unwrap());
+    let (run, task_of_run) = (runs["data"][0]["id"].as_i64().unwrap(), runs["data"][0]["task"]["id"].as_i64().unwrap());
     let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(2_000_000)});
     let path = format!("api/run/{run}");
     assert_eq!(remote.call(Method::PATCH, &path, &node, result.to_string()).await, 200);
@@ -254,7 +262,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             let paths = [
                 format!("api/run/{run}"),
                 format!("api/result/{run}"),
-                format!("api/task/{task}?include=runs,results"),
+                format!("api/task/{task_of_run}?include=runs,results"),
                 "api/task?include=runs,results&per_page=1000".to_owned(),
                 "api/result?include=metadata&per_page=1000".to_owned(),
             ];
@@ -280,6 +288,58 @@ async fn no_flood_takes_memory_or_holds_up_others() {
                 assert_eq!(remote.call(Method::GET, path, &node, String::new()).await, 200);
             }
             drop(slow);
+        })
+        .await;
+    let body = task(STANDARD.encode(format!("\"{}\"", "x".repeat(22_000_000))), json!([]));
+    let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token);
+    let made = made.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
+    let made: Value = made.json().await.unwrap();
+    let whole = made["id"].as_i64().unwrap();
+    let runs = attack.http.get(format!("{}/api/run?task_id={whole}&without=input", attack.server.url));
+    let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(runs["data"][0]["input"], Value::Null);
+    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(30_000_000)});
+    let path = format!("api/run/{}", runs["data"][0]["id"]);
+    assert_eq!(remote.call(Method::PATCH, &path, &node, result.to_string()).await, 200);
+    drop((made, runs, result));
+    attack
+        .run("answers of 30 MB to five who do not read them, while twelve inputs of 30 MB come", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let slow = join_all(callers.iter().map(async |caller| {
+                let mut stream = TcpStream::connect(&address).await.unwrap();
+                let ask = format!(
+                    "GET /api/task/{whole}?include=results HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {caller}\r\n\r\n"
+                );
+                stream.write_all(ask.as_bytes()).await.unwrap();
+                stream
+            }))
+            .await;
+            let senders = callers.iter().cycle().take(12);
+            let sent = join_all(senders.map(|caller| remote.call(Method::POST, "api/task", caller, body.clone())));
+            let answers = sent.await;
+            assert!(answers.iter().all(|status| matches!(status, 201 | 401 | 503)), "{answers:?}");
+            assert!(answers.contains(&201), "{answers:?}");
+            drop(slow);
+        })
+        .await;
+    // As JSON of Python: 400,000 values.
+    let result = STANDARD.encode(format!("[{}0]", "[0.5],".repeat(200_000)));
+    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": result});
+    assert_eq!(remote.call(Method::POST, "api/task", &token, task("e30=".to_owned(), json!([]))).await, 201);
+    let runs = attack.http.get(format!("{}/api/run?per_page=1&sort=-id&without=input", attack.server.url));
+    let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    let (run, wide) = (runs["data"][0]["id"].as_i64().unwrap(), runs["data"][0]["task"]["id"].as_i64().unwrap());
+    assert_eq!(remote.call(Method::PATCH, &format!("api/run/{run}"), &node, result.to_string()).await, 200);
+    attack
+        .run("pages of tasks with large inputs and results, 40 at once", async {
+            let pages = (0..40).map(async |number| {
+                let page = if number % 2 == 0 { whole } else { wide };
+                let page = remote.http.get(format!("{}/tasks/{page}", remote.server.url)).header("cookie", &cookie);
+                page.send().await.unwrap().status().as_u16()
+            });
+            let answers = join_all(pages).await;
+            assert!(answers.iter().all(|status| matches!(status, 200 | 503)), "{answers:?}");
+            assert!(answers.contains(&200), "{answers:?}");
         })
         .await;
     attack

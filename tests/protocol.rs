@@ -59,7 +59,7 @@ fn a_run_survives_and_its_input_is_decoded() {
     let run = Run::from(round_trip::<v4::Run>(run()));
     assert_eq!((run.organization_id, run.task_id), (Some(2), Some(3)));
     assert!(run.node.unwrap().online);
-    let call = run.call.unwrap();
+    let call = run.call.unwrap().unwrap();
     assert_eq!((call.function.as_str(), &call.kwargs["column_name"]), ("partial_average", &json!("age")));
 }
 

@@ -14,6 +14,7 @@ use super::{
     server::HubState,
     token::{Claims, ClientType, Purpose, Subject},
 };
+use crate::protocol::client::LARGEST_ANSWER;
 
 /// The token of a request.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, HubError> {
@@ -68,7 +69,7 @@ pub async fn caller_of_kind(hub: &HubState, kind: CallerKind) -> Result<Caller, 
         CallerKind::Container(subject) => hub.store.authority_of_container(subject).await?,
     };
     let authority = authority.ok_or(HubError::Unauthenticated("The owner of the token is not known"))?;
-    Ok(Caller { kind, authority, claims: None })
+    Ok(Caller { kind, authority, claims: None, largest_answer: None })
 }
 
 impl FromRequestParts<Arc<HubState>> for Caller {
@@ -78,6 +79,7 @@ impl FromRequestParts<Arc<HubState>> for Caller {
         let claims = hub.tokens.check(bearer(&parts.headers)?, Purpose::Access)?;
         let caller = caller_of(hub, &claims).await?;
         program::require_place(hub, &caller).await?;
-        Ok(caller)
+        let largest_answer = parts.headers.get(LARGEST_ANSWER).and_then(|limit| limit.to_str().ok()?.parse().ok());
+        Ok(Caller { largest_answer, ..caller })
     }
 }

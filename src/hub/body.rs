@@ -14,12 +14,12 @@ use hyper::body::Body as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncSeekExt, AsyncWriteExt},
-    sync::{Semaphore, SemaphorePermit},
+    sync::SemaphorePermit,
     task::spawn_blocking,
     time::timeout,
 };
 
-use super::{HubError, permission::Caller, server::HubState};
+use super::{HubError, large, permission::Caller, server::HubState};
 use crate::serve::Shares;
 
 /// The largest body of what is asked by somebody who is not signed in yet, in bytes.
@@ -30,9 +30,6 @@ pub const USUAL_LIMIT: usize = 64 * 1024;
 pub const REVIEW_LIMIT: usize = 1024 * 1024;
 /// The largest body of those that carry inputs and results of algorithms.
 pub const LARGE_LIMIT: usize = 32 * 1024 * 1024;
-
-/// Large bodies are read into memory one after the other; as they arrive they go into a file.
-static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 
 /// A JSON body that has been checked. Each says how large it may be: no handler can forget it.
 pub struct Body<T, const LIMIT: usize = USUAL_LIMIT>(pub T);
@@ -45,23 +42,28 @@ where
     type Rejection = HubError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HubError> {
-        refuse_announced(&request, LIMIT)?;
         let named = request.extensions().get::<Arc<Named>>().cloned();
-        let mut chunks = request.into_body().into_data_stream();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            bytes.extend_from_slice(&chunk.map_err(unreadable)?);
-            if bytes.len() > LIMIT {
-                return Err(HubError::TooLarge(LIMIT));
-            }
-        }
-        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let bytes = whole(request, LIMIT).await?;
         if let Some(named) = named {
             // What cannot be read names nothing.
-            let _ = named.0.set(serde_json::from_slice(bytes).unwrap_or_default());
+            let _ = named.0.set(serde_json::from_slice(&bytes).unwrap_or_default());
         }
-        checked(parse(serde_json::Deserializer::from_slice(bytes))?).map(Body)
+        checked(parse(&bytes)?).map(Body)
     }
+}
+
+/// A body of at most so many bytes; an object without fields if there is none.
+async fn whole(request: Request, limit: usize) -> Result<Vec<u8>, HubError> {
+    refuse_announced(&request, limit)?;
+    let mut chunks = request.into_body().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        bytes.extend_from_slice(&chunk.map_err(unreadable)?);
+        if bytes.len() > limit {
+            return Err(HubError::TooLarge(limit));
+        }
+    }
+    Ok(if bytes.is_empty() { b"{}".to_vec() } else { bytes })
 }
 
 /// What a body names: for the audit log, which is told of refusals by the layer around the handlers. In the extensions of
@@ -78,15 +80,17 @@ pub struct NamedIds {
     pub organization_id: Option<i64>,
 }
 
-/// A JSON body that may be large. No other one is in memory as long as this is, and of each caller two are on their way:
-/// where they wait until they are whole there is no more room than that.
+/// A JSON body that may be large. As it arrives it goes into a file; nothing else that is large is in memory as long as it
+/// is. Of each caller two are on their way.
 pub struct LargeBody<T, const LIMIT: usize = LARGE_LIMIT> {
     pub body: T,
-    pub _turn: SemaphorePermit<'static>,
+    pub _turn: Option<SemaphorePermit<'static>>,
 }
 
 /// How long a large body waits until others of its sender have arrived.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Room for a body is taken in steps of so many bytes: who stalls has no more than was sent.
+const STEP: usize = 256 * 1024;
 /// The bodies that are on their way.
 static ON_THEIR_WAY: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(2));
 
@@ -101,41 +105,47 @@ where
         let caller = Caller::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
         refuse_announced(&request, LIMIT)?;
-        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= USUAL_LIMIT as u64);
-        let _place = match is_small {
-            true => None,
-            false => match timeout(PATIENCE, ON_THEIR_WAY.place(&caller.authority.actor)).await {
-                Ok(place) => Some(place.map_err(|error| HubError::Internal(error.to_string()))?),
-                Err(_) => return Err(HubError::Busy),
-            },
-        };
-        let internal = |error: &dyn std::fmt::Display| HubError::Internal(format!("a request body: {error}"));
+        if request.body().size_hint().upper().is_some_and(|bytes| bytes <= USUAL_LIMIT as u64) {
+            let bytes = whole(request, LIMIT).await?;
+            return Ok(LargeBody { body: checked(parse(&bytes)?)?, _turn: None });
+        }
+        let _place = patiently(async { ON_THEIR_WAY.place(&caller.authority.actor).await.map_err(large::closed) });
+        let _place = _place.await?;
+        let mut room = patiently(large::room(STEP)).await?;
         let mut chunks = request.into_body().into_data_stream();
-        let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(|error| internal(&error))?);
-        let mut length = 0;
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile()?);
+        let (mut length, mut rooms) = (0, STEP);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(unreadable)?;
             length += chunk.len();
             if length > LIMIT {
                 return Err(HubError::TooLarge(LIMIT));
             }
-            file.write_all(&chunk).await.map_err(|error| internal(&error))?;
+            while length > rooms {
+                room.merge(patiently(large::room(STEP)).await?);
+                rooms += STEP;
+            }
+            file.write_all(&chunk).await?;
         }
-        file.flush().await.map_err(|error| internal(&error))?;
-        file.rewind().await.map_err(|error| internal(&error))?;
+        file.flush().await?;
+        file.rewind().await?;
         let file = file.into_std().await;
-        let turn = LARGE_BODIES.acquire().await.map_err(|error| internal(&error))?;
+        let turn = large::MEMORY.acquire().await.map_err(large::closed)?;
         let read = spawn_blocking(move || {
             // Its length is known: no room is made twice.
             let mut bytes = Vec::with_capacity(length);
-            let read = { file }.read_to_end(&mut bytes);
-            read.map_err(|error| HubError::Internal(format!("a request body: {error}")))?;
-            let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-            parse(serde_json::Deserializer::from_slice(bytes))
+            { file }.read_to_end(&mut bytes)?;
+            drop(room);
+            parse(if bytes.is_empty() { b"{}" } else { &bytes })
         });
-        let body = read.await.map_err(|error| internal(&error))??;
-        Ok(LargeBody { body: checked(body)?, _turn: turn })
+        let body = read.await.map_err(|error| HubError::Internal(format!("a request body: {error}")))??;
+        Ok(LargeBody { body: checked(body)?, _turn: Some(turn) })
     }
+}
+
+/// What has to wait for others, for as long as somebody waits.
+async fn patiently<T>(what: impl Future<Output = Result<T, HubError>>) -> Result<T, HubError> {
+    timeout(PATIENCE, what).await.unwrap_or(Err(HubError::Busy))
 }
 
 /// What is announced to be too large is not read at all.
@@ -151,9 +161,8 @@ fn unreadable(_: axum::Error) -> HubError {
 }
 
 /// Reads JSON, each error at its field.
-fn parse<'de, R: serde_json::de::Read<'de>, T: Deserialize<'de>>(
-    mut reader: serde_json::Deserializer<R>,
-) -> Result<T, HubError> {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HubError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let one = |field: &str, message: &str| {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::ErrorKind};
 
 use axum::{
     Json,
@@ -30,11 +30,11 @@ pub enum HubError {
     Conflict(String),
     #[error("The request body is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("This answer is larger than {} MiB: ask for fewer items at once", .0 >> 20)]
+    #[error("This answer is larger than {} KiB: ask for fewer items at once", .0 >> 10)]
     PageTooLarge(i64),
     #[error("{}", crate::serve::TOO_MANY)]
     TooMany,
-    #[error("The server is busy with large answers. Try again in a moment.")]
+    #[error("The server is busy with large requests. Try again in a moment.")]
     Busy,
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -43,6 +43,9 @@ pub enum HubError {
     /// How the hub is to be opened makes no sense.
     #[error("{0}")]
     Options(String),
+    /// A file for what is large could not be written or read.
+    #[error("a temporary file: {0}")]
+    File(#[from] std::io::Error),
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -81,9 +84,12 @@ impl HubError {
             HubError::TooMany => StatusCode::TOO_MANY_REQUESTS,
             HubError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             HubError::Database(error) if is_disk_full(error) => StatusCode::INSUFFICIENT_STORAGE,
-            HubError::Database(_) | HubError::Migration(_) | HubError::Options(_) | HubError::Internal(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            HubError::File(error) if error.kind() == ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+            HubError::Database(_)
+            | HubError::Migration(_)
+            | HubError::Options(_)
+            | HubError::File(_)
+            | HubError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -99,8 +105,8 @@ impl IntoResponse for HubError {
         let body = match self {
             HubError::BadRequest { message, errors } => ErrorBody { msg: message, errors },
             HubError::Busy => ErrorBody { msg: HubError::Busy.to_string(), ..Default::default() },
-            HubError::Database(error) if is_disk_full(&error) => {
-                tracing::error!(%error, "the disk is full");
+            error if status == StatusCode::INSUFFICIENT_STORAGE => {
+                tracing::error!(%error, source = ?std::error::Error::source(&error), "the disk is full");
                 ErrorBody {
                     msg: "The disk of the server is full: nothing can be stored.".to_owned(),
                     ..Default::default()

@@ -1,168 +1,130 @@
-//! Large answers: in memory one after the other, written while they are sent, and ended for who reads too slowly.
+//! Large answers: in memory one after the other, and then sent from a file. However slowly somebody reads, the memory is
+//! free again at once.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter, IntoInnerError, Seek},
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::Body,
     http::header,
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::StreamExt;
 use serde::Serialize;
 use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, SemaphorePermit},
+    task::spawn_blocking,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::io::ReaderStream;
 
-use super::{HubError, permission::Caller};
+use super::{HubError, large, permission::Caller};
 use crate::serve::Shares;
 
-/// The most bytes of a page of several items.
+/// The most bytes of an answer that has several texts.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
-/// The most bytes of one thing with all that belongs to it, such as a task with its results.
-pub const WHOLE_BYTES: i64 = 2 * PAGE_BYTES;
 /// From this size on pages are in memory one after the other.
 const LARGE_PAGE: i64 = 1024 * 1024;
-/// From this size on a caller has some at a time, and no more.
+/// From this size on they are sent from a file, and a caller has some at a time, and no more.
 const MEDIUM_PAGE: i64 = 32 * 1024;
-/// Whose turn it is.
-static LARGE_PAGES: Semaphore = Semaphore::const_new(1);
-/// Of each caller one is sent at a time: nobody takes the turns of others, or all places of slow readers.
+/// Of each caller one is sent at a time: nobody takes the room of others.
 static OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(1));
 /// So many of those that are not that large.
 static MEDIUM_OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(16));
 /// How long somebody waits for their turn; clients give a server about ten seconds.
 const TURN_PATIENCE: Duration = Duration::from_secs(8);
-/// How long a turn lasts: somebody who reads slowly does not keep others waiting.
-const TURN: Duration = Duration::from_secs(4);
-/// Those who read more slowly than that.
-static SLOW_READERS: Semaphore = Semaphore::const_new(4);
-/// What is sent of a large page at once, in bytes.
+/// What is read of a file and sent at once, in bytes.
 const SLICE: usize = 64 * 1024;
-/// How long somebody may take to read that much.
-const SLICE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The turn of a large answer. The response carries it too: a layer that rewrites the answer keeps the turn.
+/// What a large answer takes up until it is sent.
+struct Place {
+    _of_caller: OwnedSemaphorePermit,
+    _room: SemaphorePermit<'static>,
+}
+
+/// The place of a large answer. The response carries it, for a layer that rewrites the answer.
 #[derive(Clone)]
+pub struct Kept {
+    place: Arc<Place>,
+    is_large: bool,
+}
+
+impl Kept {
+    /// The turn once more, to write the answer anew. What was written before must have been read.
+    pub async fn turn(self) -> Result<Turn, HubError> {
+        let memory = async {
+            match self.is_large {
+                true => large::MEMORY.acquire().await.map(Some).map_err(large::closed),
+                false => Ok(None),
+            }
+        };
+        let memory = timeout(TURN_PATIENCE, memory).await.unwrap_or(Err(HubError::Busy))?;
+        Ok(Turn { memory, kept: self })
+    }
+}
+
+/// The turn of a large answer to be in memory.
 pub struct Turn {
-    permit: Option<Arc<SemaphorePermit<'static>>>,
-    /// Held until the answer is sent, also beyond the turn.
-    of_caller: Arc<OwnedSemaphorePermit>,
+    memory: Option<SemaphorePermit<'static>>,
+    kept: Kept,
 }
 
 /// What an answer with so many items waits for, whose texts have so many bytes: nothing, or its turn. An error if it is
 /// too large for one answer.
 pub async fn turn_of(caller: &Caller, items: i64, bytes: i64, limit: i64) -> Result<Option<Turn>, HubError> {
+    if let Some(largest) = caller.largest_answer.filter(|largest| bytes > *largest) {
+        return Err(HubError::PageTooLarge(largest));
+    }
     if bytes > limit && items > 1 {
         return Err(HubError::PageTooLarge(limit));
     }
     if bytes < MEDIUM_PAGE {
         return Ok(None);
     }
-    let turn = async {
-        if bytes < LARGE_PAGE {
-            return Ok(Turn {
-                of_caller: Arc::new(MEDIUM_OF_CALLERS.place(&caller.authority.actor).await?),
-                permit: None,
-            });
-        }
-        let of_caller = Arc::new(OF_CALLERS.place(&caller.authority.actor).await?);
-        Ok(Turn { of_caller, permit: Some(Arc::new(LARGE_PAGES.acquire().await?)) })
+    let is_large = bytes >= LARGE_PAGE;
+    let place = async {
+        let shares = if is_large { &OF_CALLERS } else { &MEDIUM_OF_CALLERS };
+        let _of_caller = shares.place(&caller.authority.actor).await.map_err(large::closed)?;
+        Ok(Arc::new(Place { _of_caller, _room: large::room(bytes as usize).await? }))
     };
-    match timeout(TURN_PATIENCE, turn).await {
-        Ok(turn) => turn.map(Some).map_err(|error: tokio::sync::AcquireError| HubError::Internal(error.to_string())),
-        Err(_) => Err(HubError::Busy),
-    }
+    let place = timeout(TURN_PATIENCE, place).await.unwrap_or(Err(HubError::Busy))?;
+    Kept { place, is_large }.turn().await.map(Some)
 }
 
-/// An answer as JSON; a large one holds its turn until it is sent, or the turn is over.
-pub fn answer<W: Serialize + Send + 'static>(body: W, turn: Option<Turn>) -> Response {
+/// The turn of an answer that gets more than it had, as in [`turn_of`], unless it has that of something as large.
+pub async fn wider_turn(turn: Option<Turn>, caller: &Caller, items: i64, bytes: i64) -> Result<Option<Turn>, HubError> {
     match turn {
-        Some(turn) => {
-            let mut response = held(body, turn.clone());
-            response.extensions_mut().insert(turn);
-            response
-        }
-        None => Json(body).into_response(),
+        Some(turn) if turn.kept.is_large && (bytes <= PAGE_BYTES || items <= 1) => Ok(Some(turn)),
+        turn => Ok(turn_of(caller, items, bytes, PAGE_BYTES).await?.or(turn)),
     }
 }
 
-/// Written while it is sent, so that it is not in memory twice.
-fn held<W: Serialize + Send + 'static>(body: W, turn: Turn) -> Response {
-    let (sender, receiver) = mpsc::channel(2);
-    let (sent, cut) = (CancellationToken::new(), CancellationToken::new());
-    let writer = SliceWriter { sender, runtime: Handle::current(), cut: cut.clone(), slice: Vec::new() };
-    tokio::spawn(keep_turn(turn, sent.clone(), cut));
-    tokio::task::spawn_blocking(move || {
+/// An answer as JSON; a large one is sent from a file.
+pub async fn answer<W: Serialize + Send + 'static>(body: W, turn: Option<Turn>) -> Result<Response, HubError> {
+    let Some(Turn { memory, kept }) = turn else { return Ok(Json(body).into_response()) };
+    let written = spawn_blocking(move || {
         // Dropped from last to first: the answer is no longer in memory when the turn ends.
-        let _sent = sent.drop_guard();
+        let _memory = memory;
         let body = body;
-        let mut writer = writer;
-        // Who stops reading, or reads too slowly, gets no more: nothing else is wrong.
-        if let Err(error) = serde_json::to_writer(&mut writer, &body).map_err(Into::into).and_then(|()| writer.flush())
-        {
-            tracing::debug!(%error, "a large answer was not read to its end");
-            let told = writer.sender.send_timeout(Err(error), SLICE_PATIENCE);
-            let _ = writer.runtime.block_on(told);
-        }
+        let mut writer = BufWriter::with_capacity(SLICE, tempfile::tempfile()?);
+        serde_json::to_writer(&mut writer, &body)?;
+        let mut file = writer.into_inner().map_err(IntoInnerError::into_error)?;
+        let length = file.stream_position()?;
+        file.rewind()?;
+        Ok::<_, io::Error>((file, length))
     });
-    let slices = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
-    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(slices)).into_response()
-}
-
-/// Ends a turn when its answer is sent, or others have waited long enough. Of those who then still read there are some,
-/// of different callers, and no more: each keeps a large answer in memory.
-async fn keep_turn(turn: Turn, sent: CancellationToken, cut: CancellationToken) {
-    let Turn { permit, of_caller: _of_caller } = turn;
-    if permit.is_none() {
-        return sent.cancelled().await;
-    }
-    let is_sent = timeout(TURN, sent.cancelled()).await.is_ok();
-    drop(permit);
-    if is_sent {
-        return;
-    }
-    match SLOW_READERS.try_acquire() {
-        Ok(_place) => sent.cancelled().await,
-        Err(_) => cut.cancel(),
-    }
-}
-
-/// Passes on what is written, in slices.
-struct SliceWriter {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    runtime: Handle,
-    cut: CancellationToken,
-    slice: Vec<u8>,
-}
-
-impl io::Write for SliceWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(SLICE - self.slice.len());
-        self.slice.extend_from_slice(&bytes[..taken]);
-        if self.slice.len() == SLICE {
-            self.flush()?;
-        }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let slice = Bytes::from(std::mem::take(&mut self.slice));
-        self.runtime.block_on(async {
-            tokio::select! {
-                taken = timeout(SLICE_PATIENCE, self.sender.send(Ok(slice))) => match taken {
-                    Ok(taken) => taken.map_err(io::Error::other),
-                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
-                },
-                () = self.cut.cancelled() => Err(io::ErrorKind::TimedOut.into()),
-            }
-        })
-    }
+    let (file, length) = written.await.map_err(|error| HubError::Internal(error.to_string()))??;
+    let place = kept.place.clone();
+    let slices = ReaderStream::with_capacity(tokio::fs::File::from_std(file), SLICE).map(move |slice| {
+        let _place = &place;
+        slice
+    });
+    let headers = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    let mut response = (headers, Body::from_stream(slices)).into_response();
+    response.extensions_mut().insert(kept);
+    Ok(response)
 }

@@ -13,7 +13,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     HubError,
-    large_answer::{PAGE_BYTES, Turn, answer, turn_of},
+    large_answer::{PAGE_BYTES, Turn, answer, turn_of, wider_turn},
     page_sizes::PageSizes,
     permission::Caller,
 };
@@ -329,26 +329,27 @@ fn page_of(query: &ListQuery, order: &str) -> String {
 }
 
 impl<R> Rows<R> {
-    /// What the rows get in addition waits for its turn, too, unless they have it already.
+    /// What the rows get in addition waits for its turn, too, unless they have that of something as large.
     pub async fn wait_for(&mut self, caller: &Caller, items: i64, bytes: i64) -> Result<(), HubError> {
-        if self.turn.is_none() {
-            self.turn = turn_of(caller, items, bytes, PAGE_BYTES).await?;
-        }
+        self.turn = wider_turn(self.turn.take(), caller, items, bytes).await?;
         Ok(())
     }
 
     /// As [`Rows::answer`], for rows that may be unreadable.
-    pub fn try_answer<W: Serialize + Send + 'static>(
+    pub async fn try_answer<W: Serialize + Send + 'static>(
         self,
         to_wire: impl FnMut(R) -> Result<W, HubError>,
     ) -> Result<Response, HubError> {
         let Rows { rows, total, query, turn } = self;
         let rows = rows.into_iter().map(to_wire).collect::<Result<Vec<W>, HubError>>()?;
-        Ok(Rows { rows, total, query, turn }.answer(|row| row))
+        Rows { rows, total, query, turn }.answer(|row| row).await
     }
 
     /// The answer: each row in its wire form, links to the other pages, the total in a header.
-    pub fn answer<W: Serialize + Send + 'static>(self, to_wire: impl FnMut(R) -> W) -> Response {
+    pub async fn answer<W: Serialize + Send + 'static>(
+        self,
+        to_wire: impl FnMut(R) -> W,
+    ) -> Result<Response, HubError> {
         let (page, last) = (self.query.page, self.total.div_ceil(self.query.per_page).max(1));
         let links = PageLinks {
             first: Some(self.query.address(1)),
@@ -359,19 +360,19 @@ impl<R> Rows<R> {
         };
         let data: Vec<W> = self.rows.into_iter().map(to_wire).collect();
         let page = Page { data, links };
-        let mut response = answer(page, self.turn);
+        let mut response = answer(page, self.turn).await?;
         response.headers_mut().insert("total-count", HeaderValue::from(self.total));
-        response
+        Ok(response)
     }
 }
 
 impl ListQuery {
     /// The answer for a list that is not in the database, through the same paging as all others.
-    pub fn answer_all<W: Serialize + Send + 'static>(self, items: Vec<W>) -> Response {
+    pub async fn answer_all<W: Serialize + Send + 'static>(self, items: Vec<W>) -> Result<Response, HubError> {
         let total = items.len();
         let start = (self.page - 1).saturating_mul(self.per_page).min(total);
         let rows = items.into_iter().skip(start).take(self.per_page).collect();
-        Rows { rows, total, query: self, turn: None }.answer(|item| item)
+        Rows { rows, total, query: self, turn: None }.answer(|item| item).await
     }
 
     /// How many items to pass over, and how many to read.
@@ -381,8 +382,12 @@ impl ListQuery {
     }
 
     /// The answer for a page that was read by [`ListQuery::window`].
-    pub fn answer_page<W: Serialize + Send + 'static>(self, rows: Vec<W>, total: usize) -> Response {
-        Rows { rows, total, query: self, turn: None }.answer(|item| item)
+    pub async fn answer_page<W: Serialize + Send + 'static>(
+        self,
+        rows: Vec<W>,
+        total: usize,
+    ) -> Result<Response, HubError> {
+        Rows { rows, total, query: self, turn: None }.answer(|item| item).await
     }
 
     /// The address of another page of this list.

@@ -6,6 +6,7 @@ mod body;
 mod error;
 mod events;
 mod job;
+mod large;
 mod large_answer;
 mod listing;
 mod mail;

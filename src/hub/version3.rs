@@ -17,12 +17,12 @@ use axum::{
 };
 use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
     HubError, audit, authentication,
-    large_answer::{PAGE_BYTES, Turn, answer as answered},
+    large_answer::{Kept, PAGE_BYTES, Turn, answer as answered, wider_turn},
     listing::comma_separated,
     permission::Caller,
     server::{API_PATH, HubState},
@@ -52,8 +52,6 @@ const NESTED: [(&str, &str, &str, &str); 5] = [
     ("role", "rules", "rule", "SELECT role_id, rule_id FROM role_rule WHERE role_id"),
 ];
 
-/// Whose turn it is.
-static TURN: Semaphore = Semaphore::const_new(1);
 /// Bytes of an answer that are read at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -120,11 +118,12 @@ async fn of_get(
     // Only callers who are known are answered with 200.
     let (StatusCode::OK, Some(caller)) = (response.status(), caller) else { return Ok(response) };
     let total = response.headers().get("total-count").and_then(|total| total.to_str().ok()?.parse::<usize>().ok());
-    // The answer is read whole and put into another form: of one at a time.
-    let _turn = TURN.acquire().await.map_err(|error| HubError::Internal(error.to_string()))?;
     let (mut parts, body) = response.into_parts();
-    // It stays this one's turn, until the other form is sent.
-    let turn = parts.extensions.remove::<Turn>();
+    // The answer is read whole and put into another form, when it is its turn again.
+    let mut turn = match parts.extensions.remove::<Kept>() {
+        Some(kept) => Some(kept.turn().await?),
+        None => None,
+    };
     let mut body = parsed(body).await?;
     match body.get_mut("data").and_then(Value::as_array_mut) {
         // Without links nobody would miss those of other pages.
@@ -133,8 +132,8 @@ async fn of_get(
         {
             return Err(HubError::PageTooLarge(PAGE_BYTES));
         }
-        Some(items) => translate(hub, &caller, answer.resource, items).await?,
-        None => translate(hub, &caller, answer.resource, std::slice::from_mut(&mut body)).await?,
+        Some(items) => translate(hub, &caller, answer.resource, items, &mut turn).await?,
+        None => translate(hub, &caller, answer.resource, std::slice::from_mut(&mut body), &mut turn).await?,
     }
     if answer.plain
         && let Some(items) = body.get_mut("data")
@@ -147,7 +146,7 @@ async fn of_get(
         )
         .unwrap_or(Value::Null);
     }
-    let mut response = answered(body, turn);
+    let mut response = answered(body, turn).await?;
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     parts.headers.remove(axum::http::header::CONTENT_TYPE);
     *response.status_mut() = parts.status;
@@ -161,8 +160,7 @@ async fn parsed(body: Body) -> Result<Value, HubError> {
     let reader = BufReader::with_capacity(BUFFER, SyncIoBridge::new(reader));
     let parsed = spawn_blocking(move || serde_json::from_reader(reader));
     let parsed = parsed.await.map_err(|error| HubError::Internal(error.to_string()))?;
-    // It is ours: what is wrong is that it was not read fast enough, beside others.
-    parsed.map_err(|_| HubError::Busy)
+    parsed.map_err(|error| HubError::Internal(error.to_string()))
 }
 
 /// Whether `include` asks for metadata, which is taken out.
@@ -188,11 +186,17 @@ fn rewritten(mut request: Request, path: &str, pairs: &[(String, String)]) -> Re
     Ok(request)
 }
 
-async fn translate(hub: &HubState, caller: &Caller, resource: &str, items: &mut [Value]) -> Result<(), HubError> {
+async fn translate(
+    hub: &HubState,
+    caller: &Caller,
+    resource: &str,
+    items: &mut [Value],
+    turn: &mut Option<Turn>,
+) -> Result<(), HubError> {
     let ids: Vec<i64> = items.iter().filter_map(|item| item.get("id")?.as_i64()).collect();
     if resource == "result" {
         // A result of 3.x is a run of 4.x with its result.
-        let results = results_of(hub, &ids).await?;
+        let results = results_of(hub, caller, &ids, turn).await?;
         let read: Vec<i64> = results.keys().copied().collect();
         audit::note_results(hub, caller, &read, false).await?;
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
@@ -219,31 +223,32 @@ fn id_of(item: &Map<String, Value>) -> Option<i64> {
     item.get("id")?.as_i64()
 }
 
-async fn results_of(hub: &HubState, ids: &[i64]) -> Result<HashMap<i64, String>, HubError> {
+/// The results of these runs, when it is their turn.
+async fn results_of(
+    hub: &HubState,
+    caller: &Caller,
+    ids: &[i64],
+    turn: &mut Option<Turn>,
+) -> Result<HashMap<i64, String>, HubError> {
     let ids = comma_separated(ids);
     let sizes = format!("SELECT count(*), coalesce(sum(octet_length(result)), 0) FROM run WHERE id IN ({ids})");
     let (items, bytes): (i64, i64) = sqlx::query_as(&sizes).fetch_one(hub.store.reader()).await?;
-    if items > 1 && bytes > PAGE_BYTES {
-        return Err(HubError::PageTooLarge(PAGE_BYTES));
-    }
+    *turn = wider_turn(turn.take(), caller, items, bytes).await?;
     let query = format!("SELECT id, result FROM run WHERE result IS NOT NULL AND id IN ({ids})");
     let rows: Vec<(i64, String)> = sqlx::query_as(&query).persistent(false).fetch_all(hub.store.reader()).await?;
     Ok(rows.into_iter().collect())
 }
 
-/// An input that a 3.x client wrote: base64 of `json.…` or of a pickle (protocol 2 to 5).
-const IS_OF_VERSION3: &str = "(input GLOB 'anNvbi[4-7]*' OR input GLOB 'gA[I-X]*') AND instr(input, '$') = 0";
-
 async fn is_task_of_version3(hub: &HubState, id: &str) -> Result<bool, HubError> {
-    is_of_version3(hub, "task_id", id).await
+    is_of_version3(hub, "SELECT is_of_version3 FROM task WHERE id = ?", id).await
 }
 
 async fn is_run_of_version3(hub: &HubState, id: &str) -> Result<bool, HubError> {
-    is_of_version3(hub, "id", id).await
+    let task = "SELECT is_of_version3 FROM task WHERE id = (SELECT task_id FROM run WHERE id = ?)";
+    is_of_version3(hub, task, id).await
 }
 
-async fn is_of_version3(hub: &HubState, column: &str, id: &str) -> Result<bool, HubError> {
+async fn is_of_version3(hub: &HubState, query: &str, id: &str) -> Result<bool, HubError> {
     let Ok(id) = id.parse::<i64>() else { return Ok(false) };
-    let found = format!("SELECT EXISTS (SELECT 1 FROM run WHERE {column} = ? AND {IS_OF_VERSION3})");
-    Ok(sqlx::query_scalar(&found).bind(id).fetch_one(hub.store.reader()).await?)
+    Ok(sqlx::query_scalar(query).bind(id).fetch_optional(hub.store.reader()).await?.unwrap_or(false))
 }

@@ -26,7 +26,8 @@ pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall, id: i64) 
     let run = run.ok_or_else(|| {
         refused("the organization that aggregates has no run of the task to which this subtask belongs".to_owned())
     })?;
-    let asked = run.call.map_err(|error| refused(format!("what its parent asks cannot be read: {error}")))?;
+    let asked = run.call.ok_or_else(|| refused("the server does not say what its parent asks".to_owned()))?;
+    let asked = asked.map_err(|error| refused(format!("what its parent asks cannot be read: {error}")))?;
     if algorithms::without_digest(&parent.image) != algorithms::without_digest(&task.image) {
         return Err(refused("its image is not that of the task to which it belongs".to_owned()));
     }

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use atoll::protocol::status::Status;
 
-use crate::support::{World, outcome};
+use crate::support::{World, outcome, port::free_port};
 use crate::{ages, node, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_s_own_page_decides_and_opens_with_a_code_only() {
     let world = World::new().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let config = format!("review_page: 127.0.0.1:{port}\npolicies:\n  review: always\n");
     let _node = node(&world, "example_org1", &config).await;
     let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod mail;
+pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

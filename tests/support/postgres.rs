@@ -1,7 +1,6 @@
 //! A PostgreSQL server of the test's own, on a free port of loopback.
 
 use std::{
-    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -9,6 +8,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use super::port::free_port;
 
 const USER: &str = "atoll";
 const PASSWORD: &str = "not-a-secret";
@@ -75,8 +76,7 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        // Free now; whoever takes it in between makes the start fail.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut postgres = Postgres { folder, port, child: None };
         postgres.start_again();
         postgres

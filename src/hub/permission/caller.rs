@@ -40,6 +40,8 @@ pub struct Caller {
     pub authority: Arc<Authority>,
     /// What their token says, if they came with one.
     pub claims: Option<Arc<Claims>>,
+    /// The bytes of the largest answer that they can use, if they say so: Atoll's own.
+    pub largest_answer: Option<i64>,
 }
 
 /// How far a permission of a caller reaches.

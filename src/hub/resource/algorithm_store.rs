@@ -73,7 +73,7 @@ async fn list_links(State(hub): State<Arc<HubState>>, caller: Caller, query: Lis
     // As the original filters: a name with `%`, an address as it is.
     let is_asked_for = query.text("name").is_none_or(|name| is_like(&own.name, name))
         && query.text("url").is_none_or(|url| url.trim_end_matches('/') == own.url.trim_end_matches('/'));
-    Ok(query.answer_all(if is_asked_for { vec![own] } else { Vec::new() }))
+    query.answer_all(if is_asked_for { vec![own] } else { Vec::new() }).await
 }
 
 /// Whether a text is like a pattern of SQL, whose `%` stands for anything; capitals do not count.
@@ -119,7 +119,7 @@ async fn list_algorithms(
         .filter(|algorithm| query.text("name").is_none_or(|name| is_like(&algorithm.name, name)))
         .cloned()
         .collect();
-    Ok(query.answer_all(matching))
+    query.answer_all(matching).await
 }
 
 async fn show_algorithm(

@@ -53,7 +53,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     };
     let (offset, limit) = query.window();
     let (entries, total) = audit::page(hub.store.reader(), &filter, offset, limit).await?;
-    Ok(query.answer_page(entries, total as usize))
+    query.answer_page(entries, total as usize).await
 }
 
 #[derive(Deserialize, Validate)]

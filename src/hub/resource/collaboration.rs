@@ -101,10 +101,11 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut members =
         if with_organizations { members::of_all(&hub, COLLABORATION, &ids).await? } else { BTreeMap::new() };
-    Ok(rows.answer(|row| {
+    rows.answer(|row| {
         let organizations = with_organizations.then(|| members.remove(&row.id).unwrap_or_default());
         row.into_wire(organizations)
-    }))
+    })
+    .await
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {

@@ -123,10 +123,11 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut configs = configs(&hub, &ids).await?;
-    Ok(rows.answer(|row| {
+    rows.answer(|row| {
         let config = configs.remove(&row.id).unwrap_or_default();
         row.into_wire(config)
-    }))
+    })
+    .await
 }
 
 /// The nodes of a collaboration.

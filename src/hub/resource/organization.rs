@@ -101,7 +101,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
             Some(id),
         );
     }
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Organization::from))
+    LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Organization::from).await
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Organization, HubError> {

@@ -59,7 +59,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let filters = run::filters(&caller, &query, run::Listed::Results)?;
     let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     audit::note_results(&hub, &caller, &with_result(&rows.rows), false).await?;
-    Ok(rows.answer(ResultItem::from))
+    rows.answer(ResultItem::from).await
 }
 
 /// Ids of the runs that have a result.
@@ -107,5 +107,5 @@ async fn show(
     if row.result.is_some() {
         audit::note_results(&hub, &caller, &[id], headers.contains_key(FOR_DOWNLOAD)).await?;
     }
-    Ok(answer(ResultItem::from(row), turn))
+    answer(ResultItem::from(row), turn).await
 }

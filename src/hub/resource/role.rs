@@ -113,7 +113,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.integer("role.id IN (SELECT role_id FROM role_rule WHERE rule_id = ?)", query.integer("rule_id")?);
     filters.like("name", query.text("name"));
     filters.like("description", query.text("description"));
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Role::from))
+    LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Role::from).await
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {

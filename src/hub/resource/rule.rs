@@ -68,7 +68,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         bytes: SMALL_ROWS,
         row_limit: SMALL_ROW,
     };
-    Ok(listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Rule::from))
+    listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Rule::from).await
 }
 
 /// The rules of a role.

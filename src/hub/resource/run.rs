@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, response::Response, routing::get};
+use axum::{Router, extract::State, response::Response, routing::get};
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::json;
@@ -40,7 +40,8 @@ pub struct Row {
     pub task_id: i64,
     pub organization_id: i64,
     pub status: String,
-    pub input: String,
+    /// `None` in a list without inputs.
+    pub input: Option<String>,
     pub assigned_at: String,
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
@@ -58,11 +59,20 @@ pub struct Row {
 pub const FROM: &str = "run JOIN task ON task.id = run.task_id LEFT JOIN node ON
     node.organization_id = run.organization_id AND node.collaboration_id = task.collaboration_id";
 const WITH_REVIEW: &str = "LEFT JOIN review ON review.id = (SELECT max(id) FROM review WHERE run_id = run.id)";
-const COLUMNS: &str = "run.id, run.task_id, run.organization_id, run.status, input, assigned_at, started_at,
-    run.finished_at, nullif(coalesce(log, '') || coalesce((SELECT group_concat(text, '') FROM
-        (SELECT text FROM log_line WHERE run_id = run.id ORDER BY id)), ''), '') AS log, node.id AS node_id, node.name AS node_name, node.ip AS node_ip,
-    node.online AS node_online, review.subject AS review_subject, review.state AS review_state,
-    review.since AS review_since";
+/// The columns of a run with this SQL for its input.
+macro_rules! columns {
+    ($input:literal) => {
+        concat!(
+            $input,
+            " AS input, run.id, run.task_id, run.organization_id, run.status, assigned_at, started_at, run.finished_at,
+            nullif(coalesce(log, '') || coalesce((SELECT group_concat(text, '') FROM
+                (SELECT text FROM log_line WHERE run_id = run.id ORDER BY id)), ''), '') AS log,
+            node.id AS node_id, node.name AS node_name, node.ip AS node_ip, node.online AS node_online,
+            review.subject AS review_subject, review.state AS review_state, review.since AS review_since"
+        )
+    };
+}
+const COLUMNS: &str = columns!("run.input");
 
 impl Row {
     /// The wire form; with its task nested if that was asked for.
@@ -93,7 +103,7 @@ impl Row {
             node,
             ports: Vec::new(),
             id: self.id,
-            input: Some(self.input),
+            input: self.input,
             assigned_at: Some(self.assigned_at),
             started_at: self.started_at,
             finished_at: self.finished_at,
@@ -203,6 +213,14 @@ const LISTING: Listing = Listing {
     row_limit: i64::MAX,
 };
 
+/// The list with `without=input`, Atoll's own: a page that shows how runs go does not need what may be large.
+const WITHOUT_INPUT: Listing =
+    Listing { columns: columns!("NULL"), bytes: "coalesce(octet_length(run.log), 0) + run.log_line_bytes", ..LISTING };
+
+fn asks_without_input(query: &ListQuery) -> bool {
+    query.text("without") == Some("input")
+}
+
 /// The bytes of the texts of a run, but for its result.
 const BYTES: &str = "octet_length(run.input) + coalesce(octet_length(run.log), 0) + run.log_line_bytes";
 
@@ -220,7 +238,8 @@ fn includes_task(caller: &Caller, query: &ListQuery) -> Result<bool, HubError> {
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = filters(&caller, &query, Listed::Runs)?;
     let with_task = includes_task(&caller, &query)?;
-    let mut rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let listing = if asks_without_input(&query) { WITHOUT_INPUT } else { LISTING };
+    let mut rows = listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     if matches!(caller.kind, CallerKind::Node { .. }) {
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
         let own = of_node(caller.authority.organization_id);
@@ -243,10 +262,11 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
                 .await?;
         tasks = of_runs.into_iter().map(Task::from).collect();
     }
-    Ok(rows.answer(|row| {
+    rows.answer(|row| {
         let task = tasks.iter().find(|task| task.id == row.task_id).cloned();
         row.into_wire(task)
-    }))
+    })
+    .await
 }
 
 /// The runs of these tasks, oldest first.
@@ -271,8 +291,8 @@ pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i6
     .await?)
 }
 
-async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {
-    let row: Option<Row> = sqlx::query_as(&format!("SELECT {COLUMNS} FROM {FROM} {WITH_REVIEW} WHERE run.id = ?"))
+async fn load(hub: &HubState, id: i64, columns: &str) -> Result<Row, HubError> {
+    let row: Option<Row> = sqlx::query_as(&format!("SELECT {columns} FROM {FROM} {WITH_REVIEW} WHERE run.id = ?"))
         .persistent(false)
         .bind(id)
         .fetch_optional(hub.store.reader())
@@ -302,9 +322,9 @@ async fn show(
         return Err(HubError::NotAllowed);
     }
     let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
-    let row = load(&hub, id).await?;
+    let row = load(&hub, id, COLUMNS).await?;
     let task = includes_task(&caller, &query)?.then(|| Task::from(task));
-    Ok(answer(row.into_wire(task), turn))
+    answer(row.into_wire(task), turn).await
 }
 
 #[derive(Deserialize, Validate)]
@@ -350,8 +370,9 @@ async fn report(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     Id(id): Id,
+    query: ListQuery,
     LargeBody { body: report, _turn }: LargeBody<Report>,
-) -> Result<Json<Run>, HubError> {
+) -> Result<Response, HubError> {
     caller.require_node()?;
     // So that it is noted who may read it from then on.
     if report.result.is_some() && report.finished_at.is_none() {
@@ -364,15 +385,14 @@ async fn report(
     let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
     let mut transaction = hub.store.bookkeeping().begin().await?;
     require_unchanged(&hub, &caller).await?;
-    let place: Option<(i64, i64, i64, Option<String>, String)> = sqlx::query_as(
-        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, input FROM run
+    let place: Option<(i64, i64, i64, Option<String>, bool)> = sqlx::query_as(
+        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, is_of_version3 FROM run
          JOIN task ON task.id = task_id WHERE run.id = ?",
     )
-    .persistent(false)
     .bind(id)
     .fetch_optional(&mut *transaction)
     .await?;
-    let (organization_id, collaboration_id, task_id, finished, input) =
+    let (organization_id, collaboration_id, task_id, finished, is_of_version3) =
         place.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
     if organization_id != caller.authority.organization_id || !caller.is_in_collaboration(collaboration_id) {
         return Err(HubError::Unauthenticated("This is not your algorithm run to PATCH!"));
@@ -389,7 +409,7 @@ async fn report(
     }
     // Clients of vantage6 3.x run whatever a result says that is no JSON: they get only what is plain data.
     if let Some(result) = &report.result
-        && payload::dialect_of(&input).is_ok_and(|dialect| dialect != Dialect::Json)
+        && is_of_version3
         && !matches!(
             payload::dialect_of(result),
             Ok(Dialect::Json3x | Dialect::Pickle3x) | Err(PayloadError::Encrypted)
@@ -460,7 +480,18 @@ async fn report(
     hub.jobs.wake();
     // After the change is stored, unlike the original: whoever asks now sees it.
     hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": id})).await;
-    Ok(Json(load(&hub, id).await?.into_wire(None)))
+    // Another one is in memory from here on.
+    drop(_turn);
+    let (columns, bytes) = match asks_without_input(&query) {
+        true => (WITHOUT_INPUT.columns, WITHOUT_INPUT.bytes),
+        false => (COLUMNS, BYTES),
+    };
+    let bytes: i64 = sqlx::query_scalar(&format!("SELECT {bytes} FROM run WHERE id = ?"))
+        .bind(id)
+        .fetch_one(hub.store.reader())
+        .await?;
+    let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
+    answer(load(&hub, id, columns).await?.into_wire(None), turn).await
 }
 
 /// The first bytes of a text, cut between characters.

@@ -94,10 +94,11 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut members = if with_organizations { members::of_all(&hub, STUDY, &ids).await? } else { BTreeMap::new() };
-    Ok(rows.answer(|row| {
+    rows.answer(|row| {
         let organizations = with_organizations.then(|| members.remove(&row.id).unwrap_or_default());
         row.into_wire(organizations)
-    }))
+    })
+    .await
 }
 
 /// The study, if the caller may do this to it.

@@ -140,7 +140,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.integer("user.id IN (SELECT user_id FROM user_rule WHERE rule_id = ?)", query.integer("rule_id")?);
     filters.text("last_seen >= ?", query.time("last_seen_from")?);
     filters.text("last_seen <= ?", query.time("last_seen_till")?);
-    Ok(LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(User::from))
+    LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(User::from).await
 }
 
 /// The users of whose username, e-mail or name this is a part, or whose id it is; the most that are found are 10,000.

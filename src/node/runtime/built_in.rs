@@ -353,7 +353,7 @@ async fn central(
         }
     };
     wait_for(&hub, subtask.id, &mut events, stopped).await?;
-    let runs = hub.runs(subtask.id).await.map_err(RunError::of_call)?;
+    let runs = hub.run_states(subtask.id).await.map_err(RunError::of_call)?;
     let may_be_left_out = |run: &Run| function.goes_on_without_some && run.status == Status::NotAllowed;
     let (left_out, taking_part): (Vec<_>, Vec<_>) = runs.iter().partition(|run| may_be_left_out(run));
     // The run that failed by itself says more than those that were given up because of it.
@@ -399,7 +399,7 @@ async fn organizations_of(
             }
         }
     }
-    let runs = hub.runs(task.id).await.map_err(RunError::of_call)?;
+    let runs = hub.run_states(task.id).await.map_err(RunError::of_call)?;
     let of_task: Vec<i64> = runs.iter().filter_map(|run| run.organization_id).collect();
     if of_task.len() > 1 {
         return Ok(of_task);
@@ -423,7 +423,7 @@ async fn wait_for(
 ) -> Result<(), RunError> {
     loop {
         // A task that one organization does not allow is over only when the others have ended.
-        match hub.runs(task_id).await {
+        match hub.run_states(task_id).await {
             Ok(runs) if runs.iter().all(|run| run.status.is_final()) => return Ok(()),
             Ok(_) => {}
             Err(error) if error.is_temporary() => {}

@@ -36,7 +36,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
         delete: me.permissions.may_delete(&task_view.task, &me.user),
         repeat: me.permissions.may_create_tasks()
             && task_view.task.parent_id.is_none()
-            && task_view.runs.first().is_some_and(|run| run.call.is_ok()),
+            && matches!(task_view.call, Some(Ok(_))),
     };
     let view = move || view! { <TaskPage view=task_view.clone() actions/> };
     let page = Page::new(title).user(me.clone()).section("/tasks").flash(flash);
@@ -82,8 +82,7 @@ fn TaskPage(view: TaskView, actions: Actions) -> impl IntoView {
 
 #[component]
 fn Facts(view: TaskView) -> impl IntoView {
-    let (task, names) = (view.task, view.names);
-    let call = view.runs.first().map(|run| run.call.clone());
+    let (task, names, call) = (view.task, view.names, view.call);
     let creator = names.creator(task.init_user_id, None);
     let organization = task.init_organization_id.map(|id| (id, names.organization(id)));
     let collaboration = task.collaboration_id.map(|id| (id, names.collaboration(id)));

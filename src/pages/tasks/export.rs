@@ -44,7 +44,7 @@ impl Runs {
     async fn load(user: &User, id: &str) -> Result<Runs, PageError> {
         let task_id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
         let me = &user.signed_in;
-        let (runs, names, _task) = futures::try_join!(me.hub.runs(task_id), me.names(), me.hub.task(task_id))?;
+        let (runs, names, _task) = futures::try_join!(me.hub.run_states(task_id), me.names(), me.hub.task(task_id))?;
         let name = |organization: Option<i64>, run_id: i64| {
             organization.map_or_else(|| format!("Run {run_id}"), |id| names.organization(id))
         };

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     explanation::{awaits, explain},
@@ -11,8 +12,9 @@ use super::{
 };
 use crate::{
     protocol::{
-        client::ClientError,
-        domain::{Run, Task},
+        client::{ClientError, HubClient},
+        domain::{FunctionCall, Run, RunResult, Task},
+        payload::PayloadError,
         status::Status,
     },
     session::{Names, SignedIn},
@@ -20,6 +22,10 @@ use crate::{
 
 /// The most that results together may have for being shown, in bytes; downloads are whole.
 const SHOWN_LIMIT: usize = 8 * 1024 * 1024;
+/// Up to this size they are read as they come; …
+const SMALL_RESULTS: usize = 256 * 1024;
+/// … larger ones unfold to many times their bytes, so that one task's are in memory at a time.
+static LARGE_RESULTS: Semaphore = Semaphore::const_new(1);
 /// A run that ended this long ago without a result has none.
 const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
@@ -28,32 +34,43 @@ const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 pub struct TaskView {
     pub task: Task,
     pub runs: Vec<Run>,
+    /// What its runs were asked, or why that cannot be read here; `None` if there is no run.
+    pub call: Option<Result<FunctionCall, PayloadError>>,
     pub names: Arc<Names>,
     pub state: TaskState,
 }
 
 /// The present state of a task, for its event stream.
 pub async fn load_state(me: &SignedIn, id: i64) -> Result<TaskState, ClientError> {
-    Ok(load_view(me, id).await?.state)
+    Ok(load(me, id, false).await?.state)
 }
 
-/// A task with everything that its page shows, in one concurrent round (and a second one for subtasks' runs).
+/// A task with everything that its page shows.
 pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> {
+    load(me, id, true).await
+}
+
+/// In one concurrent round, and a second one for subtasks' runs and, if it is wanted, for what was asked.
+async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, ClientError> {
     let hub = &me.hub;
-    let (task, runs, run_results, subtasks, names) = futures::try_join!(
-        hub.task(id),
-        hub.runs(id),
-        hub.results_within(id, SHOWN_LIMIT),
-        hub.subtasks(id),
-        me.names()
-    )?;
-    let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.runs(subtask.id)));
+    let (task, runs, (run_results, turn), subtasks, names) =
+        futures::try_join!(hub.task(id), hub.run_states(id), results_of(hub, id), hub.subtasks(id), me.names())?;
+    let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.run_states(subtask.id)));
     let creators = names.learn_creators(hub, std::slice::from_ref(&task));
-    let (runs_of_subtasks, ()) = futures::join!(runs_of_subtasks, creators);
-    let runs_of_subtasks = runs_of_subtasks?;
+    let call = async {
+        match runs.first() {
+            Some(run) if with_call => match &run.call {
+                None => hub.call_of(run.id).await,
+                told => Ok(told.clone()),
+            },
+            _ => Ok(None),
+        }
+    };
+    let (runs_of_subtasks, call, ()) = futures::join!(runs_of_subtasks, call, creators);
+    let (runs_of_subtasks, call) = (runs_of_subtasks?, call?);
     let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
     let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run))).collect::<Vec<_>>();
-    let named = results::name_results(&run_results, |run_id| {
+    let named = results::name_results(run_results, |run_id| {
         runs.iter().find(|run| run.id == run_id).map_or_else(|| format!("Run {run_id}"), &organization)
     });
     let aggregated = !subtasks.is_empty();
@@ -93,7 +110,21 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
         subtasks: subtask_states,
         results: results::table(&named, aggregated),
     };
-    Ok(TaskView { task, runs, names, state })
+    // What is left of large results is what the page shows.
+    drop((named, turn));
+    Ok(TaskView { task, runs, call, names, state })
+}
+
+/// The results of a task, with their turn if they are large.
+async fn results_of(
+    hub: &HubClient,
+    id: i64,
+) -> Result<(Vec<RunResult>, Option<SemaphorePermit<'static>>), ClientError> {
+    if let Some(results) = hub.results_if_within(id, SMALL_RESULTS).await? {
+        return Ok((results, None));
+    }
+    let turn = LARGE_RESULTS.acquire().await.ok();
+    Ok((hub.results_within(id, SHOWN_LIMIT).await?, turn))
 }
 
 fn progress(runs: &[Run]) -> String {

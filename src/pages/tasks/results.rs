@@ -1,6 +1,9 @@
 //! Results as a table: one row an organization, one column a key.
 
+use std::io;
+
 use indexmap::IndexSet;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::state::{Cell, ResultRow, Results};
@@ -25,14 +28,10 @@ pub struct NamedResult {
 }
 
 /// Names the results that are there, in the order of the runs.
-pub fn name_results(results: &[RunResult], name_of_run: impl Fn(i64) -> String) -> Vec<NamedResult> {
-    results
-        .iter()
-        .filter_map(|result| {
-            let value = result.value.clone()?;
-            Some(NamedResult { organization: name_of_run(result.run_id), value })
-        })
-        .collect()
+pub fn name_results(results: Vec<RunResult>, name_of_run: impl Fn(i64) -> String) -> Vec<NamedResult> {
+    let named =
+        |result: RunResult| Some(NamedResult { organization: name_of_run(result.run_id), value: result.value? });
+    results.into_iter().filter_map(named).collect()
 }
 
 /// The keys of all results in the order of their first appearance.
@@ -72,9 +71,7 @@ pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
         .iter()
         .map(|result| ResultRow {
             organization: result.organization.clone(),
-            answered_at: value_in(result, ANSWERED_AT)
-                .and_then(Value::as_str)
-                .map(|at| shorten(at.to_owned(), CELL_LIMIT)),
+            answered_at: value_in(result, ANSWERED_AT).and_then(Value::as_str).map(|at| shorten(at, CELL_LIMIT)),
             cells: columns
                 .iter()
                 .map(|column| match (&result.value, value_in(result, column)) {
@@ -85,36 +82,79 @@ pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
                 .collect(),
         })
         .collect();
-    let raw = serde_json::to_string_pretty(&results.iter().map(raw_one).collect::<Value>()).unwrap_or_default();
-    Some(Results { aggregated, columns, more_columns, rows, raw: shorten(raw, RAW_LIMIT) })
+    let raw: Vec<RawResult> = results.iter().map(raw_one).collect();
+    Some(Results { aggregated, columns, more_columns, rows, raw: pretty(&raw, RAW_LIMIT) })
 }
 
 /// A result as JSON, with its organization.
-pub fn raw_one(result: &NamedResult) -> Value {
-    match &result.value {
-        Ok(value) => serde_json::json!({"organization": result.organization, "result": value}),
-        Err(error) => serde_json::json!({"organization": result.organization, "error": error.to_string()}),
+#[derive(Serialize)]
+pub struct RawResult<'a> {
+    organization: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// One of them.
+pub fn raw_one(result: &NamedResult) -> RawResult<'_> {
+    RawResult {
+        organization: &result.organization,
+        result: result.value.as_ref().ok(),
+        error: result.value.as_ref().err().map(ToString::to_string),
     }
 }
 
 fn cell(value: &Value) -> Cell {
     match value {
         Value::Number(number) => Cell::Number(number.to_string()),
-        Value::String(text) => Cell::Text(shorten(text.clone(), CELL_LIMIT)),
+        Value::String(text) => Cell::Text(shorten(text, CELL_LIMIT)),
         Value::Bool(_) | Value::Null => Cell::Text(value.to_string()),
         nested => match MissingValue::read(nested) {
-            Some(missing) => Cell::Absent(shorten(missing.words(), CELL_LIMIT)),
-            None => Cell::Nested(shorten(serde_json::to_string_pretty(nested).unwrap_or_default(), CELL_LIMIT)),
+            Some(missing) => Cell::Absent(shorten(&missing.words(), CELL_LIMIT)),
+            None => Cell::Nested(pretty(nested, CELL_LIMIT)),
         },
     }
 }
 
-fn shorten(mut text: String, limit: usize) -> String {
-    if text.len() > limit {
-        text.truncate(text.floor_char_boundary(limit));
-        text.push_str("… (shortened; the download has all of it)");
+/// What stands behind a text that goes on.
+const SHORTENED: &str = "… (shortened; the download has all of it)";
+
+fn shorten(text: &str, limit: usize) -> String {
+    match text.get(..text.floor_char_boundary(limit)) {
+        Some(begin) if begin.len() < text.len() => format!("{begin}{SHORTENED}"),
+        _ => text.to_owned(),
     }
-    text
+}
+
+/// JSON on several lines; no more is written than is shown.
+fn pretty(value: &impl Serialize, limit: usize) -> String {
+    let mut begin = Begin { bytes: Vec::new(), limit };
+    let is_whole = serde_json::to_writer_pretty(&mut begin, value).is_ok();
+    let text = String::from_utf8_lossy(&begin.bytes);
+    match is_whole {
+        true => text.into_owned(),
+        // A character may have been cut.
+        false => format!("{}{SHORTENED}", text.trim_end_matches(char::REPLACEMENT_CHARACTER)),
+    }
+}
+
+/// Takes so many bytes and no more.
+struct Begin {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl io::Write for Begin {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.limit - self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +164,19 @@ mod tests {
 
     fn result(value: Value) -> NamedResult {
         NamedResult { organization: "org".to_owned(), value: Ok(value) }
+    }
+
+    #[test]
+    fn long_texts_end_between_characters_and_say_so() {
+        for length in 0..8 {
+            let long = "é".repeat(length);
+            let shown = |text: String| text.strip_suffix(SHORTENED).map(str::to_owned).ok_or(text);
+            let expected = if length <= 2 { Err(long.clone()) } else { Ok("éé".to_owned()) };
+            assert_eq!(shown(shorten(&long, 5)), expected);
+            // With its quotes.
+            let expected = if length <= 2 { Err(format!("\"{long}\"")) } else { Ok("\"éé".to_owned()) };
+            assert_eq!(shown(pretty(&long, 6)), expected);
+        }
     }
 
     #[test]

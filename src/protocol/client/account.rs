@@ -63,7 +63,7 @@ pub async fn reset_second_factor(
     headers: &[(&'static str, String)],
 ) -> Result<SignIn, ClientError> {
     let answer = post(transport, "recover/2fa/reset", &json!({"reset_token": code.expose_secret()}), headers).await?;
-    Ok(parse::<v4::SignInReply>(answer)?.into())
+    Ok(parse::<v4::SignInReply>(answer).await?.into())
 }
 
 /// What shows that it is really the user: their password and, if they have a second factor, a code.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ClientError, HubClient, StoreClient, hub::Counted};
 use crate::protocol::{
-    domain::{Collaboration, Node, Organization, Rule, Run, RunResult, Task, TaskSpec, User},
+    domain::{Collaboration, FunctionCall, Node, Organization, Rule, Run, RunResult, Task, TaskSpec, User},
     payload::PayloadError,
     status::Status,
     wire::v4::{self, Page},
@@ -15,6 +15,8 @@ const PAGE_SIZES: [usize; 3] = [PER_PAGE, 10, 1];
 const PER_PAGE: usize = 100;
 /// The most items of a list that is read whole.
 pub(super) const LIST_LIMIT: usize = 10_000;
+/// The largest answer with a call that is read, with the log beside it.
+const CALL_ANSWER: usize = 8 * 1024 * 1024;
 /// The most bytes of a list that is read whole.
 const LIST_BYTES: usize = 128 * 1024 * 1024;
 /// The largest page that is read beside others, in bytes.
@@ -22,6 +24,10 @@ const SMALL_PAGE: usize = 256 * 1024;
 
 /// A header that says that a result is downloaded: our hub notes it; others do not look at it.
 pub const FOR_DOWNLOAD: &str = "atoll-download";
+
+/// A header with the bytes of the largest answer that is of use: our hub refuses larger ones with 413 instead of sending
+/// them.
+pub const LARGEST_ANSWER: &str = "x-atoll-largest-answer";
 
 /// One page of a list, and how many items there are on all pages.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +50,24 @@ pub(super) fn pair(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
 
+/// What is kept of a log where only its end is of interest, in bytes.
+const LOG_END: usize = 64 * 1024;
+
+/// A run with the end of its log.
+struct RunState(Run);
+
+impl From<v4::Run> for RunState {
+    fn from(wire: v4::Run) -> Self {
+        let mut run = Run::from(wire);
+        if run.log.len() > LOG_END {
+            run.log = run.log[run.log.ceil_char_boundary(run.log.len() - LOG_END)..].to_owned();
+        }
+        RunState(run)
+    }
+}
+
 impl HubClient {
-    pub(super) async fn page<W: DeserializeOwned, T: From<W>>(
+    pub(super) async fn page<W: DeserializeOwned + 'static, T: From<W> + Send + 'static>(
         &self,
         path: &str,
         query: Vec<(String, String)>,
@@ -53,26 +75,26 @@ impl HubClient {
         Ok(self.counted_page::<W, T>(path, query).await?.read)
     }
 
-    async fn counted_page<W: DeserializeOwned, T: From<W>>(
+    async fn counted_page<W: DeserializeOwned + 'static, T: From<W> + Send + 'static>(
         &self,
         path: &str,
         query: Vec<(String, String)>,
     ) -> Result<Counted<Listed<T>>, ClientError> {
-        let answer = self.get_counted(path, &query).await;
-        let Counted { read: page, total, bytes }: Counted<Page<W>> = answer.map_err(|error| match error {
+        let items = |page: Page<W>| page.data.into_iter().map(T::from).collect();
+        let answer = self.get_counted(path, &query, items).await;
+        let Counted { read: items, total, bytes }: Counted<Vec<T>> = answer.map_err(|error| match error {
             // So servers of the 4.x line answer a filter by something that is not there (any more).
             ClientError::Rejected { status: 400, message, .. } if message.contains("does not exist") => {
                 ClientError::NotFound(message)
             }
             error => error,
         })?;
-        let items: Vec<T> = page.data.into_iter().map(T::from).collect();
         let read = Listed { total: total.unwrap_or(items.len()), items, is_partial: false };
         Ok(Counted { total: Some(read.total), read, bytes })
     }
 
     /// Reads a list whole; an error if it is too large for that.
-    pub(super) async fn all<W: DeserializeOwned, T: From<W>>(
+    pub(super) async fn all<W: DeserializeOwned + 'static, T: From<W> + Send + 'static>(
         &self,
         path: &str,
         query: Vec<(String, String)>,
@@ -82,14 +104,14 @@ impl HubClient {
     }
 
     /// Reads a list as far as it fits into memory, and whether that is all of it. Of what is large, fewer at once.
-    async fn as_much_as_fits<W: DeserializeOwned, T: From<W>>(
+    async fn as_much_as_fits<W: DeserializeOwned + 'static, T: From<W> + Send + 'static>(
         &self,
         path: &str,
         query: &[(String, String)],
     ) -> Result<(Vec<T>, bool), ClientError> {
         let mut outcome = Err(ClientError::TooLarge { limit: 0 });
         for per_page in PAGE_SIZES {
-            outcome = self.all_by(path, query, per_page).await;
+            outcome = self.all_by(path, query, per_page, LIST_BYTES).await;
             if !matches!(outcome, Err(ClientError::TooLarge { .. })) {
                 break;
             }
@@ -98,11 +120,12 @@ impl HubClient {
     }
 
     /// The first page, then the others: side by side, unless they are large.
-    async fn all_by<W: DeserializeOwned, T: From<W>>(
+    async fn all_by<W: DeserializeOwned + 'static, T: From<W> + Send + 'static>(
         &self,
         path: &str,
         query: &[(String, String)],
         per_page: usize,
+        most_bytes: usize,
     ) -> Result<(Vec<T>, bool), ClientError> {
         let of_page = |number: usize, per_page: usize| {
             let mut query = query.to_vec();
@@ -122,7 +145,7 @@ impl HubClient {
         let mut items = first.items;
         while let Some(page) = others.try_next().await? {
             bytes += page.bytes;
-            if bytes > LIST_BYTES {
+            if bytes > most_bytes {
                 return Ok((items, false));
             }
             items.extend(page.read.items);
@@ -250,9 +273,19 @@ impl HubClient {
         Ok(runs)
     }
 
+    /// How the runs of a task go, oldest first: without what they were asked, where a server can leave that out, and with
+    /// the end of their logs. Both may be large.
+    pub async fn run_states(&self, task_id: i64) -> Result<Vec<Run>, ClientError> {
+        let query = vec![pair("task_id", task_id), pair("without", "input")];
+        let mut runs: Vec<Run> =
+            self.all::<v4::Run, RunState>("run", query).await?.into_iter().map(|RunState(run)| run).collect();
+        runs.sort_by_key(|run| run.id);
+        Ok(runs)
+    }
+
     /// One run.
     pub async fn run(&self, id: i64) -> Result<Run, ClientError> {
-        Ok(self.get::<v4::Run>(&format!("run/{id}"), &[]).await?.into())
+        Ok(self.get_counted(&format!("run/{id}"), &[], |run: v4::Run| run.into()).await?.read)
     }
 
     /// The results of a task, in the order of its runs.
@@ -265,26 +298,33 @@ impl HubClient {
     /// The results of a task as far as they are fit to be shown: when all together are larger than `limit` bytes,
     /// those that do not fit are [`PayloadError::TooLarge`].
     pub async fn results_within(&self, task_id: i64, limit: usize) -> Result<Vec<RunResult>, ClientError> {
+        match self.results_if_within(task_id, limit).await? {
+            Some(results) => Ok(results),
+            None => self.results_one_by_one(task_id, limit).await,
+        }
+    }
+
+    /// The results of a task, or nothing if all together are larger than `limit` bytes.
+    pub async fn results_if_within(&self, task_id: i64, limit: usize) -> Result<Option<Vec<RunResult>>, ClientError> {
         let query = vec![pair("task_id", task_id)];
-        let mut results =
-            match self.limited(limit).all_by::<v4::ResultItem, RunResult>("result", &query, PER_PAGE).await {
-                Ok((results, true)) => results,
-                Ok((_, false)) | Err(ClientError::TooLarge { .. }) => self.results_one_by_one(task_id, limit).await?,
-                Err(error) => return Err(error),
-            };
-        results.sort_by_key(|result| result.run_id);
-        Ok(results)
+        match self.limited(limit).all_by::<v4::ResultItem, RunResult>("result", &query, PER_PAGE, limit).await {
+            Ok((mut results, true)) => {
+                results.sort_by_key(|result| result.run_id);
+                Ok(Some(results))
+            }
+            Ok((_, false)) | Err(ClientError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn results_one_by_one(&self, task_id: i64, limit: usize) -> Result<Vec<RunResult>, ClientError> {
         let mut left = limit;
         let mut results = Vec::new();
-        for run in self.runs(task_id).await? {
-            let answer = self.limited(left).get_sized::<v4::ResultItem>(&format!("result/{}", run.id)).await;
-            results.push(match answer {
-                Ok((result, size)) => {
-                    left = left.saturating_sub(size);
-                    result.into()
+        for run in self.run_states(task_id).await? {
+            results.push(match self.limited(left).result_counted(run.id).await {
+                Ok(Counted { read, bytes, .. }) => {
+                    left = left.saturating_sub(bytes);
+                    read
                 }
                 Err(ClientError::TooLarge { .. }) => {
                     RunResult { run_id: run.id, task_id: Some(task_id), value: Some(Err(PayloadError::TooLarge)) }
@@ -297,7 +337,11 @@ impl HubClient {
 
     /// The result of one run.
     pub async fn result(&self, run_id: i64) -> Result<RunResult, ClientError> {
-        Ok(self.get::<v4::ResultItem>(&format!("result/{run_id}"), &[]).await?.into())
+        Ok(self.result_counted(run_id).await?.read)
+    }
+
+    async fn result_counted(&self, run_id: i64) -> Result<Counted<RunResult>, ClientError> {
+        self.get_counted(&format!("result/{run_id}"), &[], |item: v4::ResultItem| item.into()).await
     }
 
     /// The result of one run as it came, for somebody who downloads it; `None` while there is none.
@@ -321,9 +365,19 @@ impl HubClient {
         Ok(runs)
     }
 
+    /// What a run was asked, or why that cannot be read here; `None` where a server does not tell.
+    pub async fn call_of(&self, run_id: i64) -> Result<Option<Result<FunctionCall, PayloadError>>, ClientError> {
+        let of_run = |run: v4::Run| Run::from(run).call;
+        match self.limited(CALL_ANSWER).get_counted(&format!("run/{run_id}"), &[], of_run).await {
+            Ok(counted) => Ok(counted.read),
+            Err(ClientError::TooLarge { .. }) => Ok(Some(Err(PayloadError::CallTooLarge))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reports what became of a run.
     pub async fn report_run(&self, id: i64, patch: &v4::RunPatch) -> Result<(), ClientError> {
-        self.patch(&format!("run/{id}"), patch).await
+        self.patch(&format!("run/{id}?without=input"), patch).await
     }
 
     /// A token for the algorithm of a task, with which it can create subtasks.

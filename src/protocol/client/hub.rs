@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::{
     ClientError, TokenPair, Transport,
     store::{Algorithms, no_algorithms},
-    transport::{Answer, parse},
+    transport::{Answer, parse, parse_as},
 };
 use crate::protocol::wire::v4;
 
@@ -51,7 +51,7 @@ pub async fn sign_in_user(
         body["mfa_code"] = json!(code);
     }
     let answer = transport.send(Method::POST, "token/user", &[], Some(&body), None, headers).await?;
-    Ok(parse::<v4::SignInReply>(answer)?.into())
+    Ok(parse::<v4::SignInReply>(answer).await?.into())
 }
 
 impl From<v4::SignInReply> for SignIn {
@@ -76,7 +76,7 @@ pub async fn sign_in_node(
     let body = json!({"api_key": api_key.expose_secret()});
     let headers = [(v4::STATION, station.to_owned())];
     let answer = transport.send(Method::POST, "token/node", &[], Some(&body), None, &headers).await?;
-    Ok(parse::<v4::Tokens>(answer)?.into())
+    Ok(parse::<v4::Tokens>(answer).await?.into())
 }
 
 /// A server, asked by somebody who is signed in: a user, a node or a container. Clones share the tokens.
@@ -179,7 +179,7 @@ impl HubClient {
         let answer =
             self.transport.send(Method::POST, "token/refresh", &[], None::<&()>, Some(&present.refresh), &[]).await;
         let renewed: v4::Tokens = match answer {
-            Ok(answer) => parse(answer)?,
+            Ok(answer) => parse(answer).await?,
             Err(error) if error.is_temporary() => return Err(error),
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => {
                 return Err(ClientError::SignedOut);
@@ -231,50 +231,49 @@ impl HubClient {
         }
     }
 
-    pub(super) async fn get<T: DeserializeOwned>(
+    pub(super) async fn get<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
         query: &[(String, String)],
     ) -> Result<T, ClientError> {
-        parse(self.send(Method::GET, path, query, None::<&()>, &[]).await?)
+        parse(self.send(Method::GET, path, query, None::<&()>, &[]).await?).await
     }
 
     /// As [`HubClient::get`], with headers of its own.
-    pub(super) async fn get_with<T: DeserializeOwned>(
+    pub(super) async fn get_with<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
         headers: &[(&'static str, String)],
     ) -> Result<T, ClientError> {
-        parse(self.send(Method::GET, path, &[], None::<&()>, headers).await?)
+        parse(self.send(Method::GET, path, &[], None::<&()>, headers).await?).await
     }
 
-    /// An answer with its size in bytes.
-    pub(super) async fn get_sized<T: DeserializeOwned>(&self, path: &str) -> Result<(T, usize), ClientError> {
-        let answer = self.send(Method::GET, path, &[], None::<&()>, &[]).await?;
-        let length = answer.len();
-        Ok((parse(answer)?, length))
-    }
-
-    pub(super) async fn get_counted<T: DeserializeOwned>(
+    /// What is made of an answer, which may be large; its size and its total are told, too.
+    pub(super) async fn get_counted<W: DeserializeOwned, T: Send + 'static>(
         &self,
         path: &str,
         query: &[(String, String)],
+        make: impl FnOnce(W) -> T + Send + 'static,
     ) -> Result<Counted<T>, ClientError> {
         let answer = self.send(Method::GET, path, query, None::<&()>, &[]).await?;
-        let (total, bytes) = (answer.total_count, answer.len());
-        Ok(Counted { read: parse(answer)?, total, bytes })
+        let (total, bytes) = (answer.total_count, answer.length);
+        Ok(Counted { read: parse_as(answer, make).await?, total, bytes })
     }
 
-    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        parse(self.send(Method::POST, path, &[], Some(body), &[]).await?)
-    }
-
-    pub(super) async fn patch_for<T: DeserializeOwned>(
+    pub(super) async fn post<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        parse(self.send(Method::PATCH, path, &[], Some(body), &[]).await?)
+        parse(self.send(Method::POST, path, &[], Some(body), &[]).await?).await
+    }
+
+    pub(super) async fn patch_for<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        parse(self.send(Method::PATCH, path, &[], Some(body), &[]).await?).await
     }
 
     pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {

@@ -60,7 +60,7 @@ impl Transport {
     /// What the server is at this moment.
     pub async fn ask_server(&self) -> Result<ServerInfo, ClientError> {
         let answer = self.send(Method::GET, "version", &[], None::<&()>, None, &[]).await?;
-        let Version { version, atoll } = parse(answer)?;
+        let Version { version, atoll } = parse(answer).await?;
         let is_ours = atoll.is_some();
         let info = ServerInfo {
             version,

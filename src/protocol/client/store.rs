@@ -89,7 +89,7 @@ impl StoreClient {
                     &[("Server-Url", server.clone())],
                 )
                 .await?;
-            let read: Page<Value> = parse(answer)?;
+            let read: Page<Value> = parse(answer).await?;
             let is_last = read.data.len() < PER_PAGE;
             algorithms.extend(read.data.into_iter().filter_map(|algorithm| self.understood(algorithm)));
             if is_last || algorithms.len() >= LIMIT {

@@ -1,5 +1,4 @@
 use std::{
-    collections::VecDeque,
     io::{self, BufReader},
     sync::Arc,
     time::{Duration, Instant},
@@ -13,12 +12,16 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{sync::Mutex, time::timeout};
-use tokio_util::bytes::Bytes;
+use tokio::{
+    io::{AsyncSeekExt, AsyncWriteExt},
+    sync::{Mutex, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 use url::Url;
 
-use super::{ClientError, ServerInfo};
-use crate::protocol::{bounded, wire::v4::ErrorBody};
+use super::{ClientError, LARGEST_ANSWER, ServerInfo};
+use crate::protocol::{bounded::MostValues, wire::v4::ErrorBody};
 
 /// The largest answer that is read, in bytes: of what holds inputs, results or many things, …
 const LARGE_ANSWER: usize = 64 * 1024 * 1024;
@@ -51,24 +54,25 @@ pub struct Transport {
     server: Arc<Mutex<Option<(Instant, ServerInfo)>>>,
 }
 
-/// An answer: its `total-count` header and its body, in the pieces in which it came: as a whole it would be in memory
-/// twice while it grows.
+/// An answer: its `total-count` header and its body.
 pub(super) struct Answer {
     pub total_count: Option<usize>,
-    body: VecDeque<Bytes>,
+    pub length: usize,
+    body: Body,
 }
 
-impl Answer {
-    /// How many bytes it has.
-    pub fn len(&self) -> usize {
-        self.body.iter().map(Bytes::len).sum()
-    }
+/// A body that is large waits in a file: whoever sends many of them fills no memory.
+enum Body {
+    Small(Vec<u8>),
+    Large(tokio::fs::File),
 }
 
-/// Up to this size an answer is put together, which is read faster than pieces.
+/// Up to this size an answer is in memory as it comes.
 const SMALL_ANSWER: usize = 1024 * 1024;
 /// Bytes of a larger one that are read at once.
 const BUFFER: usize = 64 * 1024;
+/// Whose turn it is to read a large one.
+static LARGE_ANSWERS: Semaphore = Semaphore::const_new(1);
 
 impl Transport {
     /// Connects to the API at `base` (`http://host:port/api`, with or without a slash at the end).
@@ -161,6 +165,9 @@ impl Transport {
             for (name, value) in headers {
                 request = request.header(*name, value);
             }
+            if let Some(limit) = self.answer_limit {
+                request = request.header(LARGEST_ANSWER, limit);
+            }
             if let Some((name, value)) = &self.header {
                 request = request.header(name, value);
             }
@@ -197,37 +204,23 @@ fn answer_limit(path: &str) -> usize {
 }
 
 /// Reads JSON out of an answer.
-pub(super) fn parse<T: DeserializeOwned>(answer: Answer) -> Result<T, ClientError> {
-    // Less cannot hold as many.
-    if answer.len() > ANSWER_VALUES && bounded::most_values(answer.body.iter().map(|piece| &piece[..])) > ANSWER_VALUES
-    {
-        return Err(ClientError::TooLarge { limit: answer.len() });
-    }
-    let read = match answer.len() <= SMALL_ANSWER {
-        true => serde_json::from_slice(&whole(answer.body)),
-        false => serde_json::from_reader(BufReader::with_capacity(BUFFER, Pieces(answer.body))),
+pub(super) async fn parse<T: DeserializeOwned + Send + 'static>(answer: Answer) -> Result<T, ClientError> {
+    parse_as(answer, |read: T| read).await
+}
+
+/// Reads JSON out of an answer and makes something of it; of large ones one after the other, beside all else.
+pub(super) async fn parse_as<W: DeserializeOwned, T: Send + 'static>(
+    answer: Answer,
+    make: impl FnOnce(W) -> T + Send + 'static,
+) -> Result<T, ClientError> {
+    let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
+    let file = match answer.body {
+        Body::Small(bytes) => return serde_json::from_slice(&bytes).map(make).map_err(|error| unreadable(&error)),
+        Body::Large(file) => file.into_std().await,
     };
-    read.map_err(|error| ClientError::Unreadable(error.to_string()))
-}
-
-fn whole(pieces: VecDeque<Bytes>) -> Vec<u8> {
-    Vec::from(pieces).concat()
-}
-
-/// Reads pieces one after the other, and lets go of each that was read.
-struct Pieces(VecDeque<Bytes>);
-
-impl io::Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(first) = self.0.front_mut() else { return Ok(0) };
-        let length = first.len().min(buffer.len());
-        let read = first.split_to(length);
-        buffer[..length].copy_from_slice(&read);
-        if first.is_empty() {
-            self.0.pop_front();
-        }
-        Ok(length)
-    }
+    let _turn = LARGE_ANSWERS.acquire().await.map_err(|error| unreadable(&error))?;
+    let read = spawn_blocking(move || serde_json::from_reader(BufReader::with_capacity(BUFFER, file)).map(make)).await;
+    read.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
 }
 
 /// Reads an answer to its end, so that the connection serves again, and keeps nothing of it.
@@ -240,27 +233,48 @@ async fn throw_away(response: Response, limit: usize) -> Result<Answer, ClientEr
             break;
         }
     }
-    Ok(Answer { total_count: None, body: VecDeque::new() })
+    Ok(Answer { total_count: None, length, body: Body::Small(Vec::new()) })
+}
+
+/// A large answer could not be put away.
+fn no_room(error: io::Error) -> ClientError {
+    ClientError::Unreadable(format!("it could not be kept in a temporary file: {error}"))
 }
 
 async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer, ClientError> {
     let status = response.status();
     let total_count =
         response.headers().get("total-count").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let (mut body, mut length) = (VecDeque::new(), 0);
+    let (mut body, mut length) = (Body::Small(Vec::new()), 0);
+    let mut values = MostValues::default();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
         length += chunk.len();
-        if length > limit {
-            return Err(ClientError::TooLarge { limit });
+        values.add(&chunk);
+        if length > limit || values.most() > ANSWER_VALUES {
+            return Err(ClientError::TooLarge { limit: limit.min(length) });
         }
-        body.extend(Some(chunk).filter(|chunk| !chunk.is_empty()));
+        match &mut body {
+            Body::Small(bytes) if length <= SMALL_ANSWER => bytes.extend_from_slice(&chunk),
+            Body::Small(bytes) => {
+                let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(no_room)?);
+                file.write_all(bytes).await.map_err(no_room)?;
+                file.write_all(&chunk).await.map_err(no_room)?;
+                body = Body::Large(file);
+            }
+            Body::Large(file) => file.write_all(&chunk).await.map_err(no_room)?,
+        }
     }
+    if let Body::Large(file) = &mut body {
+        file.flush().await.map_err(no_room)?;
+        file.rewind().await.map_err(no_room)?;
+    }
+    let answer = Answer { total_count, length, body };
     if status.is_success() {
-        return Ok(Answer { total_count, body });
+        return Ok(answer);
     }
-    let error: ErrorBody = parse(Answer { total_count: None, body }).unwrap_or_default();
+    let error: ErrorBody = parse(answer).await.unwrap_or_default();
     let message = if error.msg.is_empty() { format!("The server answered {status}.") } else { error.msg };
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ClientError::NotAllowed(message),

@@ -34,8 +34,8 @@ pub struct Run {
     pub log: String,
     /// Its newest review; our hub only.
     pub review: Option<RunReview>,
-    /// What is to be run, or why that cannot be read here.
-    pub call: Result<FunctionCall, PayloadError>,
+    /// What is to be run, or why that cannot be read here; `None` where it was not asked for.
+    pub call: Option<Result<FunctionCall, PayloadError>>,
 }
 
 /// The node of a run.
@@ -64,7 +64,7 @@ impl From<v4::Run> for Run {
             finished_at: time(wire.finished_at),
             log: wire.log.unwrap_or_default(),
             review: wire.review,
-            call: payload::decode_call(wire.input.as_deref().unwrap_or_default()).map(|(call, _)| call),
+            call: wire.input.map(|input| payload::decode_call(&input).map(|(call, _)| call)),
         }
     }
 }

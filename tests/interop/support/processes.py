@@ -1,6 +1,7 @@
 """Processes under test: on loopback, on free ports, in folders of their own, ended by their id."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,11 +22,20 @@ def python_of(environment):
     return python
 
 
+# Below those that systems give to connections: such a port, free now, may be somebody's when the server starts.
+PORTS = range(20_000, 32_000)
+
+
 def free_port():
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of loopback that nobody listens on, and that no connection gets."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
 
 
 def wait_until(condition, what, seconds=60):

@@ -59,7 +59,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     }
     filters.text("hash = ?", query.text("hash"));
     let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
-    rows.try_answer(Review::try_from)
+    rows.try_answer(Review::try_from).await
 }
 
 /// `GET /review/{id}`

@@ -6,7 +6,7 @@ use super::{create::Origin, new_task::NewTask};
 use crate::{
     hub::{HubError, listing::comma_separated, permission::Caller, server::HubState},
     protocol::{
-        payload::{self, PayloadError},
+        payload::{self, Dialect, PayloadError},
         pickle,
     },
 };
@@ -109,15 +109,18 @@ async fn check_node_policies(
     Ok(())
 }
 
-/// In an encrypted collaboration nothing readable is accepted, in another one nothing unreadable (CVE-2024-22193).
-pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Result<(), HubError> {
+/// In an encrypted collaboration nothing readable is accepted, in another one nothing unreadable (CVE-2024-22193). Tells
+/// whether a client of vantage6 3.x wrote an input.
+pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Result<bool, HubError> {
     let encrypted: bool = sqlx::query_scalar("SELECT encrypted FROM collaboration WHERE id = ?")
         .bind(origin.collaboration_id)
         .fetch_one(hub.store.reader())
         .await?;
+    let mut is_of_version3 = false;
     for (index, organization) in new.organizations.iter().enumerate() {
         let field = format!("organizations[{index}].input");
         let dialect = payload::dialect_of(&organization.input);
+        is_of_version3 |= matches!(dialect, Ok(Dialect::Json3x | Dialect::Pickle3x));
         let readable = matches!(dialect, Ok(_) | Err(PayloadError::Pickle(_)));
         if encrypted && readable {
             return Err(HubError::field(
@@ -143,7 +146,7 @@ pub async fn check_inputs(hub: &HubState, origin: &Origin, new: &NewTask) -> Res
             ));
         }
     }
-    Ok(())
+    Ok(is_of_version3)
 }
 
 /// Whether a payload is base64 of a text or of a pickle, so that anybody can read it. Encrypted ones are not: they

@@ -58,13 +58,13 @@ pub async fn create_checked(
         CallerKind::Node { .. } => return Err(HubError::WrongClient("users and containers")),
     };
     check_places(&hub, &caller, &origin, &new).await?;
-    check_inputs(&hub, &origin, &new).await?;
+    let is_of_version3 = check_inputs(&hub, &origin, &new).await?;
     let mut change = hub.change(&caller).await?;
     if let Some((parent_id, _)) = origin.parent {
         check_parent(&mut change, parent_id, origin.init_organization_id).await?;
         check_beginner(&hub, origin.init_user_id, origin.collaboration_id).await?;
     }
-    let id = insert(&mut change, &origin, new).await?;
+    let id = insert(&mut change, &origin, new, is_of_version3).await?;
     let row: Row =
         sqlx::query_as(&format!("SELECT {COLUMNS} FROM task WHERE id = ?")).bind(id).fetch_one(&mut *change).await?;
     change.commit(&caller.did("task.create", "task", id)).await?;
@@ -172,7 +172,12 @@ async fn of_container(hub: &HubState, subject: &ContainerSubject, new: &NewTask)
     })
 }
 
-async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: NewTask) -> Result<i64, HubError> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    origin: &Origin,
+    new: NewTask,
+    is_of_version3: bool,
+) -> Result<i64, HubError> {
     let now = timestamp::now();
     let job_id: i64 = match origin.parent {
         Some((_, job_id)) => job_id,
@@ -180,7 +185,8 @@ async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: NewTask
     };
     let id = sqlx::query(
         "INSERT INTO task (name, description, image, job_id, status, created_at, collaboration_id, study_id,
-         parent_id, init_organization_id, init_user_id, store_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         parent_id, init_organization_id, init_user_id, store_id, is_of_version3)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.name.as_deref().unwrap_or_default())
     .bind(new.description.as_deref().unwrap_or_default())
@@ -194,6 +200,7 @@ async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: NewTask
     .bind(origin.init_organization_id)
     .bind(origin.init_user_id)
     .bind(origin.store_id)
+    .bind(is_of_version3)
     .execute(&mut *connection)
     .await?
     .last_insert_rowid();

@@ -6,7 +6,7 @@ use super::{COLUMNS, Row, load, may, new_task::DATABASE_BYTES};
 use crate::{
     hub::{
         HubError, audit,
-        large_answer::{WHOLE_BYTES, answer, turn_of},
+        large_answer::{PAGE_BYTES, answer, turn_of},
         listing::{Filters, ListQuery, Listing},
         permission::{Caller, CallerKind, Reach, Resource},
         resource::{Id, result, run},
@@ -92,7 +92,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     rows.wait_for(&caller, items, bytes).await?;
     let mut runs = if with_runs { runs_of(&hub, &ids).await? } else { BTreeMap::new() };
     let mut results = if with_results { results_of(&hub, &caller, &ids).await? } else { BTreeMap::new() };
-    Ok(rows.answer(|row| {
+    rows.answer(|row| {
         let id = row.id;
         let mut task = Task::from(row);
         if with_runs {
@@ -102,15 +102,17 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
             task.results = Included::Items(results.remove(&id).unwrap_or_default());
         }
         task
-    }))
+    })
+    .await
 }
 
-/// How many runs are included, and the bytes of what is included of them.
+/// How many texts of runs are included, and their bytes.
 async fn included(hub: &HubState, ids: &[i64], runs: bool, results: bool) -> Result<(i64, i64), HubError> {
     if !runs && !results {
         return Ok((0, 0));
     }
     let (items, of_runs, of_results) = run::sizes_of_tasks(hub, ids).await?;
+    let items = if runs && results { 2 * items } else { items };
     Ok((items, if runs { of_runs } else { 0 } + if results { of_results } else { 0 }))
 }
 
@@ -165,7 +167,7 @@ pub async fn show(
         return Err(HubError::Unauthenticated("You lack the permission to view results for this task!"));
     }
     let (items, bytes) = included(&hub, &[id], with_runs, with_results).await?;
-    let turn = turn_of(&caller, items, bytes, WHOLE_BYTES).await?;
+    let turn = turn_of(&caller, items, bytes, PAGE_BYTES).await?;
     let mut task = Task::from(row);
     if with_runs {
         task.runs = Included::Items(runs_of(&hub, &[id]).await?.remove(&id).unwrap_or_default());
@@ -173,7 +175,7 @@ pub async fn show(
     if with_results {
         task.results = Included::Items(results_of(&hub, &caller, &[id]).await?.remove(&id).unwrap_or_default());
     }
-    Ok(answer(task, turn))
+    answer(task, turn).await
 }
 
 /// `GET /task/{id}/status`

@@ -15,7 +15,7 @@ use crate::{
 /// The draft that would create this task again.
 pub async fn draft_of(me: &SignedIn, view: &TaskView) -> Result<Draft, PageError> {
     let task = &view.task;
-    let Some(Ok(call)) = view.runs.first().map(|run| run.call.clone()) else {
+    let Some(Ok(call)) = view.call.clone() else {
         let why = "The arguments of this task cannot be read here, so it cannot be repeated here.";
         return Err(PageError::Refused(StatusCode::BAD_REQUEST, why));
     };

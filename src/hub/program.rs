@@ -18,6 +18,8 @@ use super::{
 
 /// For how long a station has its place that is neither connected nor asks for anything; it asks each minute.
 const LEASE: Duration = Duration::from_secs(150);
+/// How often it is noted that a second program was refused, which may ask again and again.
+const SECOND_PAUSE: Duration = Duration::from_secs(30);
 
 /// Who has the place of each node.
 #[derive(Default)]
@@ -45,11 +47,13 @@ struct Holder {
     program: Program,
     connections: usize,
     seen: Instant,
+    /// When it was noted that another one was refused.
+    second_noted: Option<Instant>,
 }
 
 impl Holder {
     fn new(program: Program) -> Holder {
-        Holder { program, connections: 0, seen: Instant::now() }
+        Holder { program, connections: 0, seen: Instant::now(), second_noted: None }
     }
 
     fn is_there(&self) -> bool {
@@ -101,6 +105,17 @@ impl Programs {
         // Connections of the one before are its own, and end.
         holders.insert(node_id, Holder::new(program));
         Taken::Anew
+    }
+
+    /// Whether it is time to note that a second program was refused.
+    fn notes_second(&self, node_id: i64) -> bool {
+        let mut holders = self.lock();
+        let Some(holder) = holders.get_mut(&node_id) else { return true };
+        let is_time = holder.second_noted.is_none_or(|noted| noted.elapsed() >= SECOND_PAUSE);
+        if is_time {
+            holder.second_noted = Some(Instant::now());
+        }
+        is_time
     }
 
     /// Notes one more connection of the program that has the place; whether it is the first. `None` if it does not have it.
@@ -159,8 +174,15 @@ pub async fn require_place(hub: &HubState, caller: &Caller) -> Result<(), HubErr
     if take(hub, *id, program, false).await? {
         return Ok(());
     }
-    events::note_second(hub, *id).await?;
-    Err(HubError::Conflict(SECOND.to_owned()))
+    Err(second(hub, *id).await?)
+}
+
+/// The refusal of a second program, which is noted.
+pub async fn second(hub: &HubState, node_id: i64) -> Result<HubError, HubError> {
+    if hub.programs.notes_second(node_id) {
+        events::note_second(hub, node_id).await?;
+    }
+    Ok(HubError::Conflict(SECOND.to_owned()))
 }
 
 /// Whether a program has the place of its node, now that it asks.
@@ -207,6 +229,7 @@ mod tests {
                 && !programs.may_sign_in(1, 1, None)
                 && programs.may_sign_in(1, 1, station)
         );
+        assert!(programs.notes_second(1) && !programs.notes_second(1), "noted once, and not with each request");
         assert_eq!(programs.connected(1, second), None);
         assert_eq!(programs.connected(1, first), Some(true));
         assert_eq!(programs.take(1, of(again, station), true), Taken::Anew, "it was started anew");

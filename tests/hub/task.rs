@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atoll::protocol::{event::Event, socket::Socket, status::Status};
+use atoll::protocol::{client::LARGEST_ANSWER, event::Event, socket::Socket, status::Status};
 use serde_json::{Value, json};
 
 use crate::{
@@ -52,6 +52,32 @@ async fn nodes_report_only_their_own_runs_and_an_end_is_an_end() {
     assert_eq!(runs[1].status, Status::Failed, "a sibling that has not started is given up");
     assert!(runs[1].log.contains("sibling run"), "{}", runs[1].log);
     assert_eq!(client.task_status(task.id).await.unwrap(), Status::Failed);
+}
+
+#[tokio::test]
+async fn what_is_large_is_left_out_or_refused_where_it_is_of_no_use() {
+    let world = World::new().await;
+    let (token, node) = (world.token("researcher").await, world.node_token("example_org1").await);
+    let (_, task) = world.call(POST, "task", Some(&token), Some(&task_body(&[2]))).await;
+    let list = format!("run?task_id={}", task["id"]);
+    let (_, whole) = world.get(&list, &token).await;
+    let (_, short) = world.get(&format!("{list}&without=input"), &token).await;
+    let (id, input) = (whole["data"][0]["id"].as_i64().unwrap(), &whole["data"][0]["input"]);
+    assert!(input.is_string() && short["data"][0]["input"].is_null() && short["data"][0]["id"] == id, "{short}");
+    for (path, answered) in [(format!("run/{id}"), input), (format!("run/{id}?without=input"), &Value::Null)] {
+        let report = json!({"started_at": "2026-11-01T10:00:00"});
+        let (status, answer) = world.call(PATCH, &path, Some(&node), Some(&report)).await;
+        assert_eq!((status.as_u16(), &answer["input"]), (200, answered));
+    }
+    let end = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(5_000)});
+    assert_eq!(world.call(PATCH, &format!("run/{id}"), Some(&node), Some(&end)).await.0, 200);
+    for path in [format!("result?task_id={}", task["id"]), format!("result/{id}")] {
+        for (largest, expected) in [("4999", 413), ("5000", 200), ("nonsense", 200)] {
+            let request = world.http.get(format!("{}/{path}", world.url)).bearer_auth(&token);
+            let answer = request.header(LARGEST_ANSWER, largest).send().await.unwrap();
+            assert_eq!(answer.status(), expected, "{path} {largest}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,9 +16,8 @@ use crate::{
     hub::{
         HubError, audit, authentication,
         body::{Body, SIGN_IN_LIMIT},
-        events,
         permission::Caller,
-        program::{self, Program, SECOND},
+        program::{self, Program},
         second_factor,
         server::{API_PATH, HubState},
         token::{Claims, ClientType, ContainerSubject, Owner, Purpose, REFRESH_SECONDS, Subject},
@@ -275,8 +274,7 @@ async fn sign_in_node(
     };
     let station = headers.get(STATION).and_then(|value| value.to_str().ok()?.parse().ok());
     if !hub.programs.may_sign_in(id, epoch, station) {
-        events::note_second(&hub, id).await?;
-        return Err(HubError::Conflict(SECOND.to_owned()));
+        return Err(program::second(&hub, id).await?);
     }
     audit::note_node_sign_in(&hub, Some(id)).await?;
     sqlx::query("UPDATE node SET last_seen = ? WHERE id = ?")

@@ -2,6 +2,7 @@
 //! people differ from those of an earlier one by so few that the difference of both would tell of them. What is decided
 //! here depends on who is in the data, and on nobody's values: else it would tell of them.
 
+use sha2::{Digest, Sha256};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{NodeStore, StoreError};
@@ -163,6 +164,32 @@ impl NodeStore {
             let (people, of_table) = (taking_part.people.as_ref(), table.people.as_ref());
             let (names, table_names) =
                 (people.map(|people| people.names.to_bytes()), of_table.map(|people| people.names.to_bytes()));
+            let columns = json(&question.columns)?;
+            let (row_counts, value_counts) = (
+                of_table.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes),
+                people.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes),
+            );
+            let numbers = [
+                taking_part.rows,
+                table.rows,
+                people.map_or(0, |people| people.count),
+                of_table.map_or(0, |people| people.count),
+            ];
+            let mut people_hash = Sha256::new();
+            for part in [
+                Some(question.database.as_bytes()),
+                Some(columns.as_bytes()),
+                question.person.as_deref().map(str::as_bytes),
+                names.as_deref(),
+                table_names.as_deref(),
+                row_counts.as_deref(),
+                value_counts.as_deref(),
+                Some(numbers.map(u64::to_le_bytes).as_flattened()),
+            ] {
+                // With its length, so that two parts are not taken for one.
+                people_hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+                people_hash.update(part.unwrap_or_default());
+            }
             // Where every question is answered anew, it is kept once for the same people.
             sqlx::query(
                 "DELETE FROM answer WHERE question = ? AND limits = ? AND rows = ? AND people IS ? AND table_rows = ?
@@ -178,12 +205,12 @@ impl NodeStore {
             .await?;
             sqlx::query(
                 "INSERT INTO answer (question, database, columns, limits, person, rows, people, persons, table_rows,
-                 table_people, table_persons, table_row_counts, value_counts, answer, refused, at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 table_people, table_persons, table_row_counts, value_counts, answer, refused, at, people_hash)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&question.hash)
             .bind(&question.database)
-            .bind(json(&question.columns)?)
+            .bind(columns)
             .bind(&question.rules)
             .bind(&question.person)
             .bind(number(taking_part.rows))
@@ -192,11 +219,12 @@ impl NodeStore {
             .bind(number(table.rows))
             .bind(table_names)
             .bind(of_table.map(|people| number(people.count)))
-            .bind(of_table.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes))
-            .bind(people.and_then(|people| people.rows.as_ref()).map(Sketch::to_bytes))
+            .bind(row_counts)
+            .bind(value_counts)
             .bind(answer)
             .bind(refused)
             .bind(at)
+            .bind(people_hash.finalize().to_vec())
             .execute(&mut *transaction)
             .await?;
         }
@@ -220,7 +248,7 @@ struct Compared {
     is_base: bool,
 }
 
-/// Compares with every earlier answer about one of the same columns, or about the same database: who has come to it must
+/// Compares with the earlier answers about one of the same columns, or about the same database: who has come to it must
 /// not be told by asking about one column before and about another one after that.
 async fn compare(
     connection: &mut SqliteConnection,
@@ -236,9 +264,7 @@ async fn compare(
     let is_named = told_of.table.people.is_some();
     let (mut kept, mut last_told_of, mut conflict) = (None, None, None);
     let (mut has_base, mut is_base) = (false, false);
-    let ids: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM answer ORDER BY id DESC").fetch_all(&mut *connection).await?;
-    for id in ids {
+    for id in to_compare(connection, question).await? {
         // One at a time: there may be many.
         let earlier: Row =
             sqlx::query_as("SELECT * FROM answer WHERE id = ?").bind(id).fetch_one(&mut *connection).await?;
@@ -295,6 +321,17 @@ async fn compare(
         },
     };
     Ok(Compared { to_tell, is_base: is_base && !has_base })
+}
+
+/// The ids of the answers to compare with, the newest first. Of answers to other questions about the same people one says
+/// what all say.
+async fn to_compare(connection: &mut SqliteConnection, question: &Question) -> Result<Vec<i64>, StoreError> {
+    let ids = sqlx::query_scalar(
+        "SELECT id FROM answer WHERE question = ?1 OR people_hash IS NULL
+         UNION SELECT max(id) FROM answer WHERE question <> ?1 AND people_hash IS NOT NULL GROUP BY people_hash
+         ORDER BY 1 DESC",
+    );
+    Ok(ids.bind(&question.hash).fetch_all(connection).await?)
 }
 
 /// By how many people two answers differ.
@@ -526,6 +563,24 @@ mod tests {
         ] {
             assert_eq!(tell(&store, &age(), told_of, answer).await, told);
         }
+    }
+
+    #[tokio::test]
+    async fn many_questions_about_the_same_people_are_compared_as_one() {
+        let (store, _folder) = empty_store().await;
+        let asked = |number: usize| Question { hash: format!("question {number}"), ..age() };
+        for number in 0..40 {
+            // Of other people than the first ones, and than those of another column.
+            let told_of = if number < 20 { people(0..100) } else { people(0..200) };
+            assert_eq!(tell(&store, &asked(number), told_of, "1").await, "1");
+        }
+        assert_eq!(tell(&store, &question("average", "a", "height"), people(0..200), "2").await, "2");
+        let mut connection = store.pool.acquire().await.unwrap();
+        assert_eq!(to_compare(&mut connection, &asked(40)).await.unwrap(), [41, 40, 20]);
+        assert_eq!(to_compare(&mut connection, &asked(3)).await.unwrap(), [41, 40, 20, 4]);
+        drop(connection);
+        assert_eq!(tell(&store, &asked(40), people(0..199), "3").await, "nothing");
+        assert_eq!(tell(&store, &asked(3), people(0..101), "3").await, "kept 1");
     }
 
     #[tokio::test]

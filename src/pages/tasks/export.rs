@@ -1,8 +1,8 @@
 //! Results as downloads, one result after the other, so that their number and size do not matter. Of each user one
-//! download is under way, and of all some: each has a result in memory.
+//! download is under way, and of all some; of these one has a result in memory.
 
 use std::{
-    io::{self, Write},
+    io::{self, Seek, Write},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -13,20 +13,25 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{
+    Stream, StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use indexmap::IndexSet;
 use moka::sync::Cache;
 use serde_json::Value;
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    task::spawn_blocking,
     time::timeout,
 };
+use tokio_util::io::ReaderStream;
 
 use super::results::{self, NamedResult};
 use crate::{
     pages::{error::PageError, user::User},
     protocol::{
-        client::{ClientError, HubClient},
+        client::HubClient,
         domain::MissingValue,
         payload::{self, PayloadError},
         spreadsheet::neutralise,
@@ -52,24 +57,57 @@ impl Runs {
         Ok(Runs { task_id, hub: me.hub.clone(), named })
     }
 
-    /// The results that are there as they came, with their organizations, each asked for when it is its turn.
-    fn results(&self) -> impl Stream<Item = Result<(String, String), ClientError>> + Send + 'static {
+    /// What is made of the results that are there, with their organizations, each when it is its turn.
+    fn parts<M>(&self, make: M) -> impl Stream<Item = Result<Part, io::Error>> + Send + 'static
+    where
+        M: Fn(&str, &str) -> Result<Vec<u8>, io::Error> + Clone + Send + 'static,
+    {
         let (hub, named) = (self.hub.clone(), self.named.clone());
         stream::iter(0..named.len())
             .then(move |index| {
-                let (hub, (run_id, organization)) = (hub.clone(), named[index].clone());
+                let (hub, (run_id, organization), make) = (hub.clone(), named[index].clone(), make.clone());
                 async move {
-                    let result = hub.result_for_download(run_id).await?;
-                    Ok(result.map(|payload| (organization, payload)))
+                    let _turn = IN_MEMORY.acquire().await.map_err(io::Error::other)?;
+                    let result = hub.result_for_download(run_id).await.map_err(io::Error::other)?;
+                    let Some(payload) = result else { return Ok(None) };
+                    spawn_blocking(move || make(&organization, &payload).and_then(Part::new)).await?.map(Some)
                 }
             })
-            .try_filter_map(async |result| Ok(result))
+            .try_filter_map(async |part| Ok(part))
+    }
+}
+
+/// A part of a download. One that is large waits in a file: somebody may read slowly.
+enum Part {
+    Small(Vec<u8>),
+    Large(tokio::fs::File),
+}
+
+/// Bytes of a part that are in memory.
+const SMALL_PART: usize = 64 * 1024;
+
+impl Part {
+    fn new(bytes: Vec<u8>) -> Result<Part, io::Error> {
+        if bytes.len() <= SMALL_PART {
+            return Ok(Part::Small(bytes));
+        }
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&bytes)?;
+        file.rewind()?;
+        Ok(Part::Large(tokio::fs::File::from_std(file)))
+    }
+
+    fn read(self) -> BoxStream<'static, Result<Bytes, io::Error>> {
+        match self {
+            Part::Small(bytes) => stream::once(async { Ok(bytes.into()) }).boxed(),
+            Part::Large(file) => ReaderStream::with_capacity(file, SMALL_PART).boxed(),
+        }
     }
 }
 
 fn attachment<S>(kind: &'static str, name: &str, parts: S) -> Response
 where
-    S: Stream<Item = Result<Vec<u8>, io::Error>> + Send + 'static,
+    S: Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
 {
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
         .unwrap_or(HeaderValue::from_static("attachment"));
@@ -80,11 +118,13 @@ where
     ];
     // What fails in between breaks the download off, so that nobody takes a part for the whole.
     let parts = parts.inspect_err(|error| tracing::error!(%error, "a download was broken off"));
-    (headers, Body::from_stream(parts.map_ok(Bytes::from))).into_response()
+    (headers, Body::from_stream(parts)).into_response()
 }
 
 /// Downloads of all users at once.
 static DOWNLOADS: Semaphore = Semaphore::const_new(4);
+/// Whose result is in memory.
+static IN_MEMORY: Semaphore = Semaphore::const_new(1);
 /// Those who download.
 static USERS: LazyLock<Cache<i64, Arc<Semaphore>>> =
     LazyLock::new(|| Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_secs(3600)).build());
@@ -108,24 +148,30 @@ async fn turn_of(user_id: i64) -> Result<(OwnedSemaphorePermit, SemaphorePermit<
 pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let runs = Runs::load(&user, &id).await?;
     let turn = turn_of(user.signed_in.user.id).await?;
-    let items = runs.results().map_err(io::Error::other).enumerate().map(move |(index, result)| {
-        let _turn = &turn;
-        let (organization, payload) = result?;
-        let mut text = if index == 0 { Vec::new() } else { b",\n".to_vec() };
-        match payload::json_text(&payload) {
+    let items = runs.parts(|organization, payload| {
+        let mut text = Vec::new();
+        match payload::json_text(payload) {
             // As it came, digit by digit.
             Ok(json) => {
-                write!(text, "{{\"organization\":{},\"result\":", serde_json::to_string(&organization)?)?;
+                write!(text, "{{\"organization\":{},\"result\":", serde_json::to_string(organization)?)?;
                 text.extend_from_slice(&json);
                 text.push(b'}');
             }
             Err(error) => {
-                serde_json::to_writer(&mut text, &results::raw_one(&NamedResult { organization, value: Err(error) }))?;
+                let result = NamedResult { organization: organization.to_owned(), value: Err(error) };
+                serde_json::to_writer(&mut text, &results::raw_one(&result))?;
             }
         }
         Ok(text)
     });
-    let only = |text: &'static str| stream::once(async move { Ok(text.as_bytes().to_vec()) });
+    let items = items.enumerate().flat_map(move |(index, part)| {
+        let _turn = &turn;
+        let comma = if index == 0 { "" } else { ",\n" };
+        match part {
+            Ok(part) => only(comma).chain(part.read()).boxed(),
+            Err(error) => stream::once(async { Err(error) }).boxed(),
+        }
+    });
     let items = only("[\n").chain(items).chain(only("\n]\n"));
     Ok(attachment("application/json", &format!("task-{}-results.json", runs.task_id), items))
 }
@@ -137,6 +183,7 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
     let mut columns = IndexSet::new();
     let mut seen = Vec::new();
     for (run_id, organization) in runs.named.iter() {
+        let _turn = IN_MEMORY.acquire().await.map_err(|_| PageError::Internal)?;
         if let Some(value) = runs.hub.result(*run_id).await?.value {
             results::add_columns(&mut columns, &NamedResult { organization: organization.clone(), value });
             seen.push((*run_id, organization.clone()));
@@ -146,14 +193,22 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
     runs.named = seen.into();
     let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str)).map(neutralise);
     let header = record(header.collect());
-    let rows = runs.results().map_err(io::Error::other).map(move |result| {
-        let _turn = &turn;
-        let (organization, payload) = result?;
-        let value = payload::decode(&payload).map(|(value, _)| value);
-        record(row(&columns, &NamedResult { organization, value }))
+    let columns = Arc::new(columns);
+    let rows = runs.parts(move |organization, payload| {
+        let value = payload::decode(payload).map(|(value, _)| value);
+        record(row(&columns, &NamedResult { organization: organization.to_owned(), value }))
     });
-    let lines = stream::once(async move { header }).chain(rows);
+    let rows = rows.map_ok(move |part| {
+        let _turn = &turn;
+        part.read()
+    });
+    let lines = stream::once(async move { header.map(Bytes::from) }).chain(rows.try_flatten());
     Ok(attachment("text/csv; charset=utf-8", &format!("task-{}-results.csv", runs.task_id), lines))
+}
+
+/// A text by itself.
+fn only(text: &'static str) -> impl Stream<Item = Result<Bytes, io::Error>> + Send {
+    stream::once(async move { Ok(text.into()) })
 }
 
 fn row(columns: &IndexSet<String>, result: &NamedResult) -> Vec<String> {

@@ -278,6 +278,7 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
         }
     }
     std::fs::create_dir_all(&options.data).with_context(|| format!("creating {}", options.data.display()))?;
+    command::keep_temporary_files_in(&options.data);
     let has_files = other_hub.is_none() || options.sessions.is_none();
     let mut locks = Vec::new();
     if has_files {

@@ -318,7 +318,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             let sent = join_all(senders.map(|caller| remote.call(Method::POST, "api/task", caller, body.clone())));
             let answers = sent.await;
             assert!(answers.iter().all(|status| matches!(status, 201 | 401 | 503)), "{answers:?}");
-            assert!(answers.contains(&201), "{answers:?}");
+            assert!(answers.iter().filter(|status| **status == 201).count() >= 3, "{answers:?}");
             drop(slow);
         })
         .await;
@@ -338,8 +338,9 @@ async fn no_flood_takes_memory_or_holds_up_others() {
                 page.send().await.unwrap().status().as_u16()
             });
             let answers = join_all(pages).await;
-            assert!(answers.iter().all(|status| matches!(status, 200 | 503)), "{answers:?}");
-            assert!(answers.contains(&200), "{answers:?}");
+            // Others of the same user wait, some of them too long.
+            assert!(answers.iter().step_by(2).all(|status| *status == 200), "{answers:?}");
+            assert!(answers.iter().skip(1).step_by(2).filter(|status| **status == 200).count() >= 5, "{answers:?}");
         })
         .await;
     attack

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
     column::{self, Number},
-    guard::{Guard, Refusal},
+    guard::{EXACT, Guard, Refusal},
 };
 use crate::protocol::domain::{ANSWERED_AT, MissingValue};
 
@@ -121,7 +121,12 @@ impl Sum {
     fn total(&self) -> Value {
         match i64::try_from(self.integers) {
             Ok(integers) if !self.has_floats => json!(integers),
-            _ => finite(self.floats + self.compensation + self.integers as f64),
+            _ => match self.floats + self.compensation + self.integers as f64 {
+                // A whole number is written in one way: whether a column has decimals can hang on one row, which does not
+                // have to be among those of the sum.
+                whole if whole.fract() == 0.0 && whole.abs() < EXACT => json!(whole as i64),
+                sum => finite(sum),
+            },
         }
     }
 }
@@ -327,7 +332,7 @@ mod tests {
         // There are two zeros, which are one value.
         let with_both_zeros = [smokers(3, 60), vec![-0.0]].concat();
         assert!(of(with_both_zeros, Limits::SAFE).contains("same value"));
-        assert_eq!(of(smokers(5, 60), Limits::SAFE), r#"{"sum":5.0,"count":65}"#);
+        assert_eq!(of(smokers(5, 60), Limits::SAFE), r#"{"sum":5,"count":65}"#);
         assert!(of(smokers(60, 0), Limits::SAFE).contains("60"));
         let incomes = [vec![1_000_000.0], vec![1_000.5; 6], vec![2_000.5; 6]].concat();
         assert!(of(incomes, Limits::SAFE).contains("largest_value_share"));

@@ -135,7 +135,7 @@ pub type Value = (bool, u64);
 const BEYOND_NINE_DIGITS: u64 = (1 << 22) - 1;
 
 /// From here on floats do not hold every whole number.
-const EXACT: f64 = (1_u64 << 53) as f64;
+pub(super) const EXACT: f64 = (1_u64 << 53) as f64;
 
 /// Whether every value is an integer that only one row has, or the rows of one person.
 enum Identifiers {

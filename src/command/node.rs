@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use atoll::{
@@ -8,7 +8,7 @@ use atoll::{
 use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use super::print;
+use super::{keep_temporary_files_in, print};
 
 #[derive(Args)]
 pub struct Node {
@@ -95,6 +95,7 @@ pub async fn run(options: Node, stop: CancellationToken) -> anyhow::Result<()> {
     let mut config = NodeConfig::read(&path)?;
     config.state_file = options.state_file.or(config.state_file);
     let Some(Action::Reviews(action)) = options.action else {
+        keep_temporary_files_in(config.state_file().parent().unwrap_or(Path::new("")));
         return Ok(Station::new(config).run(stop).await?);
     };
     let decide = |run_id, verdict, reason, decider: Decider, approval| Decide {

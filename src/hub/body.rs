@@ -80,16 +80,16 @@ pub struct NamedIds {
     pub organization_id: Option<i64>,
 }
 
-/// A JSON body that may be large. As it arrives it goes into a file; nothing else that is large is in memory as long as it
-/// is. Of each caller two are on their way.
+/// A JSON body that may be large. As it arrives it goes into a file; no other one and no large answer is in memory as long
+/// as it is. Of each caller two are on their way.
 pub struct LargeBody<T, const LIMIT: usize = LARGE_LIMIT> {
     pub body: T,
-    pub _turn: Option<SemaphorePermit<'static>>,
+    pub turn: Option<SemaphorePermit<'static>>,
 }
 
 /// How long a large body waits until others of its sender have arrived.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Room for a body is taken in steps of so many bytes: who stalls has no more than was sent.
+/// Room for a body is taken in steps of so many bytes: a sender that stalls holds no more than it has sent.
 const STEP: usize = 256 * 1024;
 /// The bodies that are on their way.
 static ON_THEIR_WAY: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(2));
@@ -107,13 +107,15 @@ where
         refuse_announced(&request, LIMIT)?;
         if request.body().size_hint().upper().is_some_and(|bytes| bytes <= USUAL_LIMIT as u64) {
             let bytes = whole(request, LIMIT).await?;
-            return Ok(LargeBody { body: checked(parse(&bytes)?)?, _turn: None });
+            return Ok(LargeBody { body: checked(parse(&bytes)?)?, turn: None });
         }
-        let _place = patiently(async { ON_THEIR_WAY.place(&caller.authority.actor).await.map_err(large::closed) });
-        let _place = _place.await?;
+        let party = caller.party();
+        let _place = patiently(async { ON_THEIR_WAY.place(&party).await.map_err(large::closed) }).await?;
         let mut room = patiently(large::room(STEP)).await?;
         let mut chunks = request.into_body().into_data_stream();
         let mut file = tokio::fs::File::from_std(tempfile::tempfile()?);
+        // Two megabytes otherwise, for each body.
+        file.set_max_buf_size(USUAL_LIMIT);
         let (mut length, mut rooms) = (0, STEP);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(unreadable)?;
@@ -130,16 +132,17 @@ where
         file.flush().await?;
         file.rewind().await?;
         let file = file.into_std().await;
-        let turn = large::MEMORY.acquire().await.map_err(large::closed)?;
+        let turn = patiently(async { large::MEMORY.acquire().await.map_err(large::closed) }).await?;
         let read = spawn_blocking(move || {
             // Its length is known: no room is made twice.
             let mut bytes = Vec::with_capacity(length);
             { file }.read_to_end(&mut bytes)?;
             drop(room);
-            parse(if bytes.is_empty() { b"{}" } else { &bytes })
+            // The turn is held here, also where nobody waits any more.
+            Ok::<_, HubError>((parse(if bytes.is_empty() { b"{}" } else { &bytes })?, turn))
         });
-        let body = read.await.map_err(|error| HubError::Internal(format!("a request body: {error}")))??;
-        Ok(LargeBody { body: checked(body)?, _turn: Some(turn) })
+        let (body, turn) = read.await.map_err(|error| HubError::Internal(format!("a request body: {error}")))??;
+        Ok(LargeBody { body: checked(body)?, turn: Some(turn) })
     }
 }
 

@@ -30,7 +30,7 @@ pub enum HubError {
     Conflict(String),
     #[error("The request body is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("This answer is larger than {} KiB: ask for fewer items at once", .0 >> 10)]
+    #[error("This answer has more than {0} bytes: ask for less at once")]
     PageTooLarge(i64),
     #[error("{}", crate::serve::TOO_MANY)]
     TooMany,

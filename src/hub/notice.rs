@@ -8,8 +8,10 @@ use url::Url;
 use super::{HubError, job, permission::Caller, resource::DECIDERS, server::HubState};
 use crate::protocol::timestamp;
 
-/// Messages that are kept of each account.
-const MESSAGES: u32 = 50;
+/// Messages that are kept of each account when they have been seen, …
+const SEEN_MESSAGES: u32 = 50;
+/// … and at most.
+const MESSAGES: u32 = 500;
 
 /// Who is told.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +97,8 @@ async fn mail(connection: &mut SqliteConnection, hub: &HubState, notice: &Notice
 }
 
 /// Tells the admins of an organization what a caller from elsewhere did there, as [`tell_user`]. Deactivated admins are
-/// told, too: else somebody could deactivate them first and do the rest unseen. Nobody is told what their own admins do.
+/// told, too: else somebody could deactivate them first and do the rest unseen. Where nobody decides everybody is told.
+/// Nobody is told what their own admins do.
 pub async fn tell_admins(
     connection: &mut SqliteConnection,
     hub: &HubState,
@@ -106,12 +109,11 @@ pub async fn tell_admins(
     if !caller.is_foreign(organization_id) {
         return Ok(());
     }
-    let admins: Vec<(i64, String)> =
-        sqlx::query_as(&format!("SELECT id, email FROM user WHERE organization_id = ? AND id IN ({DECIDERS})"))
-            .bind(organization_id)
-            .fetch_all(&mut *connection)
-            .await?;
-    for (id, address) in admins {
+    let people = sqlx::query_as("SELECT id, email FROM user WHERE organization_id = ?").bind(organization_id);
+    let people: Vec<(i64, String)> = people.fetch_all(&mut *connection).await?;
+    let deciders: Vec<i64> = sqlx::query_scalar(DECIDERS).fetch_all(&mut *connection).await?;
+    let has_admins = people.iter().any(|(id, _)| deciders.contains(id));
+    for (id, address) in people.into_iter().filter(|(id, _)| !has_admins || deciders.contains(id)) {
         tell_user(connection, hub, id, &[&address], what).await?;
     }
     Ok(())
@@ -139,9 +141,11 @@ pub async fn tell_user(
         .await?;
     sqlx::query(
         "DELETE FROM account_message WHERE user_id = ?1
-         AND id NOT IN (SELECT id FROM account_message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)",
+         AND (seen = 1 AND id NOT IN (SELECT id FROM account_message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)
+             OR id NOT IN (SELECT id FROM account_message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?3))",
     )
     .bind(user_id)
+    .bind(SEEN_MESSAGES)
     .bind(MESSAGES)
     .execute(&mut *connection)
     .await?;

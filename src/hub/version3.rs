@@ -52,6 +52,10 @@ const NESTED: [(&str, &str, &str, &str); 5] = [
     ("role", "rules", "rule", "SELECT role_id, rule_id FROM role_rule WHERE role_id"),
 ];
 
+/// In the extensions of a request for runs of which the results are told, too: nodes see more runs than results.
+#[derive(Clone)]
+pub struct ForResults;
+
 /// Bytes of an answer that are read at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -114,17 +118,21 @@ async fn of_get(
         },
         Err(_) => None,
     };
-    let response = next.run(rewritten(request, &to, &pairs)?).await;
+    let mut request = rewritten(request, &to, &pairs)?;
+    if answer.resource == "result" {
+        request.extensions_mut().insert(ForResults);
+    }
+    let response = next.run(request).await;
     // Only callers who are known are answered with 200.
     let (StatusCode::OK, Some(caller)) = (response.status(), caller) else { return Ok(response) };
     let total = response.headers().get("total-count").and_then(|total| total.to_str().ok()?.parse::<usize>().ok());
     let (mut parts, body) = response.into_parts();
     // The answer is read whole and put into another form, when it is its turn again.
-    let mut turn = match parts.extensions.remove::<Kept>() {
+    let turn = match parts.extensions.remove::<Kept>() {
         Some(kept) => Some(kept.turn().await?),
         None => None,
     };
-    let mut body = parsed(body).await?;
+    let (mut body, mut turn) = parsed(body, turn).await?;
     match body.get_mut("data").and_then(Value::as_array_mut) {
         // Without links nobody would miss those of other pages.
         Some(items)
@@ -154,11 +162,11 @@ async fn of_get(
     Ok(response)
 }
 
-/// Reads JSON while it is written, so that its text is never there as a whole.
-async fn parsed(body: Body) -> Result<Value, HubError> {
+/// Reads JSON out of a file, so that its text is never there as a whole; with its turn, also where nobody waits any more.
+async fn parsed(body: Body, turn: Option<Turn>) -> Result<(Value, Option<Turn>), HubError> {
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let reader = BufReader::with_capacity(BUFFER, SyncIoBridge::new(reader));
-    let parsed = spawn_blocking(move || serde_json::from_reader(reader));
+    let parsed = spawn_blocking(move || serde_json::from_reader(reader).map(|value| (value, turn)));
     let parsed = parsed.await.map_err(|error| HubError::Internal(error.to_string()))?;
     parsed.map_err(|error| HubError::Internal(error.to_string()))
 }
@@ -196,12 +204,12 @@ async fn translate(
     let ids: Vec<i64> = items.iter().filter_map(|item| item.get("id")?.as_i64()).collect();
     if resource == "result" {
         // A result of 3.x is a run of 4.x with its result.
-        let results = results_of(hub, caller, &ids, turn).await?;
+        let mut results = results_of(hub, caller, &ids, turn).await?;
         let read: Vec<i64> = results.keys().copied().collect();
         audit::note_results(hub, caller, &read, false).await?;
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
-            let result = id_of(item).and_then(|id| results.get(&id).cloned());
-            item.insert("result".to_owned(), json!(result));
+            let result = id_of(item).and_then(|id| results.remove(&id));
+            item.insert("result".to_owned(), result.map_or(Value::Null, Value::String));
             item.remove("results");
         }
     }

@@ -23,8 +23,8 @@ const DEPTH: usize = 8;
 /// A run's request with everything that decisions about it need.
 pub struct RunRequest {
     pub review: ReviewRequest,
-    /// All who have to be allowed: who asks; of a subtask the organization that aggregates, without the user whom it
-    /// acts for, and who began the task. Else whoever is not allowed would ask through another.
+    /// All who have to be allowed: who asks; of a subtask each organization that asks on the way, without the user whom
+    /// it acts for, and who began the task. Else whoever is not allowed would ask through another.
     askers: Vec<Requester>,
     store: Store,
     /// Other names of the same code.
@@ -41,11 +41,16 @@ impl RunRequest {
     pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
         let asking = shared.questions.acquire().await;
         let requester = requester(shared, task).await?;
-        let first = beginning(shared, task).await?;
+        let mut above = tasks_above(shared, task).await?;
+        let first = above.pop();
         let beginner = match &first {
             Some(first) => Some(self::requester(shared, first).await?),
             None => None,
         };
+        let mut between = Vec::new();
+        for task in &above {
+            between.push(self::requester(shared, task).await?);
+        }
         let parent = match &task.parent {
             Some(link) => Some(parent::of(shared, task, call, link.id).await?),
             None => None,
@@ -78,7 +83,9 @@ impl RunRequest {
             requester_organization_id: requester.organization_id,
             beginner_user_id: beginner.as_ref().and_then(|beginner| beginner.user_id),
             beginner_organization_id: beginner.as_ref().and_then(|beginner| beginner.organization_id),
+            between_organization_ids: between.iter().filter_map(|requester| requester.organization_id).collect(),
         };
+        let on_the_way: Vec<String> = between.iter().map(name_of_organization).collect();
         let review = ReviewRequest {
             asked,
             does: about.does,
@@ -103,7 +110,7 @@ impl RunRequest {
         review.check().map_err(RunError::TooLarge)?;
         let mut request = RunRequest {
             review,
-            askers: askers(requester, beginner, shared.organization_id),
+            askers: askers(requester, between, beginner, shared.organization_id),
             store,
             other_images: algorithms::other_images(&task.image),
             other_functions: algorithms::other_names(&task.image, &call.function),
@@ -116,6 +123,9 @@ impl RunRequest {
         request.review.data = data_state(shared, &request.reads);
         request.review.unusual = shared.store.unusual(&request.review).await?;
         request.review.unusual.extend(weaknesses(shared, &request.review.asked));
+        if !on_the_way.is_empty() {
+            request.review.unusual.push(format!("It was asked on the way by {}.", on_the_way.join(", ")));
+        }
         Ok(request)
     }
 
@@ -165,12 +175,18 @@ impl RunRequest {
 
 /// All who have to be allowed. A user's name never stands for the organization that aggregates: whoever holds its key
 /// could ask for something else. The organization of this node may aggregate its own data.
-fn askers(requester: Requester, beginner: Option<Requester>, own: i64) -> Vec<Requester> {
+fn askers(requester: Requester, between: Vec<Requester>, beginner: Option<Requester>, own: i64) -> Vec<Requester> {
     let Some(beginner) = beginner else { return vec![requester] };
-    if requester.organization_id == Some(own) {
-        return vec![beginner];
+    let organizations = std::iter::once(requester).chain(between).filter(|asker| asker.organization_id != Some(own));
+    organizations.map(|asker| Requester { user_id: None, username: None, ..asker }).chain([beginner]).collect()
+}
+
+fn name_of_organization(requester: &Requester) -> String {
+    match (&requester.organization, requester.organization_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => format!("organization {id}"),
+        (None, None) => "an organization that is not known".to_owned(),
     }
-    vec![Requester { user_id: None, username: None, ..requester }, beginner]
 }
 
 /// A database as a task names it.
@@ -270,12 +286,12 @@ fn told(name: Result<String, ClientError>) -> Result<Option<String>, RunError> {
     }
 }
 
-/// The task with which it began, if this one was created by a central function.
-async fn beginning(shared: &Shared, task: &v4::Task) -> Result<Option<v4::Task>, RunError> {
+/// The tasks above one that a central function created: its parent first, and last the one with which it began.
+async fn tasks_above(shared: &Shared, task: &v4::Task) -> Result<Vec<v4::Task>, RunError> {
     let mut parent = task.parent.as_ref().map(|link| link.id);
-    let mut first = None;
+    let mut above = Vec::new();
     for _ in 0..DEPTH {
-        let Some(id) = parent else { return Ok(first) };
+        let Some(id) = parent else { return Ok(above) };
         let ancestor = shared.hub.task_as_sent(id).await.map_err(RunError::of_call)?;
         let asked: Vec<ReviewedDatabase> = ancestor.databases.iter().map(database_of).collect();
         let is_same_image = algorithms::without_digest(&ancestor.image) == algorithms::without_digest(&task.image);
@@ -284,7 +300,7 @@ async fn beginning(shared: &Shared, task: &v4::Task) -> Result<Option<v4::Task>,
             return Err(RunError::NotAllowed(reason.to_owned()));
         }
         parent = ancestor.parent.as_ref().map(|link| link.id);
-        first = Some(ancestor);
+        above.push(ancestor);
     }
     Err(RunError::NotAllowed("its tasks are nested too deeply to tell who began them".to_owned()))
 }

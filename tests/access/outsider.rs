@@ -252,3 +252,87 @@ async fn a_node_does_not_fill_the_hub_with_ends_of_its_log() {
         .unwrap();
     assert!((2..=20).contains(&kept), "{kept}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_reads_no_results_of_others_by_the_forms_of_older_clients() {
+    let world = World::new().await;
+    let [first, second, third] = [
+        world.node_token("example_org1").await,
+        world.node_token("example_org2").await,
+        world.node_token("example_org3").await,
+    ];
+    let admin2 = world.token("admin2").await;
+    // Asked for by somebody of the second organization, and aggregated at the third one: the first one computes a part.
+    let root = world.token("root").await;
+    let (_, roles) = world.get("role?name=Researcher", &root).await;
+    let researcher = json!({"username": "second", "password": PASSWORD, "email": "s@example.org", "firstname": "s",
+        "lastname": "s", "organization_id": SECOND, "roles": [roles["data"][0]["id"]]});
+    expect(&world, 201, Method::POST, "user", &root, researcher).await;
+    let second_user = world.token("second").await;
+    let task = create_task(&world, &second_user, &[SECOND, THIRD], "central_average").await;
+    let body = json!({"task_id": task, "image": AVERAGE});
+    let container = expect(&world, 200, Method::POST, "token/container", &third, body).await;
+    let container = container["container_token"].as_str().unwrap();
+    create_task(&world, container, &[FIRST], "partial_average").await;
+    let secret = encode(&json!({"secret": 42}), Dialect::Json);
+    let run = run_at(&world, &admin2, task, SECOND).await;
+    let end = json!({"status": "completed", "finished_at": "2026-11-26T10:00:00+00:00", "result": secret});
+    expect(&world, 200, Method::PATCH, &format!("run/{run}"), &second, end).await;
+    for path in [
+        format!("result?task_id={task}"),
+        format!("result?task_id={task}&include=metadata"),
+        "result?include=metadata&per_page=100".to_owned(),
+    ] {
+        let (status, answer) = world.get(&path, &first).await;
+        assert!(status == 200 && !answer.to_string().contains(&secret), "{path}: {answer}");
+        let (_, answer) = world.get(&path, &second_user).await;
+        assert!(answer.to_string().contains(&secret), "{path}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_algorithm_of_an_organization_that_has_left_asks_for_nothing() {
+    let world = World::new().await;
+    let (token, root, third) =
+        (world.token("researcher").await, world.token("root").await, world.node_token("example_org3").await);
+    let task = create_task(&world, &token, &[THIRD], "central_average").await;
+    let body = json!({"task_id": task, "image": AVERAGE});
+    let container = expect(&world, 200, Method::POST, "token/container", &third, body).await;
+    let container = container["container_token"].as_str().unwrap();
+    create_task(&world, container, &[FIRST], "partial_average").await;
+    expect(&world, 200, Method::DELETE, "collaboration/1/organization", &root, json!({"id": THIRD})).await;
+    expect(&world, 401, Method::POST, "task", container, task_body(&[FIRST], "partial_average")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_from_elsewhere_does_is_told_where_nobody_decides_and_is_not_pushed_out() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    let made = json!({"name": "example_org5"});
+    let organization = expect(&world, 201, Method::POST, "organization", &root, made).await["id"].clone();
+    let viewer = json!({"username": "watcher", "password": PASSWORD, "email": "w@example.org", "firstname": "w",
+        "lastname": "w", "organization_id": organization, "roles": [3]});
+    expect(&world, 201, Method::POST, "user", &root, viewer).await;
+    let watcher = world.token("watcher").await;
+    let user = |name: String| {
+        json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.org"), "firstname": "n",
+            "lastname": "n", "organization_id": organization, "roles": [3]})
+    };
+    for number in 0..60 {
+        expect(&world, 201, Method::POST, "user", &root, user(format!("other{number}"))).await;
+    }
+    let (_, account) = world.get("account", &watcher).await;
+    let messages = account["messages"].as_array().unwrap();
+    assert!(messages.len() >= 60 && messages.iter().any(|message| message.to_string().contains("other0")), "{account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_number_is_written_in_one_way_in_a_path() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    for path in ["user/%2B3", "user/+3", "task/%2B1", "run/+1", "role/+3/rule/1", "role/3/rule/%2B1"] {
+        let method = if path.starts_with("role") { Method::DELETE } else { Method::GET };
+        assert_eq!(world.call(method, path, Some(&root), None).await.0, 404, "{path}");
+    }
+    assert_eq!(world.get("user/3", &root).await.0, 200);
+}

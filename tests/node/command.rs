@@ -9,6 +9,7 @@ use atoll::protocol::{
     status::Status,
 };
 use axum::{Router, body::to_bytes, extract::Request, http::StatusCode, response::IntoResponse};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -374,4 +375,38 @@ async fn node_twice(world: &World, script: &str) -> [RunningNode; 2] {
     let one = world.start_node_with("example_org1", state("one")).await;
     let other = world.start_node_with("example_org1", state("other")).await;
     [one, other]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_organization_that_asks_on_the_way_has_to_be_allowed() {
+    let script = with_output("echo 1 > $folder/output");
+    for (organizations, expected) in [("[example_org3]", Status::NotAllowed), ("[3, 4]", Status::Completed)] {
+        let world = World::new().await;
+        let policies = format!(
+            "policies: {{allowed_users: [researcher], allowed_organizations: {organizations}, review: never}}\n"
+        );
+        let _node = node(&world, &script, &policies).await;
+        let client = world.client("researcher").await;
+        let body = |organization: i64| {
+            let spec = TaskSpec { organizations: vec![organization], ..call(json!({})) };
+            serde_json::to_value(atoll::protocol::wire::v4::NewTask::from(&spec)).unwrap()
+        };
+        // The second organization asks the third one, and that asks the first one.
+        let mut token = world.token("researcher").await;
+        let mut last = Value::Null;
+        for (asked, next) in [(3, Some("example_org2")), (4, Some("example_org3")), (2, None)] {
+            let (status, task) = world.call(Method::POST, "task", Some(&token), Some(&body(asked))).await;
+            assert_eq!(status, 201, "{task}");
+            if let Some(organization) = next {
+                let node = world.node_token(organization).await;
+                let container = json!({"task_id": task["id"], "image": IMAGE});
+                let (status, made) = world.call(Method::POST, "token/container", Some(&node), Some(&container)).await;
+                assert_eq!(status, 200, "{made}");
+                token = made["container_token"].as_str().unwrap().to_owned();
+            }
+            last = task;
+        }
+        let (status, logs, _) = outcome(&client, last["id"].as_i64().unwrap()).await;
+        assert_eq!(status, expected, "{organizations}: {logs:?}");
+    }
 }

@@ -26,7 +26,7 @@ const SUBJECTS_NAMED: usize = 20;
 const ADDRESSES: usize = 20;
 
 /// First parts of paths, with what the log calls what they are about.
-const SUBJECTS: [(&str, &str); 20] = [
+const SUBJECTS: [(&str, &str); 21] = [
     ("user", "user"),
     ("role", "role"),
     ("rule", "rule"),
@@ -47,6 +47,7 @@ const SUBJECTS: [(&str, &str); 20] = [
     ("token", "token"),
     ("port", "port"),
     ("problem", "problems"),
+    ("algorithmstore", "algorithm store"),
 ];
 
 /// What somebody did within this minute that they can do as often as they like, such as asking for what is refused. Each

@@ -54,6 +54,15 @@ pub enum Reach {
 }
 
 impl Caller {
+    /// With whom they share what each may have at once: an algorithm with the others of its organization, everybody else
+    /// with nobody.
+    pub fn party(&self) -> String {
+        match self.kind {
+            CallerKind::Container(_) => format!("algorithms of organization {}", self.authority.organization_id),
+            _ => self.authority.actor.clone(),
+        }
+    }
+
     /// The entry of the audit log that they did this to that. The admins of their own organization read it, unless it says
     /// whose.
     pub fn did(&self, action: &'static str, noun: &str, id: i64) -> Entry {

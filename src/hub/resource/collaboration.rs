@@ -233,7 +233,13 @@ async fn edit(
     if let Some(organizations) = &edit.organization_ids {
         members::exchange(&mut change, &hub, &caller, COLLABORATION, id, organizations).await?;
     }
-    change.commit(&caller.did("collaboration.edit", "collaboration", id).details(details)).await?;
+    let entry = caller.did("collaboration.edit", "collaboration", id).details(details);
+    let own = caller.authority.organization_id;
+    for member in present.into_iter().filter(|member| *member != own) {
+        // What concerns all of them.
+        crate::audit::append(&mut change, &entry.clone().of(member)).await?;
+    }
+    change.commit(&entry).await?;
     hub.store.forget_authorities();
     Ok(Json(load(&hub, id).await?.into_wire(None)))
 }
@@ -270,11 +276,16 @@ async fn remove(
              separately or set delete_dependents=True"
         )));
     }
-    let owners: Vec<i64> = sqlx::query_scalar("SELECT organization_id FROM node WHERE collaboration_id = ?")
+    let members: Vec<i64> =
+        sqlx::query_scalar("SELECT organization_id FROM collaboration_organization WHERE collaboration_id = ?")
+            .bind(id)
+            .fetch_all(&mut *change)
+            .await?;
+    let owners: Vec<(i64, i64)> = sqlx::query_as("SELECT id, organization_id FROM node WHERE collaboration_id = ?")
         .bind(id)
         .fetch_all(&mut *change)
         .await?;
-    for owner in owners {
+    for (node_id, owner) in owners {
         // As if each was deleted by itself.
         if !caller.is_inside(Resource::Node, Operation::Delete, owner) {
             return Err(HubError::Unauthenticated("You lack the permission to delete all nodes that belong to this!"));
@@ -282,10 +293,15 @@ async fn remove(
         let what =
             format!("An administrator has deleted collaboration {id}, and with it the node of your organization.");
         notice::tell_admins(&mut change, &hub, &caller, owner, &what).await?;
+        crate::audit::append(&mut change, &caller.did("node.delete", "node", node_id).of(owner)).await?;
     }
     let stopped = task::delete_where(&mut change, &caller, "collaboration_id = ?", id).await?;
     sqlx::query("DELETE FROM collaboration WHERE id = ?").bind(id).execute(&mut *change).await?;
-    change.commit(&caller.did("collaboration.delete", "collaboration", id)).await?;
+    let entry = caller.did("collaboration.delete", "collaboration", id);
+    for member in members.into_iter().filter(|member| *member != caller.authority.organization_id) {
+        crate::audit::append(&mut change, &entry.clone().of(member)).await?;
+    }
+    change.commit(&entry).await?;
     // While they still hear the collaboration.
     stopped.tell(&hub).await;
     hub.store.forget_authorities();

@@ -38,7 +38,7 @@ use serde_json::json;
 use sqlx::SqliteConnection;
 
 pub use assignment::DECIDERS;
-pub use id::Id;
+pub use id::{Id, TwoIds};
 pub(super) use password::{check_new_password, hash_password};
 pub(super) use token::hash_api_key;
 

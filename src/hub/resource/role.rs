@@ -2,7 +2,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::Response,
     routing::{get, post},
@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    Id, LIST_LIMIT,
+    Id, LIST_LIMIT, TwoIds,
     assignment::{require_role_change, require_rules},
     check_optional_text, message, rule,
 };
@@ -336,7 +336,7 @@ async fn remove(
 async fn add_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Path((id, rule_id)): Path<(i64, i64)>,
+    TwoIds(id, rule_id): TwoIds,
 ) -> Result<(StatusCode, Json<Vec<Rule>>), HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
     let mut change = hub.change(&caller).await?;
@@ -357,7 +357,7 @@ async fn add_rule(
 async fn remove_rule(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    Path((id, rule_id)): Path<(i64, i64)>,
+    TwoIds(id, rule_id): TwoIds,
 ) -> Result<Json<Vec<Rule>>, HubError> {
     let row = load_to_change(&hub, &caller, id, Operation::Edit).await?;
     let mut change = hub.change(&caller).await?;

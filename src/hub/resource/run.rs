@@ -1,6 +1,11 @@
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Extension, Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use garde::Validate;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +23,7 @@ use crate::{
         notice::{self, Notice},
         permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
+        version3::ForResults,
     },
     protocol::{
         domain::Operation,
@@ -235,8 +241,17 @@ fn includes_task(caller: &Caller, query: &ListQuery) -> Result<bool, HubError> {
     Ok(true)
 }
 
-async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
-    let filters = filters(&caller, &query, Listed::Runs)?;
+async fn list(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    query: ListQuery,
+    for_results: Option<Extension<ForResults>>,
+) -> Result<Response, HubError> {
+    if query.text("without").is_some_and(|what| what != "input") {
+        return Err(HubError::field("without", "Only \"input\" can be left out."));
+    }
+    let listed = if for_results.is_some() { Listed::Results } else { Listed::Runs };
+    let filters = filters(&caller, &query, listed)?;
     let with_task = includes_task(&caller, &query)?;
     let listing = if asks_without_input(&query) { WITHOUT_INPUT } else { LISTING };
     let mut rows = listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
@@ -255,6 +270,16 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     }
     let mut tasks: Vec<Task> = Vec::new();
     if with_task {
+        let of_page: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
+        let bytes: i64 = sqlx::query_scalar(&format!(
+            "SELECT coalesce(sum({}), 0) FROM run JOIN task ON task.id = task_id WHERE run.id IN ({})",
+            task::BYTES,
+            comma_separated(&of_page)
+        ))
+        .fetch_one(hub.store.reader())
+        .await?;
+        // A task comes with each of its runs.
+        rows.wait_for(&caller, of_page.len() as i64, bytes).await?;
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.task_id).collect();
         let of_runs: Vec<task::Row> =
             sqlx::query_as(&format!("SELECT {} FROM task WHERE id IN ({})", task::COLUMNS, comma_separated(&ids)))
@@ -280,11 +305,12 @@ pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubE
     .await?)
 }
 
-/// How many runs these tasks have, and the bytes of their texts: of the runs themselves, and of their results.
-pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i64, i64), HubError> {
+/// How many runs these tasks have and how many results, and the bytes of their texts: of the runs themselves, and of their
+/// results.
+pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i64, i64, i64), HubError> {
     let ids = comma_separated(task_ids);
     Ok(sqlx::query_as(&format!(
-        "SELECT count(*), coalesce(sum({BYTES}), 0), coalesce(sum(octet_length(result)), 0) FROM run
+        "SELECT count(*), count(result), coalesce(sum({BYTES}), 0), coalesce(sum(octet_length(result)), 0) FROM run
          WHERE task_id IN ({ids})"
     ))
     .fetch_one(hub.store.reader())
@@ -306,13 +332,11 @@ async fn show(
     Id(id): Id,
     query: ListQuery,
 ) -> Result<Response, HubError> {
-    let found: Option<(i64, i64, i64)> =
-        sqlx::query_as(&format!("SELECT task_id, organization_id, {BYTES} FROM run WHERE id = ?"))
-            .bind(id)
-            .fetch_optional(hub.store.reader())
-            .await?;
-    let (task_id, organization_id, bytes) =
-        found.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
+    let found: Option<(i64, i64)> = sqlx::query_as("SELECT task_id, organization_id FROM run WHERE id = ?")
+        .bind(id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let (task_id, organization_id) = found.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
     let task = task::load(&hub, task_id).await?;
     // The organization that executes a run may see it as well as the one that asked for it.
     let executes = organization_id == caller.authority.organization_id
@@ -321,10 +345,8 @@ async fn show(
     if !executes && !may_see_all_of(&hub, &caller, &task).await? {
         return Err(HubError::NotAllowed);
     }
-    let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
-    let row = load(&hub, id, COLUMNS).await?;
     let task = includes_task(&caller, &query)?.then(|| Task::from(task));
-    answer(row.into_wire(task), turn).await
+    one(&hub, &caller, id, &query, task).await
 }
 
 #[derive(Deserialize, Validate)]
@@ -371,7 +393,7 @@ async fn report(
     caller: Caller,
     Id(id): Id,
     query: ListQuery,
-    LargeBody { body: report, _turn }: LargeBody<Report>,
+    LargeBody { body: mut report, turn }: LargeBody<Report>,
 ) -> Result<Response, HubError> {
     caller.require_node()?;
     // So that it is noted who may read it from then on.
@@ -382,7 +404,7 @@ async fn report(
     // The official node does not say when a run was killed; without an end it would be started again.
     let is_killed = report.status == Some(Status::Killed);
     let killed_at = is_killed.then(timestamp::now);
-    let log = report.log.as_deref().map(|log| truncate(log, LOG_LIMIT));
+    let log = report.log.take().map(|log| truncate(&log, LOG_LIMIT).to_owned());
     let mut transaction = hub.store.bookkeeping().begin().await?;
     require_unchanged(&hub, &caller).await?;
     let place: Option<(i64, i64, i64, Option<String>, bool)> = sqlx::query_as(
@@ -430,7 +452,7 @@ async fn report(
     .persistent(false)
     .bind(time(&report.started_at))
     .bind(time(&report.finished_at).or(killed_at))
-    .bind(log)
+    .bind(&log)
     .bind(report.result)
     .bind(report.status.as_ref().map(Status::as_str))
     .bind(id)
@@ -480,18 +502,36 @@ async fn report(
     hub.jobs.wake();
     // After the change is stored, unlike the original: whoever asks now sees it.
     hub.events.to_collaboration(collaboration_id, "status_update", &json!({"run_id": id})).await;
-    // Another one is in memory from here on.
-    drop(_turn);
-    let (columns, bytes) = match asks_without_input(&query) {
+    // Others may be in memory from here on.
+    drop((log, turn));
+    match one(&hub, &caller, id, &query, None).await {
+        // What is stored is stored, also where the server is too busy to show it.
+        Err(HubError::Busy | HubError::PageTooLarge(_)) => {
+            let row = Row { log: None, ..load(&hub, id, WITHOUT_INPUT.columns).await? };
+            Ok(Json(row.into_wire(None)).into_response())
+        }
+        answered => answered,
+    }
+}
+
+/// A run by itself, as it was asked for.
+async fn one(
+    hub: &HubState,
+    caller: &Caller,
+    id: i64,
+    query: &ListQuery,
+    task: Option<Task>,
+) -> Result<Response, HubError> {
+    let (columns, bytes) = match asks_without_input(query) {
         true => (WITHOUT_INPUT.columns, WITHOUT_INPUT.bytes),
         false => (COLUMNS, BYTES),
     };
-    let bytes: i64 = sqlx::query_scalar(&format!("SELECT {bytes} FROM run WHERE id = ?"))
+    let bytes: Option<i64> = sqlx::query_scalar(&format!("SELECT {bytes} FROM run WHERE id = ?"))
         .bind(id)
-        .fetch_one(hub.store.reader())
+        .fetch_optional(hub.store.reader())
         .await?;
-    let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
-    answer(load(&hub, id, columns).await?.into_wire(None), turn).await
+    let turn = turn_of(caller, 1, bytes.unwrap_or_default(), PAGE_BYTES).await?;
+    answer(load(hub, id, columns).await?.into_wire(task), turn).await
 }
 
 /// The first bytes of a text, cut between characters.

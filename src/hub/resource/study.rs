@@ -123,11 +123,18 @@ async fn load(hub: &HubState, caller: &Caller, id: i64, operation: Operation) ->
     if may { Ok(row) } else { Err(HubError::NotAllowed) }
 }
 
-/// An error unless the caller may see who belongs to this study. Nodes and algorithms ask for those of their tasks.
+/// An error unless the caller may see who belongs to this study. Nodes and algorithms ask for those of their tasks, in
+/// their collaboration.
 pub async fn require_view(hub: &HubState, caller: &Caller, id: i64) -> Result<(), HubError> {
     match caller.kind {
         CallerKind::User { .. } => load(hub, caller, id, Operation::View).await.map(drop),
-        _ => Ok(()),
+        _ => {
+            let of: Option<i64> = sqlx::query_scalar("SELECT collaboration_id FROM study WHERE id = ?")
+                .bind(id)
+                .fetch_optional(hub.store.reader())
+                .await?;
+            if of.is_some_and(|of| caller.is_in_collaboration(of)) { Ok(()) } else { Err(HubError::NotAllowed) }
+        }
     }
 }
 
@@ -280,9 +287,17 @@ async fn remove(
             "Study id={id} has {tasks} tasks. Please delete them separately or set delete_dependents=True"
         )));
     }
+    let members: Vec<i64> = sqlx::query_scalar("SELECT organization_id FROM study_organization WHERE study_id = ?")
+        .bind(id)
+        .fetch_all(&mut *change)
+        .await?;
     let stopped = task::delete_where(&mut change, &caller, "study_id = ?", id).await?;
     sqlx::query("DELETE FROM study WHERE id = ?").bind(id).execute(&mut *change).await?;
-    change.commit(&caller.did("study.delete", "study", id)).await?;
+    let entry = caller.did("study.delete", "study", id);
+    for member in members.into_iter().filter(|member| *member != caller.authority.organization_id) {
+        crate::audit::append(&mut change, &entry.clone().of(member)).await?;
+    }
+    change.commit(&entry).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("Study id={id} successfully deleted")))
 }

@@ -79,14 +79,19 @@ impl Store {
         }
     }
 
-    /// What an algorithm may do: nothing any more once its run has ended, or its task or node is gone.
+    /// What an algorithm may do: nothing any more once its run has ended, its task or node is gone, or its organization
+    /// does not take part any more in the collaboration or the study.
     pub async fn authority_of_container(&self, subject: &ContainerSubject) -> Result<Option<Arc<Authority>>, HubError> {
         let epoch: Option<i64> = sqlx::query_scalar(
             "SELECT token_epoch FROM run JOIN task ON task.id = run.task_id
              JOIN node ON node.organization_id = run.organization_id
                  AND node.collaboration_id = task.collaboration_id
+             JOIN collaboration_organization AS member ON member.organization_id = run.organization_id
+                 AND member.collaboration_id = task.collaboration_id
              WHERE task_id = ? AND run.organization_id = ? AND task.collaboration_id = ? AND node.id = ?
-                 AND run.finished_at IS NULL",
+                 AND run.finished_at IS NULL
+                 AND (task.study_id IS NULL OR EXISTS (SELECT 1 FROM study_organization
+                     WHERE study_id = task.study_id AND organization_id = run.organization_id))",
         )
         .bind(subject.task_id)
         .bind(subject.organization_id)

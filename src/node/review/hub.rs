@@ -223,7 +223,7 @@ pub async fn end_those_that_are_gone(shared: &Shared, open: &[i64]) -> Result<()
 
 /// Whether a run has ended at the server, or is not there any more. A list can miss one that is.
 pub async fn is_gone(shared: &Shared, run_id: i64) -> bool {
-    match shared.hub.run(run_id).await {
+    match shared.hub.run_state(run_id).await {
         Ok(run) => run.finished_at.is_some(),
         Err(error) => matches!(error, ClientError::NotFound(_)),
     }

@@ -264,13 +264,9 @@ fn question(
     let mut columns = (function.columns)(arguments)?;
     columns.sort();
     columns.dedup();
-    // Columns by their plain names: one that is written otherwise is the same one.
-    let mut question = (function.question)(arguments)?;
-    for value in question.values_mut() {
-        if let Some(column) = value.as_str().filter(|text| columns.iter().any(|column| column == text)) {
-            *value = json!(plain_name(column));
-        }
-    }
+    // Columns as they are written: CD4+ and CD4- have each an answer of their own. Answers about columns whose names are
+    // plainly the same are compared all the same.
+    let question = (function.question)(arguments)?;
     let asked = json!({
         "image": algorithms::without_digest(&task.image),
         "question": question,
@@ -292,6 +288,7 @@ fn question(
         columns,
         person: database.person.clone(),
         least: disclosure.limits.smallest_subset.unwrap_or_default(),
+        minimum: disclosure.limits.minimum_rows.max(disclosure.limits.smallest_subset).unwrap_or_default(),
         rules: rules.to_string(),
     })
 }

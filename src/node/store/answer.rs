@@ -23,6 +23,8 @@ pub struct Question {
     pub person: Option<String>,
     /// How few people two answers may not differ by.
     pub least: u64,
+    /// How many people an answer needs at least.
+    pub minimum: u64,
     /// JSON: under which rules something is told or refused.
     pub rules: String,
 }
@@ -262,7 +264,8 @@ async fn compare(
         return Ok(Compared { to_tell: ToTell::New, is_base: false });
     }
     let is_named = told_of.table.people.is_some();
-    let (mut kept, mut last_told_of, mut conflict) = (None, None, None);
+    let (mut kept, mut conflict) = (None, None);
+    let (mut last_told_of, mut last_told_of_other) = (None, None);
     let (mut has_base, mut is_base) = (false, false);
     for id in to_compare(connection, question).await? {
         // One at a time: there may be many.
@@ -280,7 +283,7 @@ async fn compare(
         let is_same_rules = earlier.limits == question.rules;
         let is_same_question = is_asked_again && (is_same_rules || !earlier.refused && !refused);
         let is_same_database = earlier.database == question.database;
-        let mut tells_of_few = false;
+        let (mut tells_of_few, mut is_unchanged) = (false, true);
         // Another person column can hold other identifiers. If most of them are new, nobody knows who has come.
         let is_other_column = is_same_database && earlier.person != question.person;
         if is_other_column && is_named && !is_mixed {
@@ -288,13 +291,19 @@ async fn compare(
             tells_of_few |= !are_known_to_each_other(&told_of.table, before);
         }
         if let Some(table) = table.filter(|table| is_same_database || are_mostly_the_same(&told_of.table, table)) {
-            tells_of_few |= table_difference(told_of, &taking_part, &table, least) == Difference::Few;
-            if last_told_of.is_none() && are_known_to_each_other(&told_of.table, &table) {
-                last_told_of = Some(table);
+            let of_tables = table_difference(told_of, &taking_part, &table, least);
+            tells_of_few |= of_tables == Difference::Few;
+            is_unchanged = of_tables == Difference::None;
+            // What was told of the same database comes first: another one can be a part of it.
+            let last = if is_same_database { &mut last_told_of } else { &mut last_told_of_other };
+            if last.is_none() && are_known_to_each_other(&told_of.table, &table) {
+                *last = Some(table);
             }
         }
         if shares_a_column(&question.columns, &earlier.columns)? {
-            tells_of_few |= match difference(&told_of.taking_part, &taking_part, least) {
+            let of_part = difference(&told_of.taking_part, &taking_part, least);
+            is_unchanged &= of_part == Difference::None;
+            tells_of_few |= match of_part {
                 Difference::Enough => false,
                 Difference::Few => true,
                 // Of the same people another question may be asked. Whether another database has exactly the same people
@@ -306,7 +315,12 @@ async fn compare(
             is_base |= is_mixed;
             conflict.get_or_insert_with(|| earlier.at.clone());
         }
-        if is_same_question && kept.is_none() {
+        // Under other rules it is told again if it had enough people for them. Whether it would be refused today is of no
+        // account where somebody has come or gone: that can hang on one of them.
+        let had_enough = !earlier.refused
+            && taking_part.people.as_ref().map_or(taking_part.rows, |people| people.count) >= question.minimum;
+        let is_told_again = is_same_rules || if is_unchanged { is_same_question } else { had_enough };
+        if is_asked_again && is_told_again && kept.is_none() {
             kept = Some((earlier.answer, earlier.at));
         }
     }
@@ -315,10 +329,12 @@ async fn compare(
         // Whatever was told may be told again.
         (Some(_), Some((answer, at))) if !answer.is_empty() => ToTell::Kept(Kept { answer, at }),
         (Some(_), Some((_, since))) => ToTell::Nothing { since },
-        (Some(since), None) => match last_told_of.and_then(|before| newcomers(&told_of.table, &before)) {
-            Some(newcomers) => ToTell::Without(newcomers),
-            None => ToTell::Nothing { since },
-        },
+        (Some(since), None) => {
+            match last_told_of.or(last_told_of_other).and_then(|before| newcomers(&told_of.table, &before)) {
+                Some(newcomers) => ToTell::Without(newcomers),
+                None => ToTell::Nothing { since },
+            }
+        }
     };
     Ok(Compared { to_tell, is_base: is_base && !has_base })
 }
@@ -372,9 +388,16 @@ impl Difference {
 /// second holds for up to about 150 who come and go.
 fn difference(now: &Group, before: &Group, least: u64) -> Difference {
     match (&now.people, &before.people) {
-        (Some(now), Some(before)) => match now.names.change_since(&before.names) {
-            Change::Known { came, gone } => Difference::of_change(came.len() as u64, gone.len() as u64, least),
-            Change::Many => match Difference::of_count(now.count.abs_diff(before.count), least) {
+        (Some(people), Some(people_before)) => match people.names.change_since(&people_before.names) {
+            Change::Known { came, gone } => {
+                let of_people = Difference::of_change(came.len() as u64, gone.len() as u64, least);
+                // Records that are split or joined give people other names, and add no rows.
+                match Difference::of_count(now.rows.abs_diff(before.rows), least) {
+                    Difference::None | Difference::Few if of_people == Difference::Enough => Difference::Few,
+                    _ => of_people,
+                }
+            }
+            Change::Many => match Difference::of_count(people.count.abs_diff(people_before.count), least) {
                 Difference::None => Difference::Few,
                 difference => difference,
             },
@@ -520,6 +543,7 @@ mod tests {
             columns: vec![column.to_owned()],
             person: Some("patient".to_owned()),
             least: 5,
+            minimum: 10,
             rules: "safe".to_owned(),
         }
     }
@@ -801,6 +825,13 @@ mod tests {
         assert_eq!(tell(&store, &age(), people(0..100), "suppressed").await, "suppressed");
         assert_eq!(tell(&store, &age(), people(0..100), "2").await, "kept suppressed");
         assert_eq!(tell(&store, &weaker, people(0..100), "3").await, "kept 1");
+        // Whoever came since does not decide whether it is.
+        let older = Question { rules: "older".to_owned(), ..age() };
+        for answer in ["5", "suppressed"] {
+            assert_eq!(tell(&store, &older, people(0..101), answer).await, "kept 1");
+        }
+        let stronger = Question { rules: "stronger".to_owned(), minimum: 101, ..age() };
+        assert_eq!(tell(&store, &stronger, people(0..101), "5").await, "without 1");
         // What was refused may be told by weaker rules.
         let height = question("average", "a", "height");
         assert_eq!(tell(&store, &height, people(0..100), "suppressed").await, "suppressed");

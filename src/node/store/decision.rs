@@ -237,6 +237,7 @@ pub(super) mod tests {
                 requester_organization_id: Some(3),
                 beginner_user_id: None,
                 beginner_organization_id: None,
+                between_organization_ids: Vec::new(),
             },
             does: String::new(),
             discloses: String::new(),

@@ -11,16 +11,26 @@ const ORGANIZATIONS: [&str; 6] =
 
 /// The arguments of a call, those that have no name first, with the names of the organizations that they mean.
 #[component]
-pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, names: Arc<Names>) -> impl IntoView {
+pub fn ArgumentList(
+    args: Vec<Value>,
+    kwargs: serde_json::Map<String, Value>,
+    names: Arc<Names>,
+    /// All of them, for somebody who decides about them.
+    #[prop(optional)]
+    all: bool,
+) -> impl IntoView {
     let positional = args.into_iter().enumerate().map(|(index, value)| (format!("argument {}", index + 1), value));
-    let arguments: Vec<(String, Value)> = positional.chain(kwargs).collect();
+    let mut arguments: Vec<(String, Value)> = positional.chain(kwargs).collect();
+    let shown = if all { arguments.len() } else { SHOWN_ARGUMENTS };
+    let more = arguments.len().saturating_sub(shown);
+    arguments.truncate(shown);
     let none = arguments.is_empty();
     view! {
         {none.then_some("none")}
         <ul class="plain">
             {arguments.into_iter().map(|(name, value)| {
                 let organizations = organizations(&name, &value, &names);
-                let value = shortened(words(&value));
+                let (name, value) = (shortened(name), shortened(words(&value)));
                 view! {
                     <li>
                         <code>{printable(&name)}</code> " = " <code>{printable(&value)}</code>
@@ -28,11 +38,14 @@ pub fn ArgumentList(args: Vec<Value>, kwargs: serde_json::Map<String, Value>, na
                     </li>
                 }
             }).collect_view()}
+            {(more > 0).then(|| view! { <li class="muted">{format!("… and {more} more")}</li> })}
         </ul>
     }
 }
 
-/// The longest value that is shown, in bytes.
+/// The most arguments that are shown where nobody decides about them.
+const SHOWN_ARGUMENTS: usize = 100;
+/// The longest name or value that is shown, in bytes.
 const SHOWN: usize = 1_000;
 
 fn shortened(text: String) -> String {

@@ -49,7 +49,7 @@ pub fn RequestFacts(review: Review, names: Arc<Names>) -> impl IntoView {
                 <div><dt>"Asked by"</dt><dd>
                     <a href=format!("/tasks/{}", parent.id)>{printable(&format!("Task {} {}", parent.id, parent.name))}</a>
                     ", function " <code>{printable(&parent.function)}</code>
-                    <ArgumentList args=parent.args kwargs=parent.kwargs names=names.clone()/>
+                    <ArgumentList args=parent.args kwargs=parent.kwargs names=names.clone() all=true/>
                 </dd></div>
             })}
             <div><dt>"Function"</dt><dd><code>{printable(&asked.function)}</code> " of " <code>{printable(&asked.image)}</code></dd></div>
@@ -57,7 +57,7 @@ pub fn RequestFacts(review: Review, names: Arc<Names>) -> impl IntoView {
             <div><dt>"What it does"</dt><dd>{or(request.does, "The node does not know.")}</dd></div>
             <div><dt>"What leaves the organization"</dt><dd>{or(request.discloses, "The node does not know.")}</dd></div>
             <div><dt>"Arguments"</dt><dd>
-                <ArgumentList args=asked.args kwargs=asked.kwargs names/>
+                <ArgumentList args=asked.args kwargs=asked.kwargs names all=true/>
             </dd></div>
             <div><dt>"Data of"</dt><dd>{organization}</dd></div>
             <div><dt>"Databases"</dt><dd>

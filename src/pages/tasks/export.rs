@@ -78,7 +78,7 @@ impl Runs {
 }
 
 /// A part of a download. One that is large waits in a file: somebody may read slowly.
-enum Part {
+pub enum Part {
     Small(Vec<u8>),
     Large(tokio::fs::File),
 }
@@ -87,7 +87,8 @@ enum Part {
 const SMALL_PART: usize = 64 * 1024;
 
 impl Part {
-    fn new(bytes: Vec<u8>) -> Result<Part, io::Error> {
+    /// With these bytes.
+    pub fn new(bytes: Vec<u8>) -> Result<Part, io::Error> {
         if bytes.len() <= SMALL_PART {
             return Ok(Part::Small(bytes));
         }
@@ -97,7 +98,8 @@ impl Part {
         Ok(Part::Large(tokio::fs::File::from_std(file)))
     }
 
-    fn read(self) -> BoxStream<'static, Result<Bytes, io::Error>> {
+    /// To be sent.
+    pub fn read(self) -> BoxStream<'static, Result<Bytes, io::Error>> {
         match self {
             Part::Small(bytes) => stream::once(async { Ok(bytes.into()) }).boxed(),
             Part::Large(file) => ReaderStream::with_capacity(file, SMALL_PART).boxed(),

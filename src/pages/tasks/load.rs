@@ -1,7 +1,10 @@
-use std::sync::Arc;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     explanation::{awaits, explain},
@@ -12,11 +15,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        client::{ClientError, HubClient},
+        client::ClientError,
         domain::{FunctionCall, Run, RunResult, Task},
         payload::PayloadError,
         status::Status,
     },
+    serve::Shares,
     session::{Names, SignedIn},
 };
 
@@ -24,8 +28,14 @@ use crate::{
 const SHOWN_LIMIT: usize = 8 * 1024 * 1024;
 /// Up to this size they are read as they come; …
 const SMALL_RESULTS: usize = 256 * 1024;
-/// … larger ones unfold to many times their bytes, so that one task's are in memory at a time.
+/// … larger ones unfold to many times their bytes, so that one task's are in memory at a time, …
 static LARGE_RESULTS: Semaphore = Semaphore::const_new(1);
+/// … and one of each user waits for that.
+static LARGE_RESULTS_OF_USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::new(1));
+/// How long somebody waits for others.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
+/// How long others wait for somebody whose server is slow.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
 /// A run that ended this long ago without a result has none.
 const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
@@ -34,7 +44,7 @@ const RESULT_DELAY: SignedDuration = SignedDuration::from_secs(10);
 pub struct TaskView {
     pub task: Task,
     pub runs: Vec<Run>,
-    /// What its runs were asked, or why that cannot be read here; `None` if there is no run.
+    /// What its runs were asked, or why that cannot be read here; `None` if there is no run, or the server does not tell.
     pub call: Option<Result<FunctionCall, PayloadError>>,
     pub names: Arc<Names>,
     pub state: TaskState,
@@ -50,37 +60,47 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
     load(me, id, true).await
 }
 
-/// In one concurrent round, and a second one for subtasks' runs and, if it is wanted, for what was asked.
+/// In one concurrent round, and a second one for subtasks' runs, for large results and, if it is wanted, for what was asked.
 async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, ClientError> {
     let hub = &me.hub;
-    let (task, runs, (run_results, turn), subtasks, names) =
-        futures::try_join!(hub.task(id), hub.run_states(id), results_of(hub, id), hub.subtasks(id), me.names())?;
+    let (task, runs, small_results, subtasks, names) = futures::try_join!(
+        hub.task(id),
+        hub.run_states(id),
+        hub.results_if_within(id, SMALL_RESULTS),
+        hub.subtasks(id),
+        me.names()
+    )?;
+    let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
+    let table_of = |results: Vec<RunResult>| {
+        let named = results::name_results(results, |run_id| {
+            runs.iter().find(|run| run.id == run_id).map_or_else(|| format!("Run {run_id}"), &organization)
+        });
+        (named.len(), results::table(&named, !subtasks.is_empty()))
+    };
+    let results = async {
+        match small_results {
+            Some(results) => Ok(table_of(results)),
+            None => of_large_results(me, id, table_of).await,
+        }
+    };
     let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.run_states(subtask.id)));
     let creators = names.learn_creators(hub, std::slice::from_ref(&task));
     let call = async {
         match runs.first() {
-            Some(run) if with_call => match &run.call {
-                None => hub.call_of(run.id).await,
-                told => Ok(told.clone()),
-            },
+            Some(run) if with_call => hub.call_of(run.id).await,
             _ => Ok(None),
         }
     };
-    let (runs_of_subtasks, call, ()) = futures::join!(runs_of_subtasks, call, creators);
-    let (runs_of_subtasks, call) = (runs_of_subtasks?, call?);
-    let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
+    let (runs_of_subtasks, results, call, ()) = futures::join!(runs_of_subtasks, results, call, creators);
+    let (runs_of_subtasks, (result_count, results), call) = (runs_of_subtasks?, results?, call?);
     let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run))).collect::<Vec<_>>();
-    let named = results::name_results(run_results, |run_id| {
-        runs.iter().find(|run| run.id == run_id).map_or_else(|| format!("Run {run_id}"), &organization)
-    });
-    let aggregated = !subtasks.is_empty();
     let subtask_states: Vec<SubtaskState> = subtasks
-        .into_iter()
+        .iter()
         .zip(&runs_of_subtasks)
         .map(|(subtask, runs)| SubtaskState {
             id: subtask.id,
-            name: subtask.name,
-            status: subtask.status,
+            name: subtask.name.clone(),
+            status: subtask.status.clone(),
             progress: progress(runs),
             runs: run_states(runs),
         })
@@ -95,7 +115,7 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
         (_, Some(end)) => Timestamp::now().duration_since(end) > RESULT_DELAY,
     };
     let finished = task.status.is_final()
-        && (settled || named.len() >= completed)
+        && (settled || result_count >= completed)
         && runs.iter().chain(runs_of_subtasks.iter().flatten()).all(|run| run.status.is_final());
     let state = TaskState {
         status: task.status.clone(),
@@ -108,23 +128,20 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
         },
         runs: run_states(&runs),
         subtasks: subtask_states,
-        results: results::table(&named, aggregated),
+        results,
     };
-    // What is left of large results is what the page shows.
-    drop((named, turn));
     Ok(TaskView { task, runs, call, names, state })
 }
 
-/// The results of a task, with their turn if they are large.
-async fn results_of(
-    hub: &HubClient,
-    id: i64,
-) -> Result<(Vec<RunResult>, Option<SemaphorePermit<'static>>), ClientError> {
-    if let Some(results) = hub.results_if_within(id, SMALL_RESULTS).await? {
-        return Ok((results, None));
-    }
-    let turn = LARGE_RESULTS.acquire().await.ok();
-    Ok((hub.results_within(id, SHOWN_LIMIT).await?, turn))
+/// What is made of the results of a task that are large, when it is their turn.
+async fn of_large_results<T>(me: &SignedIn, id: i64, make: impl FnOnce(Vec<RunResult>) -> T) -> Result<T, ClientError> {
+    let turn = async {
+        let own = LARGE_RESULTS_OF_USERS.place(&me.user.id).await;
+        (own, LARGE_RESULTS.acquire().await)
+    };
+    let _turn = timeout(TURN_PATIENCE, turn).await.map_err(|_| ClientError::Timeout)?;
+    let results = timeout(READ_PATIENCE, me.hub.results_within(id, SHOWN_LIMIT)).await;
+    Ok(make(results.map_err(|_| ClientError::Timeout)??))
 }
 
 fn progress(runs: &[Run]) -> String {

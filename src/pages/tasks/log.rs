@@ -1,11 +1,16 @@
 //! The log of a run: its end on the page, all of it as a download.
 
+use std::io;
+
 use axum::{
+    body::Body,
     extract::Path,
     http::header,
     response::{IntoResponse, Response},
 };
+use tokio::task::spawn_blocking;
 
+use super::export::Part;
 use crate::pages::{error::PageError, user::User};
 
 /// The most of a log that a page shows, in bytes. With each event of the stream it is sent again.
@@ -54,13 +59,15 @@ impl LogTail {
 /// `GET /runs/{id}/log`: the whole log as a text file.
 pub async fn download(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id: i64 = id.parse().map_err(|_| PageError::not_found("This run"))?;
-    let run = user.signed_in.hub.run(id).await?;
+    let run = user.signed_in.hub.run_state(id).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"run-{id}.log\"")),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((headers, run.log).into_response())
+    let part = spawn_blocking(move || Part::new(run.log.into_bytes())).await.map_err(io::Error::other);
+    let part = part.and_then(|part| part).map_err(|_| PageError::Internal)?;
+    Ok((headers, Body::from_stream(part.read())).into_response())
 }
 
 #[cfg(test)]

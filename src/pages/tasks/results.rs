@@ -16,6 +16,8 @@ use crate::protocol::{
 pub const WHOLE: &str = "Result";
 /// The longest text of a cell and of the raw JSON that a page shows, in bytes; downloads are whole.
 const CELL_LIMIT: usize = 2_000;
+/// The longest name of a column that a page shows, in bytes.
+const NAME_LIMIT: usize = 200;
 const RAW_LIMIT: usize = 200_000;
 /// The most columns of a table that a page shows.
 const COLUMN_LIMIT: usize = 100;
@@ -82,6 +84,7 @@ pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
                 .collect(),
         })
         .collect();
+    let columns = columns.iter().map(|column| shorten(column, NAME_LIMIT)).collect();
     let raw: Vec<RawResult> = results.iter().map(raw_one).collect();
     Some(Results { aggregated, columns, more_columns, rows, raw: pretty(&raw, RAW_LIMIT) })
 }

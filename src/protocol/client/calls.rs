@@ -58,7 +58,8 @@ struct RunState(Run);
 
 impl From<v4::Run> for RunState {
     fn from(wire: v4::Run) -> Self {
-        let mut run = Run::from(wire);
+        // Some servers do not leave it out.
+        let mut run = Run::from(v4::Run { input: None, ..wire });
         if run.log.len() > LOG_END {
             run.log = run.log[run.log.ceil_char_boundary(run.log.len() - LOG_END)..].to_owned();
         }
@@ -283,9 +284,17 @@ impl HubClient {
         Ok(runs)
     }
 
-    /// One run.
-    pub async fn run(&self, id: i64) -> Result<Run, ClientError> {
-        Ok(self.get_counted(&format!("run/{id}"), &[], |run: v4::Run| run.into()).await?.read)
+    /// The runs of a task at an organization, with what they were asked.
+    pub async fn runs_at(&self, task_id: i64, organization_id: i64) -> Result<Vec<Run>, ClientError> {
+        let query = vec![pair("task_id", task_id), pair("organization_id", organization_id)];
+        self.all::<v4::Run, Run>("run", query).await
+    }
+
+    /// How one run goes, with its whole log.
+    pub async fn run_state(&self, id: i64) -> Result<Run, ClientError> {
+        let query = [pair("without", "input")];
+        let without_input = |run: v4::Run| Run::from(v4::Run { input: None, ..run });
+        Ok(self.get_counted(&format!("run/{id}"), &query, without_input).await?.read)
     }
 
     /// The results of a task, in the order of its runs.

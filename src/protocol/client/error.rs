@@ -9,6 +9,9 @@ pub enum ClientError {
     /// Connected, but no complete answer in time.
     #[error("the server did not answer in time")]
     Timeout,
+    /// There was no room to put a large answer away; there may be soon.
+    #[error("there is no room for the server's answer: {0}")]
+    NoRoom(String),
     /// The tokens are no longer accepted; signing in again helps.
     #[error("the sign-in has expired")]
     SignedOut,
@@ -39,6 +42,7 @@ impl ClientError {
             self,
             ClientError::Unreachable(_)
                 | ClientError::Timeout
+                | ClientError::NoRoom(_)
                 | ClientError::ServerFailed { .. }
                 // Request timeout, too many requests, no room on the disk
                 | ClientError::Rejected { status: 408 | 429 | 507, .. }

@@ -14,10 +14,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncSeekExt, AsyncWriteExt},
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, Semaphore, SemaphorePermit},
     task::spawn_blocking,
     time::timeout,
 };
+use tokio_util::bytes::Bytes;
 use url::Url;
 
 use super::{ClientError, LARGEST_ANSWER, ServerInfo};
@@ -64,13 +65,17 @@ pub(super) struct Answer {
 /// A body that is large waits in a file: whoever sends many of them fills no memory.
 enum Body {
     Small(Vec<u8>),
-    Large(tokio::fs::File),
+    Large(tokio::fs::File, SemaphorePermit<'static>),
 }
 
 /// Up to this size an answer is in memory as it comes.
 const SMALL_ANSWER: usize = 1024 * 1024;
 /// Bytes of a larger one that are read at once.
 const BUFFER: usize = 64 * 1024;
+/// The room of those that are large for all together, in steps.
+static ROOM: Semaphore = Semaphore::const_new(1024);
+/// A step of it, in bytes.
+const STEP: usize = 1024 * 1024;
 /// Whose turn it is to read a large one.
 static LARGE_ANSWERS: Semaphore = Semaphore::const_new(1);
 
@@ -150,9 +155,10 @@ impl Transport {
         headers: &[(&'static str, String)],
     ) -> Result<Answer, ClientError> {
         let body = body.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        // Cheap to clone for another attempt.
+        let body = body.map_err(|error| ClientError::Unreadable(error.to_string()))?.map(Bytes::from);
         // What is large may take its time to get there: a result is not computed again because of a slow line.
-        let to_send = Duration::from_secs(body.as_ref().map_or(0, Vec::len) as u64 / SLOWEST);
+        let to_send = Duration::from_secs(body.as_ref().map_or(0, Bytes::len) as u64 / SLOWEST);
         let limit = self.answer_limit.unwrap_or_else(|| answer_limit(path));
         let is_report = method == Method::PATCH && path.starts_with("run/");
         let pauses: &[Duration] = if method == Method::GET { &RETRY_PAUSES } else { &[] };
@@ -216,11 +222,15 @@ pub(super) async fn parse_as<W: DeserializeOwned, T: Send + 'static>(
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
     let file = match answer.body {
         Body::Small(bytes) => return serde_json::from_slice(&bytes).map(make).map_err(|error| unreadable(&error)),
-        Body::Large(file) => file.into_std().await,
+        Body::Large(file, _room) => file.into_std().await,
     };
-    let _turn = LARGE_ANSWERS.acquire().await.map_err(|error| unreadable(&error))?;
-    let read = spawn_blocking(move || serde_json::from_reader(BufReader::with_capacity(BUFFER, file)).map(make)).await;
-    read.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
+    let turn = LARGE_ANSWERS.acquire().await.map_err(|error| unreadable(&error))?;
+    let read = spawn_blocking(move || {
+        // The turn is held here, also where nobody waits any more.
+        let _turn = turn;
+        serde_json::from_reader(BufReader::with_capacity(BUFFER, file)).map(make)
+    });
+    read.await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
 }
 
 /// Reads an answer to its end, so that the connection serves again, and keeps nothing of it.
@@ -236,9 +246,15 @@ async fn throw_away(response: Response, limit: usize) -> Result<Answer, ClientEr
     Ok(Answer { total_count: None, length, body: Body::Small(Vec::new()) })
 }
 
+/// The room for so many steps of a large answer.
+fn room(steps: usize) -> Result<SemaphorePermit<'static>, ClientError> {
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    ROOM.try_acquire_many(steps).map_err(|_| ClientError::NoRoom("too many others are being read".to_owned()))
+}
+
 /// A large answer could not be put away.
-fn no_room(error: io::Error) -> ClientError {
-    ClientError::Unreadable(format!("it could not be kept in a temporary file: {error}"))
+fn no_file(error: io::Error) -> ClientError {
+    ClientError::NoRoom(error.to_string())
 }
 
 async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer, ClientError> {
@@ -258,17 +274,23 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
         match &mut body {
             Body::Small(bytes) if length <= SMALL_ANSWER => bytes.extend_from_slice(&chunk),
             Body::Small(bytes) => {
-                let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(no_room)?);
-                file.write_all(bytes).await.map_err(no_room)?;
-                file.write_all(&chunk).await.map_err(no_room)?;
-                body = Body::Large(file);
+                let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(no_file)?);
+                file.set_max_buf_size(BUFFER);
+                file.write_all(bytes).await.map_err(no_file)?;
+                file.write_all(&chunk).await.map_err(no_file)?;
+                body = Body::Large(file, room(length.div_ceil(STEP))?);
             }
-            Body::Large(file) => file.write_all(&chunk).await.map_err(no_room)?,
+            Body::Large(file, taken) => {
+                if length > taken.num_permits() * STEP {
+                    taken.merge(room(length.div_ceil(STEP) - taken.num_permits())?);
+                }
+                file.write_all(&chunk).await.map_err(no_file)?;
+            }
         }
     }
-    if let Body::Large(file) = &mut body {
-        file.flush().await.map_err(no_room)?;
-        file.rewind().await.map_err(no_room)?;
+    if let Body::Large(file, _) = &mut body {
+        file.flush().await.map_err(no_file)?;
+        file.rewind().await.map_err(no_file)?;
     }
     let answer = Answer { total_count, length, body };
     if status.is_success() {

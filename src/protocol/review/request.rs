@@ -67,6 +67,9 @@ pub struct Asked {
     pub beginner_user_id: Option<i64>,
     #[serde(default)]
     pub beginner_organization_id: Option<i64>,
+    /// The organizations that asked on the way from the first task to the one that asks, if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub between_organization_ids: Vec<i64>,
 }
 
 /// A database by its label, with query, sheet and preprocessing if there are any.
@@ -147,6 +150,7 @@ mod tests {
             requester_organization_id: Some(3),
             beginner_user_id: None,
             beginner_organization_id: None,
+            between_organization_ids: Vec::new(),
         };
         let changes: [fn(&mut Asked); 13] = [
             |asked| asked.image.push('4'),

@@ -48,7 +48,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, HubError> {
 pub async fn request(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
-    LargeBody { body: NewReviewBody { review: new }, _turn }: LargeBody<NewReviewBody, REVIEW_LIMIT>,
+    LargeBody { body: NewReviewBody { review: new }, turn: _turn }: LargeBody<NewReviewBody, REVIEW_LIMIT>,
 ) -> Result<(StatusCode, Json<Review>), HubError> {
     let node_id = caller.require_node()?;
     new.request.check().map_err(|message| HubError::field("request", message))?;

@@ -41,7 +41,7 @@ pub async fn create(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     // Kept until the task is stored: no other large body is in memory meanwhile.
-    LargeBody { body: new, _turn }: LargeBody<NewTask>,
+    LargeBody { body: new, turn: _turn }: LargeBody<NewTask>,
 ) -> Result<(StatusCode, Json<Task>), HubError> {
     create_checked(hub, caller, new).await
 }

@@ -30,6 +30,7 @@ use crate::{
 
 pub use check::is_readable;
 pub use create::create_checked;
+pub use read::BYTES;
 pub use stop::{delete_runs_of, delete_where, hand_on_subtasks, kill, runs_of_node};
 
 pub fn routes() -> Router<Arc<HubState>> {

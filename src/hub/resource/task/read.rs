@@ -38,11 +38,14 @@ const LISTING: Listing = Listing {
         ("collaboration_id", "task.collaboration_id"),
     ],
     newest_first: true,
-    bytes: "octet_length(task.name) + octet_length(task.description) + octet_length(task.image)
-        + (SELECT coalesce(sum(octet_length(label) + coalesce(octet_length(parameters), 0)), 0) FROM task_database
-           WHERE task_id = task.id)",
+    bytes: BYTES,
     row_limit: ROW_LIMIT,
 };
+
+/// The bytes of the texts of a task.
+pub const BYTES: &str = "octet_length(task.name) + octet_length(task.description) + octet_length(task.image)
+    + (SELECT coalesce(sum(octet_length(label) + coalesce(octet_length(parameters), 0)), 0) FROM task_database
+       WHERE task_id = task.id)";
 
 /// `GET /task`
 pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -111,9 +114,10 @@ async fn included(hub: &HubState, ids: &[i64], runs: bool, results: bool) -> Res
     if !runs && !results {
         return Ok((0, 0));
     }
-    let (items, of_runs, of_results) = run::sizes_of_tasks(hub, ids).await?;
-    let items = if runs && results { 2 * items } else { items };
-    Ok((items, if runs { of_runs } else { 0 } + if results { of_results } else { 0 }))
+    let (run_count, result_count, of_runs, of_results) = run::sizes_of_tasks(hub, ids).await?;
+    let runs = if runs { (run_count, of_runs) } else { (0, 0) };
+    let results = if results { (result_count, of_results) } else { (0, 0) };
+    Ok((runs.0 + results.0, runs.1 + results.1))
 }
 
 /// Runs hold inputs, logs and results: whoever sees more tasks than runs may not include them.

@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 
 use super::{COLUMNS, Row, load, may, update_status};
 use crate::{
-    audit,
+    audit::{self, Entry},
     hub::{
         HubError,
         permission::{Caller, Resource},
@@ -35,8 +35,10 @@ pub async fn remove(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id
         return Err(HubError::NotAllowed);
     }
     let mut change = hub.change(&caller).await?;
+    let entry = caller.did("task.delete", "task", id).of(task.init_organization_id);
+    note_for_those_who_computed(&mut change, &entry, &task).await?;
     let stopped = delete_where(&mut change, &caller, BY_ID, id).await?;
-    change.commit(&caller.did("task.delete", "task", id).of(task.init_organization_id)).await?;
+    change.commit(&entry).await?;
     stopped.tell(&hub).await;
     Ok(message(format!("task id={id} and its algorithm run data have been successfully deleted")))
 }
@@ -94,18 +96,39 @@ pub async fn delete_where(
         return Err(HubError::Unauthenticated("You lack the permission to delete all tasks that belong to this!"));
     }
     let mut stopped = Stopped::default();
-    for task in tasks {
+    for task in &tasks {
         let killed = kill_runs(&mut *connection, task.id).await?;
         stopped.0.entry(task.collaboration_id).or_default().extend(killed);
         if condition != BY_ID {
             // What belongs to something else that is deleted has an entry of its own.
             let entry = caller.did("task.delete", "task", task.id).of(task.init_organization_id);
+            note_for_those_who_computed(connection, &entry, task).await?;
             audit::append(connection, &entry).await?;
         }
     }
     // Subtasks, runs and database labels go with them by their foreign keys.
     sqlx::query(&format!("DELETE FROM task WHERE {condition}")).bind(id).execute(&mut *connection).await?;
     Ok(stopped)
+}
+
+/// Each other organization that computed a part of a task reads that it was deleted, too.
+async fn note_for_those_who_computed(
+    connection: &mut SqliteConnection,
+    entry: &Entry,
+    task: &Row,
+) -> Result<(), HubError> {
+    let computed: Vec<i64> = sqlx::query_scalar(
+        "SELECT DISTINCT organization_id FROM run WHERE organization_id <> ?2
+         AND task_id IN (SELECT id FROM task WHERE id = ?1 OR parent_id = ?1)",
+    )
+    .bind(task.id)
+    .bind(task.init_organization_id)
+    .fetch_all(&mut *connection)
+    .await?;
+    for organization_id in computed {
+        audit::append(connection, &entry.clone().of(organization_id)).await?;
+    }
+    Ok(())
 }
 
 /// Hands the subtasks that an organization created for tasks of others on to those: they are a part of what was asked by

@@ -14,7 +14,7 @@ use hyper::body::Body as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncSeekExt, AsyncWriteExt},
-    sync::SemaphorePermit,
+    sync::{Semaphore, SemaphorePermit},
     task::spawn_blocking,
     time::timeout,
 };
@@ -55,6 +55,11 @@ where
 /// A body of at most so many bytes; an object without fields if there is none.
 async fn whole(request: Request, limit: usize) -> Result<Vec<u8>, HubError> {
     refuse_announced(&request, limit)?;
+    let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= SIGN_IN_LIMIT as u64);
+    let _place = match is_small || limit <= SIGN_IN_LIMIT {
+        true => None,
+        false => Some(patiently(async { MEDIUM_BODIES.acquire().await.map_err(large::closed) }).await?),
+    };
     let mut chunks = request.into_body().into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
@@ -79,6 +84,9 @@ pub struct NamedIds {
     #[serde(default)]
     pub organization_id: Option<i64>,
 }
+
+/// Bodies of more than 16 KiB that are on their way at once, of those that are read into memory.
+static MEDIUM_BODIES: Semaphore = Semaphore::const_new(512);
 
 /// A JSON body that may be large. As it arrives it goes into a file; no other one and no large answer is in memory as long
 /// as it is. Of each caller two are on their way.

@@ -7,7 +7,7 @@ use axum::{
 };
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
-use socketioxide::SocketIo;
+use socketioxide::{ParserConfig, SocketIo};
 use tokio::sync::{Mutex, Semaphore};
 use tower::Layer;
 use tower_http::cors::CorsLayer;
@@ -153,6 +153,8 @@ impl Hub {
             .max_payload(events::MESSAGE_LIMIT)
             .ws_max_message_size(events::MESSAGE_LIMIT as usize)
             .ws_max_frame_size(events::MESSAGE_LIMIT as usize)
+            // Nobody sends anything binary: parts of such an event would be kept until all have come.
+            .with_parser(ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0))
             // A client asks for the namespace as soon as it has connected.
             .connect_timeout(Duration::from_secs(5))
             .build_svc();

@@ -1,7 +1,7 @@
 //! From a view to a whole HTML answer.
 
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
 use leptos::{hydration::HydrationScripts, nonce::use_nonce, prelude::*};
@@ -11,6 +11,7 @@ use super::{
     components::{AccountMenu, FlashMessage, Navigation},
     state::{Assets, PageState},
 };
+use crate::serve::spooled;
 use crate::session::{Flash, SignedIn};
 
 /// Everything around a page's own view.
@@ -91,7 +92,11 @@ impl Page {
         if let (Some(user), None) = (&self.user, self.waiting_reviews) {
             self.waiting_reviews = user.waiting_reviews().await;
         }
-        let mut response = if self.islands { self.with_scripts(assets, view).await } else { self.plain(assets, view) };
+        let response = if self.islands { self.with_scripts(assets, view).await } else { self.plain(assets, view) };
+        // Whoever reads slowly keeps no page in memory.
+        let (parts, body) = response.into_parts();
+        let html = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let mut response = Response::from_parts(parts, spooled(html).await);
         // Pages hold what only this user may see.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

@@ -61,7 +61,8 @@ pub fn open<F: Future<Output = ()> + Send + 'static>(
     user: Option<User>,
     follow: impl FnOnce(Follower) -> F,
 ) -> Response {
-    let (sender, receiver) = mpsc::channel(4);
+    // A state is sent whole: one waits for a browser that reads slowly, and no more.
+    let (sender, receiver) = mpsc::channel(1);
     match user {
         Some(user) => {
             let Some(_place) = live.streams.free_place(&user.signed_in.user.id) else {

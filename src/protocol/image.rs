@@ -7,21 +7,33 @@ use regex::{Regex, RegexBuilder};
 
 /// The longest pattern, in bytes, …
 const PATTERN_LENGTH: usize = 500;
-/// … and the most memory that it takes when it is compiled.
-const PATTERN_MEMORY: usize = 256 * 1024;
+/// … and the memory that it takes when it is compiled, tried from the least to the most.
+const PATTERN_MEMORY: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
+/// The memory of all that are kept.
+const PATTERNS_MEMORY: u64 = 32 * 1024 * 1024;
+
+/// A pattern, if it can be read and is not too large, and the memory that it may take.
+type Compiled = (Option<Arc<Regex>>, u32);
 
 /// Patterns of policies, compiled once: a node shares hundreds, and each look at a page asks all of them.
-static PATTERNS: LazyLock<Cache<String, Option<Arc<Regex>>>> = LazyLock::new(|| Cache::new(2_000));
+static PATTERNS: LazyLock<Cache<String, Compiled>> = LazyLock::new(|| {
+    Cache::builder().weigher(|_, (_, memory): &Compiled| *memory).max_capacity(PATTERNS_MEMORY).build()
+});
 
 /// A pattern that was compiled before, or is now; `None` if it cannot be read, or is too large.
 pub fn pattern(text: &str) -> Option<Arc<Regex>> {
     if text.len() > PATTERN_LENGTH {
         return None;
     }
-    PATTERNS.get_with_by_ref(text, || {
-        let compiled = RegexBuilder::new(text).size_limit(PATTERN_MEMORY).dfa_size_limit(PATTERN_MEMORY).build();
-        compiled.ok().map(Arc::new)
-    })
+    let compiled = PATTERNS.get_with_by_ref(text, || {
+        let within = |memory: &usize| {
+            let compiled = RegexBuilder::new(text).size_limit(*memory).dfa_size_limit(*memory).build().ok()?;
+            // The program, and what is built of it as it is used.
+            Some((Some(Arc::new(compiled)), 2 * *memory as u32))
+        };
+        PATTERN_MEMORY.iter().find_map(within).unwrap_or((None, 1024))
+    });
+    compiled.0
 }
 
 /// The characters that make an entry of a policy a regular expression, as in vantage6.

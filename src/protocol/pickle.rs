@@ -249,6 +249,8 @@ impl<'a> Machine<'a> {
                     let Object::Leaf(Value::String(key)) = &self.objects[*key] else {
                         return Err(PickleError::KeyNotText);
                     };
+                    // It is there once in the pickle, and once in each dictionary here.
+                    *left = left.checked_sub(1 + key.len() / BYTES_A_VALUE).ok_or(PickleError::TooMuch)?;
                     map.insert(key.clone(), self.unfold(*value, depth + 1, left)?);
                 }
                 Ok(Value::Object(map))
@@ -381,6 +383,18 @@ mod tests {
         for (pickle, error) in cases {
             assert_eq!(decode_base64(pickle), Err(error), "{pickle}");
         }
+    }
+
+    #[test]
+    fn keys_are_counted_in_each_dictionary() {
+        // One key of 100 kB, in 10,000 dictionaries.
+        let mut pickle = b"\x80\x04](X".to_vec();
+        pickle.extend(100_000_u32.to_le_bytes());
+        pickle.extend(b"k".repeat(100_000));
+        pickle.extend(b"q\0");
+        pickle.extend(b"}h\0Ns".repeat(10_000));
+        pickle.extend(b"e.");
+        assert_eq!(decode(&pickle), Err(PickleError::TooMuch));
     }
 
     #[test]

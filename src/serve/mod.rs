@@ -9,8 +9,10 @@ mod paced_stream;
 mod path;
 mod places;
 mod shares;
+mod spooled;
 
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};
 pub use client_address::{Addresses, ClientAddress, note};
 pub use listen::{listen, serve};
 pub use shares::Shares;
+pub use spooled::{Spooled, spooled};

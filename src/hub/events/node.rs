@@ -25,6 +25,8 @@ const CONFIG_VALUE_LIMIT: usize = 10_000;
 pub const CONFIG_BYTES: usize = 2 * 1024 * 1024;
 /// The longest log of a run, in bytes; what comes after is dropped.
 pub const LOG_LIMIT: usize = 1024 * 1024;
+/// The most of a log that one event tells, in bytes.
+const LOG_EVENT_LIMIT: usize = 32 * 1024;
 
 /// A node as it connected: its farewell is told to the same people, also when it was deleted meanwhile.
 #[derive(Debug, Clone)]
@@ -252,7 +254,13 @@ pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, paylo
             .await?;
     }
     transaction.commit().await?;
-    let lines = LogLines { task_id, collaboration_id: None, ..lines };
+    if counted.rows_affected() == 0 {
+        // What is not kept nobody hears either.
+        return Ok(());
+    }
+    // Whoever follows sees the end of it, as on the page.
+    let end = lines.log.ceil_char_boundary(lines.log.len().saturating_sub(LOG_EVENT_LIMIT));
+    let lines = LogLines { task_id, collaboration_id: None, log: lines.log[end..].to_owned(), ..lines };
     // Only users who may read the log elsewhere hear it.
     let asked_by: i64 = sqlx::query_scalar("SELECT init_organization_id FROM task WHERE id = ?")
         .bind(task_id)

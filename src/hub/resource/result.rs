@@ -70,7 +70,9 @@ pub fn with_result(rows: &[Row]) -> Vec<i64> {
 /// The results of these tasks, oldest first.
 pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
     let ids = comma_separated(task_ids);
-    Ok(sqlx::query_as(&format!("SELECT id, task_id, result FROM run WHERE task_id IN ({ids}) ORDER BY id"))
+    // By their ids they come in order: to sort them, SQLite would hold all results once more.
+    let of_tasks = format!("SELECT id FROM run WHERE task_id IN ({ids})");
+    Ok(sqlx::query_as(&format!("SELECT id, task_id, result FROM run WHERE id IN ({of_tasks}) ORDER BY id"))
         .persistent(false)
         .fetch_all(hub.store.reader())
         .await?)

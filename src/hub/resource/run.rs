@@ -298,7 +298,9 @@ async fn list(
 pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubError> {
     let ids = comma_separated(task_ids);
     Ok(sqlx::query_as(&format!(
-        "SELECT {COLUMNS} FROM {FROM} {WITH_REVIEW} WHERE run.task_id IN ({ids}) ORDER BY run.id"
+        // By their ids they come in order: to sort them, SQLite would hold all texts once more.
+        "SELECT {COLUMNS} FROM {FROM} {WITH_REVIEW}
+         WHERE run.id IN (SELECT id FROM run WHERE task_id IN ({ids})) ORDER BY run.id"
     ))
     .persistent(false)
     .fetch_all(hub.store.reader())
@@ -310,7 +312,8 @@ pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubE
 pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i64, i64, i64), HubError> {
     let ids = comma_separated(task_ids);
     Ok(sqlx::query_as(&format!(
-        "SELECT count(*), count(result), coalesce(sum({BYTES}), 0), coalesce(sum(octet_length(result)), 0) FROM run
+        "SELECT count(*), count(octet_length(result)), coalesce(sum({BYTES}), 0),
+         coalesce(sum(octet_length(result)), 0) FROM run
          WHERE task_id IN ({ids})"
     ))
     .fetch_one(hub.store.reader())

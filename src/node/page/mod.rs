@@ -56,7 +56,7 @@ pub async fn serve_page(store: NodeStore, address: SocketAddr) -> std::io::Resul
         .route("/sign-out", post(handlers::sign_out))
         .route("/reviews/{id}", get(handlers::show).post(handlers::decide))
         .fallback(handlers::not_found)
-        .layer(DefaultBodyLimit::max(64 * 1024))
+        .layer(DefaultBodyLimit::max(16 * 1024))
         .layer(CsrfLayer::new())
         .layer(from_fn_with_state(state.clone(), guard::protect))
         .with_state(state);

@@ -2,7 +2,7 @@
 //! download is under way, and of all some; of these one has a result in memory.
 
 use std::{
-    io::{self, Seek, Write},
+    io::{self, Write},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -13,10 +13,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::{
-    Stream, StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indexmap::IndexSet;
 use moka::sync::Cache;
 use serde_json::Value;
@@ -25,7 +22,6 @@ use tokio::{
     task::spawn_blocking,
     time::timeout,
 };
-use tokio_util::io::ReaderStream;
 
 use super::results::{self, NamedResult};
 use crate::{
@@ -36,6 +32,7 @@ use crate::{
         payload::{self, PayloadError},
         spreadsheet::neutralise,
     },
+    serve::Spooled,
 };
 
 /// The runs of a task with the names of their organizations.
@@ -58,7 +55,7 @@ impl Runs {
     }
 
     /// What is made of the results that are there, with their organizations, each when it is its turn.
-    fn parts<M>(&self, make: M) -> impl Stream<Item = Result<Part, io::Error>> + Send + 'static
+    fn parts<M>(&self, make: M) -> impl Stream<Item = Result<Spooled, io::Error>> + Send + 'static
     where
         M: Fn(&str, &str) -> Result<Vec<u8>, io::Error> + Clone + Send + 'static,
     {
@@ -70,40 +67,12 @@ impl Runs {
                     let _turn = IN_MEMORY.acquire().await.map_err(io::Error::other)?;
                     let result = hub.result_for_download(run_id).await.map_err(io::Error::other)?;
                     let Some(payload) = result else { return Ok(None) };
-                    spawn_blocking(move || make(&organization, &payload).and_then(Part::new)).await?.map(Some)
+                    spawn_blocking(move || make(&organization, &payload).map(Bytes::from).and_then(Spooled::new))
+                        .await?
+                        .map(Some)
                 }
             })
             .try_filter_map(async |part| Ok(part))
-    }
-}
-
-/// A part of a download. One that is large waits in a file: somebody may read slowly.
-pub enum Part {
-    Small(Vec<u8>),
-    Large(tokio::fs::File),
-}
-
-/// Bytes of a part that are in memory.
-const SMALL_PART: usize = 64 * 1024;
-
-impl Part {
-    /// With these bytes.
-    pub fn new(bytes: Vec<u8>) -> Result<Part, io::Error> {
-        if bytes.len() <= SMALL_PART {
-            return Ok(Part::Small(bytes));
-        }
-        let mut file = tempfile::tempfile()?;
-        file.write_all(&bytes)?;
-        file.rewind()?;
-        Ok(Part::Large(tokio::fs::File::from_std(file)))
-    }
-
-    /// To be sent.
-    pub fn read(self) -> BoxStream<'static, Result<Bytes, io::Error>> {
-        match self {
-            Part::Small(bytes) => stream::once(async { Ok(bytes.into()) }).boxed(),
-            Part::Large(file) => ReaderStream::with_capacity(file, SMALL_PART).boxed(),
-        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::{
     time::Duration,
 };
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -26,6 +27,8 @@ use crate::{
 
 /// The most that results together may have for being shown, in bytes; downloads are whole.
 const SHOWN_LIMIT: usize = 8 * 1024 * 1024;
+/// Subtasks whose runs are read at once.
+const SUBTASKS_AT_ONCE: usize = 4;
 /// Up to this size they are read as they come; …
 const SMALL_RESULTS: usize = 256 * 1024;
 /// … larger ones unfold to many times their bytes, so that one task's are in memory at a time, …
@@ -83,7 +86,9 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
             None => of_large_results(me, id, table_of).await,
         }
     };
-    let runs_of_subtasks = futures::future::try_join_all(subtasks.iter().map(|subtask| hub.run_states(subtask.id)));
+    // Some at a time: there may be thousands.
+    let runs_of_subtasks = subtasks.iter().map(|subtask| hub.run_states(subtask.id)).collect::<Vec<_>>();
+    let runs_of_subtasks = stream::iter(runs_of_subtasks).buffered(SUBTASKS_AT_ONCE).try_collect::<Vec<_>>();
     let creators = names.learn_creators(hub, std::slice::from_ref(&task));
     let call = async {
         match runs.first() {
@@ -93,7 +98,8 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
     };
     let (runs_of_subtasks, results, call, ()) = futures::join!(runs_of_subtasks, results, call, creators);
     let (runs_of_subtasks, (result_count, results), call) = (runs_of_subtasks?, results?, call?);
-    let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run))).collect::<Vec<_>>();
+    let logs = runs.iter().chain(runs_of_subtasks.iter().flatten()).filter(|run| !run.log.is_empty()).count();
+    let run_states = |runs: &[Run]| runs.iter().map(|run| run_state(run, &organization(run), logs)).collect::<Vec<_>>();
     let subtask_states: Vec<SubtaskState> = subtasks
         .iter()
         .zip(&runs_of_subtasks)
@@ -165,7 +171,7 @@ fn progress(runs: &[Run]) -> String {
     text
 }
 
-fn run_state(run: &Run, organization: &str) -> RunState {
+fn run_state(run: &Run, organization: &str, logs: usize) -> RunState {
     // A node may have to say that a run has begun while it still waits.
     let started = run.started_at.filter(|_| run.status != Status::Pending);
     RunState {
@@ -179,7 +185,7 @@ fn run_state(run: &Run, organization: &str) -> RunState {
             (Some(start), Some(end)) => duration(end.duration_since(start)),
             _ => String::new(),
         },
-        log: LogTail::new(&run.log),
+        log: LogTail::new(&run.log, logs),
         help: explain(run, organization),
     }
 }

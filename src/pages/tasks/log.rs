@@ -1,31 +1,36 @@
 //! The log of a run: its end on the page, all of it as a download.
 
-use std::io;
-
 use axum::{
-    body::Body,
     extract::Path,
     http::header,
     response::{IntoResponse, Response},
 };
-use tokio::task::spawn_blocking;
 
-use super::export::Part;
-use crate::pages::{error::PageError, user::User};
+use crate::{
+    pages::{error::PageError, user::User},
+    serve::spooled,
+};
 
 /// The most of a log that a page shows, in bytes. With each event of the stream it is sent again.
 const SHOWN: usize = 30_000;
+/// The most of all logs of a page, unless each has so little.
+const ALL_SHOWN: usize = 600_000;
+const LEAST_SHOWN: usize = 2_000;
 
 /// The end of a log. It never holds much more than is shown, however long the log.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LogTail {
     text: String,
     shortened: bool,
+    /// The most that is shown, in bytes.
+    limit: usize,
 }
 
 impl LogTail {
-    pub fn new(log: &str) -> Self {
-        let mut tail = LogTail::default();
+    /// Of one of so many logs on a page.
+    pub fn new(log: &str, logs: usize) -> Self {
+        let limit = (ALL_SHOWN / logs.max(1)).clamp(LEAST_SHOWN, SHOWN);
+        let mut tail = LogTail { limit, ..LogTail::default() };
         tail.push(log);
         tail
     }
@@ -33,8 +38,8 @@ impl LogTail {
     /// Adds what came.
     pub fn push(&mut self, more: &str) {
         self.text.push_str(more);
-        if self.text.len() > SHOWN {
-            let cut = self.text.ceil_char_boundary(self.text.len() - SHOWN);
+        if self.text.len() > self.limit {
+            let cut = self.text.ceil_char_boundary(self.text.len() - self.limit);
             // From a line's begin, unless that line is longer than all that is shown.
             let cut = self.text[cut..].find('\n').map_or(cut, |end| cut + end + 1);
             self.text.drain(..cut);
@@ -65,9 +70,7 @@ pub async fn download(user: User, Path(id): Path<String>) -> Result<Response, Pa
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"run-{id}.log\"")),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    let part = spawn_blocking(move || Part::new(run.log.into_bytes())).await.map_err(io::Error::other);
-    let part = part.and_then(|part| part).map_err(|_| PageError::Internal)?;
-    Ok((headers, Body::from_stream(part.read())).into_response())
+    Ok((headers, spooled(run.log.into()).await).into_response())
 }
 
 #[cfg(test)]
@@ -76,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_long_log_is_kept_from_a_lines_begin() {
-        let mut tail = LogTail::new("first\n");
+        let mut tail = LogTail::new("first\n", 1);
         assert!(!tail.is_shortened());
         for line in 0..10_000 {
             tail.push(&format!("line {line}\n"));
@@ -89,8 +92,8 @@ mod tests {
 
     #[test]
     fn one_endless_line_is_cut_between_characters() {
-        let tail = LogTail::new(&"é".repeat(SHOWN));
+        let tail = LogTail::new(&"é".repeat(SHOWN), 1);
         assert_eq!(tail.shown().len(), SHOWN);
-        assert!(LogTail::new(&format!("{}\n", "x".repeat(2 * SHOWN))).is_shortened());
+        assert!(LogTail::new(&format!("{}\n", "x".repeat(2 * SHOWN)), 1).is_shortened());
     }
 }

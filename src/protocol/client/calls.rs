@@ -51,7 +51,7 @@ pub(super) fn pair(name: &str, value: impl ToString) -> (String, String) {
 }
 
 /// What is kept of a log where only its end is of interest, in bytes.
-const LOG_END: usize = 64 * 1024;
+const LOG_END: usize = 32 * 1024;
 
 /// A run with the end of its log.
 struct RunState(Run);

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::id_of;
@@ -32,6 +34,9 @@ pub struct NodeDatabase {
     pub columns: Option<Vec<String>>,
 }
 
+/// The most databases of a node that are looked at.
+const MOST_DATABASES: usize = 200;
+
 impl Node {
     /// The database of this label.
     pub fn database(&self, label: &str) -> Option<&NodeDatabase> {
@@ -41,11 +46,14 @@ impl Node {
 
 impl From<v4::Node> for Node {
     fn from(wire: v4::Node) -> Self {
-        let values = |key: &str| -> Vec<String> {
-            wire.config.iter().filter(|item| item.key == key).map(|item| item.value.clone()).collect()
-        };
+        let mut facts: HashMap<&str, Vec<String>> = HashMap::new();
+        for item in &wire.config {
+            facts.entry(&item.key).or_default().push(item.value.clone());
+        }
+        let values = |key: &str| facts.get(key).cloned().unwrap_or_default();
         let databases = values("database_labels")
             .into_iter()
+            .take(MOST_DATABASES)
             .map(|label| {
                 let columns = values(&format!("columns_{label}"));
                 NodeDatabase {

@@ -88,7 +88,7 @@ impl Policies {
         policies.smallest_subset = number(&values("smallest_subset"), &mut unclear);
         policies.largest_parameter_share = number(&values("largest_parameter_share"), &mut unclear);
         policies.largest_value_share = number(&values("largest_value_share"), &mut unclear);
-        policies.allowed_identifiers = values("allowed_identifiers");
+        policies.allowed_identifiers = values("allowed_identifiers").into_iter().take(LISTED).collect();
         policies.runs_per_user_per_day = number(&values("runs_per_user_per_day"), &mut unclear);
         policies.review = to_modes(&values("review"), &mut unclear).unwrap_or_default();
         policies.release = to_modes(&values("release"), &mut unclear).unwrap_or_default();
@@ -126,7 +126,11 @@ fn rules<T: DeserializeOwned>(texts: &[String], unclear: &mut bool) -> Option<Ve
             None
         }
     };
-    (!texts.is_empty()).then(|| texts.iter().filter(|text| !text.is_empty()).filter_map(read).collect())
+    let listed = &texts[..texts.len().min(LISTED)];
+    let rules = (!texts.is_empty()).then(|| listed.iter().filter(|text| !text.is_empty()).filter_map(read).collect());
+    // As of lists: what is not read makes the others unclear.
+    *unclear |= texts.len() > LISTED;
+    rules
 }
 
 fn number<T: std::str::FromStr>(texts: &[String], unclear: &mut bool) -> Option<T> {

@@ -1,0 +1,53 @@
+//! What waits for those who read slowly.
+
+use std::io::{self, Seek, Write};
+
+use axum::body::{Body, Bytes};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::task::spawn_blocking;
+use tokio_util::io::ReaderStream;
+
+/// Bytes that are in memory, or in a file if there are more of them than somebody takes at once.
+pub enum Spooled {
+    Memory(Bytes),
+    File(tokio::fs::File),
+}
+
+/// Bytes that are in memory.
+const SMALL: usize = 64 * 1024;
+
+impl Spooled {
+    /// With these bytes. It may write a file.
+    pub fn new(bytes: Bytes) -> io::Result<Spooled> {
+        if bytes.len() <= SMALL {
+            return Ok(Spooled::Memory(bytes));
+        }
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&bytes)?;
+        file.rewind()?;
+        Ok(Spooled::File(tokio::fs::File::from_std(file)))
+    }
+
+    /// To be sent.
+    pub fn read(self) -> BoxStream<'static, io::Result<Bytes>> {
+        match self {
+            Spooled::Memory(bytes) => stream::once(async { Ok(bytes) }).boxed(),
+            Spooled::File(file) => ReaderStream::with_capacity(file, SMALL).boxed(),
+        }
+    }
+}
+
+/// A body of these bytes; they stay in memory if there is no room for a file.
+pub async fn spooled(bytes: Bytes) -> Body {
+    if bytes.len() <= SMALL {
+        return Body::from(bytes);
+    }
+    let kept = bytes.clone();
+    match spawn_blocking(move || Spooled::new(bytes)).await {
+        Ok(Ok(spooled)) => Body::from_stream(spooled.read()),
+        _ => Body::from(kept),
+    }
+}

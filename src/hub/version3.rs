@@ -239,10 +239,11 @@ async fn results_of(
     turn: &mut Option<Turn>,
 ) -> Result<HashMap<i64, String>, HubError> {
     let ids = comma_separated(ids);
-    let sizes = format!("SELECT count(*), coalesce(sum(octet_length(result)), 0) FROM run WHERE id IN ({ids})");
+    let sizes =
+        format!("SELECT count(*), coalesce(sum(octet_length(text)), 0) FROM run_result WHERE run_id IN ({ids})");
     let (items, bytes): (i64, i64) = sqlx::query_as(&sizes).fetch_one(hub.store.reader()).await?;
     *turn = wider_turn(turn.take(), caller, items, bytes).await?;
-    let query = format!("SELECT id, result FROM run WHERE result IS NOT NULL AND id IN ({ids})");
+    let query = format!("SELECT run_id, text FROM run_result WHERE run_id IN ({ids})");
     let rows: Vec<(i64, String)> = sqlx::query_as(&query).persistent(false).fetch_all(hub.store.reader()).await?;
     Ok(rows.into_iter().collect())
 }

@@ -22,7 +22,11 @@ const OF_OTHERS: [(&str, &str); 9] = [
     ("members", "SELECT collaboration_id, organization_id FROM collaboration_organization"),
     ("nodes", "SELECT id, name, api_key_hash, online FROM node WHERE organization_id <> 2"),
     ("facts", "SELECT node_id, key, value FROM node_config JOIN node ON node.id = node_id WHERE organization_id <> 2"),
-    ("runs", "SELECT id, status, started_at, finished_at, log, result FROM run WHERE organization_id <> 2"),
+    (
+        "runs",
+        "SELECT id, status, started_at, finished_at, log, (SELECT text FROM run_result WHERE run_id = run.id)
+             FROM run WHERE organization_id <> 2",
+    ),
     ("reviews", "SELECT id, state, hash FROM review WHERE organization_id <> 2"),
 ];
 

@@ -18,7 +18,7 @@ async fn ghsa_47w6_gwp4_w6vc_what_is_swapped_after_the_review_does_not_run() {
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     let other =
         atoll::protocol::payload::encode_call(&average("partial_average", &[2], json!({"column_name": "height"})).call);
-    in_hub_database(&world, &format!("UPDATE run SET input = '{other}' WHERE task_id = {}", task.id)).await;
+    in_hub_database(&world, &format!("UPDATE run_input SET text = '{other}'")).await;
     let station = node(&world, "example_org1", ALWAYS).await;
     let second = waiting(&admin, 1).await.remove(0);
     assert_ne!(second.hash, review.hash);
@@ -48,8 +48,10 @@ async fn a_run_that_has_ended_and_is_opened_again_is_reviewed_again() {
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
     station.stop().await;
-    let again = "UPDATE run SET finished_at = NULL, started_at = NULL, status = 'pending', result = NULL";
-    in_hub_database(&world, again).await;
+    for again in ["DELETE FROM run_result", "UPDATE run SET finished_at = NULL, started_at = NULL, status = 'pending'"]
+    {
+        in_hub_database(&world, again).await;
+    }
     let _station = node(&world, "example_org1", ALWAYS).await;
     assert_ne!(waiting(&admin, 1).await[0].id, review.id);
     assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);

@@ -44,14 +44,17 @@ impl From<Row> for ResultItem {
     }
 }
 
+/// The bytes of the result of a run, as SQL; NULL if there is none.
+pub const RESULT_BYTES: &str = "(SELECT octet_length(text) FROM run_result WHERE run_id = run.id)";
+
 const LISTING: Listing = Listing {
     id: "run.id",
     from: run::FROM,
     joined: "",
-    columns: "run.id, run.task_id, run.result",
+    columns: "run.id, run.task_id, (SELECT text FROM run_result WHERE run_id = run.id) AS result",
     sortable: &[("id", "run.id"), ("task_id", "run.task_id")],
     newest_first: true,
-    bytes: "coalesce(octet_length(run.result), 0)",
+    bytes: "coalesce((SELECT octet_length(text) FROM run_result WHERE run_id = run.id), 0)",
     row_limit: i64::MAX,
 };
 
@@ -72,7 +75,7 @@ pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubE
     let ids = comma_separated(task_ids);
     // By their ids they come in order: to sort them, SQLite would hold all results once more.
     let of_tasks = format!("SELECT id FROM run WHERE task_id IN ({ids})");
-    Ok(sqlx::query_as(&format!("SELECT id, task_id, result FROM run WHERE id IN ({of_tasks}) ORDER BY id"))
+    Ok(sqlx::query_as(&format!("SELECT {} FROM run WHERE id IN ({of_tasks}) ORDER BY id", LISTING.columns))
         .persistent(false)
         .fetch_all(hub.store.reader())
         .await?)
@@ -85,7 +88,7 @@ async fn show(
     headers: HeaderMap,
 ) -> Result<Response, HubError> {
     let found: Option<(i64, i64, i64)> =
-        sqlx::query_as("SELECT task_id, organization_id, coalesce(octet_length(result), 0) FROM run WHERE id = ?")
+        sqlx::query_as(&format!("SELECT task_id, organization_id, {} FROM run WHERE id = ?", LISTING.bytes))
             .bind(id)
             .fetch_optional(hub.store.reader())
             .await?;
@@ -100,7 +103,7 @@ async fn show(
         return Err(HubError::NotAllowed);
     }
     let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;
-    let row: Option<Row> = sqlx::query_as("SELECT id, task_id, result FROM run WHERE id = ?")
+    let row: Option<Row> = sqlx::query_as(&format!("SELECT {} FROM run WHERE id = ?", LISTING.columns))
         .persistent(false)
         .bind(id)
         .fetch_optional(hub.store.reader())

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Id, review, task};
+use super::{Id, result::RESULT_BYTES, review, task};
 use crate::{
     hub::{
         HubError,
@@ -78,7 +78,7 @@ macro_rules! columns {
         )
     };
 }
-const COLUMNS: &str = columns!("run.input");
+const COLUMNS: &str = columns!("(SELECT text FROM run_input WHERE run_id = run.id)");
 
 impl Row {
     /// The wire form; with its task nested if that was asked for.
@@ -228,7 +228,8 @@ fn asks_without_input(query: &ListQuery) -> bool {
 }
 
 /// The bytes of the texts of a run, but for its result.
-const BYTES: &str = "octet_length(run.input) + coalesce(octet_length(run.log), 0) + run.log_line_bytes";
+const BYTES: &str = "(SELECT octet_length(text) FROM run_input WHERE run_id = run.id)
+    + coalesce(octet_length(run.log), 0) + run.log_line_bytes";
 
 /// Whether runs come with their tasks; an error for a user who may see none by themselves.
 fn includes_task(caller: &Caller, query: &ListQuery) -> Result<bool, HubError> {
@@ -312,8 +313,7 @@ pub async fn of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<Vec<Row>, HubE
 pub async fn sizes_of_tasks(hub: &HubState, task_ids: &[i64]) -> Result<(i64, i64, i64, i64), HubError> {
     let ids = comma_separated(task_ids);
     Ok(sqlx::query_as(&format!(
-        "SELECT count(*), count(octet_length(result)), coalesce(sum({BYTES}), 0),
-         coalesce(sum(octet_length(result)), 0) FROM run
+        "SELECT count(*), count({RESULT_BYTES}), coalesce(sum({BYTES}), 0), coalesce(sum({RESULT_BYTES}), 0) FROM run
          WHERE task_id IN ({ids})"
     ))
     .fetch_one(hub.store.reader())
@@ -450,17 +450,24 @@ async fn report(
     }
     sqlx::query(
         "UPDATE run SET started_at = coalesce(?, started_at), finished_at = ?, log = coalesce(?, log),
-         result = coalesce(?, result), status = coalesce(?, status) WHERE id = ?",
+         status = coalesce(?, status) WHERE id = ?",
     )
     .persistent(false)
     .bind(time(&report.started_at))
     .bind(time(&report.finished_at).or(killed_at))
     .bind(&log)
-    .bind(report.result)
     .bind(report.status.as_ref().map(Status::as_str))
     .bind(id)
     .execute(&mut *transaction)
     .await?;
+    if let Some(result) = report.result {
+        sqlx::query("INSERT OR REPLACE INTO run_result (run_id, text) VALUES (?, ?)")
+            .persistent(false)
+            .bind(id)
+            .bind(result)
+            .execute(&mut *transaction)
+            .await?;
+    }
     if log.is_some() {
         // It holds them.
         sqlx::query("DELETE FROM log_line WHERE run_id = ?").bind(id).execute(&mut *transaction).await?;

@@ -214,15 +214,19 @@ async fn insert(
             .await?;
     }
     for organization in new.organizations {
-        sqlx::query("INSERT INTO run (task_id, organization_id, status, input, assigned_at) VALUES (?, ?, ?, ?, ?)")
-            // Statements that are kept keep what was bound to them and read with them, too.
-            .persistent(false)
+        let run = sqlx::query("INSERT INTO run (task_id, organization_id, status, assigned_at) VALUES (?, ?, ?, ?)")
             .bind(id)
             .bind(organization.id)
             .bind(Status::Pending.as_str())
+            .bind(&now)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("INSERT INTO run_input (run_id, text) VALUES (?, ?)")
+            // Statements that are kept keep what was bound to them and read with them, too.
+            .persistent(false)
+            .bind(run.last_insert_rowid())
             // Moved: it can be large, and is not in memory more often than it has to be.
             .bind(organization.input)
-            .bind(&now)
             .execute(&mut *connection)
             .await?;
     }

@@ -191,6 +191,9 @@ async fn each_organization_reads_of_what_was_done_and_tried_with_what_is_its_own
     expect(&world, 401, Method::POST, "role", &researcher, made).await;
     expect(&world, 401, Method::DELETE, "collaboration/1/node", &researcher, json!({"id": node})).await;
     expect(&world, 401, Method::DELETE, "%6eode/%32", &researcher, json!({})).await;
+    // What is done to something that belongs to several.
+    expect(&world, 200, Method::DELETE, &format!("task/{task}"), &researcher, json!({})).await;
+    expect(&world, 200, Method::PATCH, "collaboration/1", &root, json!({"encrypted": true})).await;
     let (_, log) = world.get("audit?per_page=100", &world.token("admin2").await).await;
     let lines: Vec<String> = log["data"]
         .as_array()
@@ -200,6 +203,8 @@ async fn each_organization_reads_of_what_was_done_and_tried_with_what_is_its_own
         .collect();
     for line in [
         format!("task.stop task {task} done"),
+        format!("task.delete task {task} done"),
+        "collaboration.edit collaboration 1 done".to_owned(),
         format!("node.new_key key {node} refused"),
         "role.create role refused".to_owned(),
         "member.remove collaboration 1 refused".to_owned(),

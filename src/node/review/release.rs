@@ -106,6 +106,8 @@ pub async fn release(
         held: Some((&report, &encoded)),
     };
     let review = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?;
+    // It is stored, and may wait for days.
+    drop((value, encoded));
     wait_for_release(shared, review, log, stopped).await
 }
 

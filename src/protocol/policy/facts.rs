@@ -192,6 +192,10 @@ mod tests {
         assert!(of("minimum_rows", "many").is_unclear);
         assert!(of("review", "\"sometimes\"").is_unclear);
         assert!(!of("review", "\"always\"").is_unclear);
+        let rules = vec!["{\"image\": \"a.*\", \"mode\": \"always\"}".to_owned(); 9_000];
+        let many = Policies::from_facts(|key| if key == "review" { rules.clone() } else { Vec::new() });
+        let Modes::Rules(read) = many.review else { panic!("they are rules") };
+        assert!(read.len() == LISTED && many.is_unclear);
         assert_eq!(of("review", "\"always\"").review, Modes::One(ReviewMode::Always));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     extract::{OptionalFromRequestParts, Request, State},
-    http::{Method, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri, header::REFERER},
     middleware::Next,
     response::Response,
 };
@@ -28,7 +28,7 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
             {
                 tracing::error!(%error, "a session could not be ended");
             }
-            PageError::SignIn { next: place_after_sign_in(&method, &parts.uri) }
+            PageError::SignIn { next: place_after_sign_in(&method, &parts.uri, &parts.headers) }
         }
         Some(error) => error.clone(),
         None if is_page(&response) => return response,
@@ -74,13 +74,19 @@ pub async fn for_lost_sessions(State(state): State<PageState>, request: Request,
 }
 
 /// Where somebody goes on who had to sign in first: to the page, or to the one with the form that was sent.
-fn place_after_sign_in(method: &Method, uri: &Uri) -> String {
+fn place_after_sign_in(method: &Method, uri: &Uri, headers: &HeaderMap) -> String {
     let mut segments = uri.path().split('/').skip(1);
     match (segments.next(), segments.next()) {
         _ if method == Method::GET => uri.to_string(),
         (Some("tasks"), Some("new")) => uri.to_string(),
         (Some("tasks"), Some(id)) => format!("/tasks/{id}"),
-        _ => "/".to_owned(),
+        (Some("logout"), _) => "/".to_owned(),
+        // Only the path: wherever it came from, one stays here.
+        _ => headers
+            .get(REFERER)
+            .and_then(|referer| referer.to_str().ok()?.parse::<Uri>().ok())
+            .and_then(|referer| Some(referer.path_and_query()?.to_string()))
+            .unwrap_or_else(|| "/".to_owned()),
     }
 }
 
@@ -101,13 +107,21 @@ mod tests {
 
     #[test]
     fn after_signing_in_one_is_at_the_page_or_at_the_one_with_the_form() {
-        for (method, uri, place) in [
-            (Method::GET, "/tasks?page=2", "/tasks?page=2"),
-            (Method::POST, "/tasks/new?draft=1&step=name", "/tasks/new?draft=1&step=name"),
-            (Method::POST, "/tasks/7/repeat", "/tasks/7"),
-            (Method::POST, "/logout", "/"),
+        let headers = HeaderMap::from_iter([(REFERER, "https://atoll.example/reviews/7?a=1".parse().unwrap())]);
+        for (method, uri, place, without_referer) in [
+            (Method::GET, "/tasks?page=2", "/tasks?page=2", "/tasks?page=2"),
+            (
+                Method::POST,
+                "/tasks/new?draft=1&step=name",
+                "/tasks/new?draft=1&step=name",
+                "/tasks/new?draft=1&step=name",
+            ),
+            (Method::POST, "/tasks/7/repeat", "/tasks/7", "/tasks/7"),
+            (Method::POST, "/reviews/7/approve", "/reviews/7?a=1", "/"),
+            (Method::POST, "/logout", "/", "/"),
         ] {
-            assert_eq!(place_after_sign_in(&method, &uri.parse().unwrap()), place);
+            assert_eq!(place_after_sign_in(&method, &uri.parse().unwrap(), &headers), place);
+            assert_eq!(place_after_sign_in(&method, &uri.parse().unwrap(), &HeaderMap::new()), without_referer);
         }
     }
 }

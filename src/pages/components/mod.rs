@@ -22,7 +22,7 @@ pub use field::{FieldError, PASSWORD_RULES, TextArea, TextField};
 pub use flash_message::FlashMessage;
 pub use navigation::{Navigation, ReviewCount};
 pub use node_policies::NodePolicies;
-pub use node_state::{DatabaseList, NodeState};
+pub use node_state::{DatabaseList, NodeState, SecondProgram};
 pub use pagination::Pagination;
 pub use permission_table::PermissionTable;
 pub use status_badge::StatusBadge;

@@ -1,6 +1,5 @@
 use leptos::prelude::*;
 
-use super::Time;
 use crate::protocol::{
     domain::Node,
     policy::{ModeRule, Modes, Policies, ReleaseMode, ReviewMode},
@@ -16,14 +15,7 @@ pub fn NodePolicies(node: Node) -> impl IntoView {
         return view! { <p class="muted">"It does not share its policies."</p> }.into_any();
     }
     let unclear = node.policies.is_unclear;
-    let second = node.second_program;
     view! {
-        {second.map(|at| view! {
-            <p class="reason">
-                "A second program came with the key of this node, last at " <Time value=Some(at)/>
-                ". It was refused, since two would compute every run twice. If nobody of yours started it, replace the key."
-            </p>
-        })}
         <dl class="policies">
             {words(&node.policies).into_iter().map(|(name, values)| view! {
                 <div><dt>{name}</dt><dd><ul class="plain">{values.into_iter().map(|value| view! { <li>{value}</li> }).collect_view()}</ul></dd></div>

@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use leptos::prelude::*;
 
 use super::Time;
@@ -15,6 +16,19 @@ pub fn NodeState(node: Option<Node>) -> impl IntoView {
         }
         .into_any(),
     }
+}
+
+/// That another program came with the key of a node, if one did.
+#[component]
+pub fn SecondProgram(at: Option<Timestamp>) -> impl IntoView {
+    at.map(|at| {
+        view! {
+            <p class="reason">
+                "A second program came with the key of this node, last at " <Time value=Some(at)/>
+                ". It was refused, since two would compute every run twice. If nobody of yours started it, replace the key."
+            </p>
+        }
+    })
 }
 
 /// Databases with their types and columns.

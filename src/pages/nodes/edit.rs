@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::register::{NewKey, keys_page};
 use crate::{
     pages::{
-        components::{Breadcrumbs, DatabaseList, NodePolicies, NodeState, TextField},
+        components::{Breadcrumbs, DatabaseList, NodePolicies, NodeState, SecondProgram, TextField},
         confirm::Question,
         error::PageError,
         form::Sent,
@@ -82,7 +82,7 @@ async fn render(
                 </div>
             </div>
             <dl class="facts">
-                <div><dt>"State"</dt><dd><NodeState node=Some(node.clone())/></dd></div>
+                <div><dt>"State"</dt><dd><NodeState node=Some(node.clone())/> <SecondProgram at=node.second_program/></dd></div>
                 <div><dt>"Organization"</dt><dd>{organization.map(|(id, name)| view! { <a href=format!("/organizations/{id}")>{name}</a> })}</dd></div>
                 <div><dt>"Databases"</dt><dd><DatabaseList databases online/></dd></div>
                 <div><dt>"Policies"</dt><dd><NodePolicies node=node.clone()/></dd></div>

@@ -5,7 +5,7 @@ use axum::{
 use leptos::prelude::*;
 
 use crate::pages::{
-    components::{Breadcrumbs, DatabaseList, NodePolicies, NodeState},
+    components::{Breadcrumbs, DatabaseList, NodePolicies, NodeState, SecondProgram},
     error::PageError,
     render::Page,
     state::PageState,
@@ -63,6 +63,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                             <li class="card">
                                 <p class="card-title"><a href=format!("/collaborations/{}", collaboration.id)>{collaboration.name}</a></p>
                                 <p><NodeState node=node.clone()/> {node.as_ref().map(|node| view! { " " <a href=format!("/nodes/{}", node.id)>{node.name.clone()}</a> })}</p>
+                                <SecondProgram at=node.as_ref().and_then(|node| node.second_program)/>
                                 {databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}
                                 {node.map(|node| view! { <h3>"Policies of its node"</h3> <NodePolicies node/> })}
                             </li>

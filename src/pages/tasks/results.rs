@@ -14,11 +14,15 @@ use crate::protocol::{
 
 /// The column for a result that is no object.
 pub const WHOLE: &str = "Result";
-/// The longest text of a cell and of the raw JSON that a page shows, in bytes; downloads are whole.
+/// The longest text of a cell that a page shows, in bytes; downloads are whole.
 const CELL_LIMIT: usize = 2_000;
-/// The longest name of a column that a page shows, in bytes.
+/// All cells together; of many each shows less, …
+const CELLS_LIMIT: usize = 200_000;
+/// … but as much as this.
+const LEAST_SHOWN: usize = 100;
+/// The longest name of a column, and the longest raw JSON, that a page shows.
 const NAME_LIMIT: usize = 200;
-const RAW_LIMIT: usize = 200_000;
+const RAW_LIMIT: usize = 100_000;
 /// The most columns of a table that a page shows.
 const COLUMN_LIMIT: usize = 100;
 
@@ -69,6 +73,7 @@ pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
     let mut columns: Vec<String> = columns(results).into_iter().filter(|column| column != ANSWERED_AT).collect();
     let more_columns = columns.len().saturating_sub(COLUMN_LIMIT);
     columns.truncate(COLUMN_LIMIT);
+    let of_cell = (CELLS_LIMIT / (columns.len() * results.len()).max(1)).clamp(LEAST_SHOWN, CELL_LIMIT);
     let rows = results
         .iter()
         .map(|result| ResultRow {
@@ -78,7 +83,7 @@ pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
                 .iter()
                 .map(|column| match (&result.value, value_in(result, column)) {
                     (Err(error), _) if column == WHOLE => Cell::Text(format!("cannot be shown: {error}")),
-                    (_, Some(value)) => cell(value),
+                    (_, Some(value)) => cell(value, of_cell),
                     (_, None) => Cell::Missing,
                 })
                 .collect(),
@@ -108,14 +113,14 @@ pub fn raw_one(result: &NamedResult) -> RawResult<'_> {
     }
 }
 
-fn cell(value: &Value) -> Cell {
+fn cell(value: &Value, limit: usize) -> Cell {
     match value {
         Value::Number(number) => Cell::Number(number.to_string()),
-        Value::String(text) => Cell::Text(shorten(text, CELL_LIMIT)),
+        Value::String(text) => Cell::Text(shorten(text, limit)),
         Value::Bool(_) | Value::Null => Cell::Text(value.to_string()),
         nested => match MissingValue::read(nested) {
-            Some(missing) => Cell::Absent(shorten(&missing.words(), CELL_LIMIT)),
-            None => Cell::Nested(pretty(nested, CELL_LIMIT)),
+            Some(missing) => Cell::Absent(shorten(&missing.words(), limit)),
+            None => Cell::Nested(pretty(nested, limit)),
         },
     }
 }
@@ -179,6 +184,18 @@ mod tests {
             // With its quotes.
             let expected = if length <= 2 { Err(format!("\"{long}\"")) } else { Ok("\"éé".to_owned()) };
             assert_eq!(shown(pretty(&long, 6)), expected);
+        }
+    }
+
+    #[test]
+    fn of_many_cells_each_shows_less() {
+        let wide = |columns: usize| {
+            result((0..columns).map(|column| (format!("k{column}"), json!("&".repeat(3_000)))).collect())
+        };
+        for (columns, shown) in [(1, 2_000), (100, 1_000)] {
+            let table = table(&[wide(columns), wide(columns)], false).unwrap();
+            let Cell::Text(text) = &table.rows[1].cells[0] else { panic!("it is a text") };
+            assert_eq!(text.len(), shown + SHORTENED.len());
         }
     }
 

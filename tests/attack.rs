@@ -290,7 +290,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             drop(slow);
         })
         .await;
-    let body = task(STANDARD.encode(format!("\"{}\"", "x".repeat(22_000_000))), json!([]));
+    let body = task(STANDARD.encode(format!("\"{}\"", "x".repeat(18_000_000))), json!([]));
     let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token);
     let made = made.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
     let made: Value = made.json().await.unwrap();
@@ -298,12 +298,12 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     let runs = attack.http.get(format!("{}/api/run?task_id={whole}&without=input", attack.server.url));
     let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
     assert_eq!(runs["data"][0]["input"], Value::Null);
-    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(30_000_000)});
+    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": "x".repeat(24_000_000)});
     let path = format!("api/run/{}", runs["data"][0]["id"]);
     assert_eq!(remote.call(Method::PATCH, &path, &node, result.to_string()).await, 200);
     drop((made, runs, result));
     attack
-        .run("answers of 30 MB to five who do not read them, while twelve inputs of 30 MB come", async {
+        .run("answers of 24 MB to five who do not read them, while twelve inputs of 24 MB come", async {
             let address = remote.server.url.trim_start_matches("http://").to_owned();
             let slow = join_all(callers.iter().map(async |caller| {
                 let mut stream = TcpStream::connect(&address).await.unwrap();

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, ErrorKind, IntoInnerError, Seek, Write},
+    io::{self, BufWriter, ErrorKind, IntoInnerError, Seek},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::io::ReaderStream;
 
 use super::{HubError, large, permission::Caller};
-use crate::serve::Shares;
+use crate::serve::{Shares, spooled};
 
 /// The most bytes of an answer that has several texts.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
@@ -149,17 +149,7 @@ const JSON: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, HeaderValue
 /// An answer that nobody waited with. If it has become longer than it was thought it waits in a file, too.
 async fn small_answer(body: &impl Serialize) -> Result<Response, HubError> {
     let bytes = serde_json::to_vec(body).map_err(io::Error::from)?;
-    if bytes.len() < MEDIUM_PAGE as usize {
-        return Ok((JSON, bytes).into_response());
-    }
-    let written = spawn_blocking(move || match in_file(|file| file.write_all(&bytes)) {
-        Err(error) if error.kind() == ErrorKind::StorageFull => Ok(Err(bytes)),
-        written => written.map(Ok),
-    });
-    Ok(match written.await.map_err(|error| HubError::Internal(error.to_string()))?? {
-        Ok((file, length)) => sent(file, length, ()),
-        Err(bytes) => (JSON, bytes).into_response(),
-    })
+    Ok((JSON, spooled(bytes.into()).await).into_response())
 }
 
 /// A file with what is written, from its begin, and its length.

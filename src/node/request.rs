@@ -24,7 +24,7 @@ const DEPTH: usize = 8;
 pub struct RunRequest {
     pub review: ReviewRequest,
     /// All who have to be allowed: who asks; of a subtask each organization that asks on the way, without the user whom
-    /// it acts for, and who began the task. Else whoever is not allowed would ask through another.
+    /// it acts for, and who began the task. Otherwise somebody who is not allowed could ask through another.
     askers: Vec<Requester>,
     store: Store,
     /// Other names of the same code.

@@ -93,7 +93,7 @@ impl Page {
             self.waiting_reviews = user.waiting_reviews().await;
         }
         let response = if self.islands { self.with_scripts(assets, view).await } else { self.plain(assets, view) };
-        // Whoever reads slowly keeps no page in memory.
+        // A slow reader keeps no page in memory.
         let (parts, body) = response.into_parts();
         let html = to_bytes(body, usize::MAX).await.unwrap_or_default();
         let mut response = Response::from_parts(parts, spooled(html).await);

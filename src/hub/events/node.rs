@@ -258,7 +258,7 @@ pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, paylo
         // What is not kept nobody hears either.
         return Ok(());
     }
-    // Whoever follows sees the end of it, as on the page.
+    // A follower sees the end of it, as on the page.
     let end = lines.log.ceil_char_boundary(lines.log.len().saturating_sub(LOG_EVENT_LIMIT));
     let lines = LogLines { task_id, collaboration_id: None, log: lines.log[end..].to_owned(), ..lines };
     // Only users who may read the log elsewhere hear it.

@@ -264,8 +264,8 @@ fn question(
     let mut columns = (function.columns)(arguments)?;
     columns.sort();
     columns.dedup();
-    // Columns as they are written: CD4+ and CD4- have each an answer of their own. Answers about columns whose names are
-    // plainly the same are compared all the same.
+    // Columns as they are written: CD4+ and CD4- have each an answer of their own. Answers about columns with nearly the
+    // same name are still compared.
     let question = (function.question)(arguments)?;
     let asked = json!({
         "image": algorithms::without_digest(&task.image),

@@ -825,7 +825,7 @@ mod tests {
         assert_eq!(tell(&store, &age(), people(0..100), "suppressed").await, "suppressed");
         assert_eq!(tell(&store, &age(), people(0..100), "2").await, "kept suppressed");
         assert_eq!(tell(&store, &weaker, people(0..100), "3").await, "kept 1");
-        // Whoever came since does not decide whether it is.
+        // A newcomer does not decide whether it is.
         let older = Question { rules: "older".to_owned(), ..age() };
         for answer in ["5", "suppressed"] {
             assert_eq!(tell(&store, &older, people(0..101), answer).await, "kept 1");

@@ -66,8 +66,8 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
                 Some(reason) => format!("The node of {organization} could not start the function: {reason}."),
                 None => format!("The node of {organization} could not start the function; the log says why."),
             },
-            format!("you, if the database was the wrong one; else {admin}"),
-            "Read the log, then repeat the task with another database, or ask them.".to_owned(),
+            format!("you, if the database or an argument was the wrong one; else {admin}"),
+            "Read the log, then repeat the task with another database or other arguments, or ask them.".to_owned(),
         ),
         Status::NoDockerImage => (
             format!("The node of {organization} cannot get this image."),

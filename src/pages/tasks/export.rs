@@ -15,7 +15,6 @@ use axum::{
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indexmap::IndexSet;
-use moka::sync::Cache;
 use serde_json::Value;
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
@@ -32,7 +31,7 @@ use crate::{
         payload::{self, PayloadError},
         spreadsheet::neutralise,
     },
-    serve::Spooled,
+    serve::{Shares, Spooled},
 };
 
 /// The runs of a task with the names of their organizations.
@@ -97,15 +96,13 @@ static DOWNLOADS: Semaphore = Semaphore::const_new(4);
 /// Whose result is in memory.
 static IN_MEMORY: Semaphore = Semaphore::const_new(1);
 /// Those who download.
-static USERS: LazyLock<Cache<i64, Arc<Semaphore>>> =
-    LazyLock::new(|| Cache::builder().max_capacity(10_000).time_to_idle(Duration::from_secs(3600)).build());
+static USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::new(1));
 /// How long somebody waits for earlier ones.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The turn of a user's download, until it is dropped.
 async fn turn_of(user_id: i64) -> Result<(OwnedSemaphorePermit, SemaphorePermit<'static>), PageError> {
-    let own = USERS.get_with(user_id, || Arc::new(Semaphore::new(1)));
-    let turn = async { Ok::<_, AcquireError>((own.acquire_owned().await?, DOWNLOADS.acquire().await?)) };
+    let turn = async { Ok::<_, AcquireError>((USERS.place(&user_id).await?, DOWNLOADS.acquire().await?)) };
     match timeout(PATIENCE, turn).await {
         Ok(Ok(turn)) => Ok(turn),
         _ => Err(PageError::Refused(

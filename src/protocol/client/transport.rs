@@ -62,7 +62,7 @@ pub(super) struct Answer {
     body: Body,
 }
 
-/// A body that is large waits in a file: whoever sends many of them fills no memory.
+/// A large body waits in a file: a server that sends many of them fills no memory.
 enum Body {
     Small(Vec<u8>),
     Large(tokio::fs::File, SemaphorePermit<'static>),

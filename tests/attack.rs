@@ -20,7 +20,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use support::{AVERAGE, process::Server};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{sleep, timeout},
 };
@@ -341,6 +341,47 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             // Others of the same user wait, some of them too long.
             assert!(answers.iter().step_by(2).all(|status| *status == 200), "{answers:?}");
             assert!(answers.iter().skip(1).step_by(2).filter(|status| **status == 200).count() >= 5, "{answers:?}");
+        })
+        .await;
+    // Two results of 100 long columns, and a run that goes on.
+    let organizations = [2, 3, 4].map(|id| json!({"id": id, "input": "e30="}));
+    let body = json!({"name": "flood", "description": "", "image": AVERAGE, "collaboration_id": 1, "databases": [],
+        "organizations": organizations});
+    let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token).json(&body);
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let long = made["id"].as_i64().unwrap();
+    let runs = attack.http.get(format!("{}/api/run?task_id={long}&sort=id", attack.server.url)).bearer_auth(&token);
+    let runs: Value = runs.send().await.unwrap().json().await.unwrap();
+    let run = |number: usize| format!("api/run/{}", runs["data"][number]["id"]);
+    let columns: serde_json::Map<String, Value> =
+        (0..100).map(|number| (format!("{number}{}", "n".repeat(180)), json!("<&\"".repeat(1_500)))).collect();
+    let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00",
+        "result": STANDARD.encode(Value::from(columns).to_string()), "log": "<&\" ".repeat(60_000)});
+    for number in [0, 1] {
+        let status = remote.call(Method::PATCH, &run(number), &nodes[number], result.to_string()).await;
+        assert_eq!(status, 200);
+    }
+    attack
+        .run("50 streams of the states of a task with long columns and logs, which nobody reads", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let ask = format!("GET /tasks/{long}/events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
+            let slow = join_all((0..50).map(async |_| {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.set_recv_buffer_size(4096).unwrap();
+                let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
+                stream.write_all(ask.as_bytes()).await.unwrap();
+                let mut begin = [0; 12];
+                stream.read_exact(&mut begin).await.unwrap();
+                assert_eq!(&begin, b"HTTP/1.1 200");
+                stream
+            }))
+            .await;
+            for number in 0..10 {
+                let log = json!({"status": "active", "log": format!("{}{number}", "<&\" ".repeat(60_000))});
+                assert_eq!(remote.call(Method::PATCH, &run(2), &nodes[2], log.to_string()).await, 200);
+                sleep(Duration::from_millis(300)).await;
+            }
+            drop(slow);
         })
         .await;
     attack

@@ -59,6 +59,9 @@ async fn follow(mut stream: Follower, id: i64) {
     let mut recheck: Option<usize> = None;
     let mut told = Told::default();
     loop {
+        if let Sent::Ended = stream.ready().await {
+            return;
+        }
         // It may take long to find out how things are; what is known is not live any more.
         if shown == Freshness::Live
             && !connection.is_connected()

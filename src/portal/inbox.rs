@@ -62,6 +62,9 @@ async fn follow<T: PartialEq>(
     let mut events = connection.subscribe();
     let mut last: Option<(T, Freshness)> = None;
     loop {
+        if let Sent::Ended = stream.ready().await {
+            return;
+        }
         let changed = match load(&stream.signed_in).await {
             Ok(loaded) => {
                 let state = (loaded, stream.freshness(&connection));

@@ -3,29 +3,29 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    http::StatusCode,
-    response::{
-        IntoResponse, Response, Sse,
-        sse::{Event as Message, KeepAlive},
-    },
+    body::{self, Body, Bytes},
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response, Sse, sse::Event as Message},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::upstream::{Connection, Upstream};
 use crate::{
     pages::{Freshness, User},
-    serve::Shares,
+    serve::{Shares, Spooled, spool},
     session::SignedIn,
 };
 
 /// A stream ends after this time; the browser comes back and its session is checked again.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// After so long without a message a comment is sent: proxies end connections that are silent.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const COMMENT: &[u8] = b":\n\n";
 
 /// What streams share.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ pub enum Sent {
 pub struct Follower {
     pub live: Live,
     pub signed_in: SignedIn,
-    sender: mpsc::Sender<Message>,
+    sender: mpsc::Sender<Spooled>,
     number: u64,
     pub end: Instant,
     _place: OwnedSemaphorePermit,
@@ -61,7 +61,7 @@ pub fn open<F: Future<Output = ()> + Send + 'static>(
     user: Option<User>,
     follow: impl FnOnce(Follower) -> F,
 ) -> Response {
-    // A state is sent whole: one waits for a browser that reads slowly, and no more.
+    // A state is sent whole: one waits for a browser that reads slowly, and no more; a large one waits in a file.
     let (sender, receiver) = mpsc::channel(1);
     match user {
         Some(user) => {
@@ -73,21 +73,48 @@ pub fn open<F: Future<Output = ()> + Send + 'static>(
         }
         // As a message, since a script cannot see the status of a stream that is refused.
         None => {
-            let _ = sender.try_send(Message::default().event("signed-out").data("signed-out"));
+            let _ = sender.try_send(Spooled::Memory(SIGNED_OUT));
         }
     }
-    let messages = ReceiverStream::new(receiver).map(Ok::<_, Infallible>);
-    let sse = Sse::new(messages).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
-    ([("x-accel-buffering", "no"), ("cache-control", "no-store")], sse).into_response()
+    let messages = stream::unfold(receiver, async |mut receiver| {
+        let message = match timeout(KEEP_ALIVE, receiver.recv()).await {
+            Ok(message) => message?,
+            Err(_) => Spooled::Memory(Bytes::from_static(COMMENT)),
+        };
+        Some((message.read(), receiver))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(messages.flatten())).into_response()
+}
+
+/// A message that needs nothing but its name.
+const SIGNED_OUT: Bytes = Bytes::from_static(b"event: signed-out\ndata: signed-out\n\n");
+
+/// A message as it is sent.
+async fn text_of(message: Message) -> Bytes {
+    let one = Sse::new(stream::iter([Ok::<_, Infallible>(message)])).into_response();
+    body::to_bytes(one.into_body(), usize::MAX).await.unwrap_or_default()
 }
 
 impl Follower {
     /// Sends a message. A browser that does not read holds up its own stream only, and not for ever.
     pub async fn send(&mut self, message: Message) -> Sent {
         self.number += 1;
-        let message = message.id(self.number.to_string());
+        let message = spool(text_of(message.id(self.number.to_string())).await).await;
         tokio::select! {
             sent = self.sender.send(message) => if sent.is_ok() { Sent::GoOn } else { Sent::Ended },
+            () = self.ended() => Sent::Ended,
+        }
+    }
+
+    /// Waits until a message can be sent: what somebody does not read need not be made.
+    pub async fn ready(&self) -> Sent {
+        tokio::select! {
+            place = self.sender.reserve() => if place.is_ok() { Sent::GoOn } else { Sent::Ended },
             () = self.ended() => Sent::Ended,
         }
     }
@@ -98,7 +125,7 @@ impl Follower {
             () = self.sender.closed() => {}
             () = self.live.stop.cancelled() => {}
             () = self.signed_in.ended.cancelled() => {
-                let _ = self.sender.try_send(Message::default().event("signed-out").data("signed-out"));
+                let _ = self.sender.try_send(Spooled::Memory(SIGNED_OUT));
             }
             () = sleep_until(self.end) => {}
         }

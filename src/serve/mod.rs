@@ -15,4 +15,4 @@ pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limi
 pub use client_address::{Addresses, ClientAddress, note};
 pub use listen::{listen, serve};
 pub use shares::Shares;
-pub use spooled::{Spooled, spooled};
+pub use spooled::{Spooled, spool, spooled};

@@ -40,14 +40,22 @@ impl Spooled {
     }
 }
 
-/// A body of these bytes; they stay in memory if there is no room for a file.
-pub async fn spooled(bytes: Bytes) -> Body {
+/// These bytes; they stay in memory if there is no room for a file.
+pub async fn spool(bytes: Bytes) -> Spooled {
     if bytes.len() <= SMALL {
-        return Body::from(bytes);
+        return Spooled::Memory(bytes);
     }
     let kept = bytes.clone();
     match spawn_blocking(move || Spooled::new(bytes)).await {
-        Ok(Ok(spooled)) => Body::from_stream(spooled.read()),
-        _ => Body::from(kept),
+        Ok(Ok(spooled)) => spooled,
+        _ => Spooled::Memory(kept),
+    }
+}
+
+/// The same as a body.
+pub async fn spooled(bytes: Bytes) -> Body {
+    match spool(bytes).await {
+        Spooled::Memory(bytes) => Body::from(bytes),
+        file => Body::from_stream(file.read()),
     }
 }

@@ -322,8 +322,8 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             drop(slow);
         })
         .await;
-    // As JSON of Python: 400,000 values.
-    let result = STANDARD.encode(format!("[{}0]", "[0.5],".repeat(200_000)));
+    // As JSON of Python: 280,000 values.
+    let result = STANDARD.encode(format!("[{}0]", "[0.5],".repeat(140_000)));
     let result = json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": result});
     assert_eq!(remote.call(Method::POST, "api/task", &token, task("e30=".to_owned(), json!([]))).await, 201);
     let runs = attack.http.get(format!("{}/api/run?per_page=1&sort=-id&without=input", attack.server.url));
@@ -341,6 +341,14 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             // Others of the same user wait, some of them too long.
             assert!(answers.iter().step_by(2).all(|status| *status == 200), "{answers:?}");
             assert!(answers.iter().skip(1).step_by(2).filter(|status| **status == 200).count() >= 5, "{answers:?}");
+        })
+        .await;
+    let lists = [&b"\x80\x02]("[..], &b"]Na".repeat(70_000), b"e."].concat();
+    let body = task(STANDARD.encode(lists), json!([]));
+    attack
+        .run("pickles of as many values as are read, 4 at once", async {
+            let answers = join_all((0..4).map(|_| remote.call(Method::POST, "api/task", &token, body.clone()))).await;
+            assert_eq!(answers, [201; 4]);
         })
         .await;
     // Two results of 100 long columns, and a run that goes on.

@@ -10,7 +10,7 @@ use serde::{
 use serde_json::{Map, Number, Value};
 
 /// Values in all; more than any page or analysis here can use.
-pub const VALUE_LIMIT: usize = 500_000;
+pub const VALUE_LIMIT: usize = 300_000;
 
 /// Why JSON is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use serde_json::{Map, Number, Value};
 
 /// Containers inside one another; also what ends a container that holds itself.
 const DEPTH_LIMIT: usize = 64;
-/// Values in all, after references to the same object have been unfolded.
-const VALUE_LIMIT: usize = super::bounded::VALUE_LIMIT;
+/// Values in all, after references to the same object have been unfolded. Fewer than in JSON: they are in memory twice,
+/// as objects and as values.
+const VALUE_LIMIT: usize = 150_000;
 /// So many bytes of a text count as a value.
 const BYTES_A_VALUE: usize = 64;
 

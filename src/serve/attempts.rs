@@ -153,7 +153,9 @@ impl Attempts {
         }
     }
 
-    fn note_limited(&self, network: IpAddr) {
+    /// Notes that this address was limited, for the audit log.
+    pub fn note_limited(&self, client: ClientAddress) {
+        let network = client.network();
         let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
         if limited.len() < REMEMBERED || limited.contains_key(&network) {
             *limited.entry(network).or_default() += 1;
@@ -173,7 +175,7 @@ impl Attempts {
         // Where looking costs nothing, wrong keys use up nothing that right ones need.
         let allows = !self.pauses_all || self.all.check_key(&network).is_ok() && !self.paused.contains_key(&network);
         if !allows {
-            self.note_limited(network);
+            self.note_limited(client);
         }
         allows
     }
@@ -182,7 +184,7 @@ impl Attempts {
     fn succeeded(&self, client: ClientAddress) -> bool {
         let too_many = !self.pauses_all && self.all.check_key(&client.network()).is_err();
         if too_many {
-            self.note_limited(client.network());
+            self.note_limited(client);
         }
         too_many
     }
@@ -196,7 +198,7 @@ impl Attempts {
         let too_many = self.failures.check_key(&network).is_err();
         if too_many {
             self.paused.insert(network, ());
-            self.note_limited(network);
+            self.note_limited(client);
         }
         too_many
     }

@@ -397,9 +397,12 @@ async fn a_portal_before_another_hub_lets_known_browsers_in_beside_strangers() {
 async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     let world = World::new().await;
     let web = Web::beside(&world, &["127.0.0.1/32"]).await;
+    let limited_there = std::cell::Cell::new(0);
     let from = async |address: &str, path: &str, body: &Value| {
         let request = web.request(Method::POST, path).json(body).header("x-forwarded-for", address);
-        request.send().await.unwrap().status().as_u16()
+        let status = request.send().await.unwrap().status().as_u16();
+        limited_there.set(limited_there.get() + u64::from(status == 429 && address == "192.0.2.77"));
+        status
     };
     let sign_in = |password: &str| json!({"username": "viewer", "password": password});
     assert_eq!(from("198.51.100.1", "/api/token/user", &sign_in(PASSWORD)).await, 200);
@@ -414,8 +417,11 @@ async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     );
     assert_eq!(from("198.51.100.1", "/api/token/user", &sign_in(PASSWORD)).await, 200, "where they were before");
     // Somebody at the address of those who try: a browser in which they were signed in before.
-    let page =
-        async |cookies: &str, password: &str| sign_in_at(&web, "192.0.2.77", cookies, "researcher", password).await;
+    let page = async |cookies: &str, password: &str| {
+        let (status, cookies) = sign_in_at(&web, "192.0.2.77", cookies, "researcher", password).await;
+        limited_there.set(limited_there.get() + u64::from(status == 429));
+        (status, cookies)
+    };
     let (status, cookies) = page("", PASSWORD).await;
     assert_eq!(status, 303, "{cookies}");
     let browser = browser_of(&cookies);
@@ -447,4 +453,13 @@ async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
         assert_eq!(from("192.0.2.7", "/api/token/node", &json!({"api_key": key})).await, 200);
     }
     assert_eq!(from("192.0.2.7", "/api/token/node", &json!({"api_key": uuid::Uuid::new_v4()})).await, 429);
+    // All of it is noted, also of a browser that is known.
+    let root = world.token("root").await;
+    world.hub.close().await;
+    let (_, log) = world.get("audit?action=sign_in.limit", &root).await;
+    let noted = log["data"].as_array().unwrap().iter().flat_map(|entry| entry["details"].as_str().unwrap().split(", "));
+    let there: u64 = noted
+        .filter_map(|details| details.strip_prefix("192.0.2.77 ")?.strip_suffix(" times")?.parse::<u64>().ok())
+        .sum();
+    assert_eq!(there, limited_there.get());
 }

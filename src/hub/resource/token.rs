@@ -100,6 +100,9 @@ async fn sign_in_user(
     // Its wrong passwords are counted by themselves: those of strangers at the same address do not keep it out.
     let known = user.filter(|id| came_from.is_known(&hub, *id));
     if known.is_some_and(|id| hub.known_browsers.check_key(&id).is_err()) {
+        if let Some((limits, client)) = limited {
+            limits.users.note_limited(client);
+        }
         return Err(HubError::TooMany);
     }
     let limited = limited.filter(|_| known.is_none());

@@ -3,6 +3,7 @@
 
 mod answer;
 mod decision;
+mod difference;
 mod page_code;
 mod review;
 mod started;

@@ -24,6 +24,10 @@ impl Dominance {
     /// up for one another: then it also counts how little is left of all others.
     pub fn largest_share(&self) -> Option<f64> {
         let largest = self.largest.abs();
+        if largest.is_infinite() {
+            // Whatever the others are, it tells of this one.
+            return Some(1.0);
+        }
         if largest == 0.0 || !self.amount.is_finite() {
             return None;
         }
@@ -46,7 +50,8 @@ mod tests {
     fn the_share_of_the_largest_part_is_exact() {
         assert_eq!(share([1.0, 2.0, 3.0, 4.0]), Some(0.4));
         assert_eq!(share([-1.0, -2.0, -3.0, -4.0]), Some(0.4));
-        assert_eq!((share([]), share([0.0, -0.0]), share([1.0, f64::INFINITY])), (None, None, None));
+        assert_eq!((share([]), share([0.0, -0.0]), share([1.0, f64::NEG_INFINITY])), (None, None, Some(1.0)));
+        assert_eq!(share([1e308, 1e308]), None);
     }
 
     #[test]

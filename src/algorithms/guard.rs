@@ -254,26 +254,35 @@ impl<'a> Guard<'a> {
             taking_part: Group { rows: self.used, people: None },
             table: Group { rows: self.rows, people: None },
         };
-        let (mut unnamed, mut smaller_cell) = (0, None);
+        let (mut unnamed, mut smaller_cell, mut largest_share) = (0, None, None);
         if let Some(mut by_person) = self.by_person.take() {
             by_person.end_batch();
             by_person.persons.settle();
             told_of.table.people = Some(by_person.persons.all());
             told_of.taking_part.people = Some(by_person.persons.taking_part());
-            let sums = by_person.persons.sums();
+            let (sums, counts) = (by_person.persons.sums(), by_person.persons.counts());
             sums.clone().for_each(|sum| self.dominance.see(sum));
+            // The count that stands beside a sum is a sum, too: of how many values each has.
+            let mut of_counts = Dominance::default();
+            counts.clone().for_each(|count| of_counts.see(count));
+            largest_share = of_counts.largest_share();
             // One bill and its cancellation are nothing, as are no bills.
-            let others = [other_than_most(sums.map(rounded)), other_than_most(by_person.persons.means().map(rounded))];
+            let means = by_person.persons.means();
+            let others = [
+                other_than_most(sums.map(rounded)),
+                other_than_most(means.map(rounded)),
+                other_than_most(counts.map(rounded)),
+            ];
             smaller_cell = others.into_iter().flatten().min();
             unnamed = by_person.unnamed;
         }
         let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
         let part = TakingPart {
-            rows: self.rows,
+            rows: told_of.table.people.as_ref().map_or(self.rows, |people| people.count),
             people,
             are_people,
             smaller_cell: [self.most_frequent.others(people), smaller_cell].into_iter().flatten().min(),
-            largest_share: self.dominance.largest_share(),
+            largest_share: self.dominance.largest_share().into_iter().chain(largest_share).reduce(f64::max),
         };
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);

@@ -10,6 +10,8 @@ const GATHERED: usize = 1 << 16;
 
 /// The part of the amounts that a sum of floats can be off.
 const ROUNDING: f64 = 1e-9;
+/// The part of the largest amount that is left where two values should be the same.
+const ROUNDING_OF_ALL: f64 = 1e-14;
 
 /// People by their keys, with what their rows have in the column that is asked about.
 #[derive(Default)]
@@ -119,16 +121,30 @@ impl Persons {
         People { count, names, rows: Some(rows) }
     }
 
-    /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing.
+    fn with_values(&self) -> impl Iterator<Item = &Person> + Clone {
+        self.known.iter().filter(|person| person.values > 0)
+    }
+
+    /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing:
+    /// beside the values of the same person, or beside the largest amount of anybody.
     pub fn sums(&self) -> impl Iterator<Item = f64> + Clone {
-        let with_values = self.known.iter().filter(|person| person.values > 0);
-        with_values.map(|person| if person.sum.abs() <= person.amount * ROUNDING { 0.0 } else { person.sum })
+        let finite = self.with_values().map(|person| person.amount).filter(|amount| amount.is_finite());
+        let nothing = finite.fold(0.0, f64::max) * ROUNDING_OF_ALL;
+        self.with_values().map(move |person| match person.amount {
+            amount if amount.is_infinite() => f64::INFINITY,
+            amount if person.sum.abs() <= (amount * ROUNDING).max(nothing) => 0.0,
+            _ => person.sum,
+        })
     }
 
     /// The mean value of everybody who has one, in the same order.
     pub fn means(&self) -> impl Iterator<Item = f64> + Clone {
-        let with_values = self.known.iter().filter(|person| person.values > 0);
-        self.sums().zip(with_values).map(|(sum, person)| sum / f64::from(person.values))
+        self.sums().zip(self.with_values()).map(|(sum, person)| sum / f64::from(person.values))
+    }
+
+    /// How many values everybody has who has one, in the same order.
+    pub fn counts(&self) -> impl Iterator<Item = f64> + Clone {
+        self.with_values().map(|person| f64::from(person.values))
     }
 }
 

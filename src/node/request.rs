@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{database, error::RunError, parent, runtime, station::Shared};
 use crate::{
@@ -120,13 +119,18 @@ impl RunRequest {
         request.check(&shared.policies)?;
         runtime::check(shared, task, call)?;
         request.review.asked.digest = runtime::digest(shared, &task.image).await?;
-        request.review.data = data_state(shared, &request.reads);
+        request.review.data = request.data_now(shared);
         request.review.unusual = shared.store.unusual(&request.review).await?;
         request.review.unusual.extend(weaknesses(shared, &request.review.asked));
         if !on_the_way.is_empty() {
             request.review.unusual.push(format!("It was asked on the way by {}.", on_the_way.join(", ")));
         }
         Ok(request)
+    }
+
+    /// What tells whether the data are still the same; `None` if they cannot be looked at.
+    pub fn data_now(&self, shared: &Shared) -> Option<String> {
+        database::state_of_all(&shared.databases, &self.review.asked.databases)
     }
 
     /// When an admin decides whether it may start: as strictly as for whoever asks and whoever began it.
@@ -202,17 +206,6 @@ pub fn database_of(database: &v4::TaskDatabase) -> ReviewedDatabase {
     };
     let parameters = if is_absent { json!({}) } else { parameters };
     ReviewedDatabase { label: database.label.clone(), parameters }
-}
-
-/// What tells whether the databases are still the same; `None` if one cannot be looked at.
-fn data_state(shared: &Shared, reads: &[String]) -> Option<String> {
-    let mut states = Vec::new();
-    for label in reads {
-        let held = shared.databases.iter().find(|database| database.label == *label)?;
-        states.push(database::state(held).ok()?);
-    }
-    // What reads nothing here reads the same as ever.
-    Some(format!("{:x}", Sha256::digest(states.concat())))
 }
 
 /// Where this node protects less than it could, for whoever reviews.

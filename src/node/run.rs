@@ -9,7 +9,7 @@ use super::{
     error::RunError,
     log::{Outgoing, RunLog},
     request::RunRequest,
-    review::{self, Outcome},
+    review::{self, Outcome, Released},
     runtime,
     station::Shared,
     store::{Start, Started, StoreError},
@@ -131,6 +131,10 @@ async fn attempt(
     let (call, dialect) = payload::decode_call(input)?;
     let request = loop {
         let request = RunRequest::of(shared, task, &call).await?;
+        // Computed before, and the server did not have it yet.
+        if let Some(kept) = shared.store.kept_outcome(run.id, &request.review.asked.hash()).await? {
+            return Released::again(kept).into_result();
+        }
         // Computed before this node was started again.
         if let Some(held) = review::held(shared, run.id, &request).await? {
             return review::wait_for_release(shared, held, log, stopped).await?.into_result();
@@ -159,13 +163,18 @@ async fn attempt(
     let outcome = match runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await {
         // In the dialect of the input.
         Ok(result) => Outcome::Result { encoded: payload::encode(&result, dialect), value: result },
-        // How it failed can tell of the data as well as a result: it is held like one.
-        Err(error) if is_held && error.may_tell_of_data() => {
+        // How it failed can tell of the data as well as a result: it is held or kept like one.
+        Err(error) if error.may_tell_of_data() => {
             Outcome::Failure { status: error.status(), message: error.to_string() }
         }
         Err(error) => return Err(error),
     };
-    review::release(shared, run.id, &request, outcome, log, stopped).await?.into_result()
+    if is_held {
+        return review::release(shared, run.id, &request, outcome, log, stopped).await?.into_result();
+    }
+    let released = Released::at_once(outcome);
+    shared.store.keep_outcome(run.id, &request.review.asked.hash(), released.to_keep()).await?;
+    released.into_result()
 }
 
 /// Waits until the run may start, and notes that it does.
@@ -195,6 +204,7 @@ async fn permit(
             run_id,
             request: &request.review,
             hash: &hash,
+            data: approval.as_ref().and_then(|approval| approval.data.as_deref()),
             per_day,
             approval: approval.as_ref().map(|approval| approval.id),
         };

@@ -241,9 +241,9 @@ impl Station {
             aside.spawn(async move { witness::keep_file(&store, &file).await });
         }
         if let Some(address) = self.config.review_page {
-            let store = shared.store.clone();
+            let (store, databases) = (shared.store.clone(), shared.databases.clone());
             aside.spawn(async move {
-                if let Err(error) = page::serve_page(store, address).await {
+                if let Err(error) = page::serve_page(store, databases, address).await {
                     tracing::error!(%error, %address, "the node's page for reviews is not there");
                 }
             });

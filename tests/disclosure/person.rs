@@ -170,7 +170,9 @@ async fn another_configuration_does_not_make_the_question_a_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn to_name_people_later_tells_nothing_of_who_came_meanwhile() {
     for format in FORMATS {
-        let before = people(40);
+        let mut before = people(40);
+        // Half of them come twice.
+        (0..20).for_each(|person| before.push(&format!("P{person}"), &[50.0, 100.5]));
         let mut target = Target::new(format, &[("default", &before)], "", "").await;
         let ages = target.ask("default", "age").await;
         let mut after = before.clone();
@@ -182,7 +184,7 @@ async fn to_name_people_later_tells_nothing_of_who_came_meanwhile() {
         // From now on people are known, and five of them make a new answer.
         (0..5).for_each(|person| after.push(&format!("M{person}"), &[50.0, 100.5]));
         target.write("default", &after);
-        assert_eq!(target.ask("default", "age").await["count"], 51);
+        assert_eq!(target.ask("default", "age").await["count"], 71);
     }
 }
 
@@ -315,5 +317,97 @@ async fn records_that_are_split_or_joined_hide_nobody_who_comes_or_goes() {
         let ages = target.ask("default", "age").await;
         target.write("default", &before);
         assert_eq!(target.ask("default", "age").await["sum"], ages["sum"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_many_values_somebody_has_is_not_told_by_the_count_beside_a_sum() {
+    let rows = |of_most: usize, of_one: usize| {
+        let mut table = Table::of("x", &[]);
+        for person in 0..40 {
+            let visits = if person == 0 { of_one } else { of_most };
+            (0..visits)
+                .for_each(|visit| table.push(&format!("P{person}"), &[40.0 + (person * 7 + visit) as f64 / 8.0]));
+        }
+        table
+    };
+    // Of values that are near nothing nobody's sum is large.
+    let mut many = rows(1, 0);
+    (0..20).for_each(|person| many.push(&format!("P{}", person + 5), &[41.0 + f64::from(person)]));
+    (0..1_000).for_each(|visit| many.push("P0", &[0.001 + f64::from(visit) / 1e6]));
+    for (what, table, reason) in [
+        ("one person has nearly all rows", many, "largest_value_share"),
+        ("one person came twice", rows(1, 2), "smallest_cell"),
+        ("one person came less often", rows(3, 2), "smallest_cell"),
+    ] {
+        for format in FORMATS {
+            let target = Target::new(format, &[("default", &table)], PERSON, "").await;
+            let result = target.ask("default", "x").await;
+            assert!(suppressed(&result).contains(reason), "{what}: {result}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_rows_of_one_person_without_a_value_are_not_an_empty_column() {
+    let mut table = Table { columns: vec![("age", Vec::new()), ("died", Vec::new())], ..Table::of("age", &[]) };
+    (0..20).for_each(|row| table.push("anna", &[f64::from(row), f64::NAN]));
+    for format in FORMATS {
+        let target = Target::new(format, &[("default", &table)], PERSON, "").await;
+        let result = target.ask("default", "died").await;
+        assert!(suppressed(&result).contains("minimum_rows"), "{result}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_infinite_value_is_one_that_is_nearly_all_of_a_sum() {
+    for person in [PERSON, ""] {
+        let mut ages = people(40);
+        ages.columns[0].1[7] = f64::INFINITY;
+        // As a text in Parquet it would be no number.
+        let target = Target::new(FORMATS[1], &[("default", &ages)], person, "").await;
+        let result = target.ask("default", "age").await;
+        assert!(suppressed(&result).contains("largest_value_share"), "{result}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rounding_leaves_is_no_third_value() {
+    let mut differences = Table::of("x", &[]);
+    for person in 0..60 {
+        let difference = match person {
+            3 => 2.125,
+            17 => 3.375,
+            40 => 2.75,
+            even if even % 2 == 0 => 0.0,
+            _ => 5.55e-17,
+        };
+        differences.push(&format!("P{person}"), &[difference]);
+    }
+    for format in FORMATS {
+        let target = Target::new(format, &[("default", &differences)], PERSON, "").await;
+        let result = target.ask("default", "x").await;
+        assert!(suppressed(&result).contains("smallest_cell"), "{result}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_people_under_two_kinds_of_identifiers_may_be_the_same() {
+    for format in FORMATS {
+        let patients = people(40);
+        let insured = |table: &Table| {
+            let patients = table.patients.iter().map(|patient| format!("insurance {patient}9")).collect();
+            Table { patients, ..table.clone() }
+        };
+        let databases = [("default", &patients), ("other", &insured(&patients))];
+        let target = Target::new(format, &databases, PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = patients.clone();
+        after.push("N", &[77.0, 154.5]);
+        target.write("default", &after);
+        target.write("other", &insured(&after));
+        let twice = target.ask("other", "twice").await;
+        assert_eq!(told_of_one(&ages, &twice), None, "{ages} {twice}");
+        assert!(suppressed(&twice).contains("smallest_subset"), "{twice}");
     }
 }

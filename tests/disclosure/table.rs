@@ -415,6 +415,8 @@ async fn one_person_or_value_that_is_nearly_all_of_a_sum_is_not_told_however_man
         (0..100).for_each(|row| bills.columns[0].1[row] = 14.0);
         let mut visits = bills.clone();
         bills.columns[0].1[50] = 100_000.0;
+        // Half of them come twice.
+        (0..100).for_each(|person| visits.push(&format!("P{person}"), &[13.0]));
         (0..40).for_each(|_| visits.push("P7", &[5_000.0]));
         for (database, table) in [("", &bills), (WITH_PERSON, &bills), (WITH_PERSON, &visits)] {
             let target = Target::new(format, &[("default", table)], database, "").await;

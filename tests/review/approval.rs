@@ -7,7 +7,7 @@ use atoll::protocol::status::Status;
 use serde_json::json;
 
 use crate::support::{World, average, eventually, outcome, web::Web};
-use crate::{ALWAYS, Asked, ages, asked, decision, in_hub_database, node, once, reviews, waiting};
+use crate::{ALWAYS, Asked, admit, ages, asked, decision, in_hub_database, node, once, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_for_two_runs_is_for_two_of_exactly_the_same() {
@@ -158,4 +158,20 @@ async fn runs_that_come_at_once_use_an_approval_no_more_often_than_it_is_for() {
     let _station = node(&world, "example_org1", ALWAYS).await;
     waiting(&admin, 3).await;
     assert_eq!(admin.review(review.id).await.unwrap().used, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lasting_approval_is_for_the_data_that_are_there_when_it_is_given() {
+    let Asked { world, station: _station, researcher, admin, task: first, review } = asked(ALWAYS).await;
+    admit(&world);
+    let five = NewDecision { approval: Some(Approval { runs: Some(5), ..Default::default() }), ..once(&review) };
+    admin.decide_review(review.id, &five).await.unwrap();
+    outcome(&researcher, first.id).await;
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    admit(&world);
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    let third = waiting(&admin, 1).await.remove(0);
+    let unusual = third.request.unusual.join(" ");
+    assert!(unusual.contains("when the data were others"), "{unusual}");
 }

@@ -62,8 +62,27 @@ fn ages(organizations: &[i64]) -> atoll::protocol::domain::TaskSpec {
 async fn in_hub_database(world: &World, statement: &str) {
     let options = SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
     let mut database = options.connect().await.unwrap();
-    assert!(sqlx::query(statement).execute(&mut database).await.unwrap().rows_affected() > 0);
+    let done = sqlx::query(statement).execute(&mut database).await.unwrap();
+    assert!(done.rows_affected() > 0 || statement.contains("TRIGGER"));
     database.close().await.unwrap();
+}
+
+/// The hub calls all runs open again.
+async fn open_again(world: &World) {
+    for again in ["DELETE FROM run_result", "UPDATE run SET finished_at = NULL, started_at = NULL, status = 'pending'"]
+    {
+        in_hub_database(world, again).await;
+    }
+}
+
+/// Another person comes into the data of the first organization.
+fn admit(world: &World) {
+    let file = world.node_folder("example_org1").join("default.csv");
+    let mut table = std::fs::read_to_string(&file).unwrap();
+    let last = table.lines().last().unwrap().to_owned();
+    let (_, rest) = last.split_once(',').unwrap();
+    table.push_str(&format!("newcomer,{rest}\n"));
+    std::fs::write(file, table).unwrap();
 }
 
 /// Changes something in the file of an organization's node.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::{World, eventually, outcome};
-use crate::{Asked, ages, asked, decision, in_node_database, node, once, reviews, waiting};
+use crate::{Asked, admit, ages, asked, decision, in_node_database, node, once, open_again, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_nobody_releases_in_time_never_leaves() {
@@ -106,4 +106,23 @@ async fn a_held_result_that_the_policies_allow_no_more_is_no_more_to_be_released
     let id = review.run_id.to_string();
     let (done, answer) = reviews(&world, "example_org1", &["approve", &id, "--hash", &review.hash]).await;
     assert!(!done && answer.contains("void already"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_run_that_the_hub_opens_again_does_not_tell_whether_its_result_is_the_same() {
+    for has_changed in [false, true] {
+        let release = "policies:\n  release: review\n  decisions_from_hub: false\n";
+        let Asked { world, station, researcher, admin, task, review } = asked(release).await;
+        let arguments = ["approve", &review.run_id.to_string(), "--hash", &review.hash];
+        assert!(reviews(&world, "example_org1", &arguments).await.0);
+        assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
+        station.stop().await;
+        if has_changed {
+            admit(&world);
+        }
+        open_again(&world).await;
+        let _station = node(&world, "example_org1", release).await;
+        let again = waiting(&admin, 1).await.remove(0);
+        assert_eq!((again.subject, again.id == review.id), (Subject::Result, false), "{has_changed}");
+    }
 }

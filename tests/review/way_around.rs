@@ -1,13 +1,14 @@
 //! Ways around a review that there are not.
 
 use atoll::protocol::client::NewDecision;
-use atoll::protocol::review::{ReviewState, Verdict};
+use atoll::protocol::review::{Approval, ReviewState, Verdict};
 use atoll::protocol::status::Status;
 use reqwest::Method;
 use serde_json::json;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use crate::support::{self, World, average, eventually, outcome};
-use crate::{ALWAYS, Asked, ages, asked, decision, in_hub_database, node, once, reviews, waiting};
+use crate::{ALWAYS, Asked, admit, ages, asked, decision, in_hub_database, node, once, open_again, reviews, waiting};
 
 /// GHSA-47w6-gwp4-w6vc: what runs was swapped after somebody had looked at it.
 #[tokio::test(flavor = "multi_thread")]
@@ -48,10 +49,7 @@ async fn a_run_that_has_ended_and_is_opened_again_is_reviewed_again() {
     admin.decide_review(review.id, &once(&review)).await.unwrap();
     assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
     station.stop().await;
-    for again in ["DELETE FROM run_result", "UPDATE run SET finished_at = NULL, started_at = NULL, status = 'pending'"]
-    {
-        in_hub_database(&world, again).await;
-    }
+    open_again(&world).await;
     let _station = node(&world, "example_org1", ALWAYS).await;
     assert_ne!(waiting(&admin, 1).await[0].id, review.id);
     assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);
@@ -227,4 +225,42 @@ async fn what_was_decided_about_a_run_that_has_ended_stays_as_it_was() {
     let (status, _) =
         world.call(Method::POST, &format!("{path}/use"), Some(&node), Some(&json!({"run_id": 999_999}))).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_end_the_hub_does_not_take_is_not_computed_again_from_other_data() {
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF finished_at ON run WHEN NEW.finished_at IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    in_hub_database(&world, refuse).await;
+    admin.decide_review(review.id, &once(&review)).await.unwrap();
+    let kept = async || {
+        let file = atoll::demo::node_config(world.data.path(), "example_org1").with_extension("sqlite");
+        let mut database = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+        let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outcome").fetch_one(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        kept
+    };
+    eventually(async || kept().await == 1).await;
+    station.stop().await;
+    admit(&world);
+    in_hub_database(&world, "DROP TRIGGER refuse").await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let (status, logs, results) = outcome(&researcher, task.id).await;
+    assert_eq!((status, results), (Status::Completed, vec![json!({"sum": 253, "count": 4})]), "{logs:?}");
+    eventually(async || kept().await == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_opened_again_does_not_start_by_a_lasting_approval_of_other_data() {
+    let Asked { world, station, researcher, admin, task, review } = asked(ALWAYS).await;
+    let five = NewDecision { approval: Some(Approval { runs: Some(5), ..Default::default() }), ..once(&review) };
+    admin.decide_review(review.id, &five).await.unwrap();
+    assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
+    station.stop().await;
+    admit(&world);
+    open_again(&world).await;
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    assert_ne!(waiting(&admin, 1).await[0].id, review.id);
+    assert_eq!(researcher.results(task.id).await.unwrap()[0].value, None);
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{config::DatabaseConfig, error::RunError};
 use crate::{
     algorithms::{AlgorithmError, Batches, ReadColumns, Table},
-    protocol::policy::Columns,
+    protocol::{policy::Columns, review::ReviewedDatabase},
 };
 
 /// Rows read at once. A batch of one column is then at most some megabytes.
@@ -69,17 +69,42 @@ fn in_order(table: Table) -> Table {
     Table { read, ..table }
 }
 
-/// What tells whether a database is still the same: its path, its size, when it was changed, and which file it is.
+/// What tells whether a database is still the same: its path, its size, when it was changed, and which file it is. What is
+/// no file, such as a folder, does not tell.
 pub fn state(database: &DatabaseConfig) -> Result<String, AlgorithmError> {
     let path = Path::new(&database.uri);
     let data = std::fs::metadata(path).map_err(unreadable)?;
+    if !data.is_file() {
+        return Err(AlgorithmError::Unreadable("it is no file".to_owned()));
+    }
     let changed = data.modified().map_err(unreadable)?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     #[cfg(unix)]
     let file = std::os::unix::fs::MetadataExt::ino(&data);
     #[cfg(not(unix))]
     let file = 0;
-    let facts = format!("{}\n{}\n{}\n{file}", database.uri, data.len(), changed.as_nanos());
+    let mut facts = format!("{}\n{}\n{}\n{file}", database.uri, data.len(), changed.as_nanos());
+    // What SQLite has written and not yet put into the file.
+    for journal in ["-wal", "-journal"] {
+        let data = std::fs::metadata(format!("{}{journal}", database.uri)).ok().filter(|data| data.len() > 0);
+        if let Some(changed) = data.as_ref().and_then(|data| data.modified().ok()) {
+            let changed = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            facts.push_str(&format!("\n{journal}\n{}", changed.as_nanos()));
+        }
+    }
     Ok(format!("{:x}", Sha256::digest(facts)))
+}
+
+/// What tells whether the databases that somebody asks for are still the same; `None` if one cannot be looked at.
+pub fn state_of_all(databases: &[DatabaseConfig], asked: &[ReviewedDatabase]) -> Option<String> {
+    let mut states = String::new();
+    for asked in asked {
+        match databases.iter().find(|database| database.label == asked.label) {
+            Some(database) => states.push_str(&state(database).ok()?),
+            // A function that reads nothing here may name one that others have.
+            None => states.push_str("not here"),
+        }
+    }
+    Some(format!("{:x}", Sha256::digest(states)))
 }
 
 /// A table with the columns that may be used, and no others.
@@ -113,4 +138,27 @@ fn unreadable(error: std::io::Error) -> AlgorithmError {
         std::io::ErrorKind::PermissionDenied => "the node may not read its file".to_owned(),
         kind => kind.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn data_are_the_same_as_long_as_file_and_journal_are_and_a_folder_does_not_tell() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("d.sqlite");
+        std::fs::write(&file, "data").unwrap();
+        let of = |uri: &Path| -> DatabaseConfig {
+            serde_json::from_value(json!({"label": "default", "type": "sqlite", "uri": uri})).unwrap()
+        };
+        let asked = [ReviewedDatabase { label: "default".into(), parameters: json!({}) }];
+        let state = |uri: &Path| state_of_all(&[of(uri)], &asked);
+        assert_eq!(state(folder.path()), None);
+        let before = state(&file);
+        assert!(before.is_some() && before == state(&file));
+        std::fs::write(folder.path().join("d.sqlite-wal"), "a row").unwrap();
+        assert_ne!(before, state(&file));
+    }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{PageState, views};
 use crate::{
     node::{
+        database,
         review::end_of_day,
         store::{DecideError, StoreError},
     },
@@ -169,7 +170,9 @@ pub async fn decide(
     };
     let reason = form.reason.chars().take(1024).collect();
     let decision = Decision { by: name.clone(), at_node: true, at: timestamp::now(), reason };
-    match state.store.decide(id, &form.hash, verdict, &decision, &approval).await {
+    let review = state.store.find_review(id).await?;
+    let data = review.and_then(|review| database::state_of_all(&state.databases, &review.request.asked.databases));
+    match state.store.decide(id, &form.hash, verdict, &decision, &approval, data.as_deref()).await {
         Ok(_) => Ok(Redirect::to("/").into_response()),
         Err(DecideError::Store(error)) => Err(error.into()),
         Err(error) => render(&state, &name, id, Some(error.to_string())).await,

@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
-use super::store::NodeStore;
+use super::{config::DatabaseConfig, store::NodeStore};
 use crate::serve::serve;
 use sessions::Sessions;
 
@@ -30,6 +30,8 @@ const NOTED: Quota = Quota::per_minute(NonZeroU32::MIN.saturating_add(9));
 #[derive(Clone)]
 pub struct PageState {
     store: NodeStore,
+    /// For the state of the data when something is approved.
+    databases: Arc<[DatabaseConfig]>,
     sessions: Arc<Sessions>,
     /// One wrong code at a time.
     wrong_codes: Arc<Semaphore>,
@@ -39,12 +41,13 @@ pub struct PageState {
 }
 
 /// Serves the page for as long as it is polled. Fails if the address is taken.
-pub async fn serve_page(store: NodeStore, address: SocketAddr) -> std::io::Result<()> {
+pub async fn serve_page(store: NodeStore, databases: Vec<DatabaseConfig>, address: SocketAddr) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "the node's page for reviews; `atoll node reviews code` gives the code that opens it");
     let state = PageState {
         store,
+        databases: databases.into(),
         sessions: Arc::default(),
         wrong_codes: Arc::new(Semaphore::new(1)),
         noted_codes: Arc::new(RateLimiter::direct(NOTED)),

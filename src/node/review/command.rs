@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::release;
 use crate::{
     node::{
-        NodeConfig,
+        NodeConfig, database,
         store::{DecideError, NodeStore, StoreError, StoredReview},
     },
     protocol::{
@@ -259,7 +259,9 @@ pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, Comma
         _ => {}
     }
     let decision = Decision { by: decide.by, at_node: true, at: timestamp::now(), reason: decide.reason };
-    let decided = store.decide(review.id, &review.hash, decide.verdict, &decision, &decide.approval).await?;
+    let data = database::state_of_all(&config.database_list(), &review.request.asked.databases);
+    let (verdict, approval) = (decide.verdict, &decide.approval);
+    let decided = store.decide(review.id, &review.hash, verdict, &decision, approval, data.as_deref()).await?;
     Ok(match (decided.state, decided.subject) {
         (ReviewState::Approved, Subject::Run) => {
             format!("Run {run_id} is approved, {}; the node starts it.\n", decided.approval.words())

@@ -5,6 +5,7 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
     node::{
+        database,
         error::RunError,
         station::Shared,
         store::{DecideError, StoreError, StoredReview},
@@ -53,7 +54,8 @@ pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<St
     });
     let decision = Decision { at_node: false, ..decision };
     let approval = at_hub.approval.unwrap_or(Approval { this_run_only: true, ..Default::default() });
-    match shared.store.decide(review.id, &at_hub.hash, verdict, &decision, &approval).await {
+    let data = database::state_of_all(&shared.databases, &review.request.asked.databases);
+    match shared.store.decide(review.id, &at_hub.hash, verdict, &decision, &approval, data.as_deref()).await {
         Ok(decided) => Ok(decided),
         // It was decided here at the same time: that counts, and the hub is told.
         Err(DecideError::Already(decided)) => Ok(*decided),
@@ -125,7 +127,10 @@ pub(super) async fn still_approves(shared: &Shared, approval: &StoredReview, run
             let decision =
                 Decision { by: "the hub".to_owned(), at_node: false, at: timestamp::now(), reason: error.to_string() };
             let approval_of = &approval.approval;
-            match shared.store.decide(approval.id, &approval.hash, Verdict::Withdraw, &decision, approval_of).await {
+            let withdraw = Verdict::Withdraw;
+            let withdrawn =
+                shared.store.decide(approval.id, &approval.hash, withdraw, &decision, approval_of, None).await;
+            match withdrawn {
                 Ok(_) | Err(DecideError::Already(_)) => Ok(false),
                 Err(DecideError::Store(error)) => Err(error.into()),
                 Err(error) => Err(RunError::Internal(error.to_string())),

@@ -15,7 +15,7 @@ use crate::{
         store::{About, StoredReview},
     },
     protocol::{
-        policy::{ReleaseMode, ReviewMode},
+        policy::ReviewMode,
         review::{AWAITING_RELEASE, Report, ReviewState, Subject},
         status::Status,
     },
@@ -62,6 +62,21 @@ pub struct Released(String);
 const FAILURE: char = '!';
 
 impl Released {
+    /// What became of a run whose result nobody looks at before it leaves.
+    pub fn at_once(outcome: Outcome) -> Released {
+        Released(kept_form(outcome).0)
+    }
+
+    /// What was kept of it.
+    pub fn again(kept: String) -> Released {
+        Released(kept)
+    }
+
+    /// The form in which it is kept until the server has it.
+    pub fn to_keep(&self) -> &str {
+        &self.0
+    }
+
     /// The result; the failure as the error that it was.
     pub fn into_result(self) -> Result<String, RunError> {
         match failure(&self.0) {
@@ -71,12 +86,22 @@ impl Released {
     }
 }
 
+/// The form in which it is kept, with what can be looked at.
+fn kept_form(outcome: Outcome) -> (String, Value) {
+    match outcome {
+        Outcome::Result { encoded, value } => (encoded, value),
+        Outcome::Failure { status, message } => {
+            (format!("{FAILURE}{}", json!([status, message])), json!({"failed": message}))
+        }
+    }
+}
+
 /// How a run failed, if this is what is kept in the place of a result.
 pub fn failure(kept: &str) -> Option<(Status, String)> {
     serde_json::from_str(kept.strip_prefix(FAILURE)?).ok()
 }
 
-/// Holds what became of a run, if the policies say so, until it may leave.
+/// Holds what became of a run until it may leave.
 pub async fn release(
     shared: &Shared,
     run_id: i64,
@@ -85,16 +110,7 @@ pub async fn release(
     log: &RunLog,
     stopped: &CancellationToken,
 ) -> Result<Released, RunError> {
-    let (encoded, value) = match outcome {
-        Outcome::Result { encoded, value } => (encoded, value),
-        Outcome::Failure { status, message } => {
-            let value = json!({"failed": message});
-            (format!("{FAILURE}{}", json!([status, message])), value)
-        }
-    };
-    if request.release_mode(&shared.policies) == ReleaseMode::Never {
-        return Ok(Released(encoded));
-    }
+    let (encoded, value) = kept_form(outcome);
     let report = Report::of(&value, shared.policies.smallest_cell);
     let hash = hash_of(shared, run_id, &request.review.asked.hash(), &encoded).await?;
     let about = About {

@@ -33,6 +33,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// each before it is used up here.
 pub struct Approved<'a> {
     pub id: i64,
+    /// What told which data there were.
+    pub data: Option<String>,
     _starting: MutexGuard<'a, ()>,
 }
 
@@ -65,8 +67,9 @@ pub async fn obtain<'a>(
             "This run was reviewed before, and what it asks for or the code that it runs has changed since.".to_owned(),
         );
     }
-    let data = request.review.data.as_deref();
-    if shared.store.has_approval_for_other_data(run_id, &hash, mode, shared.policies.decisions_from_hub, data).await? {
+    let data = request.data_now(shared);
+    let from_hub = shared.policies.decisions_from_hub;
+    if shared.store.has_approval_for_other_data(run_id, &hash, mode, from_hub, data.as_deref()).await? {
         review_request
             .unusual
             .push("Exactly this was approved before, when the data were others; they have changed since.".to_owned());
@@ -76,12 +79,17 @@ pub async fn obtain<'a>(
         if stopped.is_cancelled() {
             return Err(RunError::Stopped);
         }
-        let from_hub = shared.policies.decisions_from_hub;
         let starting = shared.starting.lock().await;
-        while let Some(approval) = shared.store.usable_approval(run_id, &hash, mode, from_hub, data).await? {
+        loop {
+            // It may have waited for days.
+            let data = request.data_now(shared);
+            let Some(approval) = shared.store.usable_approval(run_id, &hash, mode, from_hub, data.as_deref()).await?
+            else {
+                break;
+            };
             if hub::still_approves(shared, &approval, run_id).await? {
                 log.line(format!("Approved by {}", decided_by(&approval)));
-                return Ok(Some(Approved { id: approval.id, _starting: starting }));
+                return Ok(Some(Approved { id: approval.id, data, _starting: starting }));
             }
         }
         drop(starting);
@@ -99,7 +107,7 @@ pub async fn obtain<'a>(
             )
             .await?;
         }
-        let sought = Some(Sought { run_id, hash: &hash, mode, data });
+        let sought = Some(Sought { run_id, request, hash: &hash, mode });
         let review = decided(shared, review.id, stopped, sought).await?;
         match review.state {
             // The approval is used above.
@@ -156,9 +164,9 @@ fn decided_by(review: &StoredReview) -> String {
 /// What a run asks for, for which exactly the same may be approved with another run.
 pub(super) struct Sought<'a> {
     run_id: i64,
+    request: &'a RunRequest,
     hash: &'a str,
     mode: ReviewMode,
-    data: Option<&'a str>,
 }
 
 /// Waits until a review waits no more, whoever ends it; or until there is an approval of what is sought beside it.
@@ -195,10 +203,13 @@ pub(super) async fn decided(
                         break;
                     }
                     let from_hub = shared.policies.decisions_from_hub;
-                    if let Some(Sought { run_id, hash, mode, data }) = sought
-                        && shared.store.usable_approval(run_id, hash, mode, from_hub, data).await?.is_some()
-                    {
-                        return Ok(review);
+                    if let Some(Sought { run_id, request, hash, mode }) = sought {
+                        let data = request.data_now(shared);
+                        let usable =
+                            shared.store.usable_approval(run_id, hash, mode, from_hub, data.as_deref()).await?;
+                        if usable.is_some() {
+                            return Ok(review);
+                        }
                     }
                 }
                 () = stopped.cancelled() => {

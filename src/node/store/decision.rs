@@ -45,10 +45,15 @@ impl From<sqlx::Error> for DecideError {
 /// The approvals that hold for the run ?2 at the time ?3.
 const USABLE: &str = "state = 'approved' AND (until IS NULL OR until > ?3) AND (runs IS NULL OR used < runs)
     AND (this_run_only = 0 OR (run_id = ?2 AND used = 0))";
+/// Those that hold for the data ?4: the run that was looked at may start in any case, once; others if the data are those
+/// that were there when it was approved.
+const OF_DATA: &str = "(any_data = 1 OR data = ?4
+    OR (run_id = ?2 AND NOT EXISTS (SELECT 1 FROM started_run WHERE started_run.run_id = ?2)))";
 
 impl NodeStore {
     /// Takes a decision, if it is still to be taken and about what the run asks for. An approval that was not used yet
-    /// waits again when it is withdrawn.
+    /// waits again when it is withdrawn. An approval is bound to the data that there are when it is given: `data` tells
+    /// which.
     pub async fn decide(
         &self,
         id: i64,
@@ -56,6 +61,7 @@ impl NodeStore {
         verdict: Verdict,
         decision: &Decision,
         approval: &Approval,
+        data: Option<&str>,
     ) -> Result<StoredReview, DecideError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let review = load(&mut transaction, id).await?;
@@ -91,7 +97,7 @@ impl NodeStore {
         let is_decided = state != ReviewState::Waiting;
         sqlx::query(
             "UPDATE review SET state = ?, told = ?, decided_by = ?, decided_at = ?, at_node = ?, reason = ?,
-             this_run_only = ?, until = ?, runs = ?, any_data = ?,
+             this_run_only = ?, until = ?, runs = ?, any_data = ?, data = ?,
              result = CASE WHEN ? THEN NULL ELSE result END WHERE id = ?",
         )
         .bind(state.as_str())
@@ -104,6 +110,7 @@ impl NodeStore {
         .bind(&approval.until)
         .bind(approval.runs)
         .bind(approval.any_data)
+        .bind(data)
         .bind(state == ReviewState::Rejected)
         .bind(id)
         .execute(&mut *transaction)
@@ -140,17 +147,16 @@ impl NodeStore {
         data: Option<&str>,
     ) -> Result<Option<StoredReview>, StoreError> {
         let row: Option<Row> = sqlx::query_as(&format!(
-            "SELECT * FROM review WHERE subject = 'run' AND hash = ?1 AND {USABLE} AND (?4 OR at_node = 1)
-             AND (?5 OR this_run_only = 1 OR until IS NOT NULL OR runs IS NOT NULL)
-             AND (any_data = 1 OR run_id = ?2 OR (?6 IS NOT NULL AND json_extract(request, '$.data') = ?6))
+            "SELECT * FROM review WHERE subject = 'run' AND hash = ?1 AND {USABLE} AND {OF_DATA} AND (?5 OR at_node = 1)
+             AND (?6 OR this_run_only = 1 OR until IS NOT NULL OR runs IS NOT NULL)
              ORDER BY run_id = ?2 DESC, id DESC LIMIT 1"
         ))
         .bind(hash)
         .bind(run_id)
         .bind(timestamp::now())
+        .bind(data)
         .bind(decisions_from_hub)
         .bind(mode != ReviewMode::Always)
-        .bind(data)
         .fetch_optional(&self.pool)
         .await?;
         row.map(StoredReview::try_from).transpose()
@@ -188,13 +194,15 @@ pub(super) async fn use_approval(
     id: i64,
     run_id: i64,
     hash: &str,
+    data: Option<&str>,
 ) -> Result<Option<String>, StoreError> {
     let done = sqlx::query(&format!(
-        "UPDATE review SET used = used + 1 WHERE id = ?4 AND subject = 'run' AND hash = ?1 AND {USABLE}"
+        "UPDATE review SET used = used + 1 WHERE id = ?5 AND subject = 'run' AND hash = ?1 AND {USABLE} AND {OF_DATA}"
     ))
     .bind(hash)
     .bind(run_id)
     .bind(timestamp::now())
+    .bind(data)
     .bind(id)
     .execute(&mut *connection)
     .await?;
@@ -271,9 +279,12 @@ pub(super) mod tests {
     }
 
     async fn start(store: &NodeStore, approval: i64, run_id: i64, hash: &str) -> Started {
-        let start = Start { run_id, request: &request(), hash, per_day: None, approval: Some(approval) };
+        let data = Some("monday");
+        let start = Start { run_id, request: &request(), hash, data, per_day: None, approval: Some(approval) };
         store.start_run(&start).await.unwrap()
     }
+
+    const MONDAY: Option<&str> = Some("monday");
 
     const ONCE: Approval = Approval { this_run_only: true, until: None, runs: None, any_data: false };
 
@@ -282,7 +293,7 @@ pub(super) mod tests {
         review: &StoredReview,
         approval: Approval,
     ) -> Result<StoredReview, DecideError> {
-        store.decide(review.id, &review.hash, Verdict::Approve, &by("ben", ""), &approval).await
+        store.decide(review.id, &review.hash, Verdict::Approve, &by("ben", ""), &approval, MONDAY).await
     }
 
     #[tokio::test]
@@ -290,7 +301,7 @@ pub(super) mod tests {
         let (store, _folder) = store().await;
         let review = waiting(&store, 7, "h").await;
         approve(&store, &review, ONCE).await.unwrap();
-        let second = store.decide(review.id, "h", Verdict::Reject, &by("ada", "no"), &ONCE).await.unwrap_err();
+        let second = store.decide(review.id, "h", Verdict::Reject, &by("ada", "no"), &ONCE, MONDAY).await.unwrap_err();
         assert!(second.to_string().contains("approved already, by ben"), "{second}");
         assert_eq!(store.review(review.id).await.unwrap().state, ReviewState::Approved);
     }
@@ -300,7 +311,7 @@ pub(super) mod tests {
         let (store, _folder) = store().await;
         let review = waiting(&store, 7, "h").await;
         let of = async |hash: &str, reason: &str| {
-            store.decide(review.id, hash, Verdict::Reject, &by("ada", reason), &ONCE).await
+            store.decide(review.id, hash, Verdict::Reject, &by("ada", reason), &ONCE, MONDAY).await
         };
         assert!(matches!(of("h", "  ").await, Err(DecideError::NoReason)));
         assert!(matches!(of("other", "no").await, Err(DecideError::OtherHash)));
@@ -371,7 +382,7 @@ pub(super) mod tests {
         let about = About { run_id: 7, subject: Subject::Run, hash: "h", mode, request: &request, held: None };
         let review = store.review_for(&about, 30).await.unwrap();
         let by_hub = Decision { at_node: false, ..by("ada", "") };
-        store.decide(review.id, "h", Verdict::Approve, &by_hub, &Approval::default()).await.unwrap();
+        store.decide(review.id, "h", Verdict::Approve, &by_hub, &Approval::default(), MONDAY).await.unwrap();
         let usable = async |mode, from_hub| {
             store.usable_approval(8, "h", mode, from_hub, Some("monday")).await.unwrap().is_some()
         };
@@ -402,8 +413,9 @@ pub(super) mod tests {
     async fn a_withdrawn_approval_waits_again_and_a_used_one_ends() {
         let (store, _folder) = store().await;
         let review = waiting(&store, 7, "h").await;
-        let withdraw =
-            async || store.decide(review.id, "h", Verdict::Withdraw, &by("ada", ""), &ONCE).await.unwrap().state;
+        let withdraw = async || {
+            store.decide(review.id, "h", Verdict::Withdraw, &by("ada", ""), &ONCE, MONDAY).await.unwrap().state
+        };
         let id = approve(&store, &review, ONCE).await.unwrap().id;
         assert_eq!(withdraw().await, ReviewState::Waiting);
         assert_eq!(start(&store, id, 7, "h").await, Started::NoApproval);

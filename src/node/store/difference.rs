@@ -128,12 +128,15 @@ fn other_counts(now: &People, before: &People, new: u64, old: u64) -> Option<u64
 /// another label.
 pub(super) fn are_mostly_the_same(now: &Group, before: &Group) -> bool {
     let (Some(people), Some(before)) = (&now.people, &before.people) else { return false };
+    // Unless there are too many more.
+    let may_be = people.count.max(before.count) / 2 <= people.count.min(before.count);
     match people.names.change_since(&before.names) {
-        Change::Known { came, .. } => {
-            people.count.saturating_sub(came.len() as u64) >= people.count.min(before.count).div_ceil(2)
-        }
-        // Unless there are too many more.
-        Change::Many => people.count.max(before.count) / 2 <= people.count.min(before.count),
+        Change::Known { came, .. } => match people.count.saturating_sub(came.len() as u64) {
+            // They may have other identifiers there.
+            0 => may_be,
+            in_both => in_both >= people.count.min(before.count).div_ceil(2),
+        },
+        Change::Many => may_be,
     }
 }
 

@@ -162,6 +162,8 @@ impl NodeStore {
             // An approval that could be used would have been.
             let counts = match (earlier.subject, earlier.state) {
                 (_, ReviewState::Void | ReviewState::Withdrawn) | (Subject::Run, ReviewState::Approved) => false,
+                // What was released is gone: whether this is the same result is told to nobody.
+                (Subject::Result, ReviewState::Approved) if earlier.result.is_none() => false,
                 _ => earlier.hash == about.hash,
             };
             if counts {

@@ -18,6 +18,8 @@ pub struct Start<'a> {
     pub run_id: i64,
     pub request: &'a ReviewRequest,
     pub hash: &'a str,
+    /// What tells which data there are.
+    pub data: Option<&'a str>,
     /// The most runs of a user on one day.
     pub per_day: Option<u32>,
     /// The review by whose approval it starts; `None` if it needs none.
@@ -51,12 +53,32 @@ impl NodeStore {
 
     /// Notes that the server knows how a run has ended. A run that it calls open again begins anew, with a review.
     pub async fn end_run(&self, run_id: i64) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("UPDATE started_run SET ended_at = ? WHERE run_id = ?")
             .bind(timestamp::now())
             .bind(run_id)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM outcome WHERE run_id = ?").bind(run_id).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Keeps what became of a run until the server has it. Whoever answers that it has not, and names the run again, gets
+    /// the same, and no second one from data that have changed.
+    pub async fn keep_outcome(&self, run_id: i64, hash: &str, outcome: &str) -> Result<(), StoreError> {
+        sqlx::query("INSERT OR REPLACE INTO outcome (run_id, hash, outcome) VALUES (?, ?, ?)")
+            .bind(run_id)
+            .bind(hash)
+            .bind(outcome)
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// What became of a run that the server may not know yet.
+    pub async fn kept_outcome(&self, run_id: i64, hash: &str) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT outcome FROM outcome WHERE run_id = ? AND hash = ?");
+        Ok(query.bind(run_id).bind(hash).fetch_optional(&self.pool).await?)
     }
 
     /// Whether this run was started here and has ended.
@@ -111,7 +133,7 @@ impl NodeStore {
         }
         let mut approved = String::new();
         if let Some(approval) = start.approval {
-            match use_approval(&mut transaction, approval, run_id, start.hash).await? {
+            match use_approval(&mut transaction, approval, run_id, start.hash, start.data).await? {
                 Some(by) => approved = by,
                 None => return Ok(Started::NoApproval),
             }
@@ -245,7 +267,8 @@ mod tests {
             if store.has_too_many(run_id, request, Some(2)).await.unwrap() {
                 return Started::TooMany;
             }
-            store.start_run(&Start { run_id, request, hash: &hash, per_day: Some(2), approval: None }).await.unwrap()
+            let start = Start { run_id, request, hash: &hash, data: None, per_day: Some(2), approval: None };
+            store.start_run(&start).await.unwrap()
         };
         let request = || {
             let request = request();
@@ -279,7 +302,7 @@ mod tests {
         let (store, _folder) = store().await;
         let start = async |request: &ReviewRequest| {
             let hash = request.asked.hash();
-            let started = Start { run_id: 7, request, hash: &hash, per_day: Some(1), approval: None };
+            let started = Start { run_id: 7, request, hash: &hash, data: None, per_day: Some(1), approval: None };
             let outcome = store.start_run(&started).await.unwrap();
             store.end_run(7).await.unwrap();
             outcome

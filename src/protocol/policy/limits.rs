@@ -50,7 +50,7 @@ impl Limits {
         let below = |limit: Option<u64>, count: u64| limit.filter(|least| count < *least);
         // Whether there is anything in a table that is too small is not told either.
         if let Some(least) = below(self.minimum_rows, part.rows) {
-            return Some(format!("the table has fewer than {least} rows (minimum_rows)"));
+            return Some(format!("the table has fewer than {least} {who} (minimum_rows)"));
         }
         if part.people == 0 {
             return None;

@@ -77,9 +77,12 @@ pub async fn request(
     };
     let known: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM review WHERE run_id = ?1 AND subject = ?2 AND hash = ?3 AND (state IN ('waiting', 'rejected') OR
-             state = 'approved' AND (at_node OR NOT ?5) AND (until IS NULL OR until > ?4)
+             state = 'approved' AND subject = 'run' AND (at_node OR NOT ?5) AND (until IS NULL OR until > ?4)
              AND (SELECT COUNT(*) FROM review_use WHERE review_id = review.id) <
-                 CASE WHEN this_run_only THEN 1 ELSE coalesce(runs, 9223372036854775807) END)
+                 CASE WHEN this_run_only THEN 1 ELSE coalesce(runs, 9223372036854775807) END
+             -- A run that has started by it and asks again has ended since, or its data have changed; and what was
+             -- released is gone.
+             AND NOT EXISTS (SELECT 1 FROM review_use WHERE review_id = review.id AND run_id = ?1))
          ORDER BY id DESC",
     )
     .bind(new.run_id)

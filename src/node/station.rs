@@ -187,7 +187,7 @@ impl Station {
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");
-            tracing::info!(keys, "keys of the configuration that have no meaning here");
+            tracing::warn!(keys, "keys of the configuration that have no meaning here");
         }
         let url = self.config.hub_url().map_err(|reason| NodeError::Config { path: "node".to_owned(), reason })?;
         let transport = Transport::new(&url)?;

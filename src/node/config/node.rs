@@ -6,6 +6,7 @@ use std::{
 
 use secrecy::SecretString;
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 use strsim::normalized_damerau_levenshtein;
 use url::Url;
 
@@ -95,8 +96,54 @@ fn ignored_keys(text: &str) -> Result<Vec<String>, String> {
         if let Some(meant) = KEYS.iter().find(|known| normalized_damerau_levenshtein(known, key) >= ALIKE) {
             return Err(format!("there is no key \"{key}\"; is \"{meant}\" meant?"));
         }
+        if key.to_ascii_lowercase().contains("polic") {
+            return Err(format!("there is no key \"{key}\"; is \"policies\" meant?"));
+        }
+        if is_policy(key) {
+            return Err(format!("\"{key}\" has to stand below \"policies\""));
+        }
     }
     Ok(ignored)
+}
+
+/// Whether policies have such a key.
+fn is_policy(key: &str) -> bool {
+    let one = serde_json::json!({ key: null });
+    !serde_json::from_value::<Policies>(one).is_err_and(|error| error.to_string().contains("unknown field"))
+}
+
+/// A key of policies or databases that stands there without a value, such as a list all of whose lines are comments: it
+/// would limit nothing.
+fn key_without_value(text: &str) -> Result<Option<String>, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let file: Parts = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+    let of_databases = file.databases.as_array().into_iter().flatten().filter_map(Value::as_object);
+    let protects = |(key, value): &(&String, &Value)| value.is_null() && DATABASE_KEYS.contains(&key.as_str());
+    let of_databases = of_databases.flatten().find(protects).map(|(key, _)| format!("databases: {key}"));
+    Ok(null_in(&file.policies, "policies").or(of_databases))
+}
+
+/// The parts of the file that protect, as they are written.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parts {
+    policies: Value,
+    databases: Value,
+}
+
+/// The path of the first key without a value.
+fn null_in(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::Object(object) => object.iter().find_map(|(key, value)| match value {
+            Value::Null => Some(format!("{path}: {key}")),
+            value => null_in(value, &format!("{path}: {key}")),
+        }),
+        Value::Array(array) => array.iter().find_map(|item| match item {
+            Value::Null => Some(path.to_owned()),
+            item => null_in(item, path),
+        }),
+        _ => None,
+    }
 }
 
 fn default_api_path() -> String {
@@ -137,13 +184,19 @@ pub struct DatabaseConfig {
 
 /// Keys of a database that protect: one that is mistyped would not.
 const DATABASE_KEYS: [&str; 2] = ["person", "identifiers"];
+/// Parts of keys by which somebody means one of them, or policies.
+const MEANT: [&str; 6] = ["person", "patient", "subject", "identif", "polic", "minimum"];
 
 impl DatabaseConfig {
     /// A key that looks like one of [`DATABASE_KEYS`], and is none.
     fn mistake(&self) -> Option<String> {
         let alike =
             |key: &&String| DATABASE_KEYS.iter().any(|known| normalized_damerau_levenshtein(known, key) >= ALIKE);
-        let key = self.other.keys().find(alike)?;
+        let is_meant = |key: &&String| {
+            let key = key.to_ascii_lowercase();
+            key == "ids" || MEANT.iter().any(|part| key.contains(part))
+        };
+        let key = self.other.keys().find(|key| alike(key) || is_meant(key))?;
         Some(format!(
             "the database \"{}\" has a key \"{key}\"; is one of {} meant?",
             self.label,
@@ -187,6 +240,9 @@ impl NodeConfig {
         let mut config: NodeConfig =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         config.ignored = ignored_keys(text)?;
+        if let Some(key) = key_without_value(text)? {
+            return Err(format!("{key} has no value"));
+        }
         if is_unprotected(&config.hub_url()?) && !config.allow_plain_http {
             return Err("server_url is plain HTTP to another machine: key, tokens and results could be read on their \
                         way. Use https://, or say allow_plain_http: true"
@@ -325,9 +381,49 @@ mod tests {
             let error = of(line).unwrap_err();
             assert!(error.contains(&format!("is \"{meant}\" meant")) && !error.contains("top-secret"), "{error}");
         }
+        for (line, meant) in [
+            ("node_policies: {review: always}", "policies"),
+            ("policies:{review: always}", ""),
+            ("decisions_from_hub: false", "has to stand below \"policies\""),
+            ("minimum_rows: 50", "has to stand below \"policies\""),
+        ] {
+            let error = of(line).unwrap_err();
+            assert!(error.contains(meant) && !error.contains("top-secret"), "{line}: {error}");
+        }
         let others =
             "task_dir: /t\nencryption: {enabled: false}\nlogging: {}\nnode_extra_env: {}\nvpn_subnet: x\nsquid: {}";
         assert_eq!(of(others).unwrap().ignored.len(), 6);
+    }
+
+    #[test]
+    fn what_protects_has_a_value() {
+        let of = |policies: &str, database: &str| {
+            NodeConfig::parse(&format!(
+                "api_key: top-secret\nserver_url: https://h\npolicies: {{review: always, {policies}}}\n\
+                 databases:\n  - {{label: a, uri: /x.csv, {database}}}\n"
+            ))
+        };
+        assert!(of("", "env:").is_ok());
+        for policies in [
+            "allowed_users:",
+            "allowed_organizations:",
+            "allowed_algorithms:",
+            "allowed_algorithm_stores:",
+            "allowed_functions:",
+            "allowed_databases:",
+            "runs_per_user_per_day:",
+            "allowed_databases: [{database: a, columns: }]",
+            "allowed_databases: [{database: a, users: }]",
+        ] {
+            let error = of(policies, "").unwrap_err();
+            assert!(error.contains("has no value"), "{policies}: {error}");
+        }
+        for database in
+            ["person:", "identifiers:", "person_column: p", "patient: p", "ids: [p]", "policies: {minimum_rows: 9}"]
+        {
+            let error = of("", database).unwrap_err();
+            assert!(error.contains("has no value") || error.contains("meant?"), "{database}: {error}");
+        }
     }
 
     #[test]

@@ -393,6 +393,28 @@ async fn no_flood_takes_memory_or_holds_up_others() {
         })
         .await;
     attack
+        .run("nested events of three nodes, over 16 connections each", async {
+            let address = format!("{}/socket.io/?EIO=4&transport=polling", remote.server.url);
+            let event = format!("42/tasks,[\"algorithm_status_change\",[{}0]]", "[0],".repeat(24_000));
+            let facts = (0..20_000).map(|number| format!("\"{number}\":{{}},")).collect::<String>();
+            let facts = format!("42/tasks,[\"node_info_update\",{{{facts}\"a\":0}}]");
+            let events = [vec![event.as_str(); 6], vec![facts.as_str(); 1]].concat().join("\u{1e}");
+            let floods = nodes.iter().flat_map(|node| [node; 16]).map(async |node| {
+                let send = |request: reqwest::RequestBuilder| async { request.bearer_auth(node).send().await };
+                let opened = send(remote.http.get(&address)).await.unwrap().text().await.unwrap();
+                let Some(session) = opened.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()) else {
+                    return;
+                };
+                let session = format!("{address}&sid={session}");
+                let _ = send(remote.http.post(&session).body("40/tasks,")).await;
+                for _ in 0..4 {
+                    let _ = send(remote.http.post(&session).body(events.clone())).await;
+                }
+            });
+            join_all(floods).await;
+        })
+        .await;
+    attack
         .run("1,500 connections that say nothing", async {
             let address = remote.server.url.trim_start_matches("http://").to_owned();
             let silent = join_all((0..1_500).map(|_| TcpStream::connect(&address))).await;

@@ -7,14 +7,13 @@ use axum::{
 };
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
-use socketioxide::{ParserConfig, SocketIo};
 use tokio::sync::{Mutex, Semaphore};
 use tower::Layer;
 use tower_http::cors::CorsLayer;
 
 use super::{
     HubError, audit, authentication,
-    events::{self, EventSession, Events},
+    events::{self, EventServer, EventSession, Events, Lanes},
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
@@ -61,7 +60,6 @@ pub struct HubOptions {
 #[derive(Clone)]
 pub struct Hub {
     pub(super) state: Arc<HubState>,
-    io: SocketIo,
     events: Router,
     allowed_origins: Vec<HeaderValue>,
 }
@@ -103,16 +101,22 @@ pub struct HubState {
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// What nodes tell of themselves.
     pub told_by_nodes: DefaultKeyedRateLimiter<i64>,
-    /// The connections for events of each caller.
-    pub event_connections: Shares<String>,
+    /// The connections for events of each user, …
+    pub connections_of_users: Shares<String>,
+    /// … and of each node, which has one or two.
+    pub connections_of_nodes: Shares<String>,
+    pub lanes: Lanes,
+    /// How often the journal says of a node that what it tells is not accepted.
+    pub event_warnings: DefaultKeyedRateLimiter<String>,
     /// Password hashing takes memory and time: no more at once than there are processors.
     pub hashing: Semaphore,
 }
 
 /// How long a session of Socket.IO is remembered that sends nothing: its pings come more often.
 const SESSION_IDLE: Duration = Duration::from_secs(600);
-/// The most connections for events of one user or node.
+/// The most connections for events of one user, and of one node: those that were cut off are there for a while.
 const EVENT_CONNECTIONS: usize = 50;
+const EVENT_CONNECTIONS_OF_NODE: usize = 16;
 /// After this time it is noted anew that somebody reads a result.
 const READ_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -135,6 +139,7 @@ impl HubState {
         self.openings.retain_recent();
         self.known_browsers.retain_recent();
         self.told_by_nodes.retain_recent();
+        self.event_warnings.retain_recent();
     }
 }
 
@@ -147,24 +152,14 @@ impl Hub {
         for family in store.ended_families().await? {
             tokens.end_family(family);
         }
-        let (events_service, io) = SocketIo::builder()
-            .ping_interval(Duration::from_secs(25))
-            .ping_timeout(Duration::from_secs(60))
-            .max_payload(events::MESSAGE_LIMIT)
-            .ws_max_message_size(events::MESSAGE_LIMIT as usize)
-            .ws_max_frame_size(events::MESSAGE_LIMIT as usize)
-            // Nobody sends anything binary: parts of such an event would be kept until all have come.
-            .with_parser(ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0))
-            // A client asks for the namespace as soon as it has connected.
-            .connect_timeout(Duration::from_secs(5))
-            .build_svc();
+        let event_server = EventServer::new();
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let programs = Programs::of(&store).await?;
         let state = Arc::new(HubState {
             store,
             secret_key: options.secret_key,
             tokens,
-            events: Events::new(io.clone()),
+            events: Events::new(event_server.ios()),
             programs,
             public_url: options.public_url,
             algorithms: options.algorithms,
@@ -186,7 +181,10 @@ impl Hub {
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             told_by_nodes: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(29))),
-            event_connections: Shares::new(EVENT_CONNECTIONS),
+            connections_of_users: Shares::new(EVENT_CONNECTIONS),
+            connections_of_nodes: Shares::new(EVENT_CONNECTIONS_OF_NODE),
+            lanes: Lanes::default(),
+            event_warnings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(9))),
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
@@ -196,12 +194,8 @@ impl Hub {
         // Before its first entry.
         audit::sign_head(&state).await?;
         audit::keep(&state);
-        events::serve(&io, state.clone());
-        // One service for all methods: a session that GET opened is known to POST.
-        let events = Router::new()
-            .route_service("/socket.io/", events_service)
-            .layer(middleware::from_fn_with_state(state.clone(), events::require_token));
-        Ok(Hub { state, io, events, allowed_origins: options.allowed_origins })
+        let events = events::serve(event_server, state.clone());
+        Ok(Hub { state, events, allowed_origins: options.allowed_origins })
     }
 
     /// The web server: `/api`, `/store/api` and `/socket.io`.
@@ -233,7 +227,7 @@ impl Hub {
 
     /// Ends all event connections, so that the web server can stop.
     pub async fn close(&self) {
-        self.io.close().await;
+        self.state.events.close().await;
         audit::write_last(&self.state).await;
     }
 }

@@ -50,19 +50,6 @@ impl<'de> Deserialize<'de> for SmallValue {
     }
 }
 
-/// What comes with an event: at most [`EVENT_LIMIT`] values.
-#[derive(Debug)]
-pub struct EventPayload(pub Value);
-
-/// Values in an [`EventPayload`]: what a node tells of itself is the largest.
-pub const EVENT_LIMIT: usize = 50_000;
-
-impl<'de> Deserialize<'de> for EventPayload {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Seed { left: &Cell::new(EVENT_LIMIT) }.deserialize(deserializer).map(EventPayload)
-    }
-}
-
 /// Counts the most values that JSON can hold, without reading it: each but the first has a comma, a bracket or a brace
 /// before it.
 #[derive(Default)]

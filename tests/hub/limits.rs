@@ -185,6 +185,12 @@ async fn every_limit_that_is_documented_holds() {
                 ended(&mut socket).await;
                 (large >= 400, small, more) == (true, 200, 401)
             }
+            "message of a user by WebSocket" => {
+                let mut socket = Socket::connect(&world.url.parse().unwrap(), &token.clone().into()).await.unwrap();
+                let _ = socket.emit("algorithm_log", &json!({"log": text(17 << 10)})).await;
+                ended(&mut socket).await;
+                true
+            }
             "message of a user by WebSocket that tells something" => {
                 let mut socket = Socket::connect(&world.url.parse().unwrap(), &token.clone().into()).await.unwrap();
                 socket.emit("algorithm_log", &json!({"log": "a"})).await.unwrap();
@@ -201,10 +207,21 @@ async fn every_limit_that_is_documented_holds() {
                 for _ in 0..50 {
                     sockets.push(Socket::connect(&world.url.parse().unwrap(), &other.clone().into()).await.unwrap());
                 }
-                let mut more = Socket::connect(&world.url.parse().unwrap(), &other.clone().into()).await.unwrap();
-                ended(&mut more).await;
+                let more = async |token: &str| {
+                    Socket::connect(&world.url.parse().unwrap(), &token.to_owned().into()).await.map(drop)
+                };
+                assert!(matches!(more(&other).await, Err(SocketError::Refused(429))));
                 let first = &mut sockets[0];
-                tokio::time::timeout(Duration::from_millis(100), first.next()).await.is_err()
+                assert!(tokio::time::timeout(Duration::from_millis(100), first.next()).await.is_err());
+                // Places are free again when connections end.
+                sockets.truncate(1);
+                crate::support::eventually(async || more(&other).await.is_ok()).await;
+                let node = world.node_token("example_org2").await;
+                let mut sockets = Vec::new();
+                for _ in 0..16 {
+                    sockets.push(Socket::connect(&world.url.parse().unwrap(), &node.clone().into()).await.unwrap());
+                }
+                matches!(more(&node).await, Err(SocketError::Refused(429)))
             }
             "input of a task, result of a run" => {
                 let input = STANDARD.encode(text(25 << 20));

@@ -10,22 +10,26 @@ use std::{
 };
 
 use axum::{
+    Router,
     body::{Body, HttpBody, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode},
-    middleware::Next,
     response::{IntoResponse, Response},
+    routing::any,
 };
 use socketioxide::{
-    SocketIo,
-    extract::{AckSender, Data, SocketRef},
+    ParserConfig, SocketIo,
+    extract::{AckSender, SocketRef, TryData},
     socket::DisconnectReason,
 };
+use tokio::sync::OwnedSemaphorePermit;
+use tower::ServiceExt;
 
 use super::{
-    lane::Lane,
+    lane::{Lane, LastTold},
     node::{self, Present},
     sender::{collaboration_room, log_room, organization_log_room, organization_room},
+    told::{Facts, Told},
 };
 use crate::{
     hub::{
@@ -33,9 +37,12 @@ use crate::{
         permission::{Caller, CallerKind, Reach, Resource},
         program,
         server::HubState,
-        token::{Claims, ClientType, Purpose},
+        token::{Claims, ClientType, Purpose, Subject},
     },
-    protocol::{bounded::EventPayload, domain::Operation, event::NAMESPACE},
+    protocol::{
+        domain::Operation,
+        event::{LogLines, NAMESPACE, StatusChange},
+    },
     serve::ClientAddress,
 };
 
@@ -54,36 +61,113 @@ const STRANGER_LIMIT: u64 = 1024;
 /// A session that somebody with a good token has begun.
 #[derive(Clone)]
 pub struct EventSession {
-    limit: u64,
+    kind: Kind,
     /// Whether a message is being read: clients send one after the other.
     is_sending: Arc<AtomicBool>,
+}
+
+impl EventSession {
+    fn limit(&self) -> u64 {
+        match self.kind {
+            Kind::Node => MESSAGE_LIMIT,
+            Kind::User => USER_LIMIT,
+        }
+    }
+}
+
+/// The servers of Socket.IO: one for nodes, whose messages may be large, and one for everybody else.
+pub struct EventServer {
+    nodes: (Router, SocketIo),
+    others: (Router, SocketIo),
+}
+
+impl EventServer {
+    pub fn new() -> Self {
+        let server = |limit: u64| {
+            let (service, io) = SocketIo::builder()
+                .ping_interval(Duration::from_secs(25))
+                .ping_timeout(Duration::from_secs(60))
+                .max_payload(limit)
+                .ws_max_message_size(limit as usize)
+                .ws_max_frame_size(limit as usize)
+                // Nobody sends anything binary: parts of such an event would be kept until all have come.
+                .with_parser(ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0))
+                // A client asks for the namespace as soon as it has connected.
+                .connect_timeout(Duration::from_secs(5))
+                .build_svc();
+            // One service for all methods: a session that GET opened is known to POST.
+            (Router::new().route_service(PATH, service), io)
+        };
+        EventServer { nodes: server(MESSAGE_LIMIT), others: server(USER_LIMIT) }
+    }
+
+    pub fn ios(&self) -> [SocketIo; 2] {
+        [self.nodes.1.clone(), self.others.1.clone()]
+    }
+}
+
+const PATH: &str = "/socket.io/";
+
+/// What requests for events need.
+#[derive(Clone)]
+struct Doors {
+    hub: Arc<HubState>,
+    nodes: Router,
+    others: Router,
+}
+
+impl Doors {
+    async fn enter(&self, kind: Kind, request: Request) -> Response {
+        let server = if kind == Kind::Node { &self.nodes } else { &self.others };
+        match server.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Who begins a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Node,
+    User,
+}
+
+/// What a request that begins a session leaves in its extensions, as long as the connection is there.
+#[derive(Clone)]
+struct Begun {
+    node_id: Option<i64>,
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 /// Lets nobody begin a connection without a token. With one that is not good, for example since it has ended, somebody may
 /// connect to be told so; of these there are some a minute, who send nothing large. Clients send the token when they
 /// begin, and not with what they send later: then the session's id tells.
-pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, next: Next) -> Response {
+async fn door(State(doors): State<Doors>, mut request: Request) -> Response {
+    let hub = doors.hub.clone();
     let query = request.uri().query().unwrap_or_default();
-    // Over a WebSocket messages can be as long as a node's may be: without a good token there is none.
+    // Over a WebSocket nobody is asked for a token again: without a good one there is none.
     let is_web_socket = query.split('&').any(|pair| pair == "transport=websocket");
     if let Some(session) = query.split('&').find_map(|pair| pair.strip_prefix("sid=")) {
-        if is_web_socket && hub.event_sessions.get(session).is_none() {
+        let known = hub.event_sessions.get(session);
+        if is_web_socket && known.is_none() {
             return HubError::Unauthenticated("Missing Authorization Header").into_response();
         }
+        let kind = known.as_ref().map_or(Kind::User, |known| known.kind);
         if request.method() != Method::POST {
-            return next.run(request).await;
+            return doors.enter(kind, request).await;
         }
         let bytes = request.body().size_hint().upper();
         let is_within = |limit| bytes.is_some_and(|bytes| bytes <= limit);
         // Each message, as the pings are, keeps it remembered.
-        return match hub.event_sessions.get(session) {
-            None if is_within(STRANGER_LIMIT) => next.run(request).await,
+        return match known {
+            None if is_within(STRANGER_LIMIT) => doors.enter(kind, request).await,
             None => HubError::Unauthenticated("Missing Authorization Header").into_response(),
-            Some(known) if !is_within(known.limit) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            Some(known) if !is_within(known.limit()) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
             Some(known) if known.is_sending.swap(true, Ordering::AcqRel) => HubError::TooMany.into_response(),
             Some(known) => {
                 let _sending = Sending(known.is_sending);
-                next.run(request).await
+                doors.enter(kind, request).await
             }
         };
     }
@@ -94,18 +178,24 @@ pub async fn require_token(State(hub): State<Arc<HubState>>, request: Request, n
         Ok(token) => hub.tokens.check(token, Purpose::Access),
         Err(error) => return error.into_response(),
     };
-    match checked {
-        Err(error) if is_web_socket || hub.strangers.check_key(&address).is_err() => error.into_response(),
-        Err(_) => next.run(request).await,
-        // Each session is kept for a while after the last that was heard of it.
-        Ok(claims) if hub.openings.check_key(&format!("{:?} {:?}", claims.client_type, claims.sub)).is_err() => {
-            HubError::TooMany.into_response()
-        }
-        Ok(claims) => {
-            let limit = if claims.client_type == ClientType::Node { MESSAGE_LIMIT } else { USER_LIMIT };
-            remember_session(&hub, limit, next.run(request).await).await
-        }
+    let claims = match checked {
+        Err(error) if is_web_socket || hub.strangers.check_key(&address).is_err() => return error.into_response(),
+        Err(_) => return doors.enter(Kind::User, request).await,
+        Ok(claims) => claims,
+    };
+    // Each session is kept for a while after the last that was heard of it.
+    let owner = format!("{:?} {:?}", claims.client_type, claims.sub);
+    if hub.openings.check_key(&owner).is_err() {
+        return HubError::TooMany.into_response();
     }
+    let (kind, node_id, places) = match (claims.client_type, &claims.sub) {
+        (ClientType::Node, Subject::Id(id)) => (Kind::Node, Some(*id), &hub.connections_of_nodes),
+        _ => (Kind::User, None, &hub.connections_of_users),
+    };
+    // Here, and not when it is known who it is: before that a connection takes as much.
+    let Some(place) = places.free_place(&owner) else { return HubError::TooMany.into_response() };
+    request.extensions_mut().insert(Begun { node_id, _place: Arc::new(place) });
+    remember_session(&hub, kind, doors.enter(kind, request).await).await
 }
 
 /// A message that is being read.
@@ -118,7 +208,7 @@ impl Drop for Sending {
 }
 
 /// Remembers the id of a session that somebody with a good token has begun.
-async fn remember_session(hub: &HubState, limit: u64, response: Response) -> Response {
+async fn remember_session(hub: &HubState, kind: Kind, response: Response) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }
@@ -130,20 +220,25 @@ async fn remember_session(hub: &HubState, limit: u64, response: Response) -> Res
     if let Some((_, rest)) = text.split_once(r#""sid":""#)
         && let Some((session, _)) = rest.split_once('"')
     {
-        hub.event_sessions.insert(session.to_owned(), EventSession { limit, is_sending: Arc::default() });
+        hub.event_sessions.insert(session.to_owned(), EventSession { kind, is_sending: Arc::default() });
     }
     Response::from_parts(parts, Body::from(bytes))
 }
 
 /// Accepts connections to the namespace `/tasks`.
-pub fn serve(io: &SocketIo, hub: Arc<HubState>) {
-    tokio::spawn(review_on_changes(io.clone(), Arc::downgrade(&hub), hub.store.changes()));
-    io.ns(NAMESPACE, move |socket: SocketRef| {
+pub fn serve(server: EventServer, hub: Arc<HubState>) -> Router {
+    for io in server.ios() {
+        tokio::spawn(review_on_changes(io.clone(), Arc::downgrade(&hub), hub.store.changes()));
         let hub = hub.clone();
-        // Before anything is awaited: a client may send as soon as it is connected.
-        register(&socket, &hub);
-        async move { connect(socket, &hub).await }
-    });
+        io.ns(NAMESPACE, move |socket: SocketRef| {
+            let hub = hub.clone();
+            // Before anything is awaited: a client may send as soon as it is connected.
+            register(&socket, &hub);
+            async move { connect(socket, &hub).await }
+        });
+    }
+    let doors = Doors { hub, nodes: server.nodes.0, others: server.others.0 };
+    Router::new().route(PATH, any(door)).with_state(doors)
 }
 
 /// Who is at the other end of a connection; in its extensions once it is known.
@@ -164,22 +259,29 @@ impl Peer {
 }
 
 fn register(socket: &SocketRef, hub: &Arc<HubState>) {
-    socket.extensions.insert(Arc::new(Lane::default()));
+    let node_id = socket.req_parts().extensions.get::<Begun>().and_then(|begun| begun.node_id);
+    socket.extensions.insert(node_id.map_or_else(Arc::default, |id| hub.lanes.of(id)));
+    socket.extensions.insert(Arc::new(LastTold::default()));
     macro_rules! on {
-        ($name:expr, $handler:path) => {
+        ($name:expr, $told:ty, $is_new:expr, $handler:path) => {
             let shared = hub.clone();
-            socket.on($name, move |socket: SocketRef, Data(EventPayload(payload)): Data<EventPayload>, ack: AckSender| {
+            socket.on($name, move |socket: SocketRef, TryData(told): TryData<$told>, ack: AckSender| {
                 let hub = shared.clone();
                 async move {
                     let Some(lane) = socket.extensions.get::<Arc<Lane>>() else { return };
-                    let Some(_turn) = lane.turn(&payload).await else { return end_flood(socket) };
+                    let weight = told.as_ref().map_or(0, Told::weight);
+                    let Some(_turn) = lane.turn(weight).await else { return end_flood(&hub, socket) };
                     let Some((caller, id)) = node_at(&socket, &hub).await else { return end_who_only_listens(socket) };
-                    if $name == INFO_UPDATE && !lane.is_new(&payload) {
-                        let _ = ack.send(NO_ARGUMENT);
-                        return;
-                    }
-                    if let Err(error) = $handler(&hub, &caller, id, payload).await {
-                        tracing::warn!(%error, node_id = id, event = $name, "an event of a node was not accepted");
+                    let done = match told {
+                        Ok(told) if $is_new(&socket, &told) => $handler(&hub, &caller, id, told).await,
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(HubError::bad(error.to_string())),
+                    };
+                    if let Err(error) = done {
+                        // Of many the journal names some.
+                        if hub.event_warnings.check_key(&caller.authority.actor).is_ok() {
+                            tracing::warn!(%error, node_id = id, event = $name, "an event of a node was not accepted");
+                        }
                     }
                     // For those who asked to be told that it was dealt with; they may have gone meanwhile.
                     let _ = ack.send(NO_ARGUMENT);
@@ -187,15 +289,18 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
             });
         };
     }
-    on!(INFO_UPDATE, node::info_update);
-    on!("algorithm_status_change", node::algorithm_status_change);
-    on!("algorithm_log", node::algorithm_log);
+    let are_new = |socket: &SocketRef, facts: &Facts| {
+        socket.extensions.get::<Arc<LastTold>>().is_none_or(|last_told| last_told.is_new(facts))
+    };
+    on!("node_info_update", Facts, are_new, node::info_update);
+    on!("algorithm_status_change", StatusChange, |_: &SocketRef, _: &StatusChange| true, node::algorithm_status_change);
+    on!("algorithm_log", LogLines, |_: &SocketRef, _: &LogLines| true, node::algorithm_log);
     let shared = hub.clone();
     socket.on("ping", move |socket: SocketRef| {
         let hub = shared.clone();
         async move {
-            let Some(lane) = socket.extensions.get::<Arc<Lane>>() else { return };
-            if !lane.is_to_be_seen() {
+            let Some(last_told) = socket.extensions.get::<Arc<LastTold>>() else { return };
+            if !last_told.is_to_be_seen() {
                 return;
             }
             let Some((_, id)) = node_at(&socket, &hub).await else { return };
@@ -217,12 +322,12 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
     });
 }
 
-const INFO_UPDATE: &str = "node_info_update";
-
 /// Ends a connection over which more comes than can be dealt with.
-fn end_flood(socket: SocketRef) {
+fn end_flood(hub: &HubState, socket: SocketRef) {
     if socket.connected() {
-        tracing::warn!("a connection sends more events than can be dealt with, and is ended");
+        if hub.event_warnings.check_key(&String::new()).is_ok() {
+            tracing::warn!("a connection sends more events than can be dealt with, and is ended");
+        }
         socket.extensions.remove::<Peer>();
         end(socket);
     }
@@ -263,11 +368,6 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
             return;
         }
     };
-    let Some(place) = hub.event_connections.free_place(&caller.authority.actor) else {
-        tracing::warn!(actor = caller.authority.actor, "too many connections for events at once");
-        return end(socket);
-    };
-    socket.extensions.insert(Arc::new(place));
     match rooms_of(hub, &caller).await {
         Ok(rooms) => socket.join(rooms),
         Err(error) => {

@@ -4,7 +4,10 @@ mod connection;
 mod lane;
 mod node;
 mod sender;
+mod told;
 
-pub use connection::{EventSession, MESSAGE_LIMIT, require_token, serve};
-pub use node::{CONFIG_BYTES, LOG_LIMIT, note_second};
+pub use connection::{EventServer, EventSession, serve};
+pub use lane::Lanes;
+pub use node::{LOG_LIMIT, note_second};
 pub use sender::Events;
+pub use told::CONFIG_BYTES;

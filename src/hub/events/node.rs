@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::sender::{collaboration_room, log_room, organization_log_room, organization_room};
+use super::{
+    sender::{collaboration_room, log_room, organization_log_room, organization_room},
+    told::Facts,
+};
 use crate::{
     audit::{self, Entry},
     hub::{HubError, listing::comma_separated, permission::Caller, program::SECOND, server::HubState},
@@ -17,14 +20,10 @@ use crate::{
     },
 };
 
-/// The most facts that a node may share of itself.
-const CONFIG_LIMIT: usize = 10_000;
-/// The longest single fact, in bytes.
-const CONFIG_VALUE_LIMIT: usize = 10_000;
-/// The most bytes of all facts of a node, with a key for each value.
-pub const CONFIG_BYTES: usize = 2 * 1024 * 1024;
 /// The longest log of a run, in bytes; what comes after is dropped.
 pub const LOG_LIMIT: usize = 1024 * 1024;
+/// What a line takes beside its text, in bytes.
+const LINE: i64 = 32;
 /// The most of a log that one event tells, in bytes.
 const LOG_EVENT_LIMIT: usize = 32 * 1024;
 
@@ -90,6 +89,15 @@ pub async fn note_second(hub: &HubState, node_id: i64) -> Result<(), HubError> {
     // Once a day: it keeps trying.
     let entry =
         Entry::done(node.clone(), "node.second", node).outcome("refused").details(now.get(..10).unwrap_or(&now));
+    // It can be a stolen key: whose it is has to know.
+    let organization: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM node WHERE id = ?")
+        .bind(node_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let entry = match organization {
+        Some(organization) => entry.of(organization),
+        None => entry,
+    };
     audit::append_change(&mut transaction, &entry).await?;
     Ok(transaction.commit().await?)
 }
@@ -123,36 +131,13 @@ pub async fn seen(hub: &HubState, node_id: i64) -> Result<(), HubError> {
     Ok(())
 }
 
-/// `{"key": value or list of values}` becomes one row a value. The official node puts types and columns of databases
-/// into objects of their own: what is in them counts.
-pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, payload: Value) -> Result<(), HubError> {
+/// What a node tells of itself.
+pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, facts: Facts) -> Result<(), HubError> {
     // Each that is another one stands in the audit log.
     if hub.told_by_nodes.check_key(&node_id).is_err() {
         return Err(HubError::TooMany);
     }
-    let Value::Object(facts) = payload else { return Err(HubError::bad("node_info_update is no object")) };
-    let mut rows: Vec<(String, String)> = Vec::new();
-    let mut bytes = 0;
-    let flat = facts.into_iter().flat_map(|(key, value)| match value {
-        Value::Object(inner) => inner.into_iter().collect(),
-        value => vec![(key, value)],
-    });
-    for (key, value) in flat {
-        let values = match value {
-            Value::Array(values) => values,
-            Value::Null => Vec::new(),
-            value => vec![value],
-        };
-        for value in values {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            bytes += key.len() + value.len();
-            let is_large = key.len() > CONFIG_VALUE_LIMIT || value.len() > CONFIG_VALUE_LIMIT || bytes > CONFIG_BYTES;
-            if is_large || rows.len() == CONFIG_LIMIT {
-                return Err(HubError::bad("a node's configuration is too large"));
-            }
-            rows.push((key.clone(), value));
-        }
-    }
+    let rows = facts.rows;
     let mut transaction = hub.store.bookkeeping().begin().await?;
     let node = format!("node {node_id}");
     let entry = Entry::done(node.clone(), "policy.change", node).details(policies_in_words(&rows));
@@ -211,9 +196,8 @@ pub async fn algorithm_status_change(
     hub: &HubState,
     caller: &Caller,
     node_id: i64,
-    payload: Value,
+    told: StatusChange,
 ) -> Result<(), HubError> {
-    let told: StatusChange = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
     if told.status.as_str().len() > STATUS_LIMIT {
         return Err(HubError::bad("A status is a word."));
     }
@@ -232,8 +216,10 @@ pub async fn algorithm_status_change(
 }
 
 /// Lines of the log of a run of the node.
-pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, payload: Value) -> Result<(), HubError> {
-    let lines: LogLines = serde_json::from_value(payload).map_err(|error| HubError::bad(error.to_string()))?;
+pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, lines: LogLines) -> Result<(), HubError> {
+    if lines.log.is_empty() {
+        return Ok(());
+    }
     let (task_id, _, collaboration_id, _) = own_run(hub, caller, lines.run_id).await?;
     let mut transaction = hub.store.bookkeeping().begin().await?;
     // `finished_at`: the full log has already replaced the streamed one.
@@ -241,7 +227,8 @@ pub async fn algorithm_log(hub: &HubState, caller: &Caller, _node_id: i64, paylo
         "UPDATE run SET log_line_bytes = log_line_bytes + ?1
          WHERE id = ?2 AND finished_at IS NULL AND log_line_bytes + ?1 <= ?3",
     )
-    .bind(lines.log.len() as i64)
+    // With what a row takes beside its text.
+    .bind(lines.log.len() as i64 + LINE)
     .bind(lines.run_id)
     .bind(LOG_LIMIT as i64)
     .execute(&mut *transaction)

@@ -5,12 +5,20 @@ use crate::protocol::event::NAMESPACE;
 
 /// Sends events to those who may hear them.
 pub struct Events {
-    io: SocketIo,
+    /// Users and nodes are at servers of their own.
+    ios: [SocketIo; 2],
 }
 
 impl Events {
-    pub fn new(io: SocketIo) -> Self {
-        Events { io }
+    pub fn new(ios: [SocketIo; 2]) -> Self {
+        Events { ios }
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        for io in &self.ios {
+            io.close().await;
+        }
     }
 
     /// To everybody who may hear a collaboration.
@@ -20,10 +28,12 @@ impl Events {
 
     /// To everybody in one of these rooms.
     pub(super) async fn to_rooms(&self, rooms: Vec<String>, name: &str, payload: &impl Serialize) {
-        let Some(namespace) = self.io.of(NAMESPACE) else { return };
-        // A failure concerns a connection that is going away; its owner asks again after it has connected anew.
-        if let Err(error) = namespace.to(rooms).emit(name, payload).await {
-            tracing::debug!(%error, name, "an event did not reach everybody");
+        for io in &self.ios {
+            let Some(namespace) = io.of(NAMESPACE) else { continue };
+            // A failure concerns a connection that is going away; its owner asks again after it has connected anew.
+            if let Err(error) = namespace.to(rooms.clone()).emit(name, payload).await {
+                tracing::debug!(%error, name, "an event did not reach everybody");
+            }
         }
     }
 }

@@ -236,13 +236,13 @@ impl NodeConfig {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Some(key) = key_without_value(text)? {
+            return Err(format!("{key} has no value"));
+        }
         let options = serde_saphyr::options! { with_snippet: false };
         let mut config: NodeConfig =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         config.ignored = ignored_keys(text)?;
-        if let Some(key) = key_without_value(text)? {
-            return Err(format!("{key} has no value"));
-        }
         if is_unprotected(&config.hub_url()?) && !config.allow_plain_http {
             return Err("server_url is plain HTTP to another machine: key, tokens and results could be read on their \
                         way. Use https://, or say allow_plain_http: true"

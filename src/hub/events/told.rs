@@ -1,0 +1,229 @@
+//! What nodes tell. It is read into the little that is used of it as it comes: as JSON values a message takes many times
+//! its bytes, and many can wait.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::protocol::{
+    bounded::SmallValue,
+    event::{LogLines, StatusChange},
+};
+
+/// The most facts that a node may share of itself.
+const FACTS: usize = 10_000;
+/// The longest single fact, in bytes.
+const FACT_BYTES: usize = 10_000;
+/// The most bytes of all facts of a node, with a key for each value.
+pub const CONFIG_BYTES: usize = 2 * 1024 * 1024;
+/// What an event takes in memory beside its texts, in bytes.
+const EACH: usize = 256;
+
+/// Something that a node tells.
+pub trait Told {
+    /// What it takes in memory, in bytes.
+    fn weight(&self) -> usize;
+}
+
+impl Told for StatusChange {
+    fn weight(&self) -> usize {
+        EACH + self.status.as_str().len()
+    }
+}
+
+impl Told for LogLines {
+    fn weight(&self) -> usize {
+        EACH + self.log.len()
+    }
+}
+
+impl Told for Facts {
+    fn weight(&self) -> usize {
+        // Two texts for each row.
+        EACH + self.bytes + 96 * self.rows.len()
+    }
+}
+
+/// `{"key": value or list of values}`: what a node tells of itself, as a row for each value. The official node puts types
+/// and columns of databases into objects of their own: what is in them counts.
+#[derive(Debug, Default, PartialEq)]
+pub struct Facts {
+    pub rows: Vec<(String, String)>,
+    bytes: usize,
+}
+
+impl Facts {
+    fn add(&mut self, key: &str, value: String) -> Result<(), &'static str> {
+        self.bytes += key.len() + value.len();
+        let is_large = key.len() > FACT_BYTES || value.len() > FACT_BYTES || self.bytes > CONFIG_BYTES;
+        if is_large || self.rows.len() == FACTS {
+            return Err("a node's configuration is too large");
+        }
+        self.rows.push((key.to_owned(), value));
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Facts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut facts = Facts::default();
+        let whole = Fact { facts: &mut facts, key: None };
+        deserializer.deserialize_map(whole)?;
+        Ok(facts)
+    }
+}
+
+/// The value of a key, or all of them.
+struct Fact<'a> {
+    facts: &'a mut Facts,
+    key: Option<&'a str>,
+}
+
+impl Fact<'_> {
+    fn add<E: Error>(self, value: String) -> Result<(), E> {
+        self.facts.add(self.key.unwrap_or_default(), value).map_err(E::custom)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Fact<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fact<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "an object with texts, or lists of texts")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.add(value.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.add(value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.add(value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.add(serde_json::Value::from(value).to_string())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.add(value.to_owned())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(SmallValue(item)) = items.next_element()? {
+            let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            self.facts.add(self.key.unwrap_or_default(), text).map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let is_inner = self.key.is_some();
+        while let Some(key) = entries.next_key::<String>()? {
+            if is_inner {
+                entries.next_value_seed(Inner(Fact { facts: self.facts, key: Some(&key) }))?;
+            } else {
+                entries.next_value_seed(Fact { facts: self.facts, key: Some(&key) })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of a key in an object of a key: objects in it are no facts.
+struct Inner<'a>(Fact<'a>);
+
+impl<'de> DeserializeSeed<'de> for Inner<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+macro_rules! as_fact {
+    ($($name:ident: $kind:ty),*) => {
+        $(fn $name<E: Error>(self, value: $kind) -> Result<(), E> {
+            self.0.$name(value)
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for Inner<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a text, or a list of texts")
+    }
+
+    as_fact!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
+        self.0.visit_seq(items)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<(String, String)>, serde_json::Error> {
+        serde_json::from_str::<Facts>(text).map(|facts| facts.rows)
+    }
+
+    #[test]
+    fn facts_are_values_lists_of_values_and_what_stands_in_objects() {
+        let text = r#"{"encryption": false, "database_labels": ["a", 7], "limits": {"minimum_rows": 10, "columns_a":
+            ["x", null], "deep": {"y": "z"}}, "nothing": null, "share": 0.85, "nested": [["p", 1]]}"#;
+        let facts = read(text).unwrap();
+        let facts: Vec<(&str, &str)> = facts.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let expected = [
+            ("encryption", "false"),
+            ("database_labels", "a"),
+            ("database_labels", "7"),
+            ("minimum_rows", "10"),
+            ("columns_a", "x"),
+            ("columns_a", "null"),
+            ("share", "0.85"),
+            ("nested", "[\"p\",1]"),
+        ];
+        assert_eq!(facts, expected);
+    }
+
+    #[test]
+    fn what_is_no_object_or_too_much_is_refused() {
+        let many = format!("{{\"a\": [{}0]}}", "0,".repeat(FACTS));
+        let long = format!("{{\"a\": \"{}\"}}", "x".repeat(FACT_BYTES + 1));
+        let empty_keys = format!("{{{}\"a\":0}}", "\"\":0,".repeat(FACTS));
+        for text in ["1", "[]", "null", "\"a\"", &many, &long, &empty_keys] {
+            assert!(read(text).is_err(), "{}", text.chars().take(40).collect::<String>());
+        }
+    }
+}

@@ -389,3 +389,22 @@ async fn a_user_has_fifty_streams_of_events_at_once() {
     streams.pop();
     eventually(async || open().await.status() == 200).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_fifty_sessions_and_those_that_are_used_least_end() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    let mut cookies = Vec::new();
+    for _ in 0..52 {
+        web.cookie.clear();
+        web.sign_in("researcher").await;
+        cookies.push(web.cookie.clone());
+    }
+    let mut open = Vec::new();
+    for cookie in cookies {
+        web.cookie = cookie;
+        open.push(web.request(Method::GET, "/account").send().await.unwrap().status() == StatusCode::OK);
+    }
+    assert_eq!(open.iter().filter(|is_open| **is_open).count(), 50);
+    assert!(open[51], "the newest one is there");
+}

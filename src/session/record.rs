@@ -15,8 +15,9 @@ const DRAFTS: &str = "drafts";
 const LEFT_DRAFTS: &str = "left_drafts";
 /// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
 const ABSOLUTE_LIFETIME_SECONDS: i64 = 48 * 3600;
-/// The most task drafts that are kept; the oldest go.
+/// The most task drafts that are kept, and their bytes in all: each request reads the session. The oldest go.
 const DRAFT_LIMIT: usize = 12;
+const DRAFTS_BYTES: usize = 512 * 1024;
 
 /// Why a session could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -145,9 +146,20 @@ pub async fn save_draft(session: &Session, draft: &Draft) -> Result<(), SessionE
     let mut drafts: Vec<Draft> = session.get(DRAFTS).await?.unwrap_or_default();
     drafts.retain(|other| other.id != draft.id);
     drafts.push(draft.clone());
-    let excess = drafts.len().saturating_sub(DRAFT_LIMIT);
+    let mut bytes = 0;
+    let kept = drafts.iter().rev().take(DRAFT_LIMIT).take_while(|draft| {
+        bytes += size_of(draft);
+        // The newest is there, however large.
+        bytes <= DRAFTS_BYTES || draft.id == drafts[drafts.len() - 1].id
+    });
+    let excess = drafts.len() - kept.count();
     drafts.drain(..excess);
     Ok(session.insert(DRAFTS, drafts).await?)
+}
+
+/// The bytes of a draft as it is stored.
+fn size_of(draft: &Draft) -> usize {
+    serde_json::to_vec(draft).map_or(usize::MAX / DRAFT_LIMIT, |bytes| bytes.len())
 }
 
 /// Forgets a draft.
@@ -162,6 +174,21 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use tower_sessions::MemoryStore;
+
+    #[tokio::test]
+    async fn of_many_or_large_drafts_the_newest_are_kept() {
+        let session = Session::new(None, Arc::new(MemoryStore::default()), None);
+        let large = |bytes: usize| Draft { description: "x".repeat(bytes), ..Draft::new() };
+        for (bytes, count, kept) in [(10, 20, 12), (200_000, 3, 2), (10, 1, 3), (2_000_000, 1, 1), (10, 1, 1)] {
+            let mut last = Draft::new();
+            for _ in 0..count {
+                last = large(bytes);
+                save_draft(&session, &last).await.unwrap();
+            }
+            assert_eq!(all_drafts(&session).await.unwrap().len(), kept, "{count} of {bytes}");
+            assert_eq!(load_draft(&session, &last.id).await.unwrap(), Some(last));
+        }
+    }
 
     #[tokio::test]
     async fn drafts_that_were_left_are_for_the_same_user_only() {

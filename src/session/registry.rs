@@ -13,7 +13,7 @@ use super::{
     names::UserNames,
     record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
     sealed::stored_id,
-    store::TokensOfSession,
+    store::{SessionOfUser, TokensOfSession},
 };
 use crate::protocol::{
     client::{ClientError, HubClient, ReviewQuery, TokenPair, Transport},
@@ -32,6 +32,8 @@ const USER_NAMES_LIFETIME: Duration = Duration::from_secs(600);
 const WAITING_LIFETIME: Duration = Duration::from_secs(3);
 /// A session that is only read is noted as used at this interval, in seconds.
 const NOTED_SECONDS: i64 = 10 * 60;
+/// The most open sessions of a user.
+const SESSIONS: usize = 50;
 
 /// The signed-in sessions of this process, so that all requests of a session share one client of the hub: its tokens
 /// are renewed once, not by each request.
@@ -151,7 +153,22 @@ impl Registry {
             session.cycle_id().await?;
         }
         // Now, and not at the end of the request: who cannot be remembered has to be told so.
-        Ok(session.save().await?)
+        session.save().await?;
+        match tokens.subject {
+            Some(user_id) => self.end_unused_sessions(user_id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Of so many sessions of a user those end that were not used for longest.
+    async fn end_unused_sessions(&self, user_id: i64) -> Result<(), SessionError> {
+        let failed = tower_sessions::session::Error::from;
+        let open = self.store().of_user(user_id).await.map_err(failed)?;
+        for id in open.iter().skip(SESSIONS).filter_map(SessionOfUser::id) {
+            self.store().delete_stored(&id).await.map_err(failed)?;
+            self.forget(&id.to_string()).await;
+        }
+        Ok(())
     }
 
     /// Forgets what requests of a session share, and ends its streams: it has ended.

@@ -269,14 +269,15 @@ impl Sessions {
         }
     }
 
-    /// The open sessions of a user, at most a hundred.
+    /// The open sessions of a user, at most a hundred, those first that were used last.
     pub async fn of_user(&self, user_id: i64) -> session_store::Result<Vec<SessionOfUser>> {
         let now = OffsetDateTime::now_utc();
         match self {
             Sessions::Sqlite(_, pool) => {
                 let query = sqlx::query_as(
                     "SELECT session_id, browser, since, last_used FROM tower_sessions
-                     JOIN session_sign_in ON session_id = id WHERE user_id = ? AND expiry_date > ? LIMIT 100",
+                     JOIN session_sign_in ON session_id = id WHERE user_id = ? AND expiry_date > ?
+                     ORDER BY last_used DESC LIMIT 100",
                 );
                 bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
             }
@@ -284,7 +285,8 @@ impl Sessions {
                 let query = sqlx::query_as(
                     "SELECT session_id, browser, since, last_used FROM tower_sessions.session
                      JOIN tower_sessions.session_sign_in ON session_id = id
-                     WHERE user_id = $1 AND expiry_date > $2 LIMIT 100",
+                     WHERE user_id = $1 AND expiry_date > $2
+                     ORDER BY last_used DESC LIMIT 100",
                 );
                 bounded(query.bind(user_id).bind(now).fetch_all(pool)).await
             }

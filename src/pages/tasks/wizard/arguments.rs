@@ -14,9 +14,12 @@ use crate::{
 /// Conditions on arguments that have conditions themselves: no store means more, and none may go round in a circle.
 const CONDITION_DEPTH: usize = 8;
 
+/// How the names of arguments' fields begin.
+pub const FIELD: &str = "argument_";
+
 /// The name of an argument's field.
 pub fn field(name: &str) -> String {
-    format!("argument_{name}")
+    format!("{FIELD}{name}")
 }
 
 /// What is shown for an argument: what was typed, or its default.

@@ -16,8 +16,9 @@ pub struct Form(pub Vec<(String, String)>);
 /// The fields of arguments that the form showed: boxes of which none is ticked send nothing.
 pub const SHOWN: &str = "shown";
 
-/// The longest field that is taken, in bytes.
-const FIELD_LIMIT: usize = 100_000;
+/// The longest field that is taken, in bytes: of arguments, which can be JSON, and of anything else.
+const ARGUMENT_LIMIT: usize = 100_000;
+const FIELD_LIMIT: usize = 8_000;
 
 impl Form {
     fn text(&self, name: &str) -> Option<&str> {
@@ -40,7 +41,12 @@ impl Form {
 
     /// Whether some field is larger than anything that makes sense.
     pub fn is_too_large(&self) -> bool {
-        self.0.iter().any(|(_, value)| value.len() > FIELD_LIMIT)
+        let limit = |name: &str| match name {
+            "kwargs" => ARGUMENT_LIMIT,
+            name if name.starts_with(arguments::FIELD) => ARGUMENT_LIMIT,
+            _ => FIELD_LIMIT,
+        };
+        self.0.iter().any(|(name, value)| name.len() > FIELD_LIMIT || value.len() > limit(name))
     }
 }
 

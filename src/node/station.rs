@@ -393,7 +393,10 @@ impl Station {
                         Event::Kill(kill) => taking.stop_runs(shared, kill),
                         _ => {}
                     }
-                    let _ = shared.events.send(event);
+                    // Nobody here follows logs.
+                    if let Some(event) = event.for_followers().filter(|event| !matches!(event, Event::Log(_))) {
+                        let _ = shared.events.send(event);
+                    }
                 }
                 Some(event) = from_runs.recv() => {
                     if event.is_stale() {
@@ -504,7 +507,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
     let open_ids: Vec<i64> = open.iter().map(|run| run.id).collect();
     for id in under_way.iter().filter(|id| !open_ids.contains(id)) {
         if review::is_gone(shared, *id).await {
-            taking.stop(*id);
+            taking.stop([*id]);
         }
     }
     if let Err(error) = review::end_those_that_are_gone(shared, &open_ids).await {
@@ -598,17 +601,19 @@ impl Taking {
         runs.under_way.remove(&id);
     }
 
-    fn stop(&self, id: i64) {
+    fn stop(&self, ids: impl IntoIterator<Item = i64>) {
         let mut runs = self.lock();
         // A server may name any number of runs that there are not.
         if runs.over.len() >= OVER_LIMIT {
             runs.over.retain(|_, over_at| over_at.elapsed() < OVER_LIFETIME);
         }
-        if runs.over.len() < OVER_LIMIT || runs.under_way.contains_key(&id) {
-            runs.over.insert(id, Instant::now());
-        }
-        if let Some((_, token)) = runs.under_way.get(&id) {
-            token.cancel();
+        for id in ids {
+            if runs.over.len() < OVER_LIMIT || runs.under_way.contains_key(&id) {
+                runs.over.insert(id, Instant::now());
+            }
+            if let Some((_, token)) = runs.under_way.get(&id) {
+                token.cancel();
+            }
         }
     }
 
@@ -618,7 +623,7 @@ impl Taking {
         }
         match &kill.kill_list {
             // Also what is not under way yet: the answer that calls it open may be on its way.
-            Some(list) => list.iter().for_each(|item| self.stop(item.run_id)),
+            Some(list) => self.stop(list.iter().map(|item| item.run_id)),
             None if kill.node_id == Some(shared.node_id) => {
                 self.lock().under_way.values().for_each(|(_, token)| token.cancel());
             }
@@ -641,7 +646,8 @@ mod tests {
         assert!(!taking.begin(7, 1, &token, asked_at), "it was open when the server was asked, and is over since");
         let later = Instant::now() + Duration::from_millis(1);
         assert!(taking.begin(7, 1, &token, later), "the server calls it open again");
-        taking.stop(8);
+        taking.stop(100..5_000);
+        taking.stop([8]);
         assert!(!taking.begin(8, 1, &token, asked_at), "it was stopped before it began");
     }
 }

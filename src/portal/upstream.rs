@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Events that a slow page may be behind before it is told to look anew.
-const BACKLOG: usize = 256;
+const BACKLOG: usize = 64;
 /// Pauses between attempts to connect, in seconds. A page is right soon after the hub is back, …
 const ATTEMPT_PAUSES: [u64; 3] = [1, 2, 4];
 /// … but while no events can be had at all, pages look by themselves less and less often.
@@ -166,7 +166,9 @@ async fn follow(hub: &HubClient, sender: &broadcast::Sender<Event>, connected: &
                 return renewed(hub).await;
             }
             Some(event) => {
-                let _ = sender.send(event);
+                if let Some(event) = event.for_followers() {
+                    let _ = sender.send(event);
+                }
             }
             None => {}
         }

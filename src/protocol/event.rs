@@ -94,7 +94,31 @@ pub enum Event {
     NodeOffline(NodePresence),
 }
 
+/// The most of a log that a follower sees of one event, in bytes.
+const LOG_END: usize = 32 * 1024;
+/// The longest text of anything else: names.
+const TEXT: usize = 4 * 1024;
+/// The longest list of runs that those who follow one are told of.
+const KILLED: usize = 1_000;
+
 impl Event {
+    /// As it waits for those who follow: of a server that sends much, many can.
+    pub fn for_followers(self) -> Option<Event> {
+        match self {
+            Event::Log(lines) => {
+                let end = lines.log.ceil_char_boundary(lines.log.len().saturating_sub(LOG_END));
+                Some(Event::Log(LogLines { log: lines.log[end..].to_owned(), ..lines }))
+            }
+            Event::Kill(kill) if kill.kill_list.as_ref().is_some_and(|list| list.len() > KILLED) => {
+                // Everybody looks at once.
+                Some(Event::Kill(Kill { kill_list: None, ..kill }))
+            }
+            Event::NodeOnline(node) | Event::NodeOffline(node) if node.name.len() > TEXT => None,
+            Event::StatusChange(change) if change.status.as_str().len() > TEXT => None,
+            event => Some(event),
+        }
+    }
+
     /// Maps a 4.x event. `None` for events that mean nothing here and for payloads that do not fit.
     pub fn from_v4(name: &str, payload: Value) -> Option<Event> {
         #[derive(Deserialize)]
@@ -123,6 +147,20 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_for_followers_is_small() {
+        let log = LogLines { run_id: 1, task_id: 1, collaboration_id: None, log: "x".repeat(1_000_000) };
+        let Some(Event::Log(lines)) = Event::Log(log).for_followers() else { panic!("a log is a log") };
+        assert_eq!(lines.log.len(), LOG_END);
+        let item = KillItem { task_id: 1, run_id: 1, organization_id: 1 };
+        let kill = |count| Kill { kill_list: Some(vec![item.clone(); count]), node_id: None, collaboration_id: 1 };
+        assert_eq!(Event::Kill(kill(3)).for_followers(), Some(Event::Kill(kill(3))));
+        let all = Kill { kill_list: None, ..kill(0) };
+        assert_eq!(Event::Kill(kill(70_000)).for_followers(), Some(Event::Kill(all)));
+        let node = |name: String| Event::NodeOnline(NodePresence { id: 1, name, org_id: 1 });
+        assert!(node("a".into()).for_followers().is_some() && node("a".repeat(5_000)).for_followers().is_none());
+    }
     use serde_json::json;
 
     #[test]

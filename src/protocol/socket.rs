@@ -24,7 +24,7 @@ use url::Url;
 use super::{bounded, event::NAMESPACE};
 
 /// The largest message that is accepted, in bytes.
-const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
+const MESSAGE_LIMIT: usize = 1024 * 1024;
 /// How long a ping of the server may be late. The server's own word for it is a minute; whoever shows what is "live"
 /// cannot wait so long.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(15);

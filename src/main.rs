@@ -28,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+/// What the journal tells unless `RUST_LOG` says otherwise. A cookie that nobody gave out is no news.
+const LOGGED: &str = "info,tower_http=warn,tower_sessions=error,tower_sessions_core=error";
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -224,7 +227,7 @@ fn in_words(error: &anyhow::Error) -> String {
 async fn start() -> anyhow::Result<()> {
     let matches = without_empty_variables(Command::command()).get_matches();
     let command = Command::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tower_http=warn"));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     // These write whole requests, with the tokens in them.
     for chatty in ["tungstenite=info", "tokio_tungstenite=info", "hyper=info", "hyper_util=info", "h2=info"] {
         filter = filter.add_directive(chatty.parse().context("a directive of the log")?);

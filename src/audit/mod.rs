@@ -5,14 +5,17 @@
 
 mod chain;
 mod entry;
+mod head_file;
 mod log;
 mod sink;
 mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
+pub use head_file::HeadFile;
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
 pub use sink::{SinkError, ship};
 pub use witness::{
-    HeadKey, KeptHead, Signed, SignedHeads, holds, keep_head, kept_head, kept_heads, sign_head, signed_heads,
+    HeadKey, KeptHead, Signed, SignedHeads, holds, keep_head, kept_head, kept_heads, mismatches, sign_head,
+    signed_heads, unsigned_since,
 };

@@ -24,11 +24,11 @@ impl HeadKey {
         HEXLOWER.encode(&hmac::sign(&self.0, b"name").as_ref()[..8])
     }
 
-    fn sign(&self, head: &Head) -> String {
+    pub(super) fn sign(&self, head: &Head) -> String {
         HEXLOWER.encode(hmac::sign(&self.0, signed_text(head).as_bytes()).as_ref())
     }
 
-    fn has_signed(&self, head: &Head, signature: &str) -> bool {
+    pub(super) fn has_signed(&self, head: &Head, signature: &str) -> bool {
         let signature = HEXLOWER.decode(signature.as_bytes()).unwrap_or_default();
         hmac::verify(&self.0, signed_text(head).as_bytes(), &signature).is_ok()
     }
@@ -89,8 +89,8 @@ pub enum Signed {
 }
 
 /// Signs the present end and keeps it, of each day the first and the last. That of a new log is signed before its first entry: one
-/// without a signed end is none. `known` is the end that this process signed last: it shows when the
-/// file, with the ends in it, is written anew while the process runs.
+/// without a signed end is none. `known` is the end that was signed last as it is known elsewhere than in the
+/// database: it shows when that is written anew with the ends in it.
 pub async fn sign_head(
     connection: &mut SqliteConnection,
     key: &HeadKey,
@@ -215,6 +215,24 @@ pub async fn signed_heads(pool: &SqlitePool, key: &HeadKey) -> Result<SignedHead
         }
     }
     Ok(signed)
+}
+
+/// Since when entries after this one have no signed end, if that is longer than it takes until there is one. The last ones
+/// of a program that was ended by force have none.
+pub async fn unsigned_since(pool: &SqlitePool, last_signed: i64) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT min(at) FROM audit WHERE id > ?
+         HAVING julianday(max(at)) - julianday(min(at)) > 10.0 / (24 * 60)",
+    )
+    .bind(last_signed)
+    .fetch_optional(pool)
+    .await
+}
+
+/// How often the log says that it, or the one of somebody else, may have been changed, and what it said last.
+pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
+    let query = "SELECT COUNT(*), max(at) || ' ' || details FROM audit WHERE action = 'audit.mismatch'";
+    sqlx::query_as(query).fetch_one(pool).await
 }
 
 /// Whether this is the end of the chain, or was.

@@ -2,7 +2,7 @@ use std::{io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
 use atoll::{
-    audit::{self, Head, HeadKey, SignedHeads},
+    audit::{self, Head, HeadFile, HeadKey, SignedHeads},
     node::{self, NodeConfig},
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -84,7 +84,7 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
                     secret_key::if_there_is_one(secret_key_file.as_deref(), &options.data)?.map(|key| key.head_key())
                 }
             };
-            verify(&pool, known, key).await
+            verify(&pool, known, key, HeadFile::beside(&file)).await
         }
         Action::Heads => {
             for kept in audit::kept_heads(&pool).await? {
@@ -113,7 +113,12 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
 }
 
 /// Checks a chain, and says against what.
-async fn verify(pool: &sqlx::SqlitePool, mut known: Vec<Head>, key: Option<HeadKey>) -> anyhow::Result<()> {
+async fn verify(
+    pool: &sqlx::SqlitePool,
+    mut known: Vec<Head>,
+    key: Option<HeadKey>,
+    file: HeadFile,
+) -> anyhow::Result<()> {
     let given = known.len();
     let signed = match &key {
         Some(key) => audit::signed_heads(pool, key).await?,
@@ -123,6 +128,8 @@ async fn verify(pool: &sqlx::SqlitePool, mut known: Vec<Head>, key: Option<HeadK
         bail!("the chain is broken: of {} ends it is said that the key signed them, which is not true", signed.forged);
     }
     known.extend(signed.heads.iter().cloned());
+    let beside = key.as_ref().and_then(|key| file.read(key));
+    known.extend(beside.clone());
     let head = match audit::verify(pool, &known).await? {
         Ok(head) => head,
         Err(broken) => bail!("the chain is broken: {broken}"),
@@ -134,10 +141,22 @@ async fn verify(pool: &sqlx::SqlitePool, mut known: Vec<Head>, key: Option<HeadK
             head.id
         );
     }
+    let last_signed = signed.heads.iter().chain(&beside).map(|head| head.id).max();
+    if let Some(last) = last_signed
+        && let Some(since) = audit::unsigned_since(pool, last).await?
+    {
+        bail!(
+            "no end after entry {last} is signed, though entries were written since {since}, and ends are signed each \
+             minute: somebody has taken ends away, or written entries. By its hashes alone the chain holds"
+        );
+    }
     let ends = |number: usize| if number == 1 { "1 end".to_owned() } else { format!("{number} ends") };
     let mut compared = Vec::new();
     if let Some(last) = signed.heads.last() {
         compared.push(format!("{} signed with the key, the last of entry {}", ends(signed.heads.len()), last.id));
+    }
+    if let Some(head) = &beside {
+        compared.push(format!("the end of entry {} in the file beside the database", head.id));
     }
     if given > 0 {
         compared.push(format!("{} that you gave", ends(given)));
@@ -151,6 +170,13 @@ async fn verify(pool: &sqlx::SqlitePool, mut known: Vec<Head>, key: Option<HeadK
                 .to_owned()
         }
     })?;
+    if key.is_some() && beside.is_none() {
+        print("The file beside the database with the end that was signed last is not there: not compared.\n")?;
+    }
+    let (mismatches, last) = audit::mismatches(pool).await?;
+    if let Some(last) = last {
+        print(&format!("The log itself says {mismatches} times that it may have been changed, at last: {last}.\n"))?;
+    }
     if signed.of_other_keys > 0 {
         print(&format!("Another key signed {}: not compared.\n", ends(signed.of_other_keys)))?;
     }

@@ -1,6 +1,10 @@
 //! Lists: pages, filters and sorting as vantage6 4.x words them, always bounded.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+    sync::LazyLock,
+};
 
 use axum::{
     extract::{FromRequestParts, OriginalUri, Query},
@@ -12,14 +16,17 @@ use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    HubError,
+    HubError, large,
     large_answer::{PAGE_BYTES, Turn, answer, turn_of, wider_turn},
     page_sizes::PageSizes,
     permission::Caller,
 };
-use crate::protocol::{
-    timestamp,
-    wire::v4::{Page, PageLinks},
+use crate::{
+    protocol::{
+        timestamp,
+        wire::v4::{Page, PageLinks},
+    },
+    serve::Shares,
 };
 
 /// Items on a page if the client does not say.
@@ -221,6 +228,9 @@ pub struct Listing {
     pub row_limit: i64,
 }
 
+/// Lists of a caller that are read at once: the others get a connection to the database meanwhile.
+static LISTS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(3));
+
 /// For rows whose texts are so short that a thousand of them are no large answer.
 pub const SMALL_ROWS: &str = "0";
 /// The most bytes of such a row.
@@ -248,6 +258,7 @@ impl Listing {
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let order = self.order(query.text("sort"))?;
+        let _place = LISTS.place(&caller.party()).await.map_err(large::closed)?;
         if self.row_limit.saturating_mul(query.per_page as i64) > PAGE_BYTES {
             let mut sum = self.select(&format!("coalesce(sum({}), 0)", self.bytes), &filters);
             if sum.build_query_scalar::<i64>().fetch_one(pool).await? > PAGE_BYTES {
@@ -303,7 +314,8 @@ impl Listing {
         let default = self.sortable.first().map_or("1", |(_, sql)| *sql);
         let default = format!("{default}{}", if self.newest_first { " DESC" } else { "" });
         let Some(sort) = sort else { return Ok(default) };
-        let mut terms = Vec::new();
+        let mut terms: Vec<String> = Vec::new();
+        let mut sorted_by = HashSet::new();
         for name in sort.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let (name, direction) = match name.strip_prefix('-') {
                 Some(name) => (name, " DESC"),
@@ -314,7 +326,10 @@ impl Listing {
                 let names: Vec<&str> = self.sortable.iter().map(|(name, _)| *name).collect();
                 HubError::field("sort", format!("Cannot sort by this. Possible: {}.", names.join(", ")))
             })?;
-            terms.push(format!("{sql}{direction}"));
+            // Rows that are equal in it once are so again.
+            if sorted_by.insert(name) {
+                terms.push(format!("{sql}{direction}"));
+            }
         }
         // Equal rows need an order too, or pages would repeat some and skip others.
         terms.push(default);

@@ -61,19 +61,19 @@ impl Problems {
 pub async fn all(hub: &HubState) -> Result<Vec<Problem>, HubError> {
     let mut problems = hub.problems.all();
     let since = timestamp::format(Timestamp::now() - SignedDuration::from_hours(REMEMBERED_HOURS));
-    let noted: Vec<(String, i64, String)> = sqlx::query_as(
-        "SELECT action, COUNT(*), MAX(at) FROM audit WHERE action IN ('notice.fail', 'audit.mismatch') AND at > ?
+    // Beside the greatest time SQLite gives the details of that entry (<https://www.sqlite.org/lang_select.html#bareagg>).
+    let noted: Vec<(String, i64, String, String)> = sqlx::query_as(
+        "SELECT action, COUNT(*), MAX(at), details FROM audit WHERE action IN ('notice.fail', 'audit.mismatch') AND at > ?
          GROUP BY action",
     )
     .bind(since)
     .fetch_all(hub.store.reader())
     .await?;
-    for (action, number, at) in noted {
+    for (action, number, at, details) in noted {
         let text = match action.as_str() {
             "notice.fail" if number == 1 => "A mail or a post to the webhook was given up: nobody got it.".to_owned(),
             "notice.fail" => format!("{number} mails or posts to the webhook were given up: nobody got them."),
-            _ => "A node and this hub do not agree about an audit log: one of the two was changed, or comes from a backup."
-                .to_owned(),
+            _ => format!("An audit log may have been changed, or comes from a backup: {details}."),
         };
         problems.push(Problem { text, since: at });
     }

@@ -136,7 +136,12 @@ pub async fn begin(hub: &HubState, caller: &Caller, user_id: i64) -> Result<Sign
 
 /// The one that was begun becomes the second factor by its first code, and all tokens end; its recovery codes.
 /// Authorities have to be forgotten afterwards.
-pub async fn confirm(hub: &HubState, caller: &Caller, user_id: i64, code: &str) -> Result<Vec<String>, HubError> {
+pub async fn confirm(
+    hub: &HubState,
+    caller: &Caller,
+    user_id: i64,
+    code: &str,
+) -> Result<(Vec<String>, i64), HubError> {
     let row = load(hub, user_id).await?;
     let begun = row.otp_next_secret.filter(|_| row.otp_next_until.is_some_and(|until| until > timestamp::now()));
     let begun = begun.ok_or_else(|| HubError::bad("No new second factor was begun within the last half hour."))?;
@@ -155,9 +160,9 @@ pub async fn confirm(hub: &HubState, caller: &Caller, user_id: i64, code: &str) 
         return Err(HubError::Conflict("Another second factor was begun meanwhile.".to_owned()));
     }
     let codes = new_recovery_codes(hub, &mut change, user_id).await?;
-    end_all_tokens(&mut change, user_id).await?;
+    let epoch = end_all_tokens(&mut change, user_id).await?;
     change.commit(&caller.did("second_factor.set", "user", user_id)).await?;
-    Ok(codes)
+    Ok((codes, epoch))
 }
 
 /// New recovery codes, with which the old ones are gone.

@@ -27,7 +27,7 @@ use super::{
     version3,
 };
 use crate::{
-    audit::Head,
+    audit::{Head, HeadFile},
     protocol::wire::v4::StoreAlgorithm,
     serve::{AttemptLimits, Shares},
 };
@@ -95,7 +95,9 @@ pub struct HubState {
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
     /// The end of the audit log that this process signed last.
+    /// The end of the audit log that was signed last, and where it is kept beside the database.
     pub signed_head: tokio::sync::Mutex<Option<Head>>,
+    pub head_file: HeadFile,
     pub foreign_writes: audit::ForeignWrites,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
@@ -153,6 +155,7 @@ impl Hub {
             tokens.end_family(family);
         }
         let event_server = EventServer::new();
+        let (head_file, head_key) = (HeadFile::beside(&options.database), options.secret_key.head_key());
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let programs = Programs::of(&store).await?;
         let state = Arc::new(HubState {
@@ -176,7 +179,8 @@ impl Hub {
             openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             strangers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
-            signed_head: tokio::sync::Mutex::default(),
+            signed_head: tokio::sync::Mutex::new(head_file.read(&head_key)),
+            head_file,
             foreign_writes: audit::ForeignWrites::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
@@ -188,11 +192,7 @@ impl Hub {
             hashing: Semaphore::new(processors),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
-        if let Err(broken) = audit::verified(&state).await? {
-            tracing::error!(%broken, "the audit log does not hold");
-        }
-        // Before its first entry.
-        audit::sign_head(&state).await?;
+        audit::begin(&state).await?;
         audit::keep(&state);
         let events = events::serve(event_server, state.clone());
         Ok(Hub { state, events, allowed_origins: options.allowed_origins })

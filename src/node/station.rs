@@ -24,7 +24,7 @@ use super::{
     witness,
 };
 use crate::{
-    audit,
+    audit::{self, HeadFile},
     protocol::{
         client::{ClientError, HubClient, Transport, sign_in_node},
         event::{Event, Kill},
@@ -72,6 +72,8 @@ pub struct Shared {
     pub share_logs: bool,
     /// What the node remembers.
     pub store: NodeStore,
+    /// Where the end of its audit log that was signed last is kept beside it.
+    pub head_file: HeadFile,
     /// Events to the server.
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Events from the server.
@@ -183,7 +185,9 @@ impl Station {
             Ok(_) => {}
             Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
         }
-        witness::sign(&store, &witness::head_key(&self.config), &mut None, false).await.map_err(StoreError::from)?;
+        let (key, head_file) = (witness::head_key(&self.config), HeadFile::beside(&state_file));
+        let mut known = head_file.read(&key);
+        witness::sign(&store, &key, &mut known, &head_file, false).await.map_err(StoreError::from)?;
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");
@@ -209,6 +213,7 @@ impl Station {
             share_config: self.config.share_config,
             share_logs: self.config.share_algorithm_logs,
             store,
+            head_file,
             outgoing,
             events: broadcast::channel(256).0,
             starting: tokio::sync::Mutex::default(),

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{NodeConfig, station::Shared, store::NodeStore};
 use crate::{
-    audit::{self, Entry, Head, HeadKey, Signed},
+    audit::{self, Entry, Head, HeadFile, HeadKey, Signed},
     protocol::{audit::Exchange, client::ClientError},
 };
 
@@ -38,10 +38,10 @@ pub async fn keep(shared: &Shared) {
     let key = of_api_key(&shared.api_key);
     let mut interval = interval(ROUND);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut is_ours, mut known) = (true, None);
+    let (mut is_ours, mut known) = (true, shared.head_file.read(&key));
     for round in 0_u64.. {
         interval.tick().await;
-        if let Err(error) = sign(&shared.store, &key, &mut known, round.is_multiple_of(TELL)).await {
+        if let Err(error) = sign(&shared.store, &key, &mut known, &shared.head_file, round.is_multiple_of(TELL)).await {
             tracing::error!(%error, "the end of the audit log is not signed");
         }
         if is_ours && round.is_multiple_of(EXCHANGE) {
@@ -82,7 +82,13 @@ enum WitnessError {
 }
 
 /// Signs the present end; of a new log before its first entry.
-pub async fn sign(store: &NodeStore, key: &HeadKey, known: &mut Option<Head>, tells: bool) -> Result<(), sqlx::Error> {
+pub async fn sign(
+    store: &NodeStore,
+    key: &HeadKey,
+    known: &mut Option<Head>,
+    file: &HeadFile,
+    tells: bool,
+) -> Result<(), sqlx::Error> {
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
     let signed = audit::sign_head(&mut transaction, key, known).await?;
     if signed == Signed::Anew {
@@ -91,6 +97,9 @@ pub async fn sign(store: &NodeStore, key: &HeadKey, known: &mut Option<Head>, te
     }
     let head = audit::head(&mut transaction).await?;
     transaction.commit().await?;
+    if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known.as_ref()) {
+        file.write(key, known)?;
+    }
     if signed == Signed::Broken {
         tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the node's file");
     }

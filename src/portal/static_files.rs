@@ -4,7 +4,10 @@ use std::path::Path;
 
 use axum::{
     Router,
+    body::Body,
+    extract::Request,
     http::{HeaderValue, Response, StatusCode, header},
+    middleware::{Next, from_fn},
 };
 use tower::ServiceBuilder;
 use tower_http::{
@@ -29,5 +32,16 @@ pub fn routes<S: Clone + Send + Sync + 'static>(site: &Path) -> Router<S> {
         .service(ServeDir::new(site.join("pkg")).with_buf_chunk_size(CHUNK).precompressed_br().precompressed_gzip());
     let icon =
         ServiceBuilder::new().layer(cache("public, max-age=86400")).service(ServeFile::new(site.join("favicon.svg")));
+    let built = Router::new().fallback_service(built).layer(from_fn(of_plain_name));
     Router::new().nest_service("/pkg", built).route_service("/favicon.svg", icon)
+}
+
+/// The files that are built have short, plain names. What no file can be called is no failure of the server.
+async fn of_plain_name(request: Request, next: Next) -> Result<Response<Body>, StatusCode> {
+    let path = request.uri().path();
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    match path.len() < 200 && path.chars().all(is_plain) {
+        true => Ok(next.run(request).await),
+        false => Err(StatusCode::NOT_FOUND),
+    }
 }

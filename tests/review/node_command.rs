@@ -175,9 +175,13 @@ async fn a_log_that_was_forged_is_found_by_the_key_and_by_what_the_other_side_ke
     forge(&hub_file).await;
     let (holds, text) = audit(&["verify"]).await;
     assert!(!holds && text.contains("the log was written anew"), "{text}");
-    // Who forges it takes the signed ends away as well: the file alone tells nothing any more, and says so.
+    // Who forges it takes the signed ends away as well; the last one stands in a file of its own.
     let mut connection = SqliteConnectOptions::new().filename(&hub_file).connect().await.unwrap();
     sqlx::query("DELETE FROM audit_head").execute(&mut connection).await.unwrap();
+    let (holds, text) = audit(&["verify"]).await;
+    assert!(!holds && text.contains("the log was written anew"), "{text}");
+    // With that one the files tell nothing any more, and say so.
+    std::fs::remove_file(data.join("hub.audit-head")).unwrap();
     let (holds, text) = audit(&["verify"]).await;
     assert!(!holds && text.contains("no end of the chain is signed with this key"), "{text}");
     std::fs::rename(data.join("hub.key"), data.join("elsewhere.key")).unwrap();
@@ -209,6 +213,7 @@ async fn a_log_that_was_forged_is_found_by_the_key_and_by_what_the_other_side_ke
     forge(&node_file).await;
     let mut connection = SqliteConnectOptions::new().filename(&node_file).connect().await.unwrap();
     sqlx::query("DELETE FROM audit_head").execute(&mut connection).await.unwrap();
+    std::fs::remove_file(node_file.with_extension("audit-head")).unwrap();
     let (holds, text) = audit(&["verify", "--node", config]).await;
     assert!(!holds && text.contains("no end of the chain is signed with this key"), "{text}");
     let _node = world.start_node("example_org1").await;
@@ -220,9 +225,68 @@ async fn a_log_that_was_forged_is_found_by_the_key_and_by_what_the_other_side_ke
     world.restart().await;
     let told = world.client("auditor").await.audit(&query("system")).await.unwrap().items;
     let told: Vec<&str> = told.iter().map(|entry| entry.details.as_str()).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(
-        told[0].contains("no end was signed") && told[1].contains("written to the hub's file directly"),
-        "{told:?}"
-    );
+    let expected = ["was not there", "no end was signed", "written to the hub's file directly"];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    assert!(told.iter().zip(expected).all(|(told, expected)| told.contains(expected)), "{told:?}");
+}
+
+/// Takes an entry out of a log and writes the others anew; the first end of the day stays, which is signed truly.
+async fn take_out(file: &std::path::Path, id: i64) {
+    let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let kept: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT actor, action, subject FROM audit WHERE id <> ? ORDER BY id")
+            .bind(id)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    for statement in [
+        "DROP TRIGGER audit_keeps_entries",
+        "DELETE FROM audit",
+        "DELETE FROM sqlite_sequence WHERE name = 'audit'",
+        "DELETE FROM audit_head WHERE origin = '' AND id > 0",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    for (actor, action, subject) in kept {
+        let entry = atoll::audit::Entry { actor, subject, ..atoll::audit::Entry::done("", "sign_in", "") };
+        let entry = atoll::audit::Entry { details: action, ..entry };
+        atoll::audit::append(&mut connection, &entry).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_one_entry_or_with_none_is_found_though_an_older_end_is_signed_truly() {
+    for is_emptied in [false, true] {
+        let mut world = World::new().await;
+        let data = world.data.path().to_owned();
+        let verify = async || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+            let output = command.args(["audit", "verify"]).env("ATOLL_DATA", &data).output().unwrap();
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            (output.status.success(), text)
+        };
+        for username in ["root", "admin1", "admin2"] {
+            world.client(username).await;
+        }
+        world.restart().await;
+        let (holds, text) = verify().await;
+        assert!(holds && text.contains("in the file beside the database"), "{text}");
+        let file = data.join("hub.sqlite");
+        take_out(&file, 2).await;
+        if is_emptied {
+            let mut connection = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+            for statement in ["DELETE FROM audit", "DELETE FROM audit_head", "DELETE FROM sqlite_sequence"] {
+                sqlx::query(statement).execute(&mut connection).await.unwrap();
+            }
+        }
+        assert!(!verify().await.0);
+        // Nor does it look whole after the hub was started, and has gone on.
+        world.restart().await;
+        world.client("viewer").await;
+        let (holds, text) = verify().await;
+        assert!(!holds, "{text}");
+        let root = world.token("root").await;
+        let (_, problems) = world.get("problem", &root).await;
+        assert!(problems.to_string().contains("audit log may"), "{problems}");
+    }
 }

@@ -8,6 +8,8 @@ mod refusal;
 
 use std::time::{Duration, Instant};
 
+use sqlx::SqliteConnection;
+
 pub use foreign::ForeignWrites;
 pub use keep::{keep, write_last};
 pub use refusal::{Repeated, note_refused};
@@ -161,6 +163,32 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
     Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
 }
 
+/// Looks whether the log is what it was when the hub ended, and signs its end: of a new log before its first entry.
+pub async fn begin(hub: &HubState) -> Result<(), HubError> {
+    let is_used: i64 = sqlx::query_scalar("SELECT EXISTS(SELECT 1 FROM user)").fetch_one(hub.store.reader()).await?;
+    let mut trouble = match verified(hub).await? {
+        Ok(_) => None,
+        Err(broken) => Some(format!("when the hub was started the chain was broken: {broken}")),
+    };
+    if is_used > 0 && !hub.head_file.exists() {
+        let missing = "the file beside the database with the end that was signed last was not there when the hub was \
+                       started: it was taken away, or an older version has not written it";
+        trouble.get_or_insert(missing.to_owned());
+    }
+    sign_head(hub).await?;
+    // It is in the log now, and the next entry would make the chain look whole.
+    if let Some(details) = trouble {
+        tracing::error!(details, "the audit log may not be what it was");
+        note_mismatch(&mut *hub.store.bookkeeping().acquire().await?, &details).await?;
+    }
+    Ok(())
+}
+
+async fn note_mismatch(connection: &mut SqliteConnection, details: &str) -> Result<(), HubError> {
+    let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
+    Ok(audit::append(connection, &entry).await?)
+}
+
 /// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
 pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
@@ -170,10 +198,14 @@ pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     if signed == Signed::Anew {
         let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
         tracing::error!(details, "the audit log is signed anew");
-        let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
-        audit::append(&mut transaction, &entry).await?;
+        note_mismatch(&mut transaction, details).await?;
     }
     transaction.commit().await?;
+    if signed != Signed::Broken
+        && let Some(head) = known.as_ref()
+    {
+        hub.head_file.write(&hub.secret_key.head_key(), head)?;
+    }
     let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file directly.";
     hub.problems.set(problem::Kind::AuditLog, (signed == Signed::Broken || is_foreign).then(|| text.to_owned()));
     Ok(())

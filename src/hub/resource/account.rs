@@ -192,7 +192,7 @@ async fn change_email(
     let mut change = hub.change(&caller).await?;
     let old: String =
         sqlx::query_scalar("SELECT email FROM user WHERE id = ?").bind(id).fetch_one(&mut *change).await?;
-    sqlx::query("UPDATE user SET email = ?, token_epoch = token_epoch + 1 WHERE id = ?")
+    sqlx::query("UPDATE user SET email = ? WHERE id = ?")
         .bind(&new.email)
         .bind(id)
         .execute(&mut *change)
@@ -201,12 +201,13 @@ async fn change_email(
             true => HubError::field("email", "email already exists."),
             false => error.into(),
         })?;
+    let epoch = end_all_tokens(&mut change, id).await?;
     let what = format!("The e-mail address of your account was changed to {}.", new.email);
     notice::tell_user(&mut change, &hub, id, &[&old], &what).await?;
     change.commit(&caller.did("account.edit", "user", id).details("e-mail")).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
-    answer_with_tokens(&hub, id, "The e-mail address is changed").await
+    answer_with_tokens(&hub, id, epoch, "The e-mail address is changed").await
 }
 
 /// `POST /account/second-factor`: begins a new one; the present one holds until the new one is confirmed.
@@ -238,13 +239,13 @@ async fn confirm(
         HubError::field("mfa_code", "There were too many wrong codes. Wait a quarter of an hour, then try again.")
     })?;
     let confirmed = second_factor::confirm(&hub, &caller, id, &first.mfa_code).await;
-    let recovery_codes = confirmed.map_err(|error| match error {
+    let (recovery_codes, epoch) = confirmed.map_err(|error| match error {
         HubError::Unauthenticated(_) => HubError::field("mfa_code", "This code is not right. Wait for the next one."),
         error => error,
     })?;
     hub.store.forget_authorities();
     forget_own_failures(&hub, id).await?;
-    let tokens = token::issue(&hub, token::Holder::User(id), None, None).await?;
+    let tokens = token::issue(&hub, token::Holder::User(id), None, epoch).await?;
     Ok(Json(RecoveryCodes { recovery_codes, tokens: Some(tokens) }))
 }
 
@@ -260,10 +261,10 @@ async fn remove(
     let id = proof.check(&hub, &caller).await?;
     let mut change = hub.change(&caller).await?;
     second_factor::forget(&mut change, id).await?;
-    end_all_tokens(&mut change, id).await?;
+    let epoch = end_all_tokens(&mut change, id).await?;
     change.commit(&caller.did("second_factor.remove", "user", id)).await?;
     hub.store.forget_authorities();
-    answer_with_tokens(&hub, id, "The second factor is removed").await
+    answer_with_tokens(&hub, id, epoch, "The second factor is removed").await
 }
 
 /// `POST /account/recovery-codes`

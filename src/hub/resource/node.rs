@@ -115,7 +115,13 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
             Some(id),
         );
     }
-    filters.integer("online = ?", query.text("status").map(|status| i64::from(status == "online")));
+    match query.text("status") {
+        None => {}
+        Some("online") => filters.when("online = 1".to_owned()),
+        Some("offline") => filters.when("online = 0".to_owned()),
+        // No node has another one.
+        Some(_) => filters.when("0".to_owned()),
+    }
     filters.text("ip = ?", query.text("ip"));
     filters.like("node.name", query.text("name"));
     filters.text("last_seen >= ?", query.time("last_seen_from")?);
@@ -278,14 +284,21 @@ async fn edit(
     Body(edit): Body<EditNode>,
 ) -> Result<Json<Node>, HubError> {
     let row = load(&hub, &caller, id, Operation::Edit).await?;
-    let details = audit::details([changed("name", &row.name, &edit.name)]);
+    let new_ip = edit.ip.map(|ip| ip.to_string());
+    let is_moved = if edit.clear_ip { row.ip.is_some() } else { new_ip.is_some() && new_ip != row.ip };
+    let details =
+        audit::details([changed("name", &row.name, &edit.name), is_moved.then(|| "address in its network".to_owned())]);
+    if details.is_empty() {
+        // Nothing that the log would tell.
+        return Ok(Json(with_config(&hub, row).await?));
+    }
     let mut change = hub.change(&caller).await?;
     sqlx::query(
         "UPDATE node SET name = coalesce(?, name), ip = CASE WHEN ? THEN NULL ELSE coalesce(?, ip) END WHERE id = ?",
     )
     .bind(&edit.name)
     .bind(edit.clear_ip)
-    .bind(edit.ip.map(|ip| ip.to_string()))
+    .bind(new_ip)
     .bind(id)
     .execute(&mut *change)
     .await

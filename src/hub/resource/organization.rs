@@ -271,6 +271,10 @@ async fn edit(
             notice::tell_admins(&mut change, &hub, &caller, other, &what).await?;
         }
     }
+    if details.is_empty() {
+        // Nothing that the log would tell.
+        return Ok(Json(before));
+    }
     sqlx::query(
         "UPDATE organization SET name = coalesce(?, name), domain = coalesce(?, domain),
          address1 = coalesce(?, address1), address2 = coalesce(?, address2), zipcode = coalesce(?, zipcode),

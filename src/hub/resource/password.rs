@@ -25,6 +25,7 @@ use crate::{
         body::{Body, SIGN_IN_LIMIT},
         permission::Caller,
         server::HubState,
+        store::end_all_tokens,
     },
     protocol::timestamp,
 };
@@ -211,19 +212,16 @@ async fn change(
     }
     let hash = hash_password(change.new_password).await?;
     let mut change = hub.change(&caller).await?;
-    sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
-        .bind(hash)
-        .bind(id)
-        .execute(&mut *change)
-        .await?;
+    sqlx::query("UPDATE user SET password_hash = ? WHERE id = ?").bind(hash).bind(id).execute(&mut *change).await?;
+    let epoch = end_all_tokens(&mut change, id).await?;
     change.commit(&caller.did("password.change", "user", id)).await?;
     hub.store.forget_authorities();
-    answer_with_tokens(&hub, id, "The password has been changed successfully!").await
+    answer_with_tokens(&hub, id, epoch, "The password has been changed successfully!").await
 }
 
-/// A message with new tokens, after those that there were have ended.
-pub async fn answer_with_tokens(hub: &HubState, user_id: i64, text: &str) -> Result<Json<Value>, HubError> {
-    let tokens = token::issue(hub, token::Holder::User(user_id), None, None).await?;
+/// A message with new tokens of this epoch, after those that there were have ended.
+pub async fn answer_with_tokens(hub: &HubState, user_id: i64, epoch: i64, text: &str) -> Result<Json<Value>, HubError> {
+    let tokens = token::issue(hub, token::Holder::User(user_id), None, epoch).await?;
     Ok(Json(json!({"msg": text, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token})))
 }
 

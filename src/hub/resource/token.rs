@@ -138,7 +138,7 @@ async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredenti
         .bind(id)
         .execute(hub.store.bookkeeping())
         .await?;
-    let mut tokens = issue(hub, Holder::User(id), None, Some(epoch)).await?;
+    let mut tokens = issue(hub, Holder::User(id), None, epoch).await?;
     tokens.known_browser = came_from.known_browser(hub, id)?;
     Ok(SignInReply::Tokens(tokens))
 }
@@ -156,7 +156,7 @@ pub async fn issue(
     hub: &HubState,
     holder: Holder,
     replaced: Option<&Claims>,
-    expected: Option<i64>,
+    expected: i64,
 ) -> Result<Tokens, HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
     let epoch = |table| format!("SELECT token_epoch FROM {table} WHERE id = ?");
@@ -172,9 +172,9 @@ pub async fn issue(
             Owner { id, client_type: ClientType::Node, roles: vec!["node".to_owned()], epoch, station }
         }
     };
-    // A change of the password that came between ends what was begun before it.
+    // What ended all tokens meanwhile ends these, too.
     let epoch = owner.epoch;
-    if expected.is_some_and(|expected| expected != epoch) {
+    if expected != epoch {
         return Err(HubError::Unauthenticated("Token has expired"));
     }
     let issued = hub.tokens.issue(owner, replaced)?;
@@ -285,7 +285,7 @@ async fn sign_in_node(
         .bind(id)
         .execute(hub.store.bookkeeping())
         .await?;
-    Ok(Json(issue(&hub, Holder::Node(id, station), None, Some(epoch)).await?))
+    Ok(Json(issue(&hub, Holder::Node(id, station), None, epoch).await?))
 }
 
 async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result<Json<Tokens>, HubError> {
@@ -298,7 +298,7 @@ async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result
         ClientType::Node => Holder::Node(id, claims.station),
         _ => Holder::User(id),
     };
-    Ok(Json(issue(&hub, holder, Some(&claims), Some(claims.epoch)).await?))
+    Ok(Json(issue(&hub, holder, Some(&claims), claims.epoch).await?))
 }
 
 async fn validate_user(State(hub): State<Arc<HubState>>, caller: Caller) -> Result<Json<Value>, HubError> {

@@ -473,6 +473,11 @@ async fn edit(
         require_free(&mut change, id, username).await?;
         require_new_name(&mut change, &caller, "user", id, username, "username").await?;
     }
+    if details.is_empty() {
+        // Nothing that the log would tell.
+        drop(change);
+        return Ok(Json(load_written(&hub, id).await?.into()));
+    }
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
          firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname),
@@ -494,7 +499,7 @@ async fn edit(
     if let Some(rules) = &edit.rules {
         set_rules(&mut change, id, rules).await?;
     }
-    if own_id != id && (touches_sign_in || changes_rights) && caller.is_foreign(row.organization_id) {
+    if own_id != id && (touches_sign_in || changes_rights) {
         let mut addresses = vec![row.email.as_str()];
         addresses.extend(new_email.map(String::as_str));
         let what = [
@@ -571,26 +576,13 @@ async fn invite(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) ->
     Ok(Json(json!({"code": code, "mailed": mailed})))
 }
 
-/// Tells somebody what was done to their account by who does not belong to their organization.
-async fn tell_if_foreign(
-    connection: &mut SqliteConnection,
-    hub: &HubState,
-    caller: &Caller,
-    row: &Row,
-    what: &str,
-) -> Result<(), HubError> {
-    if caller.is_foreign(row.organization_id) {
-        notice::tell_user(connection, hub, row.id, &[&row.email], what).await?;
-    }
-    Ok(())
-}
-
 /// `POST /user/{id}/end-sessions`, which vantage6 has not: all tokens of a user end.
 async fn end_sessions(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Value>, HubError> {
     let mut change = hub.change(&caller).await?;
     let row = other(&hub, &caller, id).await?;
     end_all_tokens(&mut change, id).await?;
-    tell_if_foreign(&mut change, &hub, &caller, &row, "An administrator has ended all your sessions.").await?;
+    let what = "An administrator has ended all your sessions.";
+    notice::tell_user(&mut change, &hub, id, &[&row.email], what).await?;
     change.commit(&caller.did("user.end_sessions", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();
@@ -609,7 +601,7 @@ async fn reset_second_factor(
     second_factor::forget(&mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
     let what = "An administrator has taken your second factor away: you set up a new one when you sign in.";
-    tell_if_foreign(&mut change, &hub, &caller, &row, what).await?;
+    notice::tell_user(&mut change, &hub, id, &[&row.email], what).await?;
     change.commit(&caller.did("second_factor.reset", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();
     hub.store.forget_authorities();

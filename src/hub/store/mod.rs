@@ -57,9 +57,9 @@ impl Store {
         crate::audit::prepare(&mut *writer.acquire().await?).await?;
         let reader = SqlitePoolOptions::new()
             .min_connections(1)
-            .max_connections(4)
+            .max_connections(6)
             // Each of them keeps pages of its own; what is large fills them.
-            .connect_with(options.read_only(true).pragma("cache_size", "-4000"))
+            .connect_with(options.read_only(true).pragma("cache_size", "-2500"))
             .await?;
         let store = Store {
             reader,
@@ -222,8 +222,8 @@ fn wire_name(value: &impl serde::Serialize) -> Result<String, HubError> {
     }
 }
 
-/// All tokens of a user end. Authorities have to be forgotten afterwards.
-pub async fn end_all_tokens(connection: &mut SqliteConnection, user_id: i64) -> Result<(), HubError> {
-    sqlx::query("UPDATE user SET token_epoch = token_epoch + 1 WHERE id = ?").bind(user_id).execute(connection).await?;
-    Ok(())
+/// All tokens of a user end; the epoch in which new ones are issued. Authorities have to be forgotten afterwards.
+pub async fn end_all_tokens(connection: &mut SqliteConnection, user_id: i64) -> Result<i64, HubError> {
+    let query = sqlx::query_scalar("UPDATE user SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch");
+    Ok(query.bind(user_id).fetch_one(connection).await?)
 }

@@ -66,6 +66,7 @@ mod tests {
             as_of: String::new(),
             progress: String::new(),
             runs: vec![run],
+            older_subtasks: 0,
             subtasks: Vec::new(),
             results: None,
         }

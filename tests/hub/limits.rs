@@ -274,6 +274,26 @@ async fn every_limit_that_is_documented_holds() {
                 let many: Vec<Value> = (0..101).map(|id| json!({"label": format!("d{id}")})).collect();
                 task_with(&world, &token, "databases", json!(many)).await == 400
             }
+            "subtasks of a task" => {
+                let node = world.node_token("example_org1").await;
+                let (_, parent) = world.call(POST, "task", Some(&token), Some(&task_body(&[2]))).await;
+                let parent = parent["id"].as_i64().unwrap();
+                let asked = json!({"task_id": parent, "image": AVERAGE});
+                let (_, container) = world.call(POST, "token/container", Some(&node), Some(&asked)).await;
+                let container = container["container_token"].as_str().unwrap();
+                let subtask = task_body(&[2]);
+                let first = world.call(POST, "task", Some(container), Some(&subtask)).await;
+                assert_eq!(first.0, 201, "{}", first.1);
+                let more = "INSERT INTO task (name, description, image, collaboration_id, job_id, parent_id,
+                                init_organization_id, created_at, status)
+                            SELECT name, description, image, collaboration_id, job_id, parent_id, init_organization_id,
+                                created_at, status
+                            FROM task, json_each('[' || substr(replace(hex(zeroblob(9999)), '00', ',0'), 2) || ']')
+                            WHERE task.id = ?";
+                let mut database = crate::audit::connect(&world).await;
+                sqlx::query(more).bind(first.1["id"].as_i64()).execute(&mut database).await.unwrap();
+                world.call(POST, "task", Some(container), Some(&subtask)).await.0 == 400
+            }
             "values in the parameters of a database" => {
                 let many = json!([{"label": "default", "preprocessing": vec![0; 2_001]}]);
                 task_with(&world, &token, "databases", many).await == 400

@@ -8,6 +8,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{Id, check_optional_trusted_name, check_trusted_name, is_taken, message, require_new_name, study, task};
 use crate::{
+    audit::append,
     hub::{
         HubError,
         audit::{self, changed},
@@ -296,6 +297,30 @@ async fn edit(
     Ok(Json(load(&hub, id).await?))
 }
 
+/// What is deleted with an organization has entries of its own, as what belongs to something else has: nodes, and for those
+/// who asked what it had computed for them.
+async fn note_what_goes_along(connection: &mut SqliteConnection, caller: &Caller, id: i64) -> Result<(), HubError> {
+    let nodes: Vec<i64> = sqlx::query_scalar("SELECT id FROM node WHERE organization_id = ?")
+        .bind(id)
+        .fetch_all(&mut *connection)
+        .await?;
+    for node in nodes {
+        append(&mut *connection, &caller.did("node.delete", "node", node).of(id)).await?;
+    }
+    let asked: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT init_organization_id, COUNT(DISTINCT task.id) FROM task JOIN run ON task_id = task.id
+         WHERE run.organization_id = ?1 AND init_organization_id <> ?1 GROUP BY init_organization_id",
+    )
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await?;
+    for (organization_id, tasks) in asked {
+        let entry = caller.did("organization.delete", "organization", id).of(organization_id);
+        append(&mut *connection, &entry.details(format!("with its runs in {tasks} tasks"))).await?;
+    }
+    Ok(())
+}
+
 async fn remove(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
@@ -331,9 +356,11 @@ async fn remove(
     let users: Vec<(i64, String)> =
         sqlx::query_as("SELECT id, email FROM user WHERE organization_id = ?").bind(id).fetch_all(&mut *change).await?;
     for (user_id, email) in users {
+        append(&mut change, &caller.did("user.delete", "user", user_id).of(id)).await?;
         let what = "An administrator has deleted your organization, and with it your account and its nodes.";
         notice::tell_user(&mut change, &hub, user_id, &[&email], what).await?;
     }
+    note_what_goes_along(&mut change, &caller, id).await?;
     task::hand_on_subtasks(&mut change, id).await?;
     let tasks = task::delete_where(&mut change, &caller, "init_organization_id = ?", id).await?;
     let runs = task::delete_runs_of(&mut change, id).await?;

@@ -91,6 +91,9 @@ where
     (headers, Body::from_stream(parts)).into_response()
 }
 
+/// The most columns of a CSV file, and the bytes of their names.
+const COLUMNS: usize = 10_000;
+const COLUMNS_BYTES: usize = 1024 * 1024;
 /// Downloads of all users at once.
 static DOWNLOADS: Semaphore = Semaphore::const_new(4);
 /// Whose result is in memory.
@@ -156,11 +159,19 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
             results::add_columns(&mut columns, &NamedResult { organization: organization.clone(), value });
             seen.push((*run_id, organization.clone()));
         }
+        // They stay in memory as long as somebody reads.
+        if columns.len() > COLUMNS || columns.iter().map(String::len).sum::<usize>() > COLUMNS_BYTES {
+            return Err(PageError::Refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The results have more than 10,000 columns, or very long names of columns, which no spreadsheet takes. The \
+                 JSON download has all of them.",
+            ));
+        }
     }
     // A result that comes between the two readings has columns that nobody knows.
     runs.named = seen.into();
     let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str)).map(neutralise);
-    let header = record(header.collect());
+    let header = record(header);
     let columns = Arc::new(columns);
     let rows = runs.parts(move |organization, payload| {
         let value = payload::decode(payload).map(|(value, _)| value);
@@ -179,19 +190,19 @@ fn only(text: &'static str) -> impl Stream<Item = Result<Bytes, io::Error>> + Se
     stream::once(async move { Ok(text.into()) })
 }
 
-fn row(columns: &IndexSet<String>, result: &NamedResult) -> Vec<String> {
-    let cells = columns.iter().map(|column| match (&result.value, results::value_in(result, column)) {
+fn row<'a>(columns: &'a IndexSet<String>, result: &'a NamedResult) -> impl Iterator<Item = String> + 'a {
+    let cells = columns.iter().map(move |column| match (&result.value, results::value_in(result, column)) {
         (Err(PayloadError::TooLarge), _) if column == results::WHOLE => {
             "it has too many values for a table; the JSON download has it".to_owned()
         }
         (Err(error), _) if column == results::WHOLE => format!("cannot be read: {error}"),
         (_, value) => value.map_or(String::new(), csv_cell),
     });
-    std::iter::once(neutralise(&result.organization)).chain(cells).collect()
+    std::iter::once(neutralise(&result.organization)).chain(cells)
 }
 
 /// A line of CSV as in RFC 4180: CRLF at its end, quotes where needed.
-fn record(cells: Vec<String>) -> Result<Vec<u8>, io::Error> {
+fn record(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, io::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(cells)?;
     writer.into_inner().map_err(csv::IntoInnerError::into_error)

@@ -61,7 +61,7 @@ pub fn task_live_html(id: i64, state: TaskState, freshness: Freshness) -> String
 #[component]
 fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
     let awaits = state.awaits();
-    let TaskState { status, finished, as_of, progress, runs, subtasks, results } = state;
+    let TaskState { status, finished, as_of, progress, runs, subtasks, older_subtasks, results } = state;
     let (class, words) = match finished {
         true => ("freshness final", format!("final, as of {as_of} UTC")),
         false => freshness.words(&as_of),
@@ -83,6 +83,9 @@ fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
             <h2 id="runs">"Runs"</h2>
             <RunTable runs label="Table of runs".to_owned()/>
         </section>
+        {(older_subtasks > 0).then(|| view! {
+            <p class="muted">{format!("Of {} subtasks the newest {} are shown.", older_subtasks + subtasks.len(), subtasks.len())}</p>
+        })}
         {subtasks.into_iter().map(|subtask| view! {
             <section class="subtask" id=format!("subtask-{}", subtask.id) aria-label=format!("Subtask {}", subtask.id)>
                 <h3>

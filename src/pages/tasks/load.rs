@@ -3,7 +3,10 @@ use std::{
     time::Duration,
 };
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::{
+    future::ready,
+    stream::{self, StreamExt, TryStreamExt},
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        client::ClientError,
+        client::{ClientError, TaskQuery},
         domain::{FunctionCall, Run, RunResult, Task},
         payload::PayloadError,
         status::Status,
@@ -27,6 +30,9 @@ use crate::{
 
 /// The most that results together may have for being shown, in bytes; downloads are whole.
 const SHOWN_LIMIT: usize = 8 * 1024 * 1024;
+/// The most subtasks that a page shows, the newest, and of how many runs.
+const SUBTASKS: usize = 50;
+const RUNS_OF_SUBTASKS: usize = 1_000;
 /// Subtasks whose runs are read at once.
 const SUBTASKS_AT_ONCE: usize = 4;
 /// Up to this size they are read as they come; …
@@ -66,13 +72,15 @@ pub async fn load_view(me: &SignedIn, id: i64) -> Result<TaskView, ClientError> 
 /// In one concurrent round, and a second one for subtasks' runs, for large results and, if it is wanted, for what was asked.
 async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, ClientError> {
     let hub = &me.hub;
+    let newest = TaskQuery { parent_id: Some(id), page: 1, per_page: SUBTASKS, ..Default::default() };
     let (task, runs, small_results, subtasks, names) = futures::try_join!(
         hub.task(id),
         hub.run_states(id),
         hub.results_if_within(id, SMALL_RESULTS),
-        hub.subtasks(id),
+        hub.tasks(&newest),
         me.names()
     )?;
+    let (subtasks, all_subtasks) = (subtasks.items, subtasks.total);
     let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
     let table_of = |results: Vec<RunResult>| {
         let named = results::name_results(results, |run_id| {
@@ -88,7 +96,15 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
     };
     // Some at a time: there may be thousands.
     let runs_of_subtasks = subtasks.iter().map(|subtask| hub.run_states(subtask.id)).collect::<Vec<_>>();
-    let runs_of_subtasks = stream::iter(runs_of_subtasks).buffered(SUBTASKS_AT_ONCE).try_collect::<Vec<_>>();
+    let mut shown = 0;
+    let runs_of_subtasks = stream::iter(runs_of_subtasks)
+        .buffered(SUBTASKS_AT_ONCE)
+        .try_take_while(move |runs: &Vec<Run>| {
+            let fits = shown == 0 || shown + runs.len() <= RUNS_OF_SUBTASKS;
+            shown += runs.len();
+            ready(Ok(fits))
+        })
+        .try_collect::<Vec<_>>();
     let creators = names.learn_creators(hub, std::slice::from_ref(&task));
     let call = async {
         match runs.first() {
@@ -110,6 +126,7 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
             progress: progress(runs),
             runs: run_states(runs),
         })
+        .rev()
         .collect();
     // Results may have been read before the last report came in, and the rest after it.
     let completed = runs.iter().filter(|run| run.status == Status::Completed).count();
@@ -133,6 +150,7 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
             of_subtasks => progress(&of_subtasks),
         },
         runs: run_states(&runs),
+        older_subtasks: all_subtasks.saturating_sub(subtask_states.len()),
         subtasks: subtask_states,
         results,
     };

@@ -15,7 +15,7 @@ use crate::{
 const SHOWN: usize = 30_000;
 /// The most of all logs of a page, unless each has so little.
 const ALL_SHOWN: usize = 600_000;
-const LEAST_SHOWN: usize = 2_000;
+const LEAST_SHOWN: usize = 300;
 
 /// The end of a log. It never holds much more than is shown, however long the log.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -13,7 +13,10 @@ pub struct TaskState {
     /// "2 of 3 organizations returned"
     pub progress: String,
     pub runs: Vec<RunState>,
+    /// The newest ones, the oldest of them first.
     pub subtasks: Vec<SubtaskState>,
+    /// How many more there are that are not shown.
+    pub older_subtasks: usize,
     /// `None` until the first result.
     pub results: Option<Results>,
 }

@@ -75,6 +75,9 @@ pub async fn create_checked(
 
 const INVALID: HubError = HubError::Unauthenticated("Container-token is not valid");
 
+/// The most subtasks of a task.
+const SUBTASKS: i64 = 10_000;
+
 /// Once more, where nothing can come between: a task that was stopped or deleted meanwhile gets no subtask.
 async fn check_parent(connection: &mut SqliteConnection, id: i64, organization_id: i64) -> Result<(), HubError> {
     let open: i64 = sqlx::query_scalar(
@@ -82,9 +85,15 @@ async fn check_parent(connection: &mut SqliteConnection, id: i64, organization_i
     )
     .bind(id)
     .bind(organization_id)
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
-    if open > 0 { Ok(()) } else { Err(INVALID) }
+    let subtasks: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM task WHERE parent_id = ?").bind(id).fetch_one(connection).await?;
+    match open {
+        0 => Err(INVALID),
+        _ if subtasks >= SUBTASKS => Err(HubError::bad(format!("A task has {SUBTASKS} subtasks at most."))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether somebody may begin tasks in a collaboration. Also Root only there: who asks must belong to one of the

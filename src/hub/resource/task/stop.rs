@@ -118,8 +118,9 @@ async fn note_for_those_who_computed(
     task: &Row,
 ) -> Result<(), HubError> {
     let computed: Vec<i64> = sqlx::query_scalar(
-        "SELECT DISTINCT organization_id FROM run WHERE organization_id <> ?2
-         AND task_id IN (SELECT id FROM task WHERE id = ?1 OR parent_id = ?1)",
+        "WITH RECURSIVE family (id) AS (
+             SELECT ?1 UNION SELECT task.id FROM task JOIN family ON task.parent_id = family.id)
+         SELECT DISTINCT organization_id FROM run WHERE organization_id <> ?2 AND task_id IN (SELECT id FROM family)",
     )
     .bind(task.id)
     .bind(task.init_organization_id)

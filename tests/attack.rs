@@ -392,6 +392,42 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             drop(slow);
         })
         .await;
+    // A central function that has asked often.
+    let status = remote.call(Method::POST, "api/task", &token, task("e30=".to_owned(), json!([]))).await;
+    assert_eq!(status, 201);
+    let tasks = attack.http.get(format!("{}/api/task?per_page=1&sort=-id", attack.server.url)).bearer_auth(&token);
+    let tasks: Value = tasks.send().await.unwrap().json().await.unwrap();
+    let parent = tasks["data"][0]["id"].as_i64().unwrap();
+    let asked = json!({"task_id": parent, "image": AVERAGE});
+    let container = attack.http.post(format!("{}/api/token/container", attack.server.url)).bearer_auth(&node);
+    let container: Value = container.json(&asked).send().await.unwrap().json().await.unwrap();
+    let container = container["container_token"].as_str().unwrap();
+    let organizations = [2, 3, 4].map(|id| json!({"id": id, "input": "e30="}));
+    let subtask = json!({"name": "subtask", "description": "", "image": AVERAGE, "collaboration_id": 1, "databases": [],
+        "organizations": organizations});
+    for _ in 0..400 {
+        assert_eq!(remote.call(Method::POST, "api/task", container, subtask.to_string()).await, 201);
+    }
+    attack
+        .run("six pages and ten unread streams of a task with 400 subtasks", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let ask = format!("GET /tasks/{parent}/events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
+            let slow = join_all((0..10).map(async |_| {
+                let mut stream = TcpStream::connect(&address).await.unwrap();
+                stream.write_all(ask.as_bytes()).await.unwrap();
+                stream
+            }))
+            .await;
+            let pages = (0..6).map(async |_| {
+                let page = remote.http.get(format!("{}/tasks/{parent}", remote.server.url)).header("cookie", &cookie);
+                page.send().await.unwrap().text().await.unwrap()
+            });
+            for page in join_all(pages).await {
+                assert!(page.contains("Of 400 subtasks the newest 50 are shown."), "{page:.500}");
+            }
+            drop(slow);
+        })
+        .await;
     attack
         .run("nested events of three nodes, over 16 connections each", async {
             let address = format!("{}/socket.io/?EIO=4&transport=polling", remote.server.url);

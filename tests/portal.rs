@@ -356,6 +356,40 @@ async fn a_result_that_is_too_large_to_be_shown_is_downloaded_as_it_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn results_with_more_columns_than_a_spreadsheet_takes_are_downloaded_as_json() {
+    let world = World::new().await;
+    let researcher = world.client("researcher").await;
+    let node = world.node_token("example_org1").await;
+    let mut web = Web::beside(&world, &[]).await;
+    web.sign_in("researcher").await;
+    for (columns, expected) in [(9_999, 200), (10_001, 413)] {
+        let spec = average("partial_average", &[2], json!({"column_name": "age"}));
+        let task = researcher.create_task(&spec).await.unwrap();
+        let run = researcher.runs(task.id).await.unwrap()[0].id;
+        let result: serde_json::Map<String, serde_json::Value> =
+            (0..columns).map(|column| (format!("c{column}"), json!(column))).collect();
+        let result = STANDARD.encode(serde_json::Value::from(result).to_string());
+        let report = json!({"status": "completed", "finished_at": "2026-11-01T10:00:00", "result": result});
+        world.call(Method::PATCH, &format!("run/{run}"), Some(&node), Some(&report)).await;
+        let (status, table) = web.get(&format!("/tasks/{}/results.csv", task.id)).await;
+        assert_eq!(status, expected, "{table:.300}");
+        assert_eq!(table.contains("JSON download has all of them"), expected == 413);
+        assert_eq!(web.get(&format!("/tasks/{}/results.json", task.id)).await.0, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_no_file_can_have_are_not_found() {
+    let world = World::new().await;
+    let web = Web::new(&world, &[]).await;
+    for path in [format!("/pkg/{}", "a".repeat(300)), "/pkg/%00".into(), "/pkg/..%2f..%2fhub.key".into()] {
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(web.request(method, &path).send().await.unwrap().status(), StatusCode::NOT_FOUND, "{path:.40}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_whose_arguments_cannot_be_read_says_so_and_is_not_repeated_without_them() {
     let world = World::new().await;
     let researcher = world.client("researcher").await;

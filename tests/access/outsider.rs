@@ -178,6 +178,48 @@ async fn what_is_deleted_with_something_else_has_an_entry_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_an_organization_its_nodes_and_people_have_entries_and_so_has_what_it_computed_for_others() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    create_task(&world, &world.token("researcher").await, &[THIRD], "partial_average").await;
+    let (_, people) = world.get(&format!("user?organization_id={THIRD}"), &root).await;
+    let gone = format!("organization/{THIRD}?delete_dependents=true");
+    expect(&world, 200, Method::DELETE, &gone, &root, json!({})).await;
+    let entries = async |action: &str, token: &str| -> Vec<(String, i64)> {
+        let (_, log) = world.get(&format!("audit?action={action}&per_page=100"), token).await;
+        let entry = |entry: &Value| {
+            (entry["subject"].as_str().unwrap().to_owned(), entry["organization_id"].as_i64().unwrap_or_default())
+        };
+        log["data"].as_array().unwrap().iter().map(entry).collect()
+    };
+    assert!(entries("node.delete", &root).await.contains(&("node 3".to_owned(), THIRD)));
+    let users = entries("user.delete", &root).await;
+    for person in people["data"].as_array().unwrap() {
+        assert!(users.contains(&(format!("user {}", person["id"]), THIRD)), "{users:?}");
+    }
+    let admin = world.token("admin1").await;
+    assert_eq!(entries("organization.delete", &admin).await, [(format!("organization {THIRD}"), FIRST)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_their_sign_in_touched_is_told_whoever_did_it() {
+    let world = World::new().await;
+    let root = world.token("root").await;
+    // Both belong to the same organization.
+    let (_, found) = world.get("user?username=auditor", &root).await;
+    let id = found["data"][0]["id"].as_i64().unwrap();
+    let edit = json!({"email": "elsewhere@example.org"});
+    expect(&world, 200, Method::PATCH, &format!("user/{id}"), &root, edit).await;
+    for act in ["reset-second-factor", "end-sessions"] {
+        expect(&world, 200, Method::POST, &format!("user/{id}/{act}"), &root, json!({})).await;
+    }
+    let (_, account) = world.get("account", &world.token("auditor").await).await;
+    for part in ["changed the e-mail address", "second factor", "ended all your sessions"] {
+        assert!(account["messages"].to_string().contains(part), "{part}: {account}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_organization_reads_of_what_was_done_and_tried_with_what_is_its_own() {
     let world = World::new().await;
     let (root, researcher) = (world.token("root").await, world.token("researcher").await);

@@ -49,6 +49,9 @@ async fn two_programs_with_one_key_compute_each_run_once_where_no_event_gets_thr
     let nodes = client.nodes_of(1).await.unwrap();
     let node = nodes.iter().find(|node| node.organization_id == Some(2)).unwrap();
     assert!(node.second_program.is_some(), "the portal says that another program came");
+    // It can be a stolen key: whose it is reads of it.
+    let (_, log) = world.get("audit?action=node.second", &world.token("admin1").await).await;
+    assert_eq!(log["data"][0]["subject"], "node 1", "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -442,3 +442,19 @@ async fn a_user_has_fifty_sessions_and_those_that_are_used_least_end() {
     assert_eq!(open.iter().filter(|is_open| **is_open).count(), 50);
     assert!(open[51], "the newest one is there");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_portal_refuses_by_itself_stands_in_the_log() {
+    let world = World::new().await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("viewer").await;
+    assert_eq!(web.get("/audit").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(web.post("/users/3/end-sessions", &[("confirm", "yes")]).await.0, StatusCode::FORBIDDEN);
+    let root = world.token("root").await;
+    eventually(async || {
+        let (_, log) = world.get("audit?action=page.view&outcome=refused", &root).await;
+        let noted = |page: &str| log["data"].as_array().unwrap().iter().any(|entry| entry["details"] == page);
+        noted("GET /audit") && noted("POST /users/3/end-sessions")
+    })
+    .await;
+}

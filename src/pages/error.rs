@@ -18,8 +18,10 @@ pub enum PageError {
     SignIn {
         next: String,
     },
-    /// The hub refuses.
+    /// It is refused here, since the hub would refuse it. The hub's audit log is told.
     Forbidden(String),
+    /// The hub refuses.
+    ForbiddenByHub(String),
     NotFound(String),
     /// The hub is away or fails.
     HubUnavailable(String),
@@ -49,7 +51,7 @@ impl PageError {
     fn status(&self) -> StatusCode {
         match self {
             PageError::SignIn { .. } => StatusCode::SEE_OTHER,
-            PageError::Forbidden(_) => StatusCode::FORBIDDEN,
+            PageError::Forbidden(_) | PageError::ForbiddenByHub(_) => StatusCode::FORBIDDEN,
             PageError::NotFound(_) => StatusCode::NOT_FOUND,
             PageError::HubUnavailable(_) | PageError::NotNow(_) | PageError::SessionsUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -65,7 +67,7 @@ impl From<ClientError> for PageError {
         match error {
             // The path is filled in where the request is known.
             ClientError::SignedOut => PageError::SignIn { next: String::new() },
-            ClientError::NotAllowed(message) => PageError::Forbidden(message),
+            ClientError::NotAllowed(message) => PageError::ForbiddenByHub(message),
             ClientError::NotFound(_) => PageError::NotFound("It does not exist, or you may not see it.".to_owned()),
             ClientError::Rejected { status: 429 | 507, message, .. } => PageError::NotNow(message),
             error if error.is_temporary() => PageError::HubUnavailable(error.to_string()),
@@ -117,7 +119,7 @@ pub async fn render_error(
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
             return Redirect::to(&format!("/login?{query}")).into_response();
         }
-        PageError::Forbidden(message) => ("You may not do this", message, false),
+        PageError::Forbidden(message) | PageError::ForbiddenByHub(message) => ("You may not do this", message, false),
         PageError::NotFound(message) => ("Not found", message, false),
         PageError::HubUnavailable(_) => (
             "The hub cannot be reached",

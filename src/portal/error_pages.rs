@@ -35,7 +35,8 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
         None => match response.status() {
             StatusCode::NOT_FOUND => PageError::not_found("This page"),
             StatusCode::METHOD_NOT_ALLOWED => PageError::not_found("This page"),
-            StatusCode::FORBIDDEN => PageError::Forbidden(
+            // What another site wanted is no deed of whoever is signed in.
+            StatusCode::FORBIDDEN => PageError::ForbiddenByHub(
                 "The request came from another site, so it was not carried out. Open the page here and try again."
                     .to_owned(),
             ),
@@ -58,6 +59,15 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
             user.ok().and_then(Result::ok).flatten().map(|user| user.signed_in)
         }
     };
+    if let (PageError::Forbidden(_), Some(user)) = (&error, &user) {
+        let (hub, page) = (user.hub.clone(), format!("{method} {}", parts.uri.path()));
+        // Nobody waits for it.
+        tokio::spawn(async move {
+            if let Err(error) = hub.note_refused(&page).await {
+                tracing::warn!(%error, page, "that a page was refused stands in no log");
+            }
+        });
+    }
     let request_id = parts.extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("–");
     render_error(&state, error, user, &parts.uri, request_id).await
 }

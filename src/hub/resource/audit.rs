@@ -29,7 +29,11 @@ use crate::{
 };
 
 pub fn routes() -> Router<Arc<HubState>> {
-    Router::new().route("/audit", get(list)).route("/audit/chain", get(chain)).route("/audit/head", post(exchange))
+    Router::new()
+        .route("/audit", get(list))
+        .route("/audit/chain", get(chain))
+        .route("/audit/head", post(exchange))
+        .route("/audit/refused", post(refused))
 }
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
@@ -79,6 +83,27 @@ async fn exchange(
     let lost = exchange.lost.as_deref().map(|lost| read("lost", lost)).transpose()?;
     let organization_id = caller.authority.organization_id;
     Ok(Json(exchange_heads(&hub, node_id, organization_id, &of_node, known.as_ref(), lost.as_ref()).await?))
+}
+
+#[derive(Deserialize, Validate)]
+struct RefusedPage {
+    #[garde(length(bytes, max = 1_000))]
+    page: String,
+}
+
+/// `POST /audit/refused`: a portal refused somebody a page, and so did not ask the hub.
+async fn refused(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Body(RefusedPage { page }): Body<RefusedPage, SIGN_IN_LIMIT>,
+) -> Result<Json<Value>, HubError> {
+    let id = caller.require_user()?;
+    let page: String = page.chars().filter(|character| !character.is_control()).take(200).collect();
+    let entry = caller.did("page.view", "user", id).outcome("refused").details(page);
+    if hub.repeated.count(&entry) {
+        hub.change(&caller).await?.commit(&entry).await?;
+    }
+    Ok(Json(json!({"msg": "It is noted."})))
 }
 
 /// Whether nothing of the log was changed or taken away.

@@ -1,6 +1,7 @@
 //! The audit log of our own hub; other servers have none.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{ClientError, HubClient, Listed, calls::pair};
 use crate::protocol::{
@@ -53,6 +54,14 @@ impl HubClient {
     /// Tells the end of the own log, as a node, and learns the hub's.
     pub async fn exchange_heads(&self, exchange: &Exchange) -> Result<Exchanged, ClientError> {
         self.post("audit/head", exchange).await
+    }
+
+    /// Notes that a page was refused to the user, by which the hub was not asked. A server of vantage6 has no such log.
+    pub async fn note_refused(&self, page: &str) -> Result<(), ClientError> {
+        match self.transport().server().await?.has_reviews {
+            true => self.post::<Value>("audit/refused", &json!({"page": page})).await.map(drop),
+            false => Ok(()),
+        }
     }
 
     /// A page of the audit log, the newest entries first.

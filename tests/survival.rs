@@ -397,3 +397,16 @@ fn the_log_holds_no_token_however_much_it_is_to_tell() {
     assert!(told.contains("TRACE"), "it is told in full");
     assert!(!told.contains("Bearer ey") && !told.contains("eyJ"), "a token stands in the log");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_starts_again_without_an_organization_that_was_deleted() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = Server::start(data.path(), &["--demo"]);
+    let body = json!({"username": "root", "password": support::PASSWORD});
+    let tokens = post(&server.url, "token/user", "", body).await.unwrap();
+    let gone = format!("{}/api/organization/4?delete_dependents=true", server.url);
+    let gone = reqwest::Client::new().delete(gone).bearer_auth(tokens["access_token"].as_str().unwrap());
+    assert_eq!(gone.send().await.unwrap().status(), 200);
+    drop(server);
+    drop(Server::start(data.path(), &["--demo"]));
+}

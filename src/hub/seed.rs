@@ -47,11 +47,13 @@ impl Hub {
         Ok(Seed { hub: self, transaction: self.state.store.bookkeeping().begin().await? })
     }
 
-    /// Writes a node, or gives the one that is there a new key.
+    /// Writes a node, or gives the one that is there a new key; nothing if its organization or collaboration was deleted.
     pub async fn add_node(&self, node: NewNode<'_>) -> Result<(), HubError> {
         use secrecy::ExposeSecret;
         sqlx::query(
-            "INSERT INTO node (name, api_key_hash, organization_id, collaboration_id) VALUES (?, ?, ?, ?)
+            "INSERT INTO node (name, api_key_hash, organization_id, collaboration_id) SELECT ?1, ?2, ?3, ?4
+             WHERE EXISTS (SELECT 1 FROM organization WHERE id = ?3)
+               AND EXISTS (SELECT 1 FROM collaboration WHERE id = ?4)
              ON CONFLICT (organization_id, collaboration_id) DO UPDATE SET api_key_hash = excluded.api_key_hash",
         )
         .bind(node.name)

@@ -168,17 +168,20 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
     let is_used: i64 = sqlx::query_scalar("SELECT EXISTS(SELECT 1 FROM user)").fetch_one(hub.store.reader()).await?;
     let mut trouble = match verified(hub).await? {
         Ok(_) => None,
-        Err(broken) => Some(format!("when the hub was started the chain was broken: {broken}")),
+        Err(broken) => {
+            tracing::error!(%broken, "the audit log does not hold");
+            Some(format!("when the hub was started the chain was broken: {broken}"))
+        }
     };
     if is_used > 0 && !hub.head_file.exists() {
         let missing = "the file beside the database with the end that was signed last was not there when the hub was \
                        started: it was taken away, or an older version has not written it";
+        tracing::error!(missing, "the audit log may not be what it was");
         trouble.get_or_insert(missing.to_owned());
     }
     sign_head(hub).await?;
     // It is in the log now, and the next entry would make the chain look whole.
     if let Some(details) = trouble {
-        tracing::error!(details, "the audit log may not be what it was");
         note_mismatch(&mut *hub.store.bookkeeping().acquire().await?, &details).await?;
     }
     Ok(())

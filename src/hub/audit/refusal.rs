@@ -126,7 +126,9 @@ pub async fn note_refused(State(hub): State<Arc<HubState>>, mut request: Request
     } else if changes && status.is_success() {
         hub.problems.set(problem::Kind::DiskFull, None);
     }
-    let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    // To whom a review is not shown there is none.
+    let is_hidden = !changes && status == StatusCode::NOT_FOUND && path.trim_matches('/').starts_with("review/");
+    let is_refused = is_hidden || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if is_refused || (changes && (status.is_client_error() || status.is_server_error())) {
         let noted = note(&hub, &method, &path, &headers, &named, status, is_refused).await;
         if let Err(error) = noted {
@@ -154,7 +156,7 @@ async fn note(
     let Ok(caller) = authentication::caller_of(hub, &claims).await else { return Ok(()) };
     let rest: Vec<&str> = parts.collect();
     // A node reports what it is told to; that the server does not want it any more is no news.
-    if caller.user_id().is_none() && !is_refused {
+    if caller.user_id().is_none() && (!is_refused || status == StatusCode::NOT_FOUND) {
         return Ok(());
     }
     let named = named.0.get().copied().unwrap_or_default();

@@ -41,11 +41,11 @@ pub async fn stream(
 }
 
 async fn send_state(stream: &mut Follower, id: i64, state: &TaskState, freshness: Freshness) -> Sent {
-    let message = Message::default().data(task_live_html(id, state.clone(), freshness));
+    let message = || Message::default().data(task_live_html(id, state.clone(), freshness));
     if !state.finished {
         return stream.send(message).await;
     }
-    stream.send(message.event("final")).await;
+    stream.send(|| message().event("final")).await;
     Sent::Ended
 }
 

@@ -84,10 +84,10 @@ async fn follow<T: PartialEq>(
             let (html, is_last) = html(state, *freshness, &stream.signed_in);
             let message = Message::default().data(html);
             if is_last {
-                stream.send(message.event("final")).await;
+                stream.send(|| message.event("final")).await;
                 return;
             }
-            if let Sent::Ended = stream.send(message).await {
+            if let Sent::Ended = stream.send(|| message).await {
                 return;
             }
         }

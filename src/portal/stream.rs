@@ -9,7 +9,7 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,9 @@ pub struct Follower {
     pub end: Instant,
     _place: OwnedSemaphorePermit,
 }
+
+/// Messages that are made at once: all streams hear of the same change, and each takes some megabytes for a moment.
+static MADE: Semaphore = Semaphore::const_new(2);
 
 /// The most streams of one user at once: pages that are open in all their browsers.
 pub const STREAMS: usize = 50;
@@ -102,9 +105,13 @@ async fn text_of(message: Message) -> Bytes {
 
 impl Follower {
     /// Sends a message. A browser that does not read holds up its own stream only, and not for ever.
-    pub async fn send(&mut self, message: Message) -> Sent {
+    pub async fn send(&mut self, make: impl FnOnce() -> Message) -> Sent {
         self.number += 1;
-        let message = spool(text_of(message.id(self.number.to_string())).await).await;
+        let message = {
+            // Nobody closes it.
+            let _turn = MADE.acquire().await;
+            spool(text_of(make().id(self.number.to_string())).await).await
+        };
         tokio::select! {
             sent = self.sender.send(message) => if sent.is_ok() { Sent::GoOn } else { Sent::Ended },
             () = self.ended() => Sent::Ended,
@@ -139,6 +146,6 @@ impl Follower {
 
     /// Tells the browser why the stream ends, so that it does not come back.
     pub async fn end_with(&mut self, name: &str) {
-        self.send(Message::default().event(name).data(name)).await;
+        self.send(|| Message::default().event(name).data(name)).await;
     }
 }

@@ -192,6 +192,15 @@ async fn forms_and_fields_have_a_size_limit_with_a_clear_answer() {
         .await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.contains("too long"), "{page}");
+    // What was typed is there again, and the session has not kept it.
+    let description = format!("begin {}end of it", "x".repeat(9_000));
+    let overview = web.overview().await;
+    let name = overview.replace("step=overview", "step=name");
+    let fields = [("name", "average"), ("description", description.as_str()), ("action", "next")];
+    let (status, _, page) = web.post(&name, &fields).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.contains("too long") && page.contains("end of it"), "{page:.300}");
+    assert!(!web.get(&name).await.1.contains("end of it"));
     let (status, _, page) = web.post("/tasks/new?step=function", &[("kwargs", &"x".repeat(600_000))]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(page.contains("too large"), "{page}");

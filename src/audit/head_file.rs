@@ -1,5 +1,5 @@
-//! The last end of the own chain that was signed, in a file beside the database: whoever takes entries away there, and the
-//! ends that were signed since, has to have an older copy of this file, too.
+//! A file beside the database with the end of the own chain that was signed last. Who rewrites the log has to bring back an
+//! older copy of this file, too.
 
 use std::{
     fs,

@@ -35,7 +35,7 @@ pub async fn show(State(state): State<PageState>, request: Request, next: Next) 
         None => match response.status() {
             StatusCode::NOT_FOUND => PageError::not_found("This page"),
             StatusCode::METHOD_NOT_ALLOWED => PageError::not_found("This page"),
-            // What another site wanted is no deed of whoever is signed in.
+            // Another site sent it, not the user: the audit log is not told.
             StatusCode::FORBIDDEN => PageError::ForbiddenByHub(
                 "The request came from another site, so it was not carried out. Open the page here and try again."
                     .to_owned(),

@@ -315,7 +315,7 @@ async fn refused_reading_is_noted_and_a_flood_of_it_only_counted() {
     }
     let researcher = world.token("researcher").await;
     assert_eq!(world.get("audit/chain", &researcher).await.0, 401);
-    // Whoever tries numbers of reviews is not told whether there is one.
+    // A review that somebody may not see does not exist for them; that they asked is noted.
     assert_eq!(world.get("review/7", &researcher).await.0, 404);
     let hidden = entries(&world, "root", "action=review.view").await;
     assert_eq!(hidden, ["user 1 (researcher) review.view review 7 refused"]);

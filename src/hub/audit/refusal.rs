@@ -126,7 +126,7 @@ pub async fn note_refused(State(hub): State<Arc<HubState>>, mut request: Request
     } else if changes && status.is_success() {
         hub.problems.set(problem::Kind::DiskFull, None);
     }
-    // To whom a review is not shown there is none.
+    // A review that somebody may not see answers like one that does not exist.
     let is_hidden = !changes && status == StatusCode::NOT_FOUND && path.trim_matches('/').starts_with("review/");
     let is_refused = is_hidden || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if is_refused || (changes && (status.is_client_error() || status.is_server_error())) {

@@ -70,7 +70,7 @@ impl Facts {
 impl<'de> Deserialize<'de> for Facts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut facts = Facts::default();
-        let whole = Fact { facts: &mut facts, key: None };
+        let whole = Fact { facts: &mut facts, key: None, is_inner: false };
         deserializer.deserialize_map(whole)?;
         Ok(facts)
     }
@@ -80,6 +80,8 @@ impl<'de> Deserialize<'de> for Facts {
 struct Fact<'a> {
     facts: &'a mut Facts,
     key: Option<&'a str>,
+    /// Whether it stands in an object of a key: objects in it are no facts.
+    is_inner: bool,
 }
 
 impl Fact<'_> {
@@ -136,56 +138,14 @@ impl<'de> Visitor<'de> for Fact<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        if self.is_inner {
+            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
         let is_inner = self.key.is_some();
         while let Some(key) = entries.next_key::<String>()? {
-            if is_inner {
-                entries.next_value_seed(Inner(Fact { facts: self.facts, key: Some(&key) }))?;
-            } else {
-                entries.next_value_seed(Fact { facts: self.facts, key: Some(&key) })?;
-            }
+            entries.next_value_seed(Fact { facts: self.facts, key: Some(&key), is_inner })?;
         }
-        Ok(())
-    }
-}
-
-/// The value of a key in an object of a key: objects in it are no facts.
-struct Inner<'a>(Fact<'a>);
-
-impl<'de> DeserializeSeed<'de> for Inner<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-macro_rules! as_fact {
-    ($($name:ident: $kind:ty),*) => {
-        $(fn $name<E: Error>(self, value: $kind) -> Result<(), E> {
-            self.0.$name(value)
-        })*
-    };
-}
-
-impl<'de> Visitor<'de> for Inner<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "a text, or a list of texts")
-    }
-
-    as_fact!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
-        self.0.visit_seq(items)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(())
     }
 }

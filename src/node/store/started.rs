@@ -63,8 +63,8 @@ impl NodeStore {
         Ok(transaction.commit().await?)
     }
 
-    /// Keeps what became of a run until the server has it. Whoever answers that it has not, and names the run again, gets
-    /// the same, and no second one from data that have changed.
+    /// Keeps what became of a run until the server has it. A server that names the run again gets the same, and not what
+    /// data that have changed would give.
     pub async fn keep_outcome(&self, run_id: i64, hash: &str, outcome: &str) -> Result<(), StoreError> {
         sqlx::query("INSERT OR REPLACE INTO outcome (run_id, hash, outcome) VALUES (?, ?, ?)")
             .bind(run_id)

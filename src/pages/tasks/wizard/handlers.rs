@@ -145,6 +145,8 @@ pub async fn submit(
     // What is sent now is newer.
     draft.unsent = None;
     if form.is_too_large() {
+        // Shown again and not stored: nothing typed is lost.
+        take_over(&mut draft, &mut data, &user, step, &form).await?;
         let errors = Errors::from([(step.key().to_owned(), "One of the answers is too long.".to_owned())]);
         let page = Page::new(title(step)).status(StatusCode::UNPROCESSABLE_ENTITY);
         return render(&state, page, user, draft, data, step, errors).await;

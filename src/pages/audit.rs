@@ -29,7 +29,7 @@ const PER_PAGE: usize = 50;
 const DOWNLOADED: usize = 10_000;
 
 /// What can be chosen by the beginning of its action.
-const KINDS: [(&str, &str); 21] = [
+const KINDS: [(&str, &str); 22] = [
     ("", "Everything"),
     ("sign_in", "Sign-ins"),
     ("password", "Passwords"),
@@ -51,6 +51,7 @@ const KINDS: [(&str, &str); 21] = [
     ("token", "Tokens used twice"),
     ("audit", "The audit log itself"),
     ("notice", "Notices given up"),
+    ("page", "Refused pages"),
 ];
 const OUTCOMES: [(&str, &str); 4] = [("", "Any"), ("done", "Done"), ("refused", "Refused"), ("failed", "Failed")];
 

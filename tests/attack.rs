@@ -424,7 +424,12 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             });
             for page in join_all(pages).await {
                 assert!(page.contains("Of 400 subtasks the newest 50 are shown."), "{page:.500}");
+                assert!(page.contains(&format!("/tasks?parent={parent}")));
             }
+            let last = remote.http.get(format!("{}/tasks?parent={parent}&page=20", remote.server.url));
+            let last = last.header("cookie", &cookie).send().await.unwrap().text().await.unwrap();
+            assert_eq!(last.matches("<th scope=\"row\">").count(), 20, "{last}");
+            assert!(last.contains(&format!("Subtasks of task {parent}")));
             drop(slow);
         })
         .await;

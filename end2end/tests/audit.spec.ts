@@ -29,12 +29,21 @@ test('an auditor finds who did what, downloads it, and changes nothing', async (
   await expect(page.getByRole('button', { name: /Approve/ })).toHaveCount(0)
 })
 
-test('the audit log is not for researchers', async ({ page, signIn }) => {
-  await signIn('researcher')
+test('the audit log is not for researchers, and says that they tried', async ({ page, browser, javaScriptEnabled }) => {
+  await signIn(page, 'researcher')
   await expect(page.getByRole('link', { name: 'Audit', exact: true })).toHaveCount(0)
   for (const path of ['/audit', '/audit.csv', '/reviews', '/reviews/1']) {
     expect((await page.goto(path))?.status(), path).toBe(403)
   }
+  const context = await browser.newContext({ javaScriptEnabled })
+  const auditors = await context.newPage()
+  await signIn(auditors, 'auditor')
+  await auditors.goto('/audit')
+  await auditors.getByLabel('What', { exact: true }).selectOption('Refused pages')
+  await auditors.getByRole('button', { name: 'Apply' }).click()
+  const rows = auditors.getByRole('region', { name: 'Audit entries' }).locator('tbody tr')
+  await expect(rows.filter({ hasText: /\(researcher\)\s*page\.view\s*user \d+\s*refused\s*GET \/audit/ }).first()).toBeVisible()
+  await context.close()
 })
 
 test('a log that somebody changed says so at the start and on the page', async ({ browser, javaScriptEnabled }) => {

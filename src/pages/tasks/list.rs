@@ -42,6 +42,8 @@ pub struct Filter {
     collaboration: String,
     status: String,
     user: String,
+    /// Whose subtasks are listed; without it tasks that people created.
+    parent: String,
     sort: String,
     page: String,
 }
@@ -51,13 +53,18 @@ impl Filter {
         self.page.parse().unwrap_or(1).clamp(1, 1_000_000)
     }
 
+    fn parent(&self) -> Option<i64> {
+        self.parent.parse().ok()
+    }
+
     fn query(&self) -> TaskQuery {
         TaskQuery {
             name: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
             collaboration_id: self.collaboration.parse().ok(),
             status: Some(self.status.as_str()).filter(|status| !status.is_empty()).map(Status::from),
             init_user_id: self.user.parse().ok(),
-            only_top_level: true,
+            parent_id: self.parent(),
+            only_top_level: self.parent().is_none(),
             sort: SORTS.iter().find(|(key, _)| *key == self.sort).map(|(key, _)| (*key).to_owned()),
             page: self.page(),
             per_page: PER_PAGE,
@@ -66,7 +73,9 @@ impl Filter {
     }
 
     fn is_active(&self) -> bool {
-        [&self.q, &self.collaboration, &self.status, &self.user].into_iter().any(|value| !value.is_empty())
+        [&self.q, &self.collaboration, &self.status, &self.user, &self.parent]
+            .into_iter()
+            .any(|value| !value.is_empty())
     }
 
     fn address(&self, page: usize) -> String {
@@ -76,6 +85,7 @@ impl Filter {
             ("collaboration", &self.collaboration),
             ("status", &self.status),
             ("user", &self.user),
+            ("parent", &self.parent),
             ("sort", &self.sort),
         ] {
             if !value.is_empty() {
@@ -127,9 +137,10 @@ pub async fn show(
         let active = filter.is_active();
         view! {
             <div class="page-head">
-                <h1>"Tasks"</h1>
+                <h1>{filter.parent().map_or_else(|| "Tasks".to_owned(), |id| format!("Subtasks of task {id}"))}</h1>
                 {may_create.then(|| view! { <a class="button primary" href="/tasks/new">"Create a task"</a> })}
             </div>
+            {filter.parent().map(|id| view! { <p><a href=format!("/tasks/{id}")>{format!("Back to task {id}")}</a></p> })}
             <FilterForm filter=filter.clone() names=names.clone() own_id/>
             <List filter tasks names active may_create/>
         }
@@ -172,6 +183,7 @@ fn FilterForm(filter: Filter, names: Arc<Names>, own_id: i64) -> impl IntoView {
     let sorts = SORTS.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned()));
     view! {
         <form method="get" action="/tasks" class="filters" role="search" aria-label="Tasks">
+            {filter.parent().map(|id| view! { <input type="hidden" name="parent" value=id/> })}
             <div class="field">
                 <label for="q">"Search by id or name"</label>
                 <input id="q" name="q" type="search" value=filter.q.clone() maxlength="128"/>

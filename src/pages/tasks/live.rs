@@ -84,7 +84,10 @@ fn Parts(id: i64, state: TaskState, freshness: Freshness) -> impl IntoView {
             <RunTable runs label="Table of runs".to_owned()/>
         </section>
         {(older_subtasks > 0).then(|| view! {
-            <p class="muted">{format!("Of {} subtasks the newest {} are shown.", older_subtasks + subtasks.len(), subtasks.len())}</p>
+            <p class="muted">
+                {format!("Of {} subtasks the newest {} are shown. ", older_subtasks + subtasks.len(), subtasks.len())}
+                <a href=format!("/tasks?parent={id}")>"Show all subtasks"</a>
+            </p>
         })}
         {subtasks.into_iter().map(|subtask| view! {
             <section class="subtask" id=format!("subtask-{}", subtask.id) aria-label=format!("Subtask {}", subtask.id)>

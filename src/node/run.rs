@@ -160,9 +160,10 @@ async fn attempt(
     if !output_may_leave && !algorithms::is_built_in(&task.image) {
         log.line("What the algorithm prints stays at the node, in its own log");
     }
-    let outcome = match runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await {
-        // In the dialect of the input.
-        Ok(result) => Outcome::Result { encoded: payload::encode(&result, dialect), value: result },
+    let result = runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await;
+    // In the dialect of the input.
+    let outcome = match result.and_then(|result| Outcome::of(&result, dialect, is_held)) {
+        Ok(outcome) => outcome,
         // How it failed can tell of the data as well as a result: it is held or kept like one.
         Err(error) if error.may_tell_of_data() => {
             Outcome::Failure { status: error.status(), message: error.to_string() }

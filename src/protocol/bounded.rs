@@ -21,12 +21,7 @@ pub enum BoundedError {
 
 /// Reads JSON of at most [`VALUE_LIMIT`] values.
 pub fn from_slice(bytes: &[u8]) -> Result<Value, BoundedError> {
-    from_slice_within(bytes, VALUE_LIMIT)
-}
-
-/// Reads JSON of fewer than so many values.
-pub fn from_slice_within(bytes: &[u8], values: usize) -> Result<Value, BoundedError> {
-    let left = Cell::new(values);
+    let left = Cell::new(VALUE_LIMIT);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Seed { left: &left }.deserialize(&mut reader);
     if left.get() == 0 {

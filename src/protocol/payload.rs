@@ -2,9 +2,9 @@
 //! with `data_format='json'`), or of a pickle (3.x clients called without). Encrypted payloads are recognised and
 //! never guessed at.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
-use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader};
+use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader, write::EncoderStringWriter};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
@@ -61,6 +61,20 @@ pub fn encode(value: &Value, dialect: Dialect) -> String {
         Dialect::Json => STANDARD.encode(value.to_string()),
         Dialect::Json3x => STANDARD.encode([FORMAT_3X, value.to_string().as_bytes()].concat()),
         Dialect::Pickle3x => STANDARD.encode(pickle::encode(value)),
+    }
+}
+
+/// Encodes JSON text as base64, as it was written. Only what has to be a pickle is read, and then it can be too much.
+pub fn encode_text(text: &[u8], dialect: Dialect) -> Result<String, BoundedError> {
+    match dialect {
+        Dialect::Json => Ok(STANDARD.encode(text)),
+        Dialect::Json3x => {
+            let mut encoded = EncoderStringWriter::new(&STANDARD);
+            // Into memory, which does not fail.
+            let _ = encoded.write_all(FORMAT_3X).and_then(|()| encoded.write_all(text));
+            Ok(encoded.into_inner())
+        }
+        Dialect::Pickle3x => Ok(encode(&bounded::from_slice(text)?, dialect)),
     }
 }
 
@@ -192,6 +206,7 @@ mod tests {
         let value = json!({"method": "master", "kwargs": {"column_name": "größe £"}});
         for dialect in [Dialect::Json, Dialect::Json3x, Dialect::Pickle3x] {
             assert_eq!(decode(&encode(&value, dialect)), Ok((value.clone(), dialect)));
+            assert_eq!(encode_text(value.to_string().as_bytes(), dialect), Ok(encode(&value, dialect)));
         }
     }
 

@@ -9,6 +9,7 @@ use atoll::protocol::{
     status::Status,
 };
 use axum::{Router, body::to_bytes, extract::Request, http::StatusCode, response::IntoResponse};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -165,14 +166,30 @@ async fn cve_2023_23930_a_pickle_that_an_algorithm_writes_is_no_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_unfolds_to_too_many_values_is_no_result() {
+async fn a_result_arrives_as_it_was_written_however_many_values_it_has() {
     let world = World::new().await;
-    let many = "{ printf '['; yes '0,' | head -n 1500000 | tr -d '\\n'; printf '0]'; } > $folder/output";
-    let _node = node(&world, &with_output(many), "").await;
+    let many = "{ printf '[1.50, '; yes '0,' | head -n 1500000 | tr -d '\\n'; printf '12345678901234567890123 ]'; }";
+    let first_node = node(&world, &with_output(&format!("{many} > $folder/output")), "").await;
     let client = world.client("researcher").await;
-    let (status, log, results) = called(&client, json!({})).await;
-    assert_eq!((status, results), (Status::Crashed, vec![]), "{log}");
-    assert!(log.contains("more than a million values"), "{log}");
+    let task = client.create_task(&call(json!({}))).await.unwrap();
+    let ended = async || {
+        eventually(async || client.runs(task.id).await.unwrap().iter().all(|run| run.status.is_final())).await;
+        client.task_status(task.id).await.unwrap()
+    };
+    assert_eq!(ended().await, Status::Completed);
+    let (_, results) = world.get(&format!("result?task_id={}", task.id), &world.token("researcher").await).await;
+    let text = STANDARD.decode(results["data"][0]["result"].as_str().unwrap()).unwrap();
+    let expected = format!("[1.50, {}12345678901234567890123 ]", "0,".repeat(1_500_000));
+    assert!(text == expected.as_bytes(), "{:?}", String::from_utf8_lossy(&text[..100]));
+    // Nobody can look at so many before they leave.
+    first_node.stop().await;
+    let _node = world.start_node_with("example_org1", |text| text.push_str("policies: {release: review}\n")).await;
+    let admin = world.client("admin1").await;
+    let task = client.create_task(&call(json!({}))).await.unwrap();
+    approve(&admin, &waiting(&admin).await).await;
+    let (status, logs, results) = outcome(&client, task.id).await;
+    assert_eq!((status, results), (Status::Crashed, vec![]), "{logs:?}");
+    assert!(logs[0].contains("more than 300000 values"), "{logs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,10 +11,13 @@ use crate::{
         error::RunError,
         log::RunLog,
         request::RunRequest,
+        runtime::ProcessError,
         station::Shared,
         store::{About, StoredReview},
     },
     protocol::{
+        bounded::{self, BoundedError},
+        payload::{self, Dialect},
         policy::ReviewMode,
         review::{AWAITING_RELEASE, Report, ReviewState, Subject},
         status::Status,
@@ -49,10 +52,23 @@ pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<
 
 /// What became of a run that has ended.
 pub enum Outcome {
-    /// A result, and the form in which it is sent.
-    Result { encoded: String, value: Value },
+    /// A result in the form in which it is sent, and what is looked at if somebody looks at it before.
+    Result { encoded: String, value: Option<Value> },
     /// It failed.
     Failure { status: Status, message: String },
+}
+
+impl Outcome {
+    /// A result, which is opened if somebody looks at it.
+    pub fn of(result: &[u8], dialect: Dialect, is_looked_at: bool) -> Result<Outcome, RunError> {
+        let encoded = payload::encode_text(result, dialect);
+        let value = is_looked_at.then(|| bounded::from_slice(result)).transpose();
+        match (encoded, value) {
+            (Ok(encoded), Ok(value)) => Ok(Outcome::Result { encoded, value }),
+            (Err(BoundedError::TooMuch), _) | (_, Err(BoundedError::TooMuch)) => Err(ProcessError::TooMuch.into()),
+            (Err(BoundedError::NotJson), _) | (_, Err(BoundedError::NotJson)) => Err(ProcessError::NotJson.into()),
+        }
+    }
 }
 
 /// What may leave: a result in the form in which it is sent, or that the run failed.
@@ -87,11 +103,11 @@ impl Released {
 }
 
 /// The form in which it is kept, with what can be looked at.
-fn kept_form(outcome: Outcome) -> (String, Value) {
+fn kept_form(outcome: Outcome) -> (String, Option<Value>) {
     match outcome {
         Outcome::Result { encoded, value } => (encoded, value),
         Outcome::Failure { status, message } => {
-            (format!("{FAILURE}{}", json!([status, message])), json!({"failed": message}))
+            (format!("{FAILURE}{}", json!([status, message])), Some(json!({"failed": message})))
         }
     }
 }
@@ -111,7 +127,7 @@ pub async fn release(
     stopped: &CancellationToken,
 ) -> Result<Released, RunError> {
     let (encoded, value) = kept_form(outcome);
-    let report = Report::of(&value, shared.policies.smallest_cell);
+    let report = Report::of(value.as_ref().unwrap_or(&Value::Null), shared.policies.smallest_cell);
     let hash = hash_of(shared, run_id, &request.review.asked.hash(), &encoded).await?;
     let about = About {
         run_id,

@@ -1,6 +1,5 @@
 //! A function call and what runs it.
 
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +62,7 @@ pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<()
     }
 }
 
-/// Runs a function as it was asked for; the result as JSON. `output_may_leave`: whether what a command prints may stand
+/// Runs a function as it was asked for; the result as JSON text. `output_may_leave`: whether what a command prints may stand
 /// in the run's log.
 pub async fn run(
     shared: &Shared,
@@ -73,9 +72,10 @@ pub async fn run(
     output_may_leave: bool,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Value, RunError> {
+) -> Result<Vec<u8>, RunError> {
     if algorithms::is_built_in(&task.image) {
-        return built_in::run(shared, task, call, request, output_may_leave, log, stopped).await;
+        let result = built_in::run(shared, task, call, request, output_may_leave, log, stopped).await?;
+        return Ok(result.to_string().into_bytes());
     }
     let algorithm = algorithm(shared, &task.image).ok_or_else(|| RunError::NoSuchImage(task.image.clone()))?;
     let digest = &request.review.asked.digest;

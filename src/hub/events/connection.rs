@@ -1,31 +1,16 @@
 //! Connections: who is at the other end, which rooms they are in, and for how long.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::{Body, HttpBody, to_bytes},
-    extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse, Response},
-    routing::any,
-};
+use axum::{Router, http::HeaderMap};
 use socketioxide::{
-    ParserConfig, SocketIo,
+    SocketIo,
     extract::{AckSender, SocketRef, TryData},
     socket::DisconnectReason,
 };
-use tokio::sync::OwnedSemaphorePermit;
-use tower::ServiceExt;
 
 use super::{
+    door::{Begun, EventServer},
     lane::{Lane, LastTold},
     node::{self, Present},
     sender::{collaboration_room, log_room, organization_log_room, organization_room},
@@ -37,193 +22,16 @@ use crate::{
         permission::{Caller, CallerKind, Reach, Resource},
         program,
         server::HubState,
-        token::{Claims, ClientType, Purpose, Subject},
+        token::{Claims, Purpose},
     },
     protocol::{
         domain::Operation,
         event::{LogLines, NAMESPACE, StatusChange},
     },
-    serve::ClientAddress,
 };
 
 /// How long a connection without a valid token stays: long enough for its client to read why.
 const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
-
-/// The largest message, in bytes.
-pub const MESSAGE_LIMIT: u64 = 1024 * 1024;
-/// The most that an answer to the beginning of a session has.
-const OPENING_LIMIT: usize = 16 * 1024;
-/// The largest one of a user, who only listens: enough to ask for the namespace, with a token.
-const USER_LIMIT: u64 = 16 * 1024;
-/// The largest one of somebody whose token is not good: enough to ask for the namespace and to be told why not.
-const STRANGER_LIMIT: u64 = 1024;
-
-/// A session that somebody with a good token has begun.
-#[derive(Clone)]
-pub struct EventSession {
-    kind: Kind,
-    /// Whether a message is being read: clients send one after the other.
-    is_sending: Arc<AtomicBool>,
-}
-
-impl EventSession {
-    fn limit(&self) -> u64 {
-        match self.kind {
-            Kind::Node => MESSAGE_LIMIT,
-            Kind::User => USER_LIMIT,
-        }
-    }
-}
-
-/// The servers of Socket.IO: one for nodes, whose messages may be large, and one for everybody else.
-pub struct EventServer {
-    nodes: (Router, SocketIo),
-    others: (Router, SocketIo),
-}
-
-impl EventServer {
-    pub fn new() -> Self {
-        let server = |limit: u64| {
-            let (service, io) = SocketIo::builder()
-                .ping_interval(Duration::from_secs(25))
-                .ping_timeout(Duration::from_secs(60))
-                .max_payload(limit)
-                .ws_max_message_size(limit as usize)
-                .ws_max_frame_size(limit as usize)
-                // Nobody sends anything binary: parts of such an event would be kept until all have come.
-                .with_parser(ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0))
-                // A client asks for the namespace as soon as it has connected.
-                .connect_timeout(Duration::from_secs(5))
-                .build_svc();
-            // One service for all methods: a session that GET opened is known to POST.
-            (Router::new().route_service(PATH, service), io)
-        };
-        EventServer { nodes: server(MESSAGE_LIMIT), others: server(USER_LIMIT) }
-    }
-
-    pub fn ios(&self) -> [SocketIo; 2] {
-        [self.nodes.1.clone(), self.others.1.clone()]
-    }
-}
-
-const PATH: &str = "/socket.io/";
-
-/// What requests for events need.
-#[derive(Clone)]
-struct Doors {
-    hub: Arc<HubState>,
-    nodes: Router,
-    others: Router,
-}
-
-impl Doors {
-    async fn enter(&self, kind: Kind, request: Request) -> Response {
-        let server = if kind == Kind::Node { &self.nodes } else { &self.others };
-        match server.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
-    }
-}
-
-/// Who begins a session.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Node,
-    User,
-}
-
-/// What a request that begins a session leaves in its extensions, as long as the connection is there.
-#[derive(Clone)]
-struct Begun {
-    node_id: Option<i64>,
-    _place: Arc<OwnedSemaphorePermit>,
-}
-
-/// Lets nobody begin a connection without a token. With one that is not good, for example since it has ended, somebody may
-/// connect to be told so; of these there are some a minute, who send nothing large. Clients send the token when they
-/// begin, and not with what they send later: then the session's id tells.
-async fn door(State(doors): State<Doors>, mut request: Request) -> Response {
-    let hub = doors.hub.clone();
-    let query = request.uri().query().unwrap_or_default();
-    // Over a WebSocket nobody is asked for a token again: without a good one there is none.
-    let is_web_socket = query.split('&').any(|pair| pair == "transport=websocket");
-    if let Some(session) = query.split('&').find_map(|pair| pair.strip_prefix("sid=")) {
-        let known = hub.event_sessions.get(session);
-        if is_web_socket && known.is_none() {
-            return HubError::Unauthenticated("Missing Authorization Header").into_response();
-        }
-        let kind = known.as_ref().map_or(Kind::User, |known| known.kind);
-        if request.method() != Method::POST {
-            return doors.enter(kind, request).await;
-        }
-        let bytes = request.body().size_hint().upper();
-        let is_within = |limit| bytes.is_some_and(|bytes| bytes <= limit);
-        // Each message, as the pings are, keeps it remembered.
-        return match known {
-            None if is_within(STRANGER_LIMIT) => doors.enter(kind, request).await,
-            None => HubError::Unauthenticated("Missing Authorization Header").into_response(),
-            Some(known) if !is_within(known.limit()) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-            Some(known) if known.is_sending.swap(true, Ordering::AcqRel) => HubError::TooMany.into_response(),
-            Some(known) => {
-                let _sending = Sending(known.is_sending);
-                doors.enter(kind, request).await
-            }
-        };
-    }
-    // Without one a test calls the router itself.
-    let address =
-        request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), ClientAddress::network);
-    let checked = match authentication::bearer(request.headers()) {
-        Ok(token) => hub.tokens.check(token, Purpose::Access),
-        Err(error) => return error.into_response(),
-    };
-    let claims = match checked {
-        Err(error) if is_web_socket || hub.strangers.check_key(&address).is_err() => return error.into_response(),
-        Err(_) => return doors.enter(Kind::User, request).await,
-        Ok(claims) => claims,
-    };
-    // Each session is kept for a while after the last that was heard of it.
-    let owner = format!("{:?} {:?}", claims.client_type, claims.sub);
-    if hub.openings.check_key(&owner).is_err() {
-        return HubError::TooMany.into_response();
-    }
-    let (kind, node_id, places) = match (claims.client_type, &claims.sub) {
-        (ClientType::Node, Subject::Id(id)) => (Kind::Node, Some(*id), &hub.connections_of_nodes),
-        _ => (Kind::User, None, &hub.connections_of_users),
-    };
-    // Here, and not when it is known who it is: before that a connection takes as much.
-    let Some(place) = places.free_place(&owner) else { return HubError::TooMany.into_response() };
-    request.extensions_mut().insert(Begun { node_id, _place: Arc::new(place) });
-    remember_session(&hub, kind, doors.enter(kind, request).await).await
-}
-
-/// A message that is being read.
-struct Sending(Arc<AtomicBool>);
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-/// Remembers the id of a session that somebody with a good token has begun.
-async fn remember_session(hub: &HubState, kind: Kind, response: Response) -> Response {
-    if response.status() != StatusCode::OK {
-        return response;
-    }
-    let (parts, body) = response.into_parts();
-    let Ok(bytes) = to_bytes(body, OPENING_LIMIT).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    if let Some((_, rest)) = text.split_once(r#""sid":""#)
-        && let Some((session, _)) = rest.split_once('"')
-    {
-        hub.event_sessions.insert(session.to_owned(), EventSession { kind, is_sending: Arc::default() });
-    }
-    Response::from_parts(parts, Body::from(bytes))
-}
 
 /// Accepts connections to the namespace `/tasks`.
 pub fn serve(server: EventServer, hub: Arc<HubState>) -> Router {
@@ -237,8 +45,7 @@ pub fn serve(server: EventServer, hub: Arc<HubState>) -> Router {
             async move { connect(socket, &hub).await }
         });
     }
-    let doors = Doors { hub, nodes: server.nodes.0, others: server.others.0 };
-    Router::new().route(PATH, any(door)).with_state(doors)
+    server.route(hub)
 }
 
 /// Who is at the other end of a connection; in its extensions once it is known.

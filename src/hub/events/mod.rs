@@ -1,12 +1,14 @@
 //! Socket.IO: who is connected, who hears what (vantage6-protocol.md 1.9).
 
 mod connection;
+mod door;
 mod lane;
 mod node;
 mod sender;
 mod told;
 
-pub use connection::{EventServer, EventSession, serve};
+pub use connection::serve;
+pub use door::{EventServer, EventSession};
 pub use lane::Lanes;
 pub use node::{LOG_LIMIT, note_second};
 pub use sender::Events;

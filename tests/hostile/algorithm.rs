@@ -174,3 +174,69 @@ async fn the_token_of_an_algorithm_is_good_for_its_own_task_and_nothing_else() {
     }
     assert!(wrong.is_empty(), "seed {}: {wrong:#?}", variation.seed);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_takes_part_does_not_read_what_the_others_computed() {
+    let world = World::new().await;
+    let researcher = world.client("researcher").await;
+    let (first, third) = (world.node_token("example_org1").await, world.node_token("example_org3").await);
+    let algorithm_of = async |node: &str, task: i64| -> String {
+        let (_, shown) = world.get(&format!("task/{task}"), node).await;
+        let body = json!({"task_id": task, "image": shown["image"]});
+        let (_, answer) = world.call(Method::POST, "token/container", Some(node), Some(&body)).await;
+        answer["container_token"].as_str().unwrap().to_owned()
+    };
+    let central =
+        researcher.create_task(&average("central_average", &[2], json!({"column_name": "age"}))).await.unwrap();
+    let asks = algorithm_of(&first, central.id).await;
+    let partial = |organizations: [i64; 2]| {
+        json!({"name": "t", "image": central.image, "collaboration_id": 1, "databases": [{"label": "default"}],
+            "organizations": organizations.map(|id| json!({"id": id, "input": "e30="}))})
+    };
+    let (status, subtask) = world.call(Method::POST, "task", Some(&asks), Some(&partial([2, 4]))).await;
+    assert_eq!(status, 201, "{subtask}");
+    // As a task of its own, and as a part of somebody's job.
+    let alone =
+        researcher.create_task(&average("partial_average", &[2, 4], json!({"column_name": "age"}))).await.unwrap();
+    for task in [alone.id, subtask["id"].as_i64().unwrap()] {
+        let (_, runs) = world.get(&format!("run?task_id={task}"), &world.token("root").await).await;
+        let run_at = |organization: i64| {
+            let runs = runs["data"].as_array().unwrap();
+            runs.iter().find(|run| run["organization"]["id"] == organization).unwrap()["id"].as_i64().unwrap()
+        };
+        let result =
+            json!({"status": "completed", "finished_at": "2026-11-01T10:00:00", "result": "NzE0Mjk=", "log": "71429"});
+        let report = format!("run/{}", run_at(2));
+        assert_eq!(world.call(Method::PATCH, &report, Some(&first), Some(&result)).await.0, 200);
+        let takes_part = algorithm_of(&third, task).await;
+        for path in [
+            format!("result/{}", run_at(2)),
+            format!("run/{}", run_at(2)),
+            format!("run?task_id={task}"),
+            format!("result?task_id={task}"),
+            format!("result?include=metadata&task_id={task}"),
+            format!("task/{task}?include=results,runs"),
+            "task?include=results".to_owned(),
+            "task?include=runs".to_owned(),
+            "run".to_owned(),
+            "result".to_owned(),
+        ] {
+            for token in [&takes_part, &third] {
+                let (_, answer) = world.get(&path, token).await;
+                let answer = answer.to_string();
+                assert!(!answer.contains("NzE0Mjk") && !answer.contains("71429"), "{path}: {answer}");
+            }
+        }
+        // It knows who takes part, and reads its own run.
+        let (_, shown) = world.get(&format!("run?task_id={task}"), &takes_part).await;
+        assert_eq!(shown["data"].as_array().unwrap().len(), 2, "{shown}");
+        assert_eq!(world.get(&format!("run/{}", run_at(4)), &takes_part).await.0, 200);
+        assert_eq!(world.get(&format!("task/{task}"), &takes_part).await.0, 200);
+    }
+    // Nor the task that it takes part in, and those beside it.
+    let takes_part = algorithm_of(&third, subtask["id"].as_i64().unwrap()).await;
+    assert_eq!(world.get(&format!("task/{}", central.id), &takes_part).await.0, 401);
+    // Who asked for them reads the results.
+    let (_, read) = world.get(&format!("result?task_id={}", subtask["id"]), &asks).await;
+    assert!(read.to_string().contains("NzE0Mjk"), "{read}");
+}

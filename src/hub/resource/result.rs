@@ -9,7 +9,7 @@ use crate::{
         HubError, audit,
         large_answer::{PAGE_BYTES, answer, turn_of},
         listing::{ListQuery, Listing, comma_separated},
-        permission::{Caller, CallerKind, Reach, Resource},
+        permission::{Caller, Resource},
         server::{API_PATH, HubState},
     },
     protocol::{
@@ -96,10 +96,7 @@ async fn show(
     let (task_id, executed_at, bytes) = found.ok_or_else(missing)?;
     let task = task::load(&hub, task_id).await?;
     // As in lists: the organization that executes a run may see it as well as the one that asked for it.
-    let executes = executed_at == caller.authority.organization_id
-        && !matches!(caller.kind, CallerKind::Container(_))
-        && caller.reach(Resource::Run, Operation::View) >= Some(Reach::Organization);
-    if !executes && !run::may_see_all_of(&hub, &caller, &task).await? {
+    if !run::executes(&caller, task_id, executed_at) && !run::may_see_all_of(&hub, &caller, &task).await? {
         return Err(HubError::NotAllowed);
     }
     let turn = turn_of(&caller, 1, bytes, PAGE_BYTES).await?;

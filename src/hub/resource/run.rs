@@ -23,6 +23,7 @@ use crate::{
         notice::{self, Notice},
         permission::{Caller, CallerKind, Reach, Resource},
         server::{API_PATH, HubState},
+        token::ContainerSubject,
         version3::ForResults,
     },
     protocol::{
@@ -129,17 +130,37 @@ pub enum Listed {
     Results,
 }
 
-/// The tasks whose inputs and results a node or an algorithm may see, as SQL: an algorithm sees those of its own job, a node
-/// those that its organization asked for. vantage6 shows them all tasks of their collaboration: one stolen key would then
-/// read what all others compute.
+/// The tasks whose inputs and results a node or an algorithm may see, as SQL: an algorithm sees those of the subtasks that it
+/// created, a node those that its organization asked for. vantage6 shows them all tasks of their collaboration: one
+/// stolen key would then read what all others compute. Nor does an algorithm see more of its job: a node makes its token
+/// itself, also for a partial function of somebody else's task.
 pub fn of_tasks_seen_by(kind: &CallerKind, organization_id: i64) -> Option<String> {
     match kind {
         CallerKind::User { .. } => None,
         CallerKind::Node { .. } => Some(format!("task.init_organization_id = {organization_id}")),
         CallerKind::Container(subject) => {
-            Some(format!("task.job_id = (SELECT job_id FROM task AS own WHERE own.id = {})", subject.task_id))
+            Some(format!("task.parent_id = {} AND task.init_organization_id = {organization_id}", subject.task_id))
         }
     }
+}
+
+/// The tasks that an algorithm may see, as SQL: its own one as well.
+pub fn of_tasks_of_algorithm(subject: &ContainerSubject, organization_id: i64) -> String {
+    format!(
+        "task.id = {0} OR (task.parent_id = {0} AND task.init_organization_id = {organization_id})",
+        subject.task_id
+    )
+}
+
+/// Whether the caller sees a run since it is one of their own: of this task, at this organization.
+pub fn executes(caller: &Caller, task_id: i64, organization_id: i64) -> bool {
+    let is_own_task = match &caller.kind {
+        CallerKind::Container(subject) => subject.task_id == task_id,
+        _ => true,
+    };
+    is_own_task
+        && organization_id == caller.authority.organization_id
+        && caller.reach(Resource::Run, Operation::View) >= Some(Reach::Organization)
 }
 
 /// Whether the caller sees the inputs and results of this task.
@@ -152,9 +173,14 @@ pub async fn may_see_all_of(hub: &HubState, caller: &Caller, task: &task::Row) -
     Ok(sqlx::query_scalar(&query).bind(task.id).fetch_one(hub.store.reader()).await?)
 }
 
-/// The runs whose texts a node sees whole, as SQL: those of its organization, and of the tasks that it asked for.
-fn of_node(organization_id: i64) -> String {
-    format!("task.init_organization_id = {organization_id} OR run.organization_id = {organization_id}")
+/// The runs whose texts a node or an algorithm sees whole, as SQL: its own, and those of the tasks that it asked for.
+fn of_runs_seen_whole(kind: &CallerKind, organization_id: i64) -> Option<String> {
+    let asked = of_tasks_seen_by(kind, organization_id)?;
+    let own = format!("run.organization_id = {organization_id}");
+    Some(match kind {
+        CallerKind::Container(subject) => format!("({asked}) OR (run.task_id = {} AND {own})", subject.task_id),
+        _ => format!("({asked}) OR {own}"),
+    })
 }
 
 /// The filters that runs and results have in common, with what the caller may see of them.
@@ -170,16 +196,18 @@ pub fn filters(caller: &Caller, query: &ListQuery, what: Listed) -> Result<Filte
         Reach::Own => filters.integer("task.init_user_id = ?", Some(caller.require_user()?)),
     }
     let own = caller.authority.organization_id;
-    match (of_tasks_seen_by(&caller.kind, own), &caller.kind) {
-        (Some(_), CallerKind::Node { .. }) if what == Listed::Results => filters.when(of_node(own)),
-        // A node also sees what the central functions were asked that ask it, as long as they do.
-        (Some(_), CallerKind::Node { .. }) => filters.when(format!(
-            "{} OR task.id IN (SELECT child.parent_id FROM task AS child JOIN run AS at_child ON at_child.task_id = child.id
-             WHERE at_child.organization_id = {own} AND at_child.finished_at IS NULL)",
-            of_node(own)
-        )),
-        (Some(seen), _) => filters.when(seen),
+    match (of_runs_seen_whole(&caller.kind, own), &caller.kind) {
         (None, _) => {}
+        (Some(whole), _) if what == Listed::Results => filters.when(whole),
+        // Who takes part in its own task, and how far they are.
+        (Some(whole), CallerKind::Container(subject)) => {
+            filters.when(format!("{whole} OR run.task_id = {}", subject.task_id));
+        }
+        // A node also sees what the central functions were asked that ask it, as long as they do.
+        (Some(whole), _) => filters.when(format!(
+            "{whole} OR task.id IN (SELECT child.parent_id FROM task AS child JOIN run AS at_child ON at_child.task_id = \
+             child.id WHERE at_child.organization_id = {own} AND at_child.finished_at IS NULL)"
+        )),
     }
     for (sql, name) in [
         ("run.task_id = ?", "task_id"),
@@ -256,18 +284,21 @@ async fn list(
     let with_task = includes_task(&caller, &query)?;
     let listing = if asks_without_input(&query) { WITHOUT_INPUT } else { LISTING };
     let mut rows = listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
-    if matches!(caller.kind, CallerKind::Node { .. }) {
+    if let Some(whole) = of_runs_seen_whole(&caller.kind, caller.authority.organization_id) {
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
-        let own = of_node(caller.authority.organization_id);
         let whole: Vec<i64> = sqlx::query_scalar(&format!(
-            "SELECT run.id FROM {FROM} WHERE run.id IN ({}) AND ({own})",
+            "SELECT run.id FROM {FROM} WHERE run.id IN ({}) AND ({whole})",
             comma_separated(&ids)
         ))
         .persistent(false)
         .fetch_all(hub.store.reader())
         .await?;
         // Of a function that asks a node it is to know what it was asked, not how it goes.
-        rows.rows.iter_mut().filter(|row| !whole.contains(&row.id)).for_each(|row| row.log = None);
+        let is_algorithm = matches!(caller.kind, CallerKind::Container(_));
+        for row in rows.rows.iter_mut().filter(|row| !whole.contains(&row.id)) {
+            row.log = None;
+            row.input = row.input.take().filter(|_| !is_algorithm);
+        }
     }
     let mut tasks: Vec<Task> = Vec::new();
     if with_task {
@@ -342,10 +373,7 @@ async fn show(
     let (task_id, organization_id) = found.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
     let task = task::load(&hub, task_id).await?;
     // The organization that executes a run may see it as well as the one that asked for it.
-    let executes = organization_id == caller.authority.organization_id
-        && !matches!(caller.kind, CallerKind::Container(_))
-        && caller.reach(Resource::Run, Operation::View) >= Some(Reach::Organization);
-    if !executes && !may_see_all_of(&hub, &caller, &task).await? {
+    if !executes(&caller, task_id, organization_id) && !may_see_all_of(&hub, &caller, &task).await? {
         return Err(HubError::NotAllowed);
     }
     let task = includes_task(&caller, &query)?.then(|| Task::from(task));

@@ -59,8 +59,8 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
         }
         Reach::Own => filters.integer("task.init_user_id = ?", Some(caller.require_user()?)),
     }
-    if matches!(caller.kind, CallerKind::Container(_)) {
-        filters.when(run::of_tasks_seen_by(&caller.kind, caller.authority.organization_id).unwrap_or_default());
+    if let CallerKind::Container(subject) = &caller.kind {
+        filters.when(run::of_tasks_of_algorithm(subject, caller.authority.organization_id));
     }
     for (sql, name) in [
         ("task.collaboration_id = ?", "collaboration_id"),
@@ -146,16 +146,14 @@ async fn results_of(hub: &HubState, caller: &Caller, ids: &[i64]) -> Result<BTre
     Ok(by_task)
 }
 
-/// A task that the caller may see: an algorithm those of its own job.
+/// A task that the caller may see: an algorithm its own, and the subtasks that it created.
 async fn load_seen(hub: &HubState, caller: &Caller, id: i64) -> Result<Row, HubError> {
     let row = load(hub, id).await?;
-    let is_algorithm = matches!(caller.kind, CallerKind::Container(_));
-    if !may(caller, Resource::Task, Operation::View, &row)
-        || is_algorithm && !run::may_see_all_of(hub, caller, &row).await?
-    {
-        return Err(HubError::NotAllowed);
-    }
-    Ok(row)
+    let is_seen = match &caller.kind {
+        CallerKind::Container(subject) if subject.task_id != id => run::may_see_all_of(hub, caller, &row).await?,
+        _ => true,
+    };
+    if is_seen && may(caller, Resource::Task, Operation::View, &row) { Ok(row) } else { Err(HubError::NotAllowed) }
 }
 
 /// `GET /task/{id}`

@@ -410,3 +410,72 @@ async fn a_demo_starts_again_without_an_organization_that_was_deleted() {
     drop(server);
     drop(Server::start(data.path(), &["--demo"]));
 }
+
+/// What `atoll audit verify` says.
+fn verified(data: &Path) -> (bool, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_atoll")).args(["audit", "verify", "--data"]).arg(data).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+async fn change_file(data: &Path, statements: &[&str]) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("hub.sqlite"));
+    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    for statement in statements {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_the_program_by_force_and_takes_its_last_entries_away_is_told() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = Server::start(data.path(), &["--demo"]);
+    let body = json!({"username": "root", "password": support::PASSWORD});
+    let token = post(&server.url, "token/user", "", body.clone()).await.unwrap();
+    let token = token["access_token"].as_str().unwrap();
+    let log = |name: &str| std::fs::read_to_string(data.path().join(name)).unwrap();
+    let before = log("hub.audit-head");
+    let organization = json!({"name": "made by somebody"});
+    post(&server.url, "organization", token, organization).await.unwrap();
+    let begin = std::time::Instant::now();
+    while log("hub.audit-head") == before {
+        assert!(begin.elapsed().as_secs() < 30, "the end is signed soon");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // By force.
+    drop(server);
+    let (holds, text) = verified(data.path());
+    assert!(holds, "{text}");
+    let last = "(SELECT max(id) FROM audit)";
+    let take_away = [
+        "DROP TRIGGER audit_keeps_entries",
+        &format!("DELETE FROM audit_head WHERE id = {last}"),
+        &format!("DELETE FROM audit WHERE id = {last}"),
+        "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit'",
+    ];
+    change_file(data.path(), &take_away).await;
+    let (holds, text) = verified(data.path());
+    assert!(!holds && text.contains("is missing"), "{text}");
+    // Nor does an end help that was signed before, in the file's place.
+    let (id, hash, signature): (i64, String, String) = {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.path().join("hub.sqlite"));
+        let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+        sqlx::query_as("SELECT id, hash, signature FROM audit_head WHERE origin = '' ORDER BY id LIMIT 1")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    };
+    for state in ["", "open ", "closed "] {
+        std::fs::write(data.path().join("hub.audit-head"), format!("{id}:{hash} {state}{signature}\n")).unwrap();
+        let server = Server::start(data.path(), &["--demo"]);
+        let token = post(&server.url, "token/user", "", body.clone()).await.unwrap();
+        let url = format!("{}/api/audit?action=audit.mismatch", server.url);
+        let entries = reqwest::Client::new().get(url).bearer_auth(token["access_token"].as_str().unwrap());
+        let entries = entries.send().await.unwrap().text().await.unwrap();
+        assert!(entries.contains("has not signed what stands in the file"), "{entries}");
+    }
+    // What could have been taken away within the last second is said, too.
+    drop(Server::start(data.path(), &["--demo"]));
+    let (_, text) = verified(data.path());
+    assert!(text.contains("The program was ended by force"), "{text}");
+}

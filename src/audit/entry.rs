@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::Head;
 use crate::protocol::spreadsheet::neutralise;
 
 /// Something that happened, before it is recorded. No text of it may hold a secret or a value of the data.
@@ -30,6 +31,12 @@ impl Entry {
     pub fn done(actor: impl Into<String>, action: impl Into<Cow<'static, str>>, subject: impl Into<String>) -> Self {
         let (actor, action, subject) = (actor.into(), action.into(), subject.into());
         Entry { actor, action, subject, outcome: "done", details: String::new(), organization_id: None }
+    }
+
+    /// A program begins, and the one before was ended by force when its log was signed up to here.
+    pub fn unclosed(signed: &Head) -> Self {
+        let details = format!("the program was ended by force: entries after {} could be missing or forged", signed.id);
+        Entry::done("system", "audit.unclosed", "audit log").outcome("failed").details(details)
     }
 
     pub fn outcome(self, outcome: &'static str) -> Self {

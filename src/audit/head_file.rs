@@ -1,5 +1,5 @@
-//! A file beside the database with the end of the own chain that was signed last. Who rewrites the log has to bring back an
-//! older copy of this file, too.
+//! A file beside the database with the end of the own chain that was signed last, and whether the program ended then. Who
+//! rewrites the log has to bring back an older copy of this file, too.
 
 use std::{
     fs,
@@ -24,26 +24,50 @@ impl HeadFile {
         self.0.exists()
     }
 
-    /// The end in it; `None` if it is not there, or this key has not signed what stands there.
-    pub fn read(&self, key: &HeadKey) -> Option<Head> {
+    /// What stands in it; `None` if it is not there, or this key has not signed that.
+    pub fn read(&self, key: &HeadKey) -> Option<LastHead> {
         let text = fs::read_to_string(&self.0).ok()?;
-        let (head, signature) = text.trim().split_once(' ')?;
-        let head: Head = head.parse().ok()?;
-        key.has_signed(&head, signature).then_some(head)
+        let mut words = text.split_whitespace();
+        let (head, state, signature) = (words.next()?, words.next()?, words.next()?);
+        let last = LastHead { head: head.parse().ok()?, is_closed: state == CLOSED };
+        key.has_signed(&last.signed_text(), signature).then_some(last)
     }
 
-    /// Puts this end into it.
-    pub fn write(&self, key: &HeadKey, head: &Head) -> io::Result<()> {
-        if self.read(key).as_ref() == Some(head) {
+    /// Puts this into it.
+    pub fn write(&self, key: &HeadKey, last: &LastHead) -> io::Result<()> {
+        if self.read(key).as_ref() == Some(last) {
             return Ok(());
         }
         let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{head} {}", key.sign(head))?;
+        writeln!(file, "{} {} {}", last.head, last.state(), key.sign(&last.signed_text()))?;
         // After a power failure it is the old one or this one.
         file.as_file().sync_all()?;
         file.persist(&self.0).map_err(|error| error.error)?;
         Ok(())
+    }
+}
+
+/// What stands in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastHead {
+    /// The end that was signed last.
+    pub head: Head,
+    /// Whether nothing came behind it: the program has ended. Of one that was ended by force the last entries have no
+    /// signed end, and somebody could have taken them away.
+    pub is_closed: bool,
+}
+
+const CLOSED: &str = "closed";
+
+impl LastHead {
+    fn state(&self) -> &'static str {
+        if self.is_closed { CLOSED } else { "open" }
+    }
+
+    /// Signed for this file only: the ends in the table are others, which stay there for years.
+    fn signed_text(&self) -> String {
+        format!("last {} {}", self.head, self.state())
     }
 }
 
@@ -59,11 +83,27 @@ mod tests {
         assert!(!file.exists() && file.read(&key).is_none());
         for id in [0, 7] {
             let head = Head { id, hash: if id == 0 { String::new() } else { "ab".repeat(32) } };
-            file.write(&key, &head).unwrap();
-            assert_eq!((file.read(&key), file.read(&other)), (Some(head), None));
+            for is_closed in [false, true] {
+                let last = LastHead { head: head.clone(), is_closed };
+                file.write(&key, &last).unwrap();
+                assert_eq!((file.read(&key), file.read(&other)), (Some(last), None));
+            }
+            // What is signed in the table is not good here.
+            let path = folder.path().join("hub.audit-head");
+            for state in ["open", "closed", ""] {
+                fs::write(&path, format!("{head} {state} {}", key.sign(&head.to_string()))).unwrap();
+                assert_eq!(file.read(&key), None);
+            }
+            file.write(&key, &LastHead { head, is_closed: true }).unwrap();
         }
         let text = fs::read_to_string(folder.path().join("hub.audit-head")).unwrap();
-        for changed in [text.replacen('7', "8", 1), String::new(), "7:".into(), format!("{}0", text.trim())] {
+        for changed in [
+            text.replacen('7', "8", 1),
+            text.replacen("closed", "open", 1),
+            String::new(),
+            "7:".into(),
+            format!("{}0", text.trim()),
+        ] {
             fs::write(folder.path().join("hub.audit-head"), changed).unwrap();
             assert_eq!(file.read(&key), None);
         }

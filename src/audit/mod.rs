@@ -12,10 +12,10 @@ mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
-pub use head_file::HeadFile;
+pub use head_file::{HeadFile, LastHead};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
 pub use sink::{SinkError, ship};
 pub use witness::{
     HeadKey, KeptHead, Signed, SignedHeads, holds, keep_head, kept_head, kept_heads, mismatches, sign_head,
-    signed_heads, unsigned_since,
+    signed_heads, unclosed, unsigned_since,
 };

@@ -24,16 +24,17 @@ impl HeadKey {
         HEXLOWER.encode(&hmac::sign(&self.0, b"name").as_ref()[..8])
     }
 
-    pub(super) fn sign(&self, head: &Head) -> String {
-        HEXLOWER.encode(hmac::sign(&self.0, signed_text(head).as_bytes()).as_ref())
+    pub(super) fn sign(&self, text: &str) -> String {
+        HEXLOWER.encode(hmac::sign(&self.0, text.as_bytes()).as_ref())
     }
 
-    pub(super) fn has_signed(&self, head: &Head, signature: &str) -> bool {
+    pub(super) fn has_signed(&self, text: &str, signature: &str) -> bool {
         let signature = HEXLOWER.decode(signature.as_bytes()).unwrap_or_default();
-        hmac::verify(&self.0, signed_text(head).as_bytes(), &signature).is_ok()
+        hmac::verify(&self.0, text.as_bytes(), &signature).is_ok()
     }
 }
 
+/// What is signed of an end in the table.
 fn signed_text(head: &Head) -> String {
     format!("head {head}")
 }
@@ -106,7 +107,7 @@ pub async fn sign_head(
     for (id, hash, signature) in ends {
         let end = Head { id, hash };
         // One that only says that this key signed it is no reason to sign what stands there now.
-        if !key.has_signed(&end, &signature) {
+        if !key.has_signed(&signed_text(&end), &signature) {
             return Ok(Signed::Broken);
         }
         last = Some(end);
@@ -118,7 +119,7 @@ pub async fn sign_head(
     }
     let present = head(&mut *connection).await?;
     if last.as_ref() != Some(&present) {
-        keep(connection, OWN, &present, &key.name(), &key.sign(&present), true).await?;
+        keep(connection, OWN, &present, &key.name(), &key.sign(&signed_text(&present)), true).await?;
     }
     *known = Some(present.clone());
     Ok(if last.is_none() && present.id > 0 { Signed::Anew } else { Signed::Holds })
@@ -208,7 +209,7 @@ pub async fn signed_heads(pool: &SqlitePool, key: &HeadKey) -> Result<SignedHead
     let mut signed = SignedHeads::default();
     for (id, hash, name, signature) in rows {
         let head = Head { id, hash };
-        match (name == key.name(), key.has_signed(&head, &signature)) {
+        match (name == key.name(), key.has_signed(&signed_text(&head), &signature)) {
             (_, true) => signed.heads.push(head),
             (true, false) => signed.forged += 1,
             (false, false) => signed.of_other_keys += 1,
@@ -222,7 +223,7 @@ pub async fn signed_heads(pool: &SqlitePool, key: &HeadKey) -> Result<SignedHead
 pub async fn unsigned_since(pool: &SqlitePool, last_signed: i64) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT min(at) FROM audit WHERE id > ?
-         HAVING julianday(max(at)) - julianday(min(at)) > 10.0 / (24 * 60)",
+         HAVING julianday(max(at)) - julianday(min(at)) > 1.0 / (24 * 60)",
     )
     .bind(last_signed)
     .fetch_optional(pool)
@@ -233,6 +234,11 @@ pub async fn unsigned_since(pool: &SqlitePool, last_signed: i64) -> Result<Optio
 pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
     let query = "SELECT COUNT(*), max(at) || ' ' || details FROM audit WHERE action = 'audit.mismatch'";
     sqlx::query_as(query).fetch_one(pool).await
+}
+
+/// How often the log says that the program was ended by force, and when it said so last.
+pub async fn unclosed(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
+    sqlx::query_as("SELECT COUNT(*), max(at) FROM audit WHERE action = 'audit.unclosed'").fetch_one(pool).await
 }
 
 /// Whether this is the end of the chain, or was.

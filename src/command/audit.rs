@@ -128,7 +128,7 @@ async fn verify(
         bail!("the chain is broken: of {} ends it is said that the key signed them, which is not true", signed.forged);
     }
     known.extend(signed.heads.iter().cloned());
-    let beside = key.as_ref().and_then(|key| file.read(key));
+    let beside = key.as_ref().and_then(|key| file.read(key)).map(|last| last.head);
     known.extend(beside.clone());
     let head = match audit::verify(pool, &known).await? {
         Ok(head) => head,
@@ -147,7 +147,7 @@ async fn verify(
     {
         bail!(
             "no end after entry {last} is signed, though entries were written since {since}, and ends are signed each \
-             minute: somebody has taken ends away, or written entries. By its hashes alone the chain holds"
+             second: somebody has taken ends away, or written entries. By its hashes alone the chain holds"
         );
     }
     let ends = |number: usize| if number == 1 { "1 end".to_owned() } else { format!("{number} ends") };
@@ -176,6 +176,13 @@ async fn verify(
     let (mismatches, last) = audit::mismatches(pool).await?;
     if let Some(last) = last {
         print(&format!("The log itself says {mismatches} times that it may have been changed, at last: {last}.\n"))?;
+    }
+    let (ended_by_force, last) = audit::unclosed(pool).await?;
+    if let Some(last) = last {
+        print(&format!(
+            "The program was ended by force {ended_by_force} times, at last before {last}: what was written in the second \
+             before could have been taken away.\n"
+        ))?;
     }
     if signed.of_other_keys > 0 {
         print(&format!("Another key signed {}: not compared.\n", ends(signed.of_other_keys)))?;

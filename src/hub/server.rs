@@ -179,7 +179,7 @@ impl Hub {
             openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             strangers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
-            signed_head: tokio::sync::Mutex::new(head_file.read(&head_key)),
+            signed_head: tokio::sync::Mutex::new(head_file.read(&head_key).map(|last| last.head)),
             head_file,
             foreign_writes: audit::ForeignWrites::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),

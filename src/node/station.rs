@@ -163,21 +163,27 @@ impl Station {
 
     /// Works until `stop`; fails only if the configuration makes work impossible.
     pub async fn run(self, stop: CancellationToken) -> Result<(), NodeError> {
+        let state_file = self.config.state_file();
+        let _lock = NodeStore::lock(&state_file).await?;
+        let store = NodeStore::open(&state_file).await?;
         let stopped = async {
             stop.cancelled().await;
             // Whoever is connected says goodbye, so that another program may take the place at once.
             sleep(GOODBYE_PATIENCE).await;
         };
-        tokio::select! {
-            result = self.work(&stop) => result,
+        let result = tokio::select! {
+            result = self.work(store.clone(), &stop) => result,
             () = stopped => Ok(()),
+        };
+        let ended = witness::end(&store, &witness::head_key(&self.config), &HeadFile::beside(&state_file)).await;
+        if let Err(error) = ended {
+            tracing::error!(%error, "that the audit log ends here is not signed");
         }
+        result
     }
 
-    async fn work(&self, stop: &CancellationToken) -> Result<(), NodeError> {
+    async fn work(&self, store: NodeStore, stop: &CancellationToken) -> Result<(), NodeError> {
         let state_file = self.config.state_file();
-        let _lock = NodeStore::lock(&state_file).await?;
-        let store = NodeStore::open(&state_file).await?;
         let station = store.station().await?;
         let signed = audit::signed_heads(store.pool(), &witness::head_key(&self.config)).await;
         let signed = signed.map_err(StoreError::from)?;
@@ -186,8 +192,7 @@ impl Station {
             Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
         }
         let (key, head_file) = (witness::head_key(&self.config), HeadFile::beside(&state_file));
-        let mut known = head_file.read(&key);
-        witness::sign(&store, &key, &mut known, &head_file, false).await.map_err(StoreError::from)?;
+        witness::begin(&store, &key, &head_file).await.map_err(StoreError::from)?;
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");

@@ -9,18 +9,18 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{NodeConfig, station::Shared, store::NodeStore};
 use crate::{
-    audit::{self, Entry, Head, HeadFile, HeadKey, Signed},
+    audit::{self, Entry, Head, HeadFile, HeadKey, LastHead, Signed},
     protocol::{audit::Exchange, client::ClientError},
 };
 
-/// How often the end is signed.
-const ROUND: Duration = Duration::from_secs(60);
+/// How often the end is signed, if it is another one.
+const ROUND: Duration = Duration::from_secs(1);
 /// How often the second file is given the entries that it lacks.
 const SHIP: Duration = Duration::from_secs(1);
 /// After how many rounds ends are exchanged, …
-const EXCHANGE: u64 = 2;
+const EXCHANGE: u64 = 120;
 /// … and the own one is written into the program's log.
-const TELL: u64 = 60;
+const TELL: u64 = 3_600;
 /// Whose log the hub's is.
 const HUB: &str = "hub";
 
@@ -38,11 +38,14 @@ pub async fn keep(shared: &Shared) {
     let key = of_api_key(&shared.api_key);
     let mut interval = interval(ROUND);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut is_ours, mut known) = (true, shared.head_file.read(&key));
+    let (mut is_ours, mut known) = (true, shared.head_file.read(&key).map(|last| last.head));
     for round in 0_u64.. {
         interval.tick().await;
-        if let Err(error) = sign(&shared.store, &key, &mut known, &shared.head_file, round.is_multiple_of(TELL)).await {
+        if let Err(error) = sign_new(&shared.store, &key, &mut known, &shared.head_file).await {
             tracing::error!(%error, "the end of the audit log is not signed");
+        }
+        if let (true, Some(head)) = (round.is_multiple_of(TELL), &known) {
+            tracing::info!(%head, "the end of the audit log");
         }
         if is_ours && round.is_multiple_of(EXCHANGE) {
             match exchange(shared).await {
@@ -81,30 +84,53 @@ enum WitnessError {
     Unreadable(&'static str),
 }
 
-/// Signs the present end; of a new log before its first entry.
-pub async fn sign(
+/// Signs the end that the program finds when it begins, of a new log before its first entry. An entry says if it was ended
+/// by force.
+pub async fn begin(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<(), sqlx::Error> {
+    let last = file.read(key);
+    sign(store, key, &mut last.as_ref().map(|last| last.head.clone()), file).await?;
+    if let Some(LastHead { head, is_closed: false }) = last {
+        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+        audit::append(&mut transaction, &Entry::unclosed(&head)).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// Signs the last end, and says beside the log that nothing comes behind it any more.
+pub async fn end(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<(), sqlx::Error> {
+    let mut known = file.read(key).map(|last| last.head);
+    sign_new(store, key, &mut known, file).await?;
+    match file.read(key) {
+        Some(last) => Ok(file.write(key, &LastHead { is_closed: true, ..last })?),
+        None => Ok(()),
+    }
+}
+
+/// Signs the present end, if it is another one than before.
+async fn sign_new(
     store: &NodeStore,
     key: &HeadKey,
     known: &mut Option<Head>,
     file: &HeadFile,
-    tells: bool,
 ) -> Result<(), sqlx::Error> {
+    let present = audit::head(&mut *store.pool().acquire().await?).await?;
+    if known.as_ref() == Some(&present) { Ok(()) } else { sign(store, key, known, file).await }
+}
+
+async fn sign(store: &NodeStore, key: &HeadKey, known: &mut Option<Head>, file: &HeadFile) -> Result<(), sqlx::Error> {
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
     let signed = audit::sign_head(&mut transaction, key, known).await?;
     if signed == Signed::Anew {
         let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
         note(&mut transaction, "audit log", details).await?;
     }
-    let head = audit::head(&mut transaction).await?;
     transaction.commit().await?;
     if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known.as_ref()) {
-        file.write(key, known)?;
+        file.write(key, &LastHead { head: known.clone(), is_closed: false })?;
     }
     if signed == Signed::Broken {
         tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the node's file");
-    }
-    if tells {
-        tracing::info!(%head, "the end of the audit log");
     }
     Ok(())
 }

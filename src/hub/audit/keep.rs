@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::{refusal::note_repeated, sign_head, tell_head};
+use super::{close, refusal::note_repeated, sign_head, sign_new_head, tell_head};
 use crate::hub::{
     HubError,
     error::is_disk_full,
@@ -16,8 +16,10 @@ use crate::hub::{
     server::HubState,
 };
 
-/// How often what was only counted is written, and the end is signed.
+/// How often what was only counted is written, and it is looked whether others write.
 const ROUND: Duration = Duration::from_secs(60);
+/// How often the end is signed, if it is another one.
+const SIGN: Duration = Duration::from_secs(1);
 /// After how many rounds the end is written into the program's log.
 const TELL: u64 = 60;
 /// How often a second file is given the entries that it lacks.
@@ -26,6 +28,7 @@ const SHIP: Duration = Duration::from_secs(1);
 /// Keeps the log for as long as the hub is there.
 pub fn keep(hub: &Arc<HubState>) {
     tokio::spawn(keep_rounds(Arc::downgrade(hub)));
+    tokio::spawn(keep_signed(Arc::downgrade(hub)));
     if let Some(file) = hub.audit_file.clone() {
         tokio::spawn(keep_file(Arc::downgrade(hub), file));
     }
@@ -35,6 +38,9 @@ pub fn keep(hub: &Arc<HubState>) {
 pub async fn write_last(hub: &HubState) {
     round(hub).await;
     tell(hub).await;
+    if let Err(error) = close(hub).await {
+        tracing::error!(%error, "that the audit log ends here is not signed");
+    }
     if let Some(file) = &hub.audit_file {
         ship(hub, file).await;
     }
@@ -49,6 +55,19 @@ async fn keep_rounds(hub: Weak<HubState>) {
         hub.forget_idle();
         if number.is_multiple_of(TELL) {
             tell(&hub).await;
+        }
+    }
+}
+
+async fn keep_signed(hub: Weak<HubState>) {
+    let mut interval = interval(SIGN);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let Some(hub) = hub.upgrade() else { return };
+        // A full disk is told by the rounds.
+        if let Err(error) = sign_new_head(&hub).await {
+            tracing::debug!(%error, "the end of the audit log is not signed");
         }
     }
 }

@@ -22,7 +22,7 @@ use super::{
     token::{Claims, ClientType, Subject as TokenSubject},
 };
 use crate::{
-    audit::{self, Broken, Entry, Head, Signed},
+    audit::{self, Broken, Entry, Head, LastHead, Signed},
     protocol::audit::Exchanged,
 };
 
@@ -173,16 +173,39 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
             Some(format!("when the hub was started the chain was broken: {broken}"))
         }
     };
-    if is_used > 0 && !hub.head_file.exists() {
-        let missing = "the file beside the database with the end that was signed last was not there when the hub was \
-                       started: it was taken away, or an older version has not written it";
+    let last = hub.head_file.read(&hub.secret_key.head_key());
+    if is_used > 0 && last.is_none() {
+        let missing = match hub.head_file.exists() {
+            false => {
+                "the file beside the database with the end that was signed last was not there when the hub was started: it \
+                 was taken away, or an older version has not written it"
+            }
+            true => {
+                "this hub's key has not signed what stands in the file beside the database with the end that was signed \
+                 last: somebody wrote there, the key is another one, or an older version has written it"
+            }
+        };
         tracing::error!(missing, "the audit log may not be what it was");
         trouble.get_or_insert(missing.to_owned());
     }
+    let signed = hub.signed_head.lock().await.as_ref().map_or(0, |head| head.id);
+    if let Some(since) = audit::unsigned_since(hub.store.reader(), signed).await?
+        && last.is_some()
+    {
+        tracing::error!(since, "the audit log has entries that no end covers");
+        trouble.get_or_insert(format!(
+            "when the hub was started there were entries since {since} that no signed end covers: ends are signed each \
+             second, so somebody has written entries, or taken ends away"
+        ));
+    }
     sign_head(hub).await?;
+    let mut connection = hub.store.bookkeeping().acquire().await?;
     // It is in the log now, and the next entry would make the chain look whole.
     if let Some(details) = trouble {
-        note_mismatch(&mut *hub.store.bookkeeping().acquire().await?, &details).await?;
+        note_mismatch(&mut connection, &details).await?;
+    }
+    if let Some(LastHead { head, is_closed: false }) = last {
+        audit::append(&mut connection, &Entry::unclosed(&head)).await?;
     }
     Ok(())
 }
@@ -190,6 +213,21 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
 async fn note_mismatch(connection: &mut SqliteConnection, details: &str) -> Result<(), HubError> {
     let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
     Ok(audit::append(connection, &entry).await?)
+}
+
+/// Signs the present end of the log, if it is another one than before.
+pub async fn sign_new_head(hub: &HubState) -> Result<(), HubError> {
+    let present = audit::head(&mut *hub.store.reader().acquire().await?).await?;
+    if hub.signed_head.lock().await.as_ref() == Some(&present) { Ok(()) } else { sign_head(hub).await }
+}
+
+/// Says beside the log that nothing comes behind its end any more.
+pub async fn close(hub: &HubState) -> Result<(), HubError> {
+    let key = hub.secret_key.head_key();
+    match hub.head_file.read(&key) {
+        Some(last) => Ok(hub.head_file.write(&key, &LastHead { is_closed: true, ..last })?),
+        None => Ok(()),
+    }
 }
 
 /// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
@@ -207,7 +245,8 @@ pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     if signed != Signed::Broken
         && let Some(head) = known.as_ref()
     {
-        hub.head_file.write(&hub.secret_key.head_key(), head)?;
+        let last = LastHead { head: head.clone(), is_closed: false };
+        hub.head_file.write(&hub.secret_key.head_key(), &last)?;
     }
     let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file directly.";
     hub.problems.set(problem::Kind::AuditLog, (signed == Signed::Broken || is_foreign).then(|| text.to_owned()));

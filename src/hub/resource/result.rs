@@ -9,12 +9,11 @@ use crate::{
         HubError, audit,
         large_answer::{PAGE_BYTES, answer, turn_of},
         listing::{ListQuery, Listing, comma_separated},
-        permission::{Caller, Resource},
+        permission::Caller,
         server::{API_PATH, HubState},
     },
     protocol::{
         client::FOR_DOWNLOAD,
-        domain::Operation,
         wire::v4::{Link, ResultItem},
     },
 };

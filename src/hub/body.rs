@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{HubError, large, permission::Caller, server::HubState};
+use super::{HubError, error::short, large, large_answer::QUEUE, permission::Caller, server::HubState};
 use crate::serve::Shares;
 
 /// The largest body of what is asked by somebody who is not signed in yet, in bytes.
@@ -100,7 +100,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Room for a body is taken in steps of so many bytes: a sender that stalls holds no more than it has sent.
 const STEP: usize = 256 * 1024;
 /// The bodies that are on their way.
-static ON_THEIR_WAY: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(2));
+static ON_THEIR_WAY: LazyLock<Shares<String>> = LazyLock::new(|| Shares::with_queue(2, QUEUE));
 
 impl<T, const LIMIT: usize> FromRequest<Arc<HubState>> for LargeBody<T, LIMIT>
 where
@@ -118,7 +118,7 @@ where
             return Ok(LargeBody { body: checked(parse(&bytes)?)?, turn: None });
         }
         let party = caller.party();
-        let _place = patiently(async { ON_THEIR_WAY.place(&party).await.map_err(large::closed) }).await?;
+        let _place = patiently(async { Ok(ON_THEIR_WAY.place(&party).await?) }).await?;
         let mut room = patiently(large::room(STEP)).await?;
         let mut chunks = request.into_body().into_data_stream();
         let mut file = tokio::fs::File::from_std(tempfile::tempfile()?);
@@ -171,15 +171,18 @@ fn unreadable(_: axum::Error) -> HubError {
     HubError::bad("The request body could not be read")
 }
 
+/// No more is repeated of a field's name that somebody sent, in bytes.
+const NAME_LIMIT: usize = 100;
+
 /// Reads JSON, each error at its field.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HubError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
+        let path = short(&error.path().to_string(), NAME_LIMIT);
         let one = |field: &str, message: &str| {
             HubError::fields(BTreeMap::from([(field.to_owned(), vec![message.to_owned()])]))
         };
-        let message = error.inner().to_string();
+        let message = short(&error.inner().to_string(), 3 * NAME_LIMIT);
         // serde names a missing field in its message only; the path is that of the object around it.
         match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             Some(field) if path == "." => one(field, "Missing data for required field."),

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::protocol::wire::v4::ErrorBody;
+use crate::{protocol::wire::v4::ErrorBody, serve::NoPlace};
 
 /// Why the hub does not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,12 @@ pub enum HubError {
     File(#[from] std::io::Error),
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+impl From<NoPlace> for HubError {
+    fn from(_: NoPlace) -> HubError {
+        HubError::TooMany
+    }
 }
 
 impl HubError {
@@ -94,6 +100,19 @@ impl HubError {
     }
 }
 
+/// The longest message of an answer that says what is wrong, in bytes; that of a field a fifth, …
+const MESSAGE_LIMIT: usize = 1_000;
+/// … and of so many fields it is said.
+const FIELDS: usize = 20;
+
+/// A text that may hold what somebody sent, cut where it is too long to be read.
+pub fn short(text: &str, limit: usize) -> String {
+    match text.len() <= limit {
+        true => text.to_owned(),
+        false => format!("{}…", &text[..text.floor_char_boundary(limit)]),
+    }
+}
+
 /// Whether there is no more room (SQLITE_FULL).
 pub fn is_disk_full(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("13"))
@@ -118,6 +137,12 @@ impl IntoResponse for HubError {
             }
             error => ErrorBody { msg: error.to_string(), ..Default::default() },
         };
+        // Nobody gets back all that they sent, and holds it in memory by not reading it.
+        let errors = body.errors.into_iter().take(FIELDS).map(|(field, messages)| {
+            let messages = messages.iter().take(2).map(|message| short(message, MESSAGE_LIMIT / 5)).collect();
+            (short(&field, MESSAGE_LIMIT / 10), messages)
+        });
+        let body = ErrorBody { msg: short(&body.msg, MESSAGE_LIMIT), errors: errors.collect() };
         let response = (status, Json(body)).into_response();
         match status {
             StatusCode::TOO_MANY_REQUESTS => ([(header::RETRY_AFTER, "60")], response).into_response(),

@@ -15,15 +15,11 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use serde::Serialize;
-use tokio::{
-    sync::{OwnedSemaphorePermit, SemaphorePermit},
-    task::spawn_blocking,
-    time::timeout,
-};
+use tokio::{sync::SemaphorePermit, task::spawn_blocking, time::timeout};
 use tokio_util::io::ReaderStream;
 
 use super::{HubError, large, permission::Caller};
-use crate::serve::{Shares, spooled};
+use crate::serve::{Place, Shares, spooled};
 
 /// The most bytes of an answer that has several texts.
 pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
@@ -31,18 +27,20 @@ pub const PAGE_BYTES: i64 = 32 * 1024 * 1024;
 const LARGE_PAGE: i64 = 1024 * 1024;
 /// From this size on they are sent from a file, and a caller has some at a time, and no more.
 const MEDIUM_PAGE: i64 = 32 * 1024;
+/// So many of each caller wait for their turn at something large; who comes then is told to come again.
+pub const QUEUE: usize = 64;
 /// Of each caller one is sent at a time.
-static OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(1));
+static OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::with_queue(1, QUEUE));
 /// So many of those that are not that large.
-static MEDIUM_OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(16));
+static MEDIUM_OF_CALLERS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::with_queue(16, QUEUE));
 /// How long somebody waits for their turn; clients give a server about ten seconds.
 const TURN_PATIENCE: Duration = Duration::from_secs(8);
 /// What is read of a file and sent at once, in bytes.
 const SLICE: usize = 64 * 1024;
 
 /// What a large answer takes up until it is sent.
-struct Place {
-    _of_caller: OwnedSemaphorePermit,
+struct Room {
+    _of_caller: Place,
     _room: SemaphorePermit<'static>,
     /// The bytes that there is room for.
     bytes: usize,
@@ -51,7 +49,7 @@ struct Place {
 /// The place of a large answer. The response carries it, for a layer that rewrites the answer.
 #[derive(Clone)]
 pub struct Kept {
-    place: Arc<Place>,
+    place: Arc<Room>,
     is_large: bool,
 }
 
@@ -92,8 +90,8 @@ pub async fn turn_of(caller: &Caller, items: i64, bytes: i64, limit: i64) -> Res
     let turn = async {
         let shares = if is_large { &OF_CALLERS } else { &MEDIUM_OF_CALLERS };
         let bytes = bytes as usize;
-        let _of_caller = shares.place(&caller.party()).await.map_err(large::closed)?;
-        let place = Place { _of_caller, _room: large::room(bytes).await?, bytes };
+        let _of_caller = shares.place(&caller.party()).await?;
+        let place = Room { _of_caller, _room: large::room(bytes).await?, bytes };
         Kept { place: Arc::new(place), is_large }.wait().await.map(Some)
     };
     timeout(TURN_PATIENCE, turn).await.unwrap_or(Err(HubError::Busy))

@@ -16,8 +16,8 @@ use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
 
 use super::{
-    HubError, large,
-    large_answer::{PAGE_BYTES, Turn, answer, turn_of, wider_turn},
+    HubError,
+    large_answer::{PAGE_BYTES, QUEUE, Turn, answer, turn_of, wider_turn},
     page_sizes::PageSizes,
     permission::Caller,
 };
@@ -229,7 +229,7 @@ pub struct Listing {
 }
 
 /// Lists of a caller that are read at once: the others get a connection to the database meanwhile.
-static LISTS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::new(3));
+static LISTS: LazyLock<Shares<String>> = LazyLock::new(|| Shares::with_queue(3, QUEUE));
 
 /// For rows whose texts are so short that a thousand of them are no large answer.
 pub const SMALL_ROWS: &str = "0";
@@ -258,7 +258,7 @@ impl Listing {
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let order = self.order(query.text("sort"))?;
-        let _place = LISTS.place(&caller.party()).await.map_err(large::closed)?;
+        let _place = LISTS.place(&caller.party()).await?;
         if self.row_limit.saturating_mul(query.per_page as i64) > PAGE_BYTES {
             let mut sum = self.select(&format!("coalesce(sum({}), 0)", self.bytes), &filters);
             if sum.build_query_scalar::<i64>().fetch_one(pool).await? > PAGE_BYTES {

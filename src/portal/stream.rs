@@ -9,7 +9,7 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::upstream::{Connection, Upstream};
 use crate::{
     pages::{Freshness, User},
-    serve::{Shares, Spooled, spool},
+    serve::{Place, Shares, Spooled, spool},
     session::SignedIn,
 };
 
@@ -49,7 +49,7 @@ pub struct Follower {
     sender: mpsc::Sender<Spooled>,
     number: u64,
     pub end: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Messages that are made at once: all streams hear of the same change, and each takes some megabytes for a moment.

@@ -56,15 +56,24 @@ struct Machine<'a> {
     /// Heights of the stack at its marks.
     marks: Vec<usize>,
     memo: HashMap<u64, usize>,
+    /// How many times an object was put into another one: the same one as often as somebody likes.
+    placed: usize,
 }
 
 /// Reads a pickle of plain data; tuples become lists.
 pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
-    let mut machine =
-        Machine { rest: bytes, objects: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let mut machine = Machine {
+        rest: bytes,
+        objects: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        placed: 0,
+    };
     while !machine.step()? {
         // While it is read: a byte makes a value, and it may all be thrown away in the end.
-        let kept = [machine.objects.len(), machine.stack.len(), machine.marks.len(), machine.memo.len()];
+        let Machine { objects, stack, marks, memo, placed, .. } = &machine;
+        let kept = [objects.len(), stack.len(), marks.len(), memo.len(), *placed];
         if kept.into_iter().any(|length| length > VALUE_LIMIT) {
             return Err(PickleError::TooMuch);
         }
@@ -203,6 +212,7 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: Vec<usize>) -> Result<(), PickleError> {
+        self.placed += items.len();
         match self.top()? {
             Object::List(list) => list.extend(items),
             _ => return Err(PickleError::Damaged),
@@ -211,6 +221,7 @@ impl<'a> Machine<'a> {
     }
 
     fn set(&mut self, items: &[usize]) -> Result<(), PickleError> {
+        self.placed += items.len();
         let (pairs, []) = items.as_chunks::<2>() else { return Err(PickleError::Damaged) };
         match self.top()? {
             Object::Dictionary(entries) => entries.extend(pairs.iter().map(|[key, value]| (*key, *value))),
@@ -324,6 +335,21 @@ mod tests {
 
     fn decode_base64(text: &str) -> Result<Value, PickleError> {
         decode(&STANDARD.decode(text).unwrap())
+    }
+
+    #[test]
+    fn what_is_put_into_a_list_again_and_again_counts_as_well() {
+        for (opening, end) in [(b']', b'e'), (b'}', b'u')] {
+            let mut pickle = vec![0x80, 2, opening, b'q', 0];
+            for _ in 0..3 {
+                pickle.push(b'(');
+                pickle.extend(b"h\0".repeat(VALUE_LIMIT - 10_000));
+                pickle.push(end);
+            }
+            // Whatever follows is not read any more.
+            pickle.push(b'!');
+            assert_eq!(decode(&pickle), Err(PickleError::TooMuch));
+        }
     }
 
     #[test]

@@ -322,6 +322,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_nobody_reads_gives_way_and_one_that_is_read_slowly_arrives() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        const LENGTH: usize = 16 << 20;
+        let large = async |connection: axum::Extension<Arc<Connection>>| {
+            connection.work();
+            vec![b'a'; LENGTH]
+        };
+        let router = Router::new().route("/large", axum::routing::get(large)).fallback(async || "here");
+        let places = Arc::new(Places::new(80, &[]));
+        tokio::spawn(serve_at(places, listener, router, CancellationToken::new()));
+        let mut unread = Vec::new();
+        for number in 0..60 {
+            let mut stream = connect([127, 0, 0, 1 + number % 4], address).await;
+            let _ = stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+            unread.push(stream);
+        }
+        assert!(ask(connect([127, 0, 0, 7], address).await).await.ends_with("here"));
+        // Twenty may wait: of the others some bytes arrive that the system has kept.
+        let mut whole = 0;
+        for mut stream in unread {
+            let (mut length, mut piece) = (0, vec![0; 64 << 10]);
+            while let Ok(read) = stream.read(&mut piece).await
+                && read > 0
+            {
+                length += read;
+            }
+            whole += usize::from(length >= LENGTH);
+        }
+        assert!((1..=20).contains(&whole), "{whole}");
+    }
+
+    #[tokio::test]
     async fn half_a_body_is_no_work_and_gives_way() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -14,5 +14,5 @@ mod spooled;
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};
 pub use client_address::{Addresses, ClientAddress, note};
 pub use listen::{listen, serve};
-pub use shares::Shares;
+pub use shares::{NoPlace, Place, Shares};
 pub use spooled::{Spooled, spool, spooled};

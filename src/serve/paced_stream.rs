@@ -22,7 +22,7 @@ use super::{
 pub(super) struct PacedStream {
     stream: TcpStream,
     /// It has its place as long as the stream is open.
-    _connection: Option<Arc<Connection>>,
+    connection: Option<Arc<Connection>>,
     /// How long a window is.
     length: Duration,
     window: Option<Pin<Box<Sleep>>>,
@@ -31,7 +31,7 @@ pub(super) struct PacedStream {
 
 impl PacedStream {
     pub(super) fn new(stream: TcpStream, connection: Option<Arc<Connection>>) -> Self {
-        PacedStream { stream, _connection: connection, length: WINDOW, window: None, sent: 0 }
+        PacedStream { stream, connection, length: WINDOW, window: None, sent: 0 }
     }
 
     /// What became of a write of so many bytes.
@@ -41,6 +41,9 @@ impl PacedStream {
         bytes: usize,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if let Some(connection) = &self.connection {
+            connection.is_unread(outcome.is_pending());
+        }
         match outcome {
             // Everything was taken: nobody waits.
             Poll::Ready(Ok(sent)) if sent == bytes => self.window = None,

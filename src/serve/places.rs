@@ -17,6 +17,9 @@ pub(super) const CONNECTIONS: usize = 10_000;
 /// The most of them over which nothing is worked on: they are silent, a request or the rest of one is still to come over
 /// them, or it waits for its turn. When there are more, the oldest one ends of the address that has most.
 const AT_REST: usize = 2_000;
+/// The most of them whose answer waits for its reader: each holds what it has read ahead, and a piece of the answer. The
+/// same then.
+const UNREAD: usize = 1_000;
 
 /// The places of connections.
 pub(super) struct Places {
@@ -25,16 +28,25 @@ pub(super) struct Places {
     of_address: usize,
     trusted_proxies: Vec<IpNet>,
     at_rest: usize,
+    unread: usize,
     taken: Mutex<Taken>,
 }
 
 #[derive(Default)]
 struct Taken {
     by_address: HashMap<IpAddr, usize>,
-    /// Those over which nothing is worked on, the oldest first.
-    at_rest: BTreeMap<u64, (IpAddr, CancellationToken)>,
-    at_rest_by_address: HashMap<IpAddr, usize>,
+    /// Those over which nothing is worked on.
+    at_rest: Oldest,
+    /// Those whose answer waits until its reader takes more of it.
+    unread: Oldest,
     last: u64,
+}
+
+/// Connections that can give way, the oldest first.
+#[derive(Default)]
+struct Oldest {
+    all: BTreeMap<u64, (IpAddr, CancellationToken)>,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 /// One less of an address.
@@ -47,23 +59,25 @@ fn less(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
     }
 }
 
-impl Taken {
-    fn end_rest(&mut self, number: u64) -> Option<CancellationToken> {
-        let (address, ended) = self.at_rest.remove(&number)?;
-        less(&mut self.at_rest_by_address, address);
+impl Oldest {
+    fn add(&mut self, number: u64, address: IpAddr, ended: CancellationToken) {
+        if self.all.insert(number, (address, ended)).is_none() {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<CancellationToken> {
+        let (address, ended) = self.all.remove(&number)?;
+        less(&mut self.by_address, address);
         Some(ended)
     }
 
-    /// Ends the oldest connection at rest of the address that has most.
-    fn give_way(&mut self) {
-        let Some(most) = self.at_rest_by_address.iter().max_by_key(|(_, count)| **count).map(|(address, _)| *address)
-        else {
-            return;
-        };
-        let oldest = self.at_rest.iter().find(|(_, (address, _))| *address == most).map(|(number, _)| *number);
-        if let Some(ended) = oldest.and_then(|number| self.end_rest(number)) {
-            ended.cancel();
-        }
+    /// Ends the oldest one of the address that has most; whether there is one.
+    fn give_way(&mut self) -> bool {
+        let most = self.by_address.iter().max_by_key(|(_, count)| **count).map(|(address, _)| *address);
+        let oldest = self.all.iter().find(|(_, (address, _))| Some(*address) == most).map(|(number, _)| *number);
+        let ended = oldest.and_then(|number| self.remove(number));
+        ended.map(|ended| ended.cancel()).is_some()
     }
 }
 
@@ -74,6 +88,7 @@ impl Places {
             of_address: connections.div_ceil(4),
             trusted_proxies: trusted_proxies.to_vec(),
             at_rest: AT_REST.min(connections.div_ceil(2)),
+            unread: UNREAD.min(connections.div_ceil(4)),
             taken: Mutex::default(),
         }
     }
@@ -85,7 +100,10 @@ impl Places {
     /// Waits until there may be one more connection. Where there may not, one at rest gives way.
     pub(super) async fn free(&self) -> Option<OwnedSemaphorePermit> {
         if self.all.available_permits() == 0 {
-            self.lock().give_way();
+            let mut taken = self.lock();
+            if !taken.at_rest.give_way() {
+                taken.unread.give_way();
+            }
         }
         self.all.clone().acquire_owned().await.ok()
     }
@@ -130,6 +148,7 @@ struct Rest {
     /// Since when the request is awaited, among all that were: that of somebody who sends it bit by bit stays old.
     number: Option<u64>,
     rests: bool,
+    is_unread: bool,
 }
 
 impl Connection {
@@ -137,19 +156,33 @@ impl Connection {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Its number among all; the next one if it has none.
+    fn number(rest: &mut Rest, taken: &mut Taken) -> u64 {
+        *rest.number.get_or_insert_with(|| {
+            taken.last += 1;
+            taken.last
+        })
+    }
+
     /// Something that came over it is worked on: it does not give way.
     pub(super) fn work(&self) {
         let mut rest = self.lock();
         if let Some(number) = rest.number.filter(|_| rest.rests) {
             rest.rests = false;
-            self.places.lock().end_rest(number);
+            self.places.lock().at_rest.remove(number);
         }
     }
 
     /// An answer was sent: the next request is awaited from now on.
     pub(super) fn begin_anew(&self) {
         self.work();
-        self.lock().number = None;
+        {
+            let mut rest = self.lock();
+            // One whose reader does not take it keeps its number until that is over.
+            if !rest.is_unread {
+                rest.number = None;
+            }
+        }
         self.rest();
     }
 
@@ -160,15 +193,30 @@ impl Connection {
             return;
         }
         let mut taken = self.places.lock();
-        let number = rest.number.unwrap_or_else(|| {
-            taken.last += 1;
-            taken.last
-        });
-        taken.at_rest.insert(number, (self.address, self.ended.clone()));
-        *taken.at_rest_by_address.entry(self.address).or_default() += 1;
-        *rest = Rest { number: Some(number), rests: true };
-        if taken.at_rest.len() > self.places.at_rest {
-            taken.give_way();
+        let number = Self::number(&mut rest, &mut taken);
+        taken.at_rest.add(number, self.address, self.ended.clone());
+        rest.rests = true;
+        if taken.at_rest.all.len() > self.places.at_rest {
+            taken.at_rest.give_way();
+        }
+    }
+
+    /// Its answer waits for its reader, or does not any more.
+    pub(super) fn is_unread(&self, is_unread: bool) {
+        let mut rest = self.lock();
+        if rest.is_unread == is_unread {
+            return;
+        }
+        rest.is_unread = is_unread;
+        let mut taken = self.places.lock();
+        let number = Self::number(&mut rest, &mut taken);
+        if !is_unread {
+            taken.unread.remove(number);
+            return;
+        }
+        taken.unread.add(number, self.address, self.ended.clone());
+        if taken.unread.all.len() > self.places.unread {
+            taken.unread.give_way();
         }
     }
 }
@@ -176,6 +224,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.work();
+        self.is_unread(false);
         less(&mut self.places.lock().by_address, self.address);
     }
 }

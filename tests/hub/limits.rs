@@ -107,6 +107,25 @@ async fn every_limit_that_is_documented_holds() {
                 let body = json!({"name": text((64 << 10) + 1)});
                 world.call(PATCH, "organization/2", Some(&root), Some(&body)).await.0 == 413
             }
+            "text of what was sent in the answer that refuses it" => {
+                let node = world.node_token("example_org1").await;
+                let long = || text(3 << 20);
+                let mut all = true;
+                for (method, path, who, body) in [
+                    (POST, "task", &token, json!({long(): 1})),
+                    (POST, "task", &token, json!({"collaboration_id": long()})),
+                    (POST, "task", &token, json!({"organizations": long()})),
+                    (POST, "task", &token, json!({"organizations": [{long(): 1}]})),
+                    (PATCH, "run/1", &node, json!({long(): 1})),
+                    (POST, "review", &node, json!({"subject": text(900 << 10)})),
+                    (POST, "role", &root, json!({text(60 << 10): 1})),
+                    (POST, "role", &root, json!({"name": "n", "rules": vec![text(50); 1_000]})),
+                ] {
+                    let (status, answer) = world.call(method, path, Some(who), Some(&body)).await;
+                    all &= status == 400 && answer.to_string().len() < 4_096;
+                }
+                all
+            }
             "body of a request for a review" => {
                 let node = world.node_token("example_org1").await;
                 let body = |bytes: usize| json!({"hash": text(bytes)});

@@ -18,7 +18,6 @@ use axum::{
     routing::any,
 };
 use socketioxide::{ParserConfig, SocketIo};
-use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
         server::HubState,
         token::{ClientType, Purpose, Subject},
     },
-    serve::ClientAddress,
+    serve::{ClientAddress, Place},
 };
 
 /// The largest message, in bytes.
@@ -126,7 +125,7 @@ enum Kind {
 pub struct Begun {
     /// Whose token it brought, if it is one of a node.
     pub node_id: Option<i64>,
-    _place: Arc<OwnedSemaphorePermit>,
+    _place: Arc<Place>,
 }
 
 /// Lets nobody begin a connection without a token. With one that is not good, for example since it has ended, somebody may

@@ -17,7 +17,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indexmap::IndexSet;
 use serde_json::Value;
 use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    sync::{Semaphore, SemaphorePermit},
     task::spawn_blocking,
     time::timeout,
 };
@@ -31,7 +31,7 @@ use crate::{
         payload::{self, PayloadError},
         spreadsheet::neutralise,
     },
-    serve::{Shares, Spooled},
+    serve::{Place, Shares, Spooled},
 };
 
 /// The runs of a task with the names of their organizations.
@@ -98,16 +98,18 @@ const COLUMNS_BYTES: usize = 1024 * 1024;
 static DOWNLOADS: Semaphore = Semaphore::const_new(4);
 /// Whose result is in memory.
 static IN_MEMORY: Semaphore = Semaphore::const_new(1);
+/// So many of a user's downloads wait for each other.
+const QUEUE: usize = 16;
 /// Those who download.
-static USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::new(1));
+static USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::with_queue(1, QUEUE));
 /// How long somebody waits for earlier ones.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The turn of a user's download, until it is dropped.
-async fn turn_of(user_id: i64) -> Result<(OwnedSemaphorePermit, SemaphorePermit<'static>), PageError> {
-    let turn = async { Ok::<_, AcquireError>((USERS.place(&user_id).await?, DOWNLOADS.acquire().await?)) };
+async fn turn_of(user_id: i64) -> Result<(Place, SemaphorePermit<'static>), PageError> {
+    let turn = async { Some((USERS.place(&user_id).await.ok()?, DOWNLOADS.acquire().await.ok()?)) };
     match timeout(PATIENCE, turn).await {
-        Ok(Ok(turn)) => Ok(turn),
+        Ok(Some(turn)) => Ok(turn),
         _ => Err(PageError::Refused(
             StatusCode::SERVICE_UNAVAILABLE,
             "Other downloads are under way. Wait until yours have ended, then try again.",

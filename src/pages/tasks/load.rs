@@ -39,8 +39,10 @@ const SUBTASKS_AT_ONCE: usize = 4;
 const SMALL_RESULTS: usize = 256 * 1024;
 /// … larger ones unfold to many times their bytes, so that one task's are in memory at a time, …
 static LARGE_RESULTS: Semaphore = Semaphore::const_new(1);
+/// So many pages of a user wait for each other.
+const QUEUE: usize = 16;
 /// … and one of each user waits for that.
-static LARGE_RESULTS_OF_USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::new(1));
+static LARGE_RESULTS_OF_USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::with_queue(1, QUEUE));
 /// How long somebody waits for others.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// How long others wait for somebody whose server is slow.
@@ -160,10 +162,11 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
 /// What is made of the results of a task that are large, when it is their turn.
 async fn of_large_results<T>(me: &SignedIn, id: i64, make: impl FnOnce(Vec<RunResult>) -> T) -> Result<T, ClientError> {
     let turn = async {
-        let own = LARGE_RESULTS_OF_USERS.place(&me.user.id).await;
-        (own, LARGE_RESULTS.acquire().await)
+        let own = LARGE_RESULTS_OF_USERS.place(&me.user.id).await.ok()?;
+        Some((own, LARGE_RESULTS.acquire().await))
     };
-    let _turn = timeout(TURN_PATIENCE, turn).await.map_err(|_| ClientError::Timeout)?;
+    let turn = timeout(TURN_PATIENCE, turn).await.ok().flatten();
+    let _turn = turn.ok_or(ClientError::Timeout)?;
     let results = timeout(READ_PATIENCE, me.hub.results_within(id, SHOWN_LIMIT)).await;
     Ok(make(results.map_err(|_| ClientError::Timeout)??))
 }

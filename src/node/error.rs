@@ -41,6 +41,9 @@ pub enum RunError {
     /// Not the run's fault: it stays open and is taken again.
     #[error("the server is away: {0}")]
     ServerAway(ClientError),
+    /// They are others than those for which it was approved: it is reviewed again.
+    #[error("the data were changed after it was approved")]
+    DataChanged,
     #[error("it was stopped")]
     Stopped,
     /// It failed, and somebody let that be told.
@@ -98,9 +101,11 @@ impl RunError {
             RunError::Released { status, .. } => status.clone(),
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
             RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
-            RunError::Subtask(_) | RunError::ServerAway(_) | RunError::Internal(_) | RunError::Store(_) => {
-                Status::Failed
-            }
+            RunError::Subtask(_)
+            | RunError::ServerAway(_)
+            | RunError::DataChanged
+            | RunError::Internal(_)
+            | RunError::Store(_) => Status::Failed,
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct RunRequest {
     tells_columns: bool,
     /// Labels of the databases that the function reads.
     reads: Vec<String>,
+    /// With which data it was started, where its approval holds for no others.
+    pub started_with: Option<String>,
 }
 
 impl RunRequest {
@@ -115,6 +117,7 @@ impl RunRequest {
             other_functions: algorithms::other_names(&task.image, &call.function),
             tells_columns: shared.share_config,
             reads,
+            started_with: None,
         };
         request.check(&shared.policies)?;
         runtime::check(shared, task, call)?;
@@ -131,6 +134,15 @@ impl RunRequest {
     /// What tells whether the data are still the same; `None` if they cannot be looked at.
     pub fn data_now(&self, shared: &Shared) -> Option<String> {
         database::state_of_all(&shared.databases, &self.review.asked.databases)
+    }
+
+    /// An error unless the data are those with which it was started, where its approval holds for no others. Between lies
+    /// whatever it waited for; a server can make it wait.
+    pub fn require_same_data(&self, shared: &Shared) -> Result<(), RunError> {
+        match &self.started_with {
+            Some(data) if self.data_now(shared).as_ref() != Some(data) => Err(RunError::DataChanged),
+            _ => Ok(()),
+        }
     }
 
     /// When an admin decides whether it may start: as strictly as for whoever asks and whoever began it.

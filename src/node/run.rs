@@ -16,7 +16,14 @@ use super::{
 };
 use crate::algorithms;
 use crate::protocol::{
-    client::ClientError, event::StatusChange, payload, policy::ReleaseMode, status::Status, timestamp, wire::v4,
+    client::ClientError,
+    domain::FunctionCall,
+    event::StatusChange,
+    payload::{self, Dialect},
+    policy::ReleaseMode,
+    status::Status,
+    timestamp,
+    wire::v4,
 };
 
 /// Pauses between attempts to report an end, while the server is away; the last one is repeated.
@@ -129,10 +136,11 @@ async fn attempt(
         return Err(RunError::TooLarge("the arguments are longer than 200 kB"));
     }
     let (call, dialect) = payload::decode_call(input)?;
-    let request = loop {
-        let request = RunRequest::of(shared, task, &call).await?;
+    loop {
+        let mut request = RunRequest::of(shared, task, &call).await?;
+        let hash = request.review.asked.hash();
         // Computed before, and the server did not have it yet.
-        if let Some(kept) = shared.store.kept_outcome(run.id, &request.review.asked.hash()).await? {
+        if let Some(kept) = shared.store.kept_outcome(run.id, &hash).await? {
             return Released::again(kept).into_result();
         }
         // Computed before this node was started again.
@@ -141,11 +149,31 @@ async fn attempt(
         }
         permit(shared, run.id, &request, log, stopped).await?;
         // It may have waited for days: what was approved is what runs, or it is asked again.
-        if runtime::digest(shared, &task.image).await? == request.review.asked.digest {
-            break request;
+        if runtime::digest(shared, &task.image).await? != request.review.asked.digest {
+            log.line("The code of the algorithm was changed while this waited");
+            continue;
         }
-        log.line("The code of the algorithm was changed while this waited");
-    };
+        request.started_with = shared.store.started_with(run.id, &hash).await?;
+        match begin(shared, run, task, (call.clone(), dialect), &request, log, stopped).await {
+            Err(RunError::DataChanged) => {
+                log.line("The data were changed after this was approved: it waits for another review");
+                shared.store.undo_start(run.id).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Computes a run that may start, and gives what may leave.
+async fn begin(
+    shared: &Shared,
+    run: &v4::Run,
+    task: &v4::Task,
+    (call, dialect): (FunctionCall, Dialect),
+    request: &RunRequest,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<String, RunError> {
     let patch = v4::RunPatch {
         started_at: Some(timestamp::now()),
         status: Some(Status::Active),
@@ -160,7 +188,7 @@ async fn attempt(
     if !output_may_leave && !algorithms::is_built_in(&task.image) {
         log.line("What the algorithm prints stays at the node, in its own log");
     }
-    let result = runtime::run(shared, task, call, &request, output_may_leave, log, stopped).await;
+    let result = runtime::run(shared, task, call, request, output_may_leave, log, stopped).await;
     // In the dialect of the input.
     let outcome = match result.and_then(|result| Outcome::of(&result, dialect, is_held)) {
         Ok(outcome) => outcome,
@@ -171,7 +199,7 @@ async fn attempt(
         Err(error) => return Err(error),
     };
     if is_held {
-        return review::release(shared, run.id, &request, outcome, log, stopped).await?.into_result();
+        return review::release(shared, run.id, request, outcome, log, stopped).await?.into_result();
     }
     let released = Released::at_once(outcome);
     shared.store.keep_outcome(run.id, &request.review.asked.hash(), released.to_keep()).await?;

@@ -286,6 +286,59 @@ async fn ghsa_47w6_gwp4_w6vc_a_review_is_void_when_the_code_was_changed_while_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_for_the_data_that_there_are_until_they_were_read() {
+    let world = World::new().await;
+    let folder = world.node_folder("example_org1");
+    let (go, begun, data) = (folder.join("go"), folder.join("begun"), folder.join("default.csv"));
+    // It reads late.
+    let script = format!(
+        "touch {}; while [ ! -e {} ]; do sleep 0.02; done; wc -l < {} > $folder/output",
+        begun.display(),
+        go.display(),
+        data.display()
+    );
+    let policies = "policies: {review: always}\n";
+    let first_node = node(&world, &with_output(&script), policies).await;
+    let (client, admin) = (world.client("researcher").await, world.client("admin1").await);
+    fs::write(&go, "").unwrap();
+    let rows = fs::read_to_string(&data).unwrap().lines().count();
+    let approve_four = async |review: &Review| {
+        let approval = Some(Approval { runs: Some(4), ..Default::default() });
+        let decision =
+            NewDecision { verdict: Verdict::Approve, hash: review.hash.clone(), reason: String::new(), approval };
+        admin.decide_review(review.id, &decision).await.unwrap();
+    };
+    let admit = || fs::write(&data, format!("{}P9,1\n", fs::read_to_string(&data).unwrap())).unwrap();
+    let task = client.create_task(&call(json!({}))).await.unwrap();
+    approve_four(&waiting(&admin).await).await;
+    assert_eq!(outcome(&client, task.id).await.2, [json!(rows)]);
+    // The second one starts by the same approval, and somebody is admitted before it has read.
+    let start = async || {
+        for file in [&go, &begun] {
+            let _ = fs::remove_file(file);
+        }
+        let task = client.create_task(&call(json!({}))).await.unwrap();
+        eventually(async || begun.exists()).await;
+        task.id
+    };
+    let second = start().await;
+    admit();
+    fs::write(&go, "").unwrap();
+    let review = waiting(&admin).await;
+    assert_eq!(review.run_id, client.runs(second).await.unwrap()[0].id);
+    approve_four(&review).await;
+    let (_, logs, results) = outcome(&client, second).await;
+    assert_eq!(results, [json!(rows + 1)], "{logs:?}");
+    assert!(logs[0].contains("The data were changed after this was approved"), "{logs:?}");
+    // Nor does a restart help.
+    let third = start().await;
+    first_node.stop().await;
+    admit();
+    let _node = world.start_node_with("example_org1", |_| ()).await;
+    assert_eq!(waiting(&admin).await.run_id, client.runs(third).await.unwrap()[0].id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_makes_keys_of_does_not_reach_the_hub_before_the_release() {
     let world = World::new().await;
     let script = with_output("printf '{\"Jan de Vries\": 1, \"others\": [7, 8]}' > $folder/output");

@@ -26,6 +26,8 @@ pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<St
         // Something was decided here that the hub does not know yet: what it says is older.
         return Ok(review);
     }
+    // Before the hub is asked: if it waits there then, these are not data of after a decision.
+    let data = database::state_of_all(&shared.databases, &review.request.asked.databases);
     let at_hub = match ask(shared, &review).await {
         Ok(Some(at_hub)) => at_hub,
         Ok(None) => return Ok(review),
@@ -41,7 +43,10 @@ pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<St
     let verdict = match at_hub.state {
         ReviewState::Approved => Verdict::Approve,
         ReviewState::Rejected => Verdict::Reject,
-        _ => return Ok(review),
+        _ => {
+            shared.store.note_data(review.id, data.as_deref()).await?;
+            return Ok(review);
+        }
     };
     if !shared.policies.decisions_from_hub {
         return Ok(review);
@@ -54,7 +59,8 @@ pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<St
     });
     let decision = Decision { at_node: false, ..decision };
     let approval = at_hub.approval.unwrap_or(Approval { this_run_only: true, ..Default::default() });
-    let data = database::state_of_all(&shared.databases, &review.request.asked.databases);
+    // Those of the last look before: they may have changed since it was decided there.
+    let data = shared.store.data_of_review(review.id).await?;
     match shared.store.decide(review.id, &at_hub.hash, verdict, &decision, &approval, data.as_deref()).await {
         Ok(decided) => Ok(decided),
         // It was decided here at the same time: that counts, and the hub is told.

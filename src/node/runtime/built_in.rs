@@ -82,9 +82,8 @@ pub async fn run(
 ) -> Result<Value, RunError> {
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
-            let columns = request.columns_of(&shared.policies, label(task));
             let logs = Logs { all: log, may_tell };
-            partial(shared, task, function, call.kwargs, columns, &logs, stopped).await
+            partial(shared, task, function, call.kwargs, request, &logs, stopped).await
         }
         BuiltIn::Central(function) => central(shared, task, function, &call.kwargs, log, stopped).await,
     }
@@ -114,11 +113,12 @@ async fn partial(
     task: &v4::Task,
     function: PartialFunction,
     arguments: Map<String, Value>,
-    columns: Vec<Columns>,
+    request: &RunRequest,
     logs: &Logs<'_>,
     stopped: &CancellationToken,
 ) -> Result<Value, RunError> {
     let label = label(task);
+    let columns = request.columns_of(&shared.policies, label);
     let database = database::find(&shared.databases, label, shared.share_config)?.clone();
     let disclosure = Disclosure {
         limits: shared.policies.limits(),
@@ -131,6 +131,7 @@ async fn partial(
         permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
         () = stopped.cancelled() => return Err(RunError::Stopped),
     };
+    request.require_same_data(shared)?;
     logs.line(format!("Reading database \"{label}\""));
     let question = question(task, &function, &arguments, &database, &disclosure)?;
     let column = question.columns.join(", ");
@@ -142,6 +143,7 @@ async fn partial(
         let is_without = !disclosure.left_out.is_empty();
         let outcome =
             spawn_blocking(move || compute(&function, &database, &columns, &arguments, &disclosure, &stop)).await;
+        request.require_same_data(shared)?;
         // What data make it panic is no more told than any other failure.
         let panicked = || AlgorithmError::Unreadable("the function panicked".to_owned()).into();
         let computed = match outcome.unwrap_or_else(|_| Err(panicked())) {

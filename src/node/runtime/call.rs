@@ -78,8 +78,7 @@ pub async fn run(
         return Ok(result.to_string().into_bytes());
     }
     let algorithm = algorithm(shared, &task.image).ok_or_else(|| RunError::NoSuchImage(task.image.clone()))?;
-    let digest = &request.review.asked.digest;
-    let process = process::Process { shared, algorithm, task, call: &call, digest };
+    let process = process::Process { shared, algorithm, task, call: &call, request };
     process.run(output_may_leave.then_some(log), stopped).await
 }
 

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment::{self, Variable};
 use crate::{
-    node::{config::AlgorithmConfig, database, error::RunError, log::RunLog, station::Shared},
+    node::{config::AlgorithmConfig, database, error::RunError, log::RunLog, request::RunRequest, station::Shared},
     protocol::{bounded::VALUE_LIMIT, domain::FunctionCall, status::Status, wire::v4},
 };
 
@@ -104,7 +104,7 @@ pub struct Process<'a> {
     pub task: &'a v4::Task,
     pub call: &'a FunctionCall,
     /// What was allowed, and nothing else is run.
-    pub digest: &'a str,
+    pub request: &'a RunRequest,
 }
 
 impl Process<'_> {
@@ -121,9 +121,10 @@ impl Process<'_> {
         self.write_files(folder.path(), &token).await.map_err(ProcessError::Start)?;
         let mut command = self.command(folder.path())?;
         // At the last moment: an approval is for the code that was seen.
-        if super::digest(self.shared, &self.task.image).await? != self.digest {
+        if super::digest(self.shared, &self.task.image).await? != self.request.review.asked.digest {
             return Err(ProcessError::Changed.into());
         }
+        self.request.require_same_data(self.shared)?;
         let mut child = command.spawn().map_err(ProcessError::Start)?;
         let group = Group::of(&child);
         let (output, errors) = (child.stdout.take(), child.stderr.take());
@@ -147,6 +148,8 @@ impl Process<'_> {
             () = stopped.cancelled() => return Err(RunError::Stopped),
         };
         let status = status.map_err(ProcessError::Start)?;
+        // Nor how it ended is told of others.
+        self.request.require_same_data(self.shared)?;
         if !status.success() {
             return Err(ProcessError::Ended(status).into());
         }

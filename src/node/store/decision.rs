@@ -188,14 +188,21 @@ impl NodeStore {
     }
 }
 
-/// Uses an approval for the start of a run; who gave it, if it could still be used. The run's own review waits no more.
+/// An approval that was used.
+pub(super) struct Used {
+    /// Who gave it.
+    pub words: String,
+    pub any_data: bool,
+}
+
+/// Uses an approval for the start of a run, if it could still be used. The run's own review waits no more.
 pub(super) async fn use_approval(
     connection: &mut SqliteConnection,
     id: i64,
     run_id: i64,
     hash: &str,
     data: Option<&str>,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<Used>, StoreError> {
     let done = sqlx::query(&format!(
         "UPDATE review SET used = used + 1 WHERE id = ?5 AND subject = 'run' AND hash = ?1 AND {USABLE} AND {OF_DATA}"
     ))
@@ -217,7 +224,8 @@ pub(super) async fn use_approval(
         end(connection, &own, ReviewState::Void, &reason).await?;
     }
     let by = approval.decision.map_or_else(|| "nobody".to_owned(), |decision| decision.by);
-    Ok(Some(format!("approved by {by} with run {}", approval.run_id)))
+    let words = format!("approved by {by} with run {}", approval.run_id);
+    Ok(Some(Used { words, any_data: approval.approval.any_data }))
 }
 
 #[cfg(test)]
@@ -316,6 +324,25 @@ pub(super) mod tests {
         assert!(matches!(of("h", "  ").await, Err(DecideError::NoReason)));
         assert!(matches!(of("other", "no").await, Err(DecideError::OtherHash)));
         assert_eq!(of("h", "no").await.unwrap().state, ReviewState::Rejected);
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_approval_was_withdrawn_before_it_was_computed_does_not_go_on() {
+        let (store, _folder) = store().await;
+        let review = waiting(&store, 7, "h").await;
+        let id = approve(&store, &review, ONCE).await.unwrap().id;
+        assert_eq!(start(&store, id, 7, "h").await, Started::Yes);
+        assert!(store.has_started(7, "h").await.unwrap());
+        assert_eq!(store.started_with(7, "h").await.unwrap().as_deref(), MONDAY);
+        store.decide(id, "h", Verdict::Withdraw, &by("ben", ""), &ONCE, None).await.unwrap();
+        assert!(!store.has_started(7, "h").await.unwrap());
+        assert_eq!(start(&store, id, 7, "h").await, Started::NoApproval);
+        // One that holds for any data is bound to none.
+        let review = waiting(&store, 8, "h").await;
+        let any = Approval { any_data: true, runs: Some(2), ..ONCE };
+        let id = approve(&store, &review, Approval { this_run_only: false, ..any }).await.unwrap().id;
+        assert_eq!(start(&store, id, 8, "h").await, Started::Yes);
+        assert_eq!(store.started_with(8, "h").await.unwrap(), None);
     }
 
     #[tokio::test]

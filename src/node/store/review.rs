@@ -176,8 +176,8 @@ impl NodeStore {
         let now = Timestamp::now();
         let expires_at = now + SignedDuration::from_hours(24 * i64::from(days));
         let id = sqlx::query(
-            "INSERT INTO review (run_id, subject, hash, mode, request, state, since, expires_at, report, result)
-             VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?)",
+            "INSERT INTO review (run_id, subject, hash, mode, request, state, since, expires_at, report, result, data)
+             VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?)",
         )
         .bind(about.run_id)
         .bind(about.subject.as_str())
@@ -188,6 +188,7 @@ impl NodeStore {
         .bind(timestamp::format(expires_at))
         .bind(about.held.map(|(report, _)| json(report)).transpose()?)
         .bind(about.held.map(|(_, result)| result))
+        .bind(&about.request.data)
         .execute(&mut *transaction)
         .await?
         .last_insert_rowid();
@@ -198,6 +199,21 @@ impl NodeStore {
         transaction.commit().await?;
         self.tell();
         Ok(review)
+    }
+
+    /// Notes which data there are while a review waits.
+    pub async fn note_data(&self, id: i64, data: Option<&str>) -> Result<(), StoreError> {
+        sqlx::query("UPDATE review SET data = ?1 WHERE id = ?2 AND state = 'waiting' AND data IS NOT ?1")
+            .bind(data)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Which data there were when a review waited, as far as was noted; of a decided one those that it is bound to.
+    pub async fn data_of_review(&self, id: i64) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT data FROM review WHERE id = ?").bind(id).fetch_one(&self.pool).await?)
     }
 
     /// One review.

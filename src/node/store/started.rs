@@ -51,6 +51,24 @@ impl NodeStore {
         has_started(&mut *self.pool.acquire().await?, run_id, hash).await
     }
 
+    /// The data with which this run was started, where its approval holds for no others.
+    pub async fn started_with(&self, run_id: i64, hash: &str) -> Result<Option<String>, StoreError> {
+        let query = "SELECT data FROM started_run WHERE run_id = ? AND hash = ? AND ended_at IS NULL";
+        let data: Option<Option<String>> =
+            sqlx::query_scalar(query).bind(run_id).bind(hash).fetch_optional(&self.pool).await?;
+        Ok(data.flatten())
+    }
+
+    /// Notes that a run was not computed though it was started: it needs another approval.
+    pub async fn undo_start(&self, run_id: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE started_run SET ended_at = ? WHERE run_id = ?")
+            .bind(timestamp::now())
+            .bind(run_id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Notes that the server knows how a run has ended. A run that it calls open again begins anew, with a review.
     pub async fn end_run(&self, run_id: i64) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -131,16 +149,20 @@ impl NodeStore {
         {
             return Ok(Started::TooMany);
         }
-        let mut approved = String::new();
+        let (mut approved, mut data) = (String::new(), None);
         if let Some(approval) = start.approval {
             match use_approval(&mut transaction, approval, run_id, start.hash, start.data).await? {
-                Some(by) => approved = by,
+                Some(used) => {
+                    approved = used.words;
+                    data = start.data.filter(|_| !used.any_data);
+                }
                 None => return Ok(Started::NoApproval),
             }
         }
         sqlx::query(
-            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO started_run (run_id, hash, user_id, day, image, function, databases, columns, data,
+                 approval)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run_id)
         .bind(start.hash)
@@ -150,6 +172,8 @@ impl NodeStore {
         .bind(&asked.function)
         .bind(labels(asked))
         .bind(columns(asked))
+        .bind(data)
+        .bind(start.approval)
         .execute(&mut *transaction)
         .await?;
         sqlx::query("INSERT INTO asked (user_id, day, question) VALUES (?, ?, ?)")
@@ -206,7 +230,9 @@ fn today() -> String {
 }
 
 async fn has_started(connection: &mut SqliteConnection, run_id: i64, hash: &str) -> Result<bool, StoreError> {
-    let query = "SELECT COUNT(*) FROM started_run WHERE run_id = ? AND hash = ? AND ended_at IS NULL";
+    // One whose approval was withdrawn since is not computed any more.
+    let query = "SELECT COUNT(*) FROM started_run WHERE run_id = ? AND hash = ? AND ended_at IS NULL
+        AND (approval IS NULL OR EXISTS (SELECT 1 FROM review WHERE id = approval AND state = 'approved'))";
     let found: i64 = sqlx::query_scalar(query).bind(run_id).bind(hash).fetch_one(connection).await?;
     Ok(found > 0)
 }

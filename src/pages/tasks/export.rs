@@ -99,7 +99,7 @@ static DOWNLOADS: Semaphore = Semaphore::const_new(4);
 /// Whose result is in memory.
 static IN_MEMORY: Semaphore = Semaphore::const_new(1);
 /// So many of a user's downloads wait for each other.
-const QUEUE: usize = 16;
+const QUEUE: usize = 64;
 /// Those who download.
 static USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::with_queue(1, QUEUE));
 /// How long somebody waits for earlier ones.

@@ -40,7 +40,7 @@ const SMALL_RESULTS: usize = 256 * 1024;
 /// … larger ones unfold to many times their bytes, so that one task's are in memory at a time, …
 static LARGE_RESULTS: Semaphore = Semaphore::const_new(1);
 /// So many pages of a user wait for each other.
-const QUEUE: usize = 16;
+const QUEUE: usize = 64;
 /// … and one of each user waits for that.
 static LARGE_RESULTS_OF_USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::with_queue(1, QUEUE));
 /// How long somebody waits for others.

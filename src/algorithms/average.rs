@@ -10,7 +10,7 @@ use super::{
 use crate::protocol::domain::{ANSWERED_AT, MissingValue};
 
 /// Counts up whenever what is computed or told changes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {

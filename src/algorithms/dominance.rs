@@ -13,8 +13,13 @@ pub struct Dominance {
 impl Dominance {
     /// Another part.
     pub fn see(&mut self, part: f64) {
-        self.sum += part;
-        self.amount += part.abs();
+        self.see_times(part, 1);
+    }
+
+    /// So many parts that are the same.
+    pub fn see_times(&mut self, part: f64, times: u64) {
+        self.sum += part * times as f64;
+        self.amount += part.abs() * times as f64;
         if part.abs() > self.largest.abs() {
             self.largest = part;
         }

@@ -16,6 +16,7 @@ use super::{
     dominance::Dominance,
     most_frequent::{MostFrequent, other_than_most},
     persons::{Person, Persons},
+    reference::References,
     sketch::{Sketch, SketchKey},
     spelling::plain_identifier,
 };
@@ -102,10 +103,15 @@ pub struct Guard<'a> {
     /// Where the database says who its rows are about.
     by_person: Option<ByPerson>,
     most_frequent: MostFrequent,
+    /// Values as they are written: those that differ by little can be one person's.
+    most_frequent_exactly: MostFrequent,
+    references: References,
     identifiers: Identifiers,
     dominance: Dominance,
-    /// Whether something was seen that is no number.
+    /// Whether something was seen that is no number, …
     is_numeric: bool,
+    /// … or one that is no whole number, or too large to be surely one.
+    are_whole: bool,
 }
 
 /// What is counted by person.
@@ -189,9 +195,12 @@ impl<'a> Guard<'a> {
             used: 0,
             by_person: table.has_person.then(ByPerson::default),
             most_frequent: MostFrequent::new(few),
+            most_frequent_exactly: MostFrequent::new(few),
+            references: References::default(),
             identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
             dominance: Dominance::default(),
             is_numeric: true,
+            are_whole: true,
         })
     }
 
@@ -238,8 +247,11 @@ impl<'a> Guard<'a> {
             }
         };
         self.used += 1;
+        self.are_whole &= amount.fract() == 0.0 && amount.abs() < EXACT;
+        self.references.see(amount);
         let value = value(number);
         self.most_frequent.see(person, value);
+        self.most_frequent_exactly.see(person, if value.0 { value } else { (false, amount.to_bits()) });
         // Long numbers are read as floats, in which different ones can be the same.
         let is_exact = !matches!(number, Number::Float(value) if value.abs() >= EXACT);
         self.identifiers.see(value, is_exact, person);
@@ -260,28 +272,46 @@ impl<'a> Guard<'a> {
             by_person.persons.settle();
             told_of.table.people = Some(by_person.persons.all());
             told_of.taking_part.people = Some(by_person.persons.taking_part());
-            let (sums, counts) = (by_person.persons.sums(), by_person.persons.counts());
+            let are_whole = self.are_whole;
+            let (sums, counts) = (by_person.persons.sums(are_whole), by_person.persons.counts());
             sums.clone().for_each(|sum| self.dominance.see(sum));
             // The count that stands beside a sum is a sum, too: of how many values each has.
-            let mut of_counts = Dominance::default();
-            counts.clone().for_each(|count| of_counts.see(count));
-            largest_share = of_counts.largest_share();
+            let share = |parts: &mut dyn Iterator<Item = f64>| {
+                let mut dominance = Dominance::default();
+                parts.for_each(|part| dominance.see(part));
+                dominance.largest_share()
+            };
+            largest_share = share(&mut counts.clone());
             // One bill and its cancellation are nothing, as are no bills.
-            let means = by_person.persons.means();
-            let others = [
-                other_than_most(sums.map(rounded)),
+            let means = by_person.persons.means(are_whole);
+            let compared = |number: f64| if are_whole { (true, number.to_bits()) } else { rounded(number) };
+            smaller_cell = [
+                other_than_most(sums.map(compared)),
                 other_than_most(means.map(rounded)),
                 other_than_most(counts.map(rounded)),
-            ];
-            smaller_cell = others.into_iter().flatten().min();
+            ]
+            .into_iter()
+            .flatten()
+            .min();
+            for reference in self.references.values() {
+                let differences = by_person.persons.sums_from(reference, are_whole);
+                largest_share = [largest_share, share(&mut differences.clone())].into_iter().flatten().reduce(f64::max);
+                smaller_cell = smaller_cell.into_iter().chain(other_than_most(differences.map(compared))).min();
+            }
             unnamed = by_person.unnamed;
+        }
+        if !are_people {
+            largest_share = self.references.largest_share();
         }
         let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
         let part = TakingPart {
             rows: told_of.table.people.as_ref().map_or(self.rows, |people| people.count),
             people,
             are_people,
-            smaller_cell: [self.most_frequent.others(people), smaller_cell].into_iter().flatten().min(),
+            smaller_cell: [self.most_frequent.others(people), self.most_frequent_exactly.others(people), smaller_cell]
+                .into_iter()
+                .flatten()
+                .min(),
             largest_share: self.dominance.largest_share().into_iter().chain(largest_share).reduce(f64::max),
         };
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());

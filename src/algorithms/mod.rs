@@ -8,6 +8,7 @@ mod error;
 mod guard;
 mod most_frequent;
 mod persons;
+mod reference;
 mod sketch;
 mod spelling;
 

@@ -1,7 +1,7 @@
 //! The people whom the rows of a table are about, each once, in 32 bytes for each.
 
 use super::{
-    guard::People,
+    guard::{EXACT, People},
     sketch::{Sketch, mix},
 };
 
@@ -126,20 +126,33 @@ impl Persons {
     }
 
     /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing:
-    /// beside the values of the same person, or beside the largest amount of anybody.
-    pub fn sums(&self) -> impl Iterator<Item = f64> + Clone {
-        let finite = self.with_values().map(|person| person.amount).filter(|amount| amount.is_finite());
-        let nothing = finite.fold(0.0, f64::max) * ROUNDING_OF_ALL;
-        self.with_values().map(move |person| match person.amount {
+    /// beside the values of the same person, or beside the largest amount of anybody. Sums of whole numbers are exact,
+    /// and nothing is rounded.
+    pub fn sums(&self, are_whole: bool) -> impl Iterator<Item = f64> + Clone {
+        self.sums_from(0.0, are_whole)
+    }
+
+    /// The same of the differences of the values from this one.
+    pub fn sums_from(&self, reference: f64, are_whole: bool) -> impl Iterator<Item = f64> + Clone {
+        let amount = move |person: &Person| person.amount + reference.abs() * f64::from(person.values);
+        let finite = self.with_values().map(amount).filter(|amount| amount.is_finite());
+        let largest = finite.fold(0.0, f64::max);
+        let (rounding, nothing) = match are_whole && largest < EXACT {
+            true => (0.0, 0.0),
+            false => (ROUNDING, largest * ROUNDING_OF_ALL),
+        };
+        self.with_values().map(move |person| match amount(person) {
             amount if amount.is_infinite() => f64::INFINITY,
-            amount if person.sum.abs() <= (amount * ROUNDING).max(nothing) => 0.0,
-            _ => person.sum,
+            amount => match person.sum - reference * f64::from(person.values) {
+                sum if sum.abs() <= (amount * rounding).max(nothing) => 0.0,
+                sum => sum,
+            },
         })
     }
 
     /// The mean value of everybody who has one, in the same order.
-    pub fn means(&self) -> impl Iterator<Item = f64> + Clone {
-        self.sums().zip(self.with_values()).map(|(sum, person)| sum / f64::from(person.values))
+    pub fn means(&self, are_whole: bool) -> impl Iterator<Item = f64> + Clone {
+        self.sums(are_whole).zip(self.with_values()).map(|(sum, person)| sum / f64::from(person.values))
     }
 
     /// How many values everybody has who has one, in the same order.
@@ -172,7 +185,7 @@ mod tests {
         (0..1_000).for_each(|number| some.add(spread(number)));
         let taking_part = persons.taking_part();
         assert!(taking_part.count == 1_000 && taking_part.names == some);
-        let mut sums: Vec<f64> = persons.sums().collect();
+        let mut sums: Vec<f64> = persons.sums(true).collect();
         sums.sort_unstable_by(f64::total_cmp);
         assert!(sums.iter().enumerate().all(|(who, sum)| *sum == 3.0 * who as f64));
         // One has a row more.
@@ -182,6 +195,6 @@ mod tests {
         assert!(more.names == all.names && more.rows != all.rows);
         let mut nobody = Persons::default();
         nobody.settle();
-        assert_eq!((nobody.all().count, nobody.sums().count()), (0, 0));
+        assert_eq!((nobody.all().count, nobody.sums(false).count()), (0, 0));
     }
 }

@@ -411,3 +411,97 @@ async fn few_people_under_two_kinds_of_identifiers_may_be_the_same() {
         assert!(suppressed(&twice).contains("smallest_subset"), "{twice}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_coding_of_the_same_facts_tells_no_more() {
+    // Each has one event at one of several visits, and one person has two.
+    let events = |event: f64, none: f64| {
+        let mut table = Table::of("x", &[]);
+        for person in 0..60 {
+            for visit in 0..2 + person % 5 {
+                let is_event = visit == 0 || (person == 7 && visit == 1);
+                table.push(&format!("P{person}"), &[if is_event { event } else { none }]);
+            }
+        }
+        table
+    };
+    let deviating = |offset: f64| {
+        let values: Vec<f64> = (0..60).map(|person| if person < 55 { 0.0 } else { 1.0 } + offset).collect();
+        let mut table = Table::of("x", &values);
+        table.columns[0].1[7] = 4_611.0 + offset;
+        table
+    };
+    let mut bills = Table::of("x", &[]);
+    for person in 0..60 {
+        let amount = 2e9 + f64::from(person * 17);
+        bills.push(&format!("P{person}"), &[amount]);
+        bills.push(&format!("P{person}"), &[if person == 7 { 3.0 - amount } else { -amount }]);
+    }
+    let mut nine_digits = Table::of("x", &[1_234_567_890.25; 200]);
+    nine_digits.columns[0].1[7] = 1_234_567_890.5;
+    for (what, table, person, reason) in [
+        ("0 and 1", events(1.0, 0.0), PERSON, "smallest_cell"),
+        ("1 and 2", events(2.0, 1.0), PERSON, "smallest_cell"),
+        ("2 and 1", events(1.0, 2.0), PERSON, "smallest_cell"),
+        ("1 and 0", events(0.0, 1.0), PERSON, "smallest_cell"),
+        ("differences", deviating(0.0), PERSON, "largest_value_share"),
+        ("values beside 100", deviating(100.0), PERSON, "largest_value_share"),
+        ("values beside 100 of nobody", deviating(100.0), "", "largest_value_share"),
+        ("whole amounts that cancel", bills, PERSON, "smallest_cell"),
+        ("a tenth digit", nine_digits.clone(), PERSON, "smallest_cell"),
+        ("a tenth digit of nobody", nine_digits, "", "smallest_cell"),
+    ] {
+        for format in FORMATS {
+            let target = Target::new(format, &[("default", &table)], person, "").await;
+            let result = target.ask("default", "x").await;
+            assert!(suppressed(&result).contains(reason), "{what}: {result}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn households_and_patients_of_the_same_rows_tell_nobody_who_comes() {
+    for (format, of_one) in [(FORMATS[0], 1.03), (FORMATS[1], 1.03), (FORMATS[0], 2.5), (FORMATS[1], 2.5)] {
+        let mut before = people(200);
+        let numbers = (0..200).map(|person| (f64::from(person) / of_one).floor()).collect();
+        before.columns.push(("household", numbers));
+        let mut target = Target::new(format, &[("default", &before), ("other", &before)], PERSON, "").await;
+        target
+            .start_anew(|text| {
+                let other = format!("other.{format}{PERSON}");
+                *text = text.replace(&other, &format!("other.{format}, person: household"));
+            })
+            .await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        after.push("N", &[77.0, 154.5, 5_000.0]);
+        target.write("default", &after);
+        target.write("other", &after);
+        for column in ["age", "twice"] {
+            let other = target.ask("other", column).await;
+            assert!(suppressed(&other).contains("smallest_subset"), "{of_one} {column}: {ages} {other}");
+        }
+        // And what is asked afterwards of the first one tells nothing of the other.
+        assert_eq!(target.ask("default", "age").await["sum"], ages["sum"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_before_people_were_named_are_still_compared() {
+    for format in FORMATS {
+        let before = people(100);
+        let mut target = Target::new(format, &[("default", &before)], "", "").await;
+        let ages = target.ask("default", "age").await;
+        let mut after = before.clone();
+        (0..4).for_each(|number| after.push(&format!("N{number}"), &[50.0, 100.5]));
+        target.write("default", &after);
+        target.start_anew(|text| *text = text.replace(&format!(".{format}}}"), &format!(".{format}{PERSON}}}"))).await;
+        assert_eq!(target.ask("default", "age").await["sum"], ages["sum"]);
+        // The four leave, and one of those who were there at first.
+        let mut gone = before.clone();
+        gone.remove(99);
+        target.write("default", &gone);
+        let again = target.ask("default", "age").await;
+        assert_eq!((&again["sum"], &again["count"]), (&ages["sum"], &ages["count"]), "{again}");
+    }
+}

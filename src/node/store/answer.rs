@@ -279,7 +279,15 @@ async fn compare(
         let is_asked_again = earlier.question == question.hash;
         has_base |= is_asked_again && !is_mixed;
         if is_mixed && has_base {
-            // The answer of then was given again when people were known by name: since then these are compared.
+            // The answer of then was given again when people were known by name: since then these are compared, and of the
+            // ones of before it is known how many they were.
+            let is_few = |now: &Group, before: &Group| (1..least).contains(&now.rows.abs_diff(before.rows));
+            let of_table = table.as_ref().filter(|_| earlier.database == question.database);
+            if shares_a_column(&question.columns, &earlier.columns)? && is_few(&told_of.taking_part, &taking_part)
+                || of_table.is_some_and(|table| is_few(&told_of.table, table))
+            {
+                conflict.get_or_insert_with(|| earlier.at.clone());
+            }
             continue;
         }
         // Under other rules what was refused may be told now, and what was told may be refused.

@@ -49,10 +49,15 @@ pub(super) fn difference(now: &Group, before: &Group, least: u64) -> Difference 
                     _ => of_people,
                 }
             }
-            Change::Many => match Difference::of_count(people.count.abs_diff(people_before.count), least) {
-                Difference::None => Difference::Few,
-                difference => difference,
-            },
+            // They can be the same under other identifiers: so their rows have to differ by enough, too.
+            Change::Many => {
+                let of_people = Difference::of_count(people.count.abs_diff(people_before.count), least);
+                let of_rows = Difference::of_count(now.rows.abs_diff(before.rows), least);
+                match (of_people, of_rows) {
+                    (Difference::Enough, Difference::Enough) => Difference::Enough,
+                    _ => Difference::Few,
+                }
+            }
         },
         // Where it is not known who they are their number has to tell.
         (None, None) => Difference::of_count(now.rows.abs_diff(before.rows), least),
@@ -72,8 +77,10 @@ pub(super) fn table_difference(now: &ToldOf, taking_part_before: &Group, before:
     };
     let Change::Known { came, gone } = people.names.change_since(&people_before.names) else {
         // Nobody knows who they are: at least their number tells.
-        let of_part = Difference::of_count(part.count.abs_diff(part_before.count), least);
-        return if of_part == Difference::Few { of_part } else { of_tables };
+        let of_people = Difference::of_count(part.count.abs_diff(part_before.count), least);
+        let of_rows = Difference::of_count(now.taking_part.rows.abs_diff(taking_part_before.rows), least);
+        let is_few = of_people == Difference::Few || of_rows == Difference::Few;
+        return if is_few { Difference::Few } else { of_tables };
     };
     let among = |some: &[u64], others: &[u64]| some.iter().filter(|key| others.contains(key)).count() as u64;
     let is_few = |count| Difference::of_count(count, least) == Difference::Few;
@@ -127,14 +134,15 @@ fn other_counts(now: &People, before: &People, new: u64, old: u64) -> Option<u64
 /// Whether at least half of the people of one table are in another one: a copy or a part of a database, or the same one under
 /// another label.
 pub(super) fn are_mostly_the_same(now: &Group, before: &Group) -> bool {
-    let (Some(people), Some(before)) = (&now.people, &before.people) else { return false };
-    // Unless there are too many more.
-    let may_be = people.count.max(before.count) / 2 <= people.count.min(before.count);
-    match people.names.change_since(&before.names) {
+    let (Some(people), Some(before_people)) = (&now.people, &before.people) else { return false };
+    // Unless there are too many more, also of their rows: households and patients are other numbers of the same people.
+    let is_near = |one: u64, other: u64| one.max(other) / 2 <= one.min(other);
+    let may_be = is_near(people.count, before_people.count) || is_near(now.rows, before.rows);
+    match people.names.change_since(&before_people.names) {
         Change::Known { came, .. } => match people.count.saturating_sub(came.len() as u64) {
             // They may have other identifiers there.
             0 => may_be,
-            in_both => in_both >= people.count.min(before.count).div_ceil(2),
+            in_both => in_both >= people.count.min(before_people.count).div_ceil(2),
         },
         Change::Many => may_be,
     }

@@ -479,3 +479,55 @@ async fn who_ends_the_program_by_force_and_takes_its_last_entries_away_is_told()
     let (_, text) = verified(data.path());
     assert!(text.contains("The program was ended by force"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_backup_is_brought_back_no_token_of_before_is_somebody_elses() {
+    let sign_in = async |server: &Server, username: &str, password: &str| {
+        let body = json!({"username": username, "password": password});
+        let tokens = post(&server.url, "token/user", "", body).await.expect("signed in");
+        tokens["access_token"].as_str().unwrap().to_owned()
+    };
+    let user = |name: &str, role: i64| {
+        json!({"username": name, "password": "Chosen-1234", "email": format!("{name}@example.org"), "firstname": "f",
+            "lastname": "l", "organization_id": 2, "roles": [role]})
+    };
+    for with_head in [false, true] {
+        let data = tempfile::TempDir::new().unwrap();
+        let server = Server::start(data.path(), &["--demo"]);
+        let root = sign_in(&server, "root", support::PASSWORD).await;
+        assert_eq!(asks(&server, &root).await, 200);
+        drop(server);
+        let kept = tempfile::TempDir::new().unwrap();
+        let files = ["hub.sqlite", "hub.sqlite-wal", "hub.audit-head"];
+        let copy = |from: &Path, to: &Path, name: &str| {
+            let _ = std::fs::remove_file(to.join(name));
+            let _ = std::fs::copy(from.join(name), to.join(name));
+        };
+        files.iter().for_each(|name| copy(data.path(), kept.path(), name));
+        let server = Server::start(data.path(), &["--demo"]);
+        let root = sign_in(&server, "root", support::PASSWORD).await;
+        let first = post(&server.url, "user", &root, user("somebody", 4)).await.unwrap();
+        let old = sign_in(&server, "somebody", "Chosen-1234").await;
+        assert_eq!(asks(&server, &old).await, 200);
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+        drop(server);
+        for name in files.iter().filter(|name| with_head || **name != "hub.audit-head") {
+            copy(kept.path(), data.path(), name);
+        }
+        let server = Server::start(data.path(), &["--demo"]);
+        let new_root = sign_in(&server, "root", support::PASSWORD).await;
+        let second = post(&server.url, "user", &new_root, user("another", 1)).await.unwrap();
+        assert_eq!(first["id"], second["id"], "ids come again");
+        assert_eq!(asks(&server, &old).await, 401);
+        // The log shows that the database is not the one whose end was signed: then nobody of before is signed in.
+        assert_eq!(asks(&server, &root).await, if with_head { 200 } else { 401 });
+        let gone = reqwest::Client::new().delete(format!("{}/api/user/{}", server.url, second["id"]));
+        assert_eq!(gone.bearer_auth(new_root).send().await.unwrap().status(), 200);
+    }
+}
+
+/// What somebody is answered who asks for organizations.
+async fn asks(server: &Server, token: &str) -> u16 {
+    let request = reqwest::Client::new().get(format!("{}/api/organization", server.url)).bearer_auth(token);
+    request.send().await.unwrap().status().as_u16()
+}

@@ -28,8 +28,16 @@ struct Row {
     username: String,
     otp_secret: Option<String>,
     otp_confirmed: bool,
+    /// It was replaced by mail, and nobody has given a code of it yet.
+    otp_replaced: bool,
     otp_next_secret: Option<String>,
     otp_next_until: Option<String>,
+}
+
+impl Row {
+    fn is_in_use(&self) -> bool {
+        self.otp_secret.is_some() && (self.otp_confirmed || self.otp_replaced)
+    }
 }
 
 /// The secret of a second factor as it is stored.
@@ -42,7 +50,8 @@ fn opened(hub: &HubState, stored: &str) -> Result<String, HubError> {
 }
 
 async fn load(hub: &HubState, user_id: i64) -> Result<Row, HubError> {
-    let query = "SELECT username, otp_secret, otp_confirmed, otp_next_secret, otp_next_until FROM user WHERE id = ?";
+    let query = "SELECT username, otp_secret, otp_confirmed, otp_replaced, otp_next_secret, otp_next_until FROM user
+        WHERE id = ?";
     Ok(sqlx::query_as(query).bind(user_id).fetch_one(hub.store.reader()).await?)
 }
 
@@ -50,8 +59,8 @@ async fn load(hub: &HubState, user_id: i64) -> Result<Row, HubError> {
 pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Option<SignInReply>, HubError> {
     let row = load(hub, user_id).await?;
     let secret = match &row.otp_secret {
-        // One that was begun at a time when it was obligatory.
-        Some(_) if !hub.two_factor && !row.otp_confirmed => return Ok(None),
+        // One that was begun at a time when it was obligatory; not one that stands in the place of another.
+        Some(_) if !hub.two_factor && !row.otp_confirmed && !row.otp_replaced => return Ok(None),
         Some(secret) => &opened(hub, secret)?,
         None if !hub.two_factor => return Ok(None),
         None => return set_up_first(hub, user_id).await.map(Some),
@@ -62,8 +71,9 @@ pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Opt
             check(hub, user_id, &totp, code).await?;
             Ok(None)
         }
-        // Nobody has given a code yet: whoever closed the page too early sees the same QR code again.
-        None if !row.otp_confirmed => Ok(Some(set_up_reply(&totp, secret)?)),
+        // Nobody has given a code yet: whoever closed the page too early sees the same QR code again. One that was replaced
+        // by mail is shown to who has the mail, and to nobody who has the password only.
+        None if !row.otp_confirmed && !row.otp_replaced => Ok(Some(set_up_reply(&totp, secret)?)),
         None => {
             Ok(Some(SignInReply::SecondFactor { msg: "Please include your two-factor authentication code".to_owned() }))
         }
@@ -73,14 +83,14 @@ pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Opt
 /// Whether a user has a second factor that is in use.
 pub async fn is_active(hub: &HubState, user_id: i64) -> Result<bool, HubError> {
     let row = load(hub, user_id).await?;
-    Ok(row.otp_secret.is_some() && row.otp_confirmed)
+    Ok(row.is_in_use())
 }
 
 /// An error unless this is a code of the user's second factor, or they have none.
 pub async fn prove(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<(), HubError> {
     let row = load(hub, user_id).await?;
     match &row.otp_secret {
-        Some(secret) if row.otp_confirmed => {
+        Some(secret) if row.is_in_use() => {
             check(hub, user_id, &totp(&row.username, &opened(hub, secret)?)?, code.unwrap_or_default().trim()).await
         }
         _ => Ok(()),
@@ -99,6 +109,13 @@ pub async fn set_up(hub: &HubState, connection: &mut SqliteConnection, user_id: 
     set_up_reply(&totp(&username, &secret)?, &secret)
 }
 
+/// Gives a user a new secret in the place of one that is lost: it is asked for from now on.
+pub async fn replace(hub: &HubState, connection: &mut SqliteConnection, user_id: i64) -> Result<SignInReply, HubError> {
+    let reply = set_up(hub, &mut *connection, user_id).await?;
+    sqlx::query("UPDATE user SET otp_replaced = 1 WHERE id = ?").bind(user_id).execute(connection).await?;
+    Ok(reply)
+}
+
 /// Gives somebody who has none their first one, at a sign-in for which it is obligatory.
 async fn set_up_first(hub: &HubState, user_id: i64) -> Result<SignInReply, HubError> {
     let mut change = hub.store.change().await?;
@@ -110,7 +127,8 @@ async fn set_up_first(hub: &HubState, user_id: i64) -> Result<SignInReply, HubEr
 /// Takes the second factor away, with its recovery codes and one that was begun.
 pub async fn forget(connection: &mut SqliteConnection, user_id: i64) -> Result<(), HubError> {
     sqlx::query(
-        "UPDATE user SET otp_secret = NULL, otp_next_secret = NULL, otp_confirmed = 0, otp_last_step = 0 WHERE id = ?",
+        "UPDATE user SET otp_secret = NULL, otp_next_secret = NULL, otp_confirmed = 0, otp_replaced = 0, otp_last_step = 0
+         WHERE id = ?",
     )
     .bind(user_id)
     .execute(&mut *connection)
@@ -148,7 +166,7 @@ pub async fn confirm(
     let step = step_of(&totp(&row.username, &opened(hub, &begun)?)?, code.trim())?;
     let mut change = hub.change(caller).await?;
     let done = sqlx::query(
-        "UPDATE user SET otp_secret = ?1, otp_next_secret = NULL, otp_confirmed = 1, otp_last_step = ?2
+        "UPDATE user SET otp_secret = ?1, otp_next_secret = NULL, otp_confirmed = 1, otp_replaced = 0, otp_last_step = ?2
          WHERE id = ?3 AND otp_next_secret = ?1",
     )
     .bind(&begun)
@@ -240,12 +258,13 @@ async fn check(hub: &HubState, user_id: i64, totp: &Totp, code: &str) -> Result<
         };
     }
     let step = step_of(totp, code)?;
-    let used =
-        sqlx::query("UPDATE user SET otp_last_step = ?1, otp_confirmed = 1 WHERE id = ?2 AND otp_last_step < ?1")
-            .bind(step)
-            .bind(user_id)
-            .execute(hub.store.bookkeeping())
-            .await?;
+    let used = sqlx::query(
+        "UPDATE user SET otp_last_step = ?1, otp_confirmed = 1, otp_replaced = 0 WHERE id = ?2 AND otp_last_step < ?1",
+    )
+    .bind(step)
+    .bind(user_id)
+    .execute(hub.store.bookkeeping())
+    .await?;
     if used.rows_affected() == 1 { Ok(()) } else { Err(WRONG_CODE) }
 }
 

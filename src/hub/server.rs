@@ -78,7 +78,7 @@ pub struct HubState {
     pub notices: Notices,
     pub jobs: Jobs,
     /// Who has read which result lately: user and run.
-    pub results_read: Cache<(i64, i64), ()>,
+    pub results_read: Cache<(String, i64), ()>,
     pub limits: Arc<AttemptLimits>,
     pub problems: Problems,
     pub audit_file: Option<PathBuf>,
@@ -149,13 +149,20 @@ impl Hub {
     /// Opens the database and prepares the event server.
     pub async fn open(options: HubOptions) -> Result<Hub, HubError> {
         let store = Store::open(&options.database).await?;
-        let tokens = Tokens::new(&store.signing_secret(&options.secret_key).await?);
+        let (head_file, head_key) = (HeadFile::beside(&options.database), options.secret_key.head_key());
+        let last_head = head_file.read(&head_key).map(|last| last.head);
+        // An error if the key is another one.
+        let mut secret = store.signing_secret(&options.secret_key).await?;
+        if audit::is_from_backup(&store, last_head.as_ref()).await? {
+            store.forget_signing_secret().await?;
+            secret = store.signing_secret(&options.secret_key).await?;
+        }
+        let tokens = Tokens::new(&secret);
         store.encrypt_second_factors(&options.secret_key).await?;
         for family in store.ended_families().await? {
             tokens.end_family(family);
         }
         let event_server = EventServer::new();
-        let (head_file, head_key) = (HeadFile::beside(&options.database), options.secret_key.head_key());
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let programs = Programs::of(&store).await?;
         let state = Arc::new(HubState {
@@ -179,7 +186,7 @@ impl Hub {
             openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             strangers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
-            signed_head: tokio::sync::Mutex::new(head_file.read(&head_key).map(|last| last.head)),
+            signed_head: tokio::sync::Mutex::new(last_head),
             head_file,
             foreign_writes: audit::ForeignWrites::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),

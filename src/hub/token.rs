@@ -197,10 +197,10 @@ impl Tokens {
     }
 
     /// A token by which a browser is known in which this user was signed in before.
-    pub fn sign_for_browser(&self, user_id: i64, id: Uuid) -> Result<String, HubError> {
+    pub fn sign_for_browser(&self, user_id: i64, id: Uuid, epoch: i64) -> Result<String, HubError> {
         let ends_at = Timestamp::now().as_second() + KNOWN_BROWSER_SECONDS;
         let claims = Claims::new(Subject::Id(user_id), ClientType::User, Purpose::KnownBrowser, Some(ends_at));
-        self.encode(&Claims { jti: id, ..claims })
+        self.encode(&Claims { jti: id, epoch, ..claims })
     }
 
     /// Ends a family of tokens.

@@ -48,7 +48,7 @@ const KINDS: [(&str, &str); 22] = [
     ("member", "Members"),
     ("study", "Studies"),
     ("node", "Nodes"),
-    ("token", "Tokens used twice"),
+    ("token", "Tokens used twice, or ended"),
     ("audit", "The audit log itself"),
     ("notice", "Notices given up"),
     ("page", "Refused pages"),

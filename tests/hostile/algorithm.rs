@@ -239,4 +239,9 @@ async fn who_only_takes_part_does_not_read_what_the_others_computed() {
     // Who asked for them reads the results.
     let (_, read) = world.get(&format!("result?task_id={}", subtask["id"]), &asks).await;
     assert!(read.to_string().contains("NzE0Mjk"), "{read}");
+    // Which stands in the log, as what people read does.
+    let (_, log) = world.get("audit?action=result.read&outcome=done", &world.token("root").await).await;
+    let actors: Vec<&str> =
+        log["data"].as_array().unwrap().iter().filter_map(|entry| entry["actor"].as_str()).collect();
+    assert_eq!(actors, [format!("algorithm of task {}", central.id)], "{log}");
 }

@@ -488,6 +488,12 @@ async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     assert_eq!(page("", PASSWORD).await.0, 429);
     assert_eq!(page("atoll-browser=invented", PASSWORD).await.0, 429);
     assert_eq!(page(&browser, PASSWORD).await.0, 303);
+    // Of before a change of how somebody signs in it is no known one any more.
+    let mut database = crate::audit::connect(&world).await;
+    let epoch = "UPDATE user SET token_epoch = token_epoch + ? WHERE username = 'researcher'";
+    sqlx::query(epoch).bind(1).execute(&mut database).await.unwrap();
+    assert_eq!(page(&browser, PASSWORD).await.0, 429);
+    sqlx::query(epoch).bind(-1).execute(&mut database).await.unwrap();
     // It is no way to try passwords of others, or many of this one.
     let mut refused = Vec::new();
     for _ in 0..8 {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::{
     POST,
     support::{
-        PASSWORD, World,
+        PASSWORD, World, eventually,
+        mail::MailSink,
         second_factor::{code_at, code_of},
     },
 };
@@ -79,4 +80,47 @@ async fn an_admin_lets_somebody_set_up_a_new_one_and_nobody_else_does() {
     assert_eq!(world.get("task", &token).await.0, 401, "the sessions have ended");
     let (_, again) = attempt(&world, "researcher", None).await;
     assert_ne!(again["otp_secret"].as_str().unwrap(), secret);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_lost_is_replaced_by_mail_and_asked_for_from_then_on() {
+    let sink = MailSink::start().await;
+    let world = World::with_mail(false, &sink).await;
+    let token = world.token("viewer").await;
+    let begun = json!({"password": PASSWORD});
+    let (status, begun) = world.call(POST, "account/second-factor", Some(&token), Some(&begun)).await;
+    assert_eq!(status, 200, "{begun}");
+    let first = begun["otp_secret"].as_str().unwrap().to_owned();
+    let confirm = json!({"mfa_code": code_of(&first)});
+    let (status, confirmed) = world.call(POST, "account/second-factor/confirm", Some(&token), Some(&confirm)).await;
+    assert_eq!(status, 200, "{confirmed}");
+    let lost = json!({"username": "viewer", "password": PASSWORD});
+    assert_eq!(world.call(POST, "recover/2fa/lost", None, Some(&lost)).await.0, 200);
+    let mut code = None;
+    eventually(async || {
+        let mails = sink.mails().concat().replace("=\r\n", "").replace("=3D", "=");
+        code =
+            mails.split("/second-factor/reset#").nth(1).map(|rest| rest.split_whitespace().next().unwrap().to_owned());
+        code.is_some()
+    })
+    .await;
+    let reset = json!({"reset_token": code.unwrap()});
+    let (status, replaced) = world.call(POST, "recover/2fa/reset", None, Some(&reset)).await;
+    assert_eq!(status, 200, "{replaced}");
+    let second = replaced["otp_secret"].as_str().unwrap().to_owned();
+    // The password alone opens nothing, and does not show the new secret.
+    let (status, asked) = attempt(&world, "viewer", None).await;
+    assert!(status == 200 && asked["access_token"].is_null() && asked["otp_secret"].is_null(), "{asked}");
+    for wrong in ["000000".to_owned(), code_of(&first)] {
+        assert_eq!(attempt(&world, "viewer", Some(&wrong)).await.0, 401);
+    }
+    let (status, signed_in) = attempt(&world, "viewer", Some(&code_of(&second))).await;
+    assert!(status == 200 && signed_in["access_token"].is_string(), "{signed_in}");
+    // Whoever gave the right password and had no code stands in the log.
+    let (_, log) = world.get("audit?action=sign_in.code", &world.token("auditor").await).await;
+    assert_eq!(log["data"][0]["subject"], "user 5", "{log}");
+    // So does the old token.
+    assert_eq!(world.get("task", &token).await.0, 401);
+    let (_, log) = world.get("audit?action=token.ended", &world.token("auditor").await).await;
+    assert_eq!(log["data"][0]["subject"], "user 5", "{log}");
 }

@@ -16,9 +16,10 @@ pub use refusal::{Repeated, note_refused};
 
 use super::{
     HubError,
-    permission::{Caller, CallerKind},
+    permission::Caller,
     problem,
     server::HubState,
+    store::Store,
     token::{Claims, ClientType, Subject as TokenSubject},
 };
 use crate::{
@@ -68,22 +69,28 @@ async fn record(hub: &HubState, entry: &Entry) -> Result<(), HubError> {
     hub.store.change().await?.commit(entry).await
 }
 
-/// Notes that somebody signed in, or did not. A name that nobody has is not written down: people type passwords there.
+/// Notes that somebody signed in, or did not, or gave the right password and was asked for a code. A name that nobody has is not written down: people type passwords there.
 /// The same work is done for every name, so that the time tells nothing (CVE-2024-21671).
-pub async fn note_sign_in(hub: &HubState, username: &str, outcome: &'static str) -> Result<(), HubError> {
+pub async fn note_sign_in(
+    hub: &HubState,
+    username: &str,
+    action: &'static str,
+    outcome: &'static str,
+) -> Result<(), HubError> {
     let known: Option<(i64, i64)> = sqlx::query_as("SELECT id, organization_id FROM user WHERE username = ?")
         .bind(username)
         .fetch_optional(hub.store.reader())
         .await?;
     let entry = match known {
         Some((id, organization_id)) => {
-            Entry::done(format!("user {id} ({username})"), "sign_in", format!("user {id}")).of(organization_id)
+            Entry::done(format!("user {id} ({username})"), action, format!("user {id}")).of(organization_id)
         }
-        None => Entry::done("somebody", "sign_in", "an unknown name"),
+        None => Entry::done("somebody", action, "an unknown name"),
     };
     let entry = entry.outcome(outcome);
     // Wrong ones come as often as somebody likes.
-    if outcome == "done" || hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
+    let is_signed_in = (action, outcome) == ("sign_in", "done");
+    if is_signed_in || hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
 }
 
 /// Notes that a node signed in with its key, or that somebody came with a key that no node has.
@@ -101,11 +108,11 @@ pub async fn note_node_sign_in(hub: &HubState, node_id: Option<i64>) -> Result<(
     if hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
 }
 
-/// Notes that somebody reads the results of runs: each time they are downloaded, and the first time in a while that they
+/// Notes that somebody reads the results of runs, an algorithm or a node, too: each time they are downloaded, and the first time in a while that they
 /// are shown.
 pub async fn note_results(hub: &HubState, caller: &Caller, runs: &[i64], downloads: bool) -> Result<(), HubError> {
-    let CallerKind::User { id } = caller.kind else { return Ok(()) };
-    let is_new = |run: &i64| downloads || !hub.results_read.contains_key(&(id, *run));
+    let reader = |run: i64| (caller.authority.actor.clone(), run);
+    let is_new = |run: &i64| downloads || !hub.results_read.contains_key(&reader(*run));
     let runs: Vec<i64> = runs.iter().copied().filter(is_new).collect();
     if runs.is_empty() {
         return Ok(());
@@ -123,7 +130,7 @@ pub async fn note_results(hub: &HubState, caller: &Caller, runs: &[i64], downloa
     }
     transaction.commit().await?;
     for run in runs {
-        hub.results_read.insert((id, run), ());
+        hub.results_read.insert(reader(run), ());
     }
     Ok(())
 }
@@ -161,6 +168,17 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
         Ok::<_, sqlx::Error>(outcome.map(|head| head.id))
     });
     Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
+}
+
+/// Whether the log is not the one whose end was signed last: the database is from a backup, or somebody changed it. Whoever
+/// was signed in then is not any more, and who was signed in since can be somebody else by the same id.
+pub async fn is_from_backup(store: &Store, last: Option<&Head>) -> Result<bool, HubError> {
+    let is_used: bool = sqlx::query_scalar("SELECT EXISTS(SELECT 1 FROM user)").fetch_one(store.reader()).await?;
+    let holds = match last {
+        Some(last) => audit::holds(&mut *store.reader().acquire().await?, last).await?,
+        None => false,
+    };
+    Ok(is_used && !holds)
 }
 
 /// Looks whether the log is what it was when the hub ended, and signs its end: of a new log before its first entry.

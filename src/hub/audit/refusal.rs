@@ -15,7 +15,13 @@ use axum::{
 use super::record;
 use crate::{
     audit::{self, Entry},
-    hub::{HubError, authentication, body::Named, problem, server::HubState, token::Purpose},
+    hub::{
+        HubError, authentication,
+        body::Named,
+        problem,
+        server::HubState,
+        token::{Claims, ClientType, Purpose, Subject},
+    },
 };
 
 /// How often somebody's refusals of one kind are noted one by one until they are counted only.
@@ -153,7 +159,9 @@ async fn note(
     // Without a good token anybody could be anybody: sign-ins note themselves.
     let claims = authentication::bearer(headers).and_then(|token| hub.tokens.check(token, Purpose::Access));
     let Ok(claims) = claims else { return Ok(()) };
-    let Ok(caller) = authentication::caller_of(hub, &claims).await else { return Ok(()) };
+    let Ok(caller) = authentication::caller_of(hub, &claims).await else {
+        return note_ended(hub, &claims).await;
+    };
     let rest: Vec<&str> = parts.collect();
     // A node reports what it is told to; that the server does not want it any more is no news.
     if caller.user_id().is_none() && (!is_refused || status == StatusCode::NOT_FOUND) {
@@ -185,6 +193,17 @@ async fn note(
         .outcome(if is_refused { "refused" } else { "failed" })
         .details(status.as_str())
         .of(organization_id);
+    if hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
+}
+
+/// Notes that somebody came with a token of a user that has ended before its time: somebody may have it who should not.
+async fn note_ended(hub: &HubState, claims: &Claims) -> Result<(), HubError> {
+    let (ClientType::User, Subject::Id(id)) = (claims.client_type, &claims.sub) else { return Ok(()) };
+    let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
+        .bind(id)
+        .fetch_optional(hub.store.reader())
+        .await?;
+    let entry = Entry::done("somebody", "token.ended", format!("user {id}")).outcome("refused").of(organization_id);
     if hub.repeated.count(&entry) { record(hub, &entry).await } else { Ok(()) }
 }
 

@@ -126,7 +126,7 @@ pub async fn check_credentials(
     // Counted before the password is looked at. An unknown user costs a write as a known or a locked one does.
     let (account, place) = match account {
         Some((id, hash, epoch)) => {
-            let place = came_from.place(hub, id);
+            let place = came_from.place(hub, id, epoch);
             (count(hub, id, &place).await?.then_some((id, hash, epoch)), place)
         }
         None => {

@@ -51,26 +51,32 @@ impl CameFrom {
         hub.tokens.check(self.token.as_deref()?, Purpose::KnownBrowser).ok()
     }
 
+    /// What it says of a browser in which this user was signed in since the last change of how they sign in: whoever knew
+    /// their password before has no more attempts than others.
+    fn of_known_browser(&self, hub: &HubState, user_id: i64, epoch: i64) -> Option<Claims> {
+        self.claims(hub).filter(|claims| claims.sub == Subject::Id(user_id) && claims.epoch == epoch)
+    }
+
     /// By what the attempts of a user are counted.
-    pub fn place(&self, hub: &HubState, user_id: i64) -> String {
-        match self.claims(hub) {
-            Some(claims) if claims.sub == Subject::Id(user_id) => format!("{BROWSER_PLACE}{}", claims.jti),
-            _ => self.network.clone(),
+    pub fn place(&self, hub: &HubState, user_id: i64, epoch: i64) -> String {
+        match self.of_known_browser(hub, user_id, epoch) {
+            Some(claims) => format!("{BROWSER_PLACE}{}", claims.jti),
+            None => self.network.clone(),
         }
     }
 
     /// Whether a browser asks in which this user was signed in before.
-    pub fn is_known(&self, hub: &HubState, user_id: i64) -> bool {
-        self.place(hub, user_id).starts_with(BROWSER_PLACE)
+    pub fn is_known(&self, hub: &HubState, user_id: i64, epoch: i64) -> bool {
+        self.of_known_browser(hub, user_id, epoch).is_some()
     }
 
     /// By what the browser is known from now on, if it keeps such things.
-    pub fn known_browser(&self, hub: &HubState, user_id: i64) -> Result<Option<String>, HubError> {
+    pub fn known_browser(&self, hub: &HubState, user_id: i64, epoch: i64) -> Result<Option<String>, HubError> {
         if !self.is_browser {
             return Ok(None);
         }
-        let known = self.claims(hub).filter(|claims| claims.sub == Subject::Id(user_id));
+        let known = self.of_known_browser(hub, user_id, epoch);
         let id = known.map_or_else(Uuid::new_v4, |claims| claims.jti);
-        hub.tokens.sign_for_browser(user_id, id).map(Some)
+        hub.tokens.sign_for_browser(user_id, id, epoch).map(Some)
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         permission::Caller,
         second_factor,
         server::HubState,
-        store::end_all_tokens,
+        store::{NEW_EPOCH, end_all_tokens},
         token::{Claims, ClientType, Purpose, Subject},
     },
     protocol::{timestamp, wire::v4::SignInReply},
@@ -255,11 +255,12 @@ async fn reset_password(
     let mut change = hub.store.change().await?;
     // Two with the same code can have come so far.
     user_of_token(&hub, &mut *change, &reset.reset_token, Purpose::PasswordReset).await?;
-    sqlx::query("UPDATE user SET password_hash = ?, token_epoch = token_epoch + 1, password_by_mail = 1 WHERE id = ?")
+    sqlx::query("UPDATE user SET password_hash = ?, password_by_mail = 1 WHERE id = ?")
         .bind(hash)
         .bind(id)
         .execute(&mut *change)
         .await?;
+    end_all_tokens(&mut change, id).await?;
     forget_places(&mut change, id).await?;
     change.commit(&entry).await?;
     hub.store.forget_authorities();
@@ -287,7 +288,7 @@ async fn lost_second_factor(
     let Attempt { id, place, .. } = match check_credentials(&hub, &came_from, &lost.username, lost.password).await {
         Ok(attempt) => attempt,
         Err(error) => {
-            audit::note_sign_in(&hub, &lost.username, "refused").await?;
+            audit::note_sign_in(&hub, &lost.username, "sign_in", "refused").await?;
             return Err(error);
         }
     };
@@ -330,7 +331,7 @@ async fn reset_second_factor(
     let entry = audit::by_user(&hub, id, "second_factor.reset").await?;
     let mut change = hub.store.change().await?;
     user_of_token(&hub, &mut *change, &reset.reset_token, Purpose::SecondFactorReset).await?;
-    let reply = second_factor::set_up(&hub, &mut change, id).await?;
+    let reply = second_factor::replace(&hub, &mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
     change.commit(&entry).await?;
     hub.store.forget_authorities();
@@ -354,7 +355,7 @@ async fn new_api_key(
     let organization_id = node::require_key(&hub, &caller, lost.id).await?;
     let api_key = Uuid::new_v4().to_string();
     let mut change = hub.change(&caller).await?;
-    sqlx::query("UPDATE node SET api_key_hash = ?, token_epoch = token_epoch + 1 WHERE id = ?")
+    sqlx::query(&format!("UPDATE node SET api_key_hash = ?, token_epoch = {NEW_EPOCH} WHERE id = ?"))
         .bind(hash_api_key(&api_key))
         .bind(lost.id)
         .execute(&mut *change)

@@ -93,12 +93,13 @@ async fn sign_in_user(
     Body(credentials): Body<UserCredentials, SIGN_IN_LIMIT>,
 ) -> Result<Json<SignInReply>, HubError> {
     let username = credentials.username.clone();
-    let user: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE username = ? AND disabled = 0")
-        .bind(&username)
-        .fetch_optional(hub.store.reader())
-        .await?;
+    let user: Option<(i64, i64)> =
+        sqlx::query_as("SELECT id, token_epoch FROM user WHERE username = ? AND disabled = 0")
+            .bind(&username)
+            .fetch_optional(hub.store.reader())
+            .await?;
     // Its wrong passwords are counted by themselves: those of strangers at the same address do not keep it out.
-    let known = user.filter(|id| came_from.is_known(&hub, *id));
+    let known = user.filter(|(id, epoch)| came_from.is_known(&hub, *id, *epoch)).map(|(id, _)| id);
     if known.is_some_and(|id| hub.known_browsers.check_key(&id).is_err()) {
         if let Some((limits, client)) = limited {
             limits.users.note_limited(client);
@@ -112,12 +113,15 @@ async fn sign_in_user(
     let outcome = sign_in(&hub, &came_from, credentials).await;
     let word = match &outcome {
         Ok(SignInReply::Tokens(_)) => "done",
-        // The second factor is still to come: neither is true yet.
-        Ok(_) => return outcome.map(Json),
+        // The second factor is still to come: whoever has stolen a password would look whether it is right.
+        Ok(_) => {
+            audit::note_sign_in(&hub, &username, "sign_in.code", "done").await?;
+            return outcome.map(Json);
+        }
         Err(HubError::Unauthenticated(_)) => "refused",
         Err(_) => "failed",
     };
-    audit::note_sign_in(&hub, &username, word).await?;
+    audit::note_sign_in(&hub, &username, "sign_in", word).await?;
     if word == "refused" && limited.is_some_and(|(limits, client)| limits.users.failed(client)) {
         return Err(HubError::TooMany);
     }
@@ -139,7 +143,7 @@ async fn sign_in(hub: &HubState, came_from: &CameFrom, credentials: UserCredenti
         .execute(hub.store.bookkeeping())
         .await?;
     let mut tokens = issue(hub, Holder::User(id), None, epoch).await?;
-    tokens.known_browser = came_from.known_browser(hub, id)?;
+    tokens.known_browser = came_from.known_browser(hub, id, epoch)?;
     Ok(SignInReply::Tokens(tokens))
 }
 

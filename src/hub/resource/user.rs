@@ -478,10 +478,12 @@ async fn edit(
         drop(change);
         return Ok(Json(load_written(&hub, id).await?.into()));
     }
+    if edit.disabled == Some(true) || new_email.is_some() {
+        end_all_tokens(&mut change, id).await?;
+    }
     sqlx::query(
         "UPDATE user SET username = coalesce(?1, username), email = coalesce(?2, email),
-         firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname),
-         token_epoch = token_epoch + (?5 IS TRUE OR coalesce(?2, email) <> email), disabled = coalesce(?5, disabled)
+         firstname = coalesce(?3, firstname), lastname = coalesce(?4, lastname), disabled = coalesce(?5, disabled)
          WHERE id = ?6",
     )
     .bind(&edit.username)
@@ -499,7 +501,10 @@ async fn edit(
     if let Some(rules) = &edit.rules {
         set_rules(&mut change, id, rules).await?;
     }
-    if own_id != id && (touches_sign_in || changes_rights) {
+    let is_renamed = [(&edit.firstname, &row.firstname), (&edit.lastname, &row.lastname)]
+        .iter()
+        .any(|(wanted, present)| wanted.as_ref().is_some_and(|wanted| wanted != *present));
+    if own_id != id && (touches_sign_in || changes_rights || is_renamed) {
         let mut addresses = vec![row.email.as_str()];
         addresses.extend(new_email.map(String::as_str));
         let what = [
@@ -509,6 +514,7 @@ async fn edit(
                 .map(|disabled| if disabled { "deactivated your account" } else { "activated your account again" })
                 .map(str::to_owned),
             changes_rights.then(|| "changed what you may do".to_owned()),
+            is_renamed.then(|| "changed your first or last name".to_owned()),
         ];
         let what = what.into_iter().flatten().collect::<Vec<_>>().join(", and has ");
         let what = format!("An administrator has {what}.");
@@ -600,7 +606,13 @@ async fn reset_second_factor(
     let row = other(&hub, &caller, id).await?;
     second_factor::forget(&mut change, id).await?;
     end_all_tokens(&mut change, id).await?;
-    let what = "An administrator has taken your second factor away: you set up a new one when you sign in.";
+    let what = match hub.two_factor {
+        true => "An administrator has taken your second factor away: you set up a new one when you sign in.",
+        false => {
+            "An administrator has taken your second factor away: your password alone opens your account until you set up a \
+             new one, on the page of your account."
+        }
+    };
     notice::tell_user(&mut change, &hub, id, &[&row.email], what).await?;
     change.commit(&caller.did("second_factor.reset", "user", id).of(row.organization_id)).await?;
     hub.jobs.wake();

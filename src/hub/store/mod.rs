@@ -132,8 +132,8 @@ impl Store {
         if let Some(text) = text {
             return key.open(PURPOSE, text);
         }
-        // The one of a version without encryption goes on being good.
-        let secret = stored.unwrap_or_else(|| rand::random::<[u8; 32]>().to_vec());
+        // One that is not encrypted is of an old version, or of somebody who writes to the file: it is good no more.
+        let secret = rand::random::<[u8; 32]>().to_vec();
         sqlx::query(
             "INSERT INTO setting (name, value) VALUES ('signing_secret', ?)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -142,6 +142,12 @@ impl Store {
         .execute(&self.writer)
         .await?;
         Ok(secret)
+    }
+
+    /// Ends all tokens that were ever signed.
+    pub async fn forget_signing_secret(&self) -> Result<(), HubError> {
+        sqlx::query("DELETE FROM setting WHERE name = 'signing_secret'").execute(&self.writer).await?;
+        Ok(())
     }
 
     /// Encrypts the second factors that a version without encryption stored.
@@ -222,8 +228,11 @@ fn wire_name(value: &impl serde::Serialize) -> Result<String, HubError> {
     }
 }
 
+/// Another epoch of tokens, as SQL: no other one that there ever was, also where the database is from a backup.
+pub const NEW_EPOCH: &str = "abs(random() >> 11)";
+
 /// All tokens of a user end; the epoch in which new ones are issued. Authorities have to be forgotten afterwards.
 pub async fn end_all_tokens(connection: &mut SqliteConnection, user_id: i64) -> Result<i64, HubError> {
-    let query = sqlx::query_scalar("UPDATE user SET token_epoch = token_epoch + 1 WHERE id = ? RETURNING token_epoch");
-    Ok(query.bind(user_id).fetch_one(connection).await?)
+    let query = format!("UPDATE user SET token_epoch = {NEW_EPOCH} WHERE id = ? RETURNING token_epoch");
+    Ok(sqlx::query_scalar(&query).bind(user_id).fetch_one(connection).await?)
 }

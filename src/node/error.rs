@@ -7,6 +7,9 @@ use crate::{algorithms::AlgorithmError, protocol::client::ClientError};
 pub enum NodeError {
     #[error("the configuration {path} cannot be read: {reason}")]
     Config { path: String, reason: String },
+    /// Folders of runs of before cannot be removed.
+    #[error("the folder for runs {path}: {error}")]
+    Runs { path: String, error: std::io::Error },
     #[error("the hub: {0}")]
     Hub(#[from] ClientError),
     #[error("{0} (state_file in the configuration says where it is)")]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -72,6 +73,8 @@ pub struct Shared {
     pub share_logs: bool,
     /// What the node remembers.
     pub store: NodeStore,
+    /// Where the folders of its runs are.
+    pub runs: PathBuf,
     /// Where the end of its audit log that was signed last is kept beside it.
     pub head_file: HeadFile,
     /// Events to the server.
@@ -184,6 +187,8 @@ impl Station {
 
     async fn work(&self, store: NodeStore, stop: &CancellationToken) -> Result<(), NodeError> {
         let state_file = self.config.state_file();
+        let runs = runtime::folder_of_runs(&state_file);
+        runtime::clear(&runs).map_err(|error| NodeError::Runs { path: runs.display().to_string(), error })?;
         let station = store.station().await?;
         let signed = audit::signed_heads(store.pool(), &witness::head_key(&self.config)).await;
         let signed = signed.map_err(StoreError::from)?;
@@ -218,6 +223,7 @@ impl Station {
             share_config: self.config.share_config,
             share_logs: self.config.share_algorithm_logs,
             store,
+            runs,
             head_file,
             outgoing,
             events: broadcast::channel(256).0,

@@ -212,6 +212,36 @@ async fn a_kill_stops_it_with_all_that_it_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_that_was_ended_by_force_left_behind_is_gone_before_runs_are_taken() {
+    let world = World::new().await;
+    let runs = world.node_folder("example_org1").join("node.runs");
+    let left = runs.join("atoll-run-left");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("token"), "eyJ").unwrap();
+    let started = left.join("started");
+    // In a session of its own, and with a child.
+    let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", started.display());
+    let mut command = std::process::Command::new("setsid");
+    command.args(["sh", "-c", &script]).env("ATOLL_RUN_FOLDER", &left);
+    let mut of_before = command.spawn().unwrap();
+    let mut elsewhere =
+        std::process::Command::new("sleep").arg("600").env("ATOLL_RUN_FOLDER", "/elsewhere/x").spawn().unwrap();
+    eventually(async || started.exists()).await;
+    let child = fs::read_to_string(&started).unwrap().trim().to_owned();
+    let is_there = || fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|command| !command.is_empty());
+    assert!(is_there());
+    let _node = node(&world, &with_output("printf '\"%s\"' $ATOLL_RUN_FOLDER > $folder/output"), "").await;
+    eventually(async || of_before.try_wait().unwrap().is_some() && !is_there()).await;
+    assert!(!left.exists() && elsewhere.try_wait().unwrap().is_none());
+    elsewhere.kill().unwrap();
+    elsewhere.wait().unwrap();
+    let (status, log, results) = called(&world.client("researcher").await, json!({})).await;
+    assert_eq!(status, Status::Completed, "{log}");
+    assert!(results[0].as_str().unwrap().starts_with(runs.to_str().unwrap()), "{results:?}");
+    eventually(async || fs::read_dir(&runs).unwrap().next().is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_prints_leaves_unless_results_are_held() {
     let world = World::new().await;
     let script = with_output(

@@ -26,7 +26,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::environment::{self, Variable};
+use super::{
+    environment::{self, Variable},
+    leftover::RUN_FOLDER,
+};
 use crate::{
     node::{config::AlgorithmConfig, database, error::RunError, log::RunLog, request::RunRequest, station::Shared},
     protocol::{bounded::VALUE_LIMIT, domain::FunctionCall, status::Status, wire::v4},
@@ -116,7 +119,7 @@ impl Process<'_> {
         let folder = tempfile::Builder::new()
             .prefix("atoll-run-")
             .permissions(Permissions::from_mode(0o700))
-            .tempdir()
+            .tempdir_in(&self.shared.runs)
             .map_err(ProcessError::Start)?;
         self.write_files(folder.path(), &token).await.map_err(ProcessError::Start)?;
         let mut command = self.command(folder.path())?;
@@ -207,6 +210,7 @@ impl Process<'_> {
         variables.extend(general.map(|(name, value)| (name.clone(), environment::encoded(value))));
         variables.extend(self.algorithm.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
         variables.extend(environment::of_limits(&self.shared.policies.limits()));
+        variables.push((RUN_FOLDER.to_owned(), folder.display().to_string()));
         Ok(variables)
     }
 }

@@ -4,6 +4,7 @@
 mod config;
 mod database;
 mod error;
+mod large;
 mod log;
 mod page;
 mod parent;

@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     error::RunError,
+    large::{self, Turn},
     log::{Outgoing, RunLog},
     request::RunRequest,
-    review::{self, Outcome, Released},
-    runtime,
+    review::{self, Outcome},
+    runtime::{self, Output},
     station::Shared,
     store::{Start, Started, StoreError},
 };
@@ -44,6 +45,13 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     if stopped.is_cancelled() {
         return report_stop(shared, &run, &task, &log).await;
     }
+    let (outcome, _turn) = match outcome {
+        Ok(()) => tokio::select! {
+            kept = kept(shared, run.id) => kept,
+            () = stopped.cancelled() => return report_stop(shared, &run, &task, &log).await,
+        },
+        Err(error) => (Err(error), None),
+    };
     let (mut status, result) = match outcome {
         Ok(result) => (Status::Completed, Some(result)),
         Err(RunError::ServerAway(error)) => {
@@ -91,6 +99,22 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     }
 }
 
+/// What became of a run, as it is kept: a result or a failure, and the turn of a large one to be in memory.
+async fn kept(shared: &Shared, run_id: i64) -> (Result<String, RunError>, Option<Turn>) {
+    let read = async {
+        let turn = large::turn_of(shared.store.outcome_bytes(run_id).await?).await;
+        Ok::<_, StoreError>((shared.store.outcome(run_id).await?, turn))
+    };
+    match read.await {
+        Ok((Some(kept), turn)) => match review::failure(&kept) {
+            Some((status, message)) => (Err(RunError::Released { status, message }), None),
+            None => (Ok(kept), turn),
+        },
+        Ok((None, _)) => (Err(RunError::Internal("what became of the run is gone".to_owned())), None),
+        Err(error) => (Err(error.into()), None),
+    }
+}
+
 /// Notes that the server knows the end of a run; a held copy of its result is needed no more.
 async fn close(shared: &Shared, run_id: i64) {
     let closed = async {
@@ -129,7 +153,7 @@ async fn attempt(
     task: &v4::Task,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<String, RunError> {
+) -> Result<(), RunError> {
     let input = run.input.as_deref().unwrap_or_default();
     // What nobody could review is not read at all.
     if input.len() > payload::CALL_LIMIT {
@@ -140,12 +164,12 @@ async fn attempt(
         let mut request = RunRequest::of(shared, task, &call).await?;
         let hash = request.review.asked.hash();
         // Computed before, and the server did not have it yet.
-        if let Some(kept) = shared.store.kept_outcome(run.id, &hash).await? {
-            return Released::again(kept).into_result();
+        if shared.store.has_outcome(run.id, &hash).await? {
+            return Ok(());
         }
         // Computed before this node was started again.
         if let Some(held) = review::held(shared, run.id, &request).await? {
-            return review::wait_for_release(shared, held, log, stopped).await?.into_result();
+            return review::wait_for_release(shared, held, &request, log, stopped).await;
         }
         permit(shared, run.id, &request, log, stopped).await?;
         // It may have waited for days: what was approved is what runs, or it is asked again.
@@ -164,7 +188,7 @@ async fn attempt(
     }
 }
 
-/// Computes a run that may start, and gives what may leave.
+/// Computes a run that may start, and keeps what may leave.
 async fn begin(
     shared: &Shared,
     run: &v4::Run,
@@ -173,7 +197,7 @@ async fn begin(
     request: &RunRequest,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<String, RunError> {
+) -> Result<(), RunError> {
     let patch = v4::RunPatch {
         started_at: Some(timestamp::now()),
         status: Some(Status::Active),
@@ -188,22 +212,22 @@ async fn begin(
     if !output_may_leave && !algorithms::is_built_in(&task.image) {
         log.line("What the algorithm prints stays at the node, in its own log");
     }
-    let result = runtime::run(shared, task, call, request, output_may_leave, log, stopped).await;
+    let output = runtime::run(shared, task, call, request, output_may_leave, log, stopped).await;
     // In the dialect of the input.
-    let outcome = match result.and_then(|result| Outcome::of(&result, dialect, is_held)) {
+    let outcome = match output.and_then(|Output { text, turn }| Ok((Outcome::of(&text, dialect, is_held)?, turn))) {
         Ok(outcome) => outcome,
         // How it failed can tell of the data as well as a result: it is held or kept like one.
         Err(error) if error.may_tell_of_data() => {
-            Outcome::Failure { status: error.status(), message: error.to_string() }
+            (Outcome::Failure { status: error.status(), message: error.to_string() }, None)
         }
         Err(error) => return Err(error),
     };
     if is_held {
-        return review::release(shared, run.id, request, outcome, log, stopped).await?.into_result();
+        return review::release(shared, run.id, request, outcome, log, stopped).await;
     }
-    let released = Released::at_once(outcome);
-    shared.store.keep_outcome(run.id, &request.review.asked.hash(), released.to_keep()).await?;
-    released.into_result()
+    let (outcome, _turn) = outcome;
+    let (kept, _) = review::kept_form(outcome);
+    Ok(shared.store.keep_outcome(run.id, &request.review.asked.hash(), &kept).await?)
 }
 
 /// Waits until the run may start, and notes that it does.

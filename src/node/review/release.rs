@@ -9,11 +9,12 @@ use super::wait::{decided, rejection, say};
 use crate::{
     node::{
         error::RunError,
+        large::{self, Turn},
         log::RunLog,
         request::RunRequest,
         runtime::ProcessError,
         station::Shared,
-        store::{About, StoredReview},
+        store::About,
     },
     protocol::{
         bounded::{self, BoundedError},
@@ -36,8 +37,9 @@ async fn hash_of(shared: &Shared, run_id: i64, request_hash: &str, result: &str)
     Ok(HEXLOWER.encode(context.sign().as_ref()))
 }
 
-/// A result of this run that was computed before and is held here, or was released and not sent yet.
-pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<Option<StoredReview>, RunError> {
+/// The review of a result of this run that was computed before and is held here, or was released and not sent yet.
+pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<Option<i64>, RunError> {
+    let _turn = large::turn_of(shared.store.held_bytes(run_id).await?).await;
     let Some(review) = shared.store.held_result(run_id).await? else { return Ok(None) };
     let is_held = match (&review.result, review.state) {
         (Some(result), ReviewState::Waiting | ReviewState::Approved) => {
@@ -47,7 +49,7 @@ pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<
         (None, ReviewState::Rejected | ReviewState::Expired) => review.request.asked == request.review.asked,
         _ => false,
     };
-    Ok(is_held.then_some(review))
+    Ok(is_held.then_some(review.id))
 }
 
 /// What became of a run that has ended.
@@ -71,39 +73,11 @@ impl Outcome {
     }
 }
 
-/// What may leave: a result in the form in which it is sent, or that the run failed.
-pub struct Released(String);
-
 /// How a failure begins where results are kept: no result in the form in which it is sent does.
 const FAILURE: char = '!';
 
-impl Released {
-    /// What became of a run whose result nobody looks at before it leaves.
-    pub fn at_once(outcome: Outcome) -> Released {
-        Released(kept_form(outcome).0)
-    }
-
-    /// What was kept of it.
-    pub fn again(kept: String) -> Released {
-        Released(kept)
-    }
-
-    /// The form in which it is kept until the server has it.
-    pub fn to_keep(&self) -> &str {
-        &self.0
-    }
-
-    /// The result; the failure as the error that it was.
-    pub fn into_result(self) -> Result<String, RunError> {
-        match failure(&self.0) {
-            Some((status, message)) => Err(RunError::Released { status, message }),
-            None => Ok(self.0),
-        }
-    }
-}
-
 /// The form in which it is kept, with what can be looked at.
-fn kept_form(outcome: Outcome) -> (String, Option<Value>) {
+pub fn kept_form(outcome: Outcome) -> (String, Option<Value>) {
     match outcome {
         Outcome::Result { encoded, value } => (encoded, value),
         Outcome::Failure { status, message } => {
@@ -117,15 +91,15 @@ pub fn failure(kept: &str) -> Option<(Status, String)> {
     serde_json::from_str(kept.strip_prefix(FAILURE)?).ok()
 }
 
-/// Holds what became of a run until it may leave.
+/// Holds what became of a run until it may leave. `turn`: that of something large to be in memory.
 pub async fn release(
     shared: &Shared,
     run_id: i64,
     request: &RunRequest,
-    outcome: Outcome,
+    (outcome, turn): (Outcome, Option<Turn>),
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Released, RunError> {
+) -> Result<(), RunError> {
     let (encoded, value) = kept_form(outcome);
     let report = Report::of(value.as_ref().unwrap_or(&Value::Null), shared.policies.smallest_cell);
     let hash = hash_of(shared, run_id, &request.review.asked.hash(), &encoded).await?;
@@ -137,29 +111,33 @@ pub async fn release(
         request: &request.review,
         held: Some((&report, &encoded)),
     };
-    let review = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?;
+    let id = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?.id;
     // It is stored, and may wait for days.
-    drop((value, encoded));
-    wait_for_release(shared, review, log, stopped).await
+    drop((value, encoded, turn));
+    wait_for_release(shared, id, request, log, stopped).await
 }
 
-/// Waits until a held result may leave.
+/// Waits until a held result may leave; it is what became of the run then.
 pub async fn wait_for_release(
     shared: &Shared,
-    review: StoredReview,
+    id: i64,
+    request: &RunRequest,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Released, RunError> {
+) -> Result<(), RunError> {
+    let review = shared.store.review(id).await?;
     if review.state == ReviewState::Waiting {
         let since = review.since.get(..16).unwrap_or(&review.since).replace('T', " ");
         let line = format!("{AWAITING_RELEASE} of the result by an admin of this organization since {since} UTC");
         say(shared, review.run_id, log, Status::Active, &line).await?;
     }
-    let review = decided(shared, review.id, stopped, None).await?;
-    match (review.state, &review.result) {
-        (ReviewState::Approved, Some(result)) => Ok(Released(result.clone())),
-        (ReviewState::Rejected, _) => Err(RunError::NotAllowed(rejection(&review, "the result is withheld"))),
-        (ReviewState::Expired, _) => Err(RunError::NotAllowed(format!(
+    let review = decided(shared, id, stopped, None).await?;
+    match review.state {
+        ReviewState::Approved => {
+            Ok(shared.store.keep_released(review.run_id, &request.review.asked.hash(), id).await?)
+        }
+        ReviewState::Rejected => Err(RunError::NotAllowed(rejection(&review, "the result is withheld"))),
+        ReviewState::Expired => Err(RunError::NotAllowed(format!(
             "nobody released the result within {} days",
             shared.policies.review_expires_after_days
         ))),

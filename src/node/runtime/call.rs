@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::{built_in, code, process};
 use crate::{
     algorithms,
-    node::{config::AlgorithmConfig, error::RunError, log::RunLog, request::RunRequest, station::Shared},
+    node::{config::AlgorithmConfig, error::RunError, large::Turn, log::RunLog, request::RunRequest, station::Shared},
     protocol::{domain::FunctionCall, wire::v4},
 };
 
@@ -62,7 +62,15 @@ pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<()
     }
 }
 
-/// Runs a function as it was asked for; the result as JSON text. `output_may_leave`: whether what a command prints may stand
+/// What a function gave.
+pub struct Output {
+    /// JSON, as it was written.
+    pub text: Vec<u8>,
+    /// The turn to be in memory, if it is large.
+    pub turn: Option<Turn>,
+}
+
+/// Runs a function as it was asked for. `output_may_leave`: whether what a command prints may stand
 /// in the run's log.
 pub async fn run(
     shared: &Shared,
@@ -72,10 +80,10 @@ pub async fn run(
     output_may_leave: bool,
     log: &RunLog,
     stopped: &CancellationToken,
-) -> Result<Vec<u8>, RunError> {
+) -> Result<Output, RunError> {
     if algorithms::is_built_in(&task.image) {
         let result = built_in::run(shared, task, call, request, output_may_leave, log, stopped).await?;
-        return Ok(result.to_string().into_bytes());
+        return Ok(Output { text: result.to_string().into_bytes(), turn: None });
     }
     let algorithm = algorithm(shared, &task.image).ok_or_else(|| RunError::NoSuchImage(task.image.clone()))?;
     let process = process::Process { shared, algorithm, task, call: &call, request };

@@ -20,25 +20,25 @@ use tokio::{
     fs,
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::{Child, Command},
-    sync::Semaphore,
     task::spawn_blocking,
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    call::Output,
     environment::{self, Variable},
     leftover::RUN_FOLDER,
 };
 use crate::{
-    node::{config::AlgorithmConfig, database, error::RunError, log::RunLog, request::RunRequest, station::Shared},
+    node::{
+        config::AlgorithmConfig, database, error::RunError, large, log::RunLog, request::RunRequest, station::Shared,
+    },
     protocol::{bounded::VALUE_LIMIT, domain::FunctionCall, status::Status, wire::v4},
 };
 
 /// The largest output, in bytes. As base64 it has to be below what servers take: ours 32 MiB.
 const OUTPUT_LIMIT: u64 = 20 << 20;
-/// Outputs are read one after the other.
-static OUTPUTS: Semaphore = Semaphore::const_new(1);
 /// How long what was printed is read after the command has ended.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// What is kept of a line that the command prints, in bytes, and how many lines of each of its two outputs.
@@ -112,7 +112,7 @@ pub struct Process<'a> {
 
 impl Process<'_> {
     /// Runs it; the result, as JSON text. What it prints goes into `printed`, if it may; else to the node's own log.
-    pub async fn run(&self, printed: Option<&RunLog>, stopped: &CancellationToken) -> Result<Vec<u8>, RunError> {
+    pub async fn run(&self, printed: Option<&RunLog>, stopped: &CancellationToken) -> Result<Output, RunError> {
         let token = self.shared.hub.container_token(self.task.id, &self.task.image).await;
         let token = token.map_err(RunError::of_call)?;
         // Nobody else may look into it, and it goes away with this function.
@@ -281,7 +281,7 @@ async fn drop_rest_of_line(reader: &mut (impl AsyncBufReadExt + Unpin)) {
 }
 
 /// What a command wrote, which is JSON and is not opened.
-async fn read_output(path: &Path) -> Result<Vec<u8>, ProcessError> {
+async fn read_output(path: &Path) -> Result<Output, ProcessError> {
     // Not what a link leads to, and nothing that would have to be waited for.
     if !fs::symlink_metadata(path).await.is_ok_and(|data| data.is_file()) {
         return Err(ProcessError::NoOutput);
@@ -290,8 +290,8 @@ async fn read_output(path: &Path) -> Result<Vec<u8>, ProcessError> {
     if file.metadata().await.is_ok_and(|data| data.len() > OUTPUT_LIMIT) {
         return Err(ProcessError::TooLarge);
     }
-    // One of these in memory at a time.
-    let _turn = OUTPUTS.acquire().await.map_err(|_| ProcessError::NoOutput)?;
+    let bytes = file.metadata().await.map_or(0, |data| data.len());
+    let turn = large::turn_of(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
     let mut output = Vec::new();
     file.take(OUTPUT_LIMIT + 1).read_to_end(&mut output).await.map_err(|_| ProcessError::NoOutput)?;
     if output.is_empty() {
@@ -302,5 +302,6 @@ async fn read_output(path: &Path) -> Result<Vec<u8>, ProcessError> {
     }
     // Never a pickle or anything else that does something when it is read (CVE-2023-23930).
     let checked = spawn_blocking(move || serde_json::from_slice::<IgnoredAny>(&output).map(|_| output)).await;
-    checked.ok().and_then(Result::ok).ok_or(ProcessError::NotJson)
+    let text = checked.ok().and_then(Result::ok).ok_or(ProcessError::NotJson)?;
+    Ok(Output { text, turn })
 }

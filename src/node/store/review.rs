@@ -37,6 +37,11 @@ pub struct StoredReview {
     pub used: u32,
 }
 
+/// The columns of a review but for a held result.
+const WITHOUT_RESULT: &str =
+    "id, run_id, subject, hash, mode, request, state, since, expires_at, report, NULL AS result,
+    hub_id, told, decided_by, decided_at, at_node, reason, ended_because, this_run_only, until, runs, any_data, used";
+
 /// A review that waits, without what is asked.
 pub struct Waiting {
     pub id: i64,
@@ -216,9 +221,19 @@ impl NodeStore {
         Ok(sqlx::query_scalar("SELECT data FROM review WHERE id = ?").bind(id).fetch_one(&self.pool).await?)
     }
 
-    /// One review.
+    /// One review, without a held result, which may be large.
     pub async fn review(&self, id: i64) -> Result<StoredReview, StoreError> {
-        load(&mut *self.pool.acquire().await?, id).await
+        let query = format!("SELECT {WITHOUT_RESULT} FROM review WHERE id = ?");
+        let row: Row = sqlx::query_as(&query).bind(id).fetch_one(&self.pool).await?;
+        row.try_into()
+    }
+
+    /// How many bytes the held result of a run has; 0 if there is none.
+    pub async fn held_bytes(&self, run_id: i64) -> Result<usize, StoreError> {
+        let query =
+            "SELECT octet_length(result) FROM review WHERE run_id = ? AND subject = 'result' ORDER BY id DESC LIMIT 1";
+        let bytes: Option<Option<i64>> = sqlx::query_scalar(query).bind(run_id).fetch_optional(&self.pool).await?;
+        Ok(bytes.flatten().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default())
     }
 
     /// One review, if there is one.
@@ -251,13 +266,10 @@ impl NodeStore {
     /// Reviews without held results, which may be large: those that wait first, the oldest of them on top; then the
     /// others, the newest on top.
     pub async fn reviews(&self, limit: u32) -> Result<Vec<StoredReview>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, run_id, subject, hash, mode, request, state, since, expires_at, report, NULL AS result, hub_id,
-             told, decided_by, decided_at, at_node, reason, ended_because, this_run_only, until, runs, any_data,
-             used
-             FROM review ORDER BY state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN id ELSE -id END
+        let rows: Vec<Row> = sqlx::query_as(&format!(
+            "SELECT {WITHOUT_RESULT} FROM review ORDER BY state = 'waiting' DESC, CASE WHEN state = 'waiting' THEN id ELSE -id END
              LIMIT ?",
-        )
+        ))
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;

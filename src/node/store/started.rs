@@ -93,10 +93,37 @@ impl NodeStore {
         Ok(())
     }
 
-    /// What became of a run that the server may not know yet.
-    pub async fn kept_outcome(&self, run_id: i64, hash: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT outcome FROM outcome WHERE run_id = ? AND hash = ?");
-        Ok(query.bind(run_id).bind(hash).fetch_optional(&self.pool).await?)
+    /// The same of a held result that may leave.
+    pub async fn keep_released(&self, run_id: i64, hash: &str, review_id: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT OR REPLACE INTO outcome (run_id, hash, outcome)
+             SELECT ?, ?, result FROM review WHERE id = ? AND result IS NOT NULL",
+        )
+        .bind(run_id)
+        .bind(hash)
+        .bind(review_id)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether it is known what became of a run, and the server may not know it yet.
+    pub async fn has_outcome(&self, run_id: i64, hash: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM outcome WHERE run_id = ? AND hash = ?)");
+        Ok(query.bind(run_id).bind(hash).fetch_one(&self.pool).await?)
+    }
+
+    /// How many bytes what became of a run has.
+    pub async fn outcome_bytes(&self, run_id: i64) -> Result<usize, StoreError> {
+        let query = sqlx::query_scalar("SELECT octet_length(outcome) FROM outcome WHERE run_id = ?");
+        let bytes: Option<i64> = query.bind(run_id).fetch_optional(&self.pool).await?;
+        Ok(bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default())
+    }
+
+    /// What became of a run, until the server has it.
+    pub async fn outcome(&self, run_id: i64) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT outcome FROM outcome WHERE run_id = ?");
+        Ok(query.bind(run_id).fetch_optional(&self.pool).await?)
     }
 
     /// Whether this run was started here and has ended.

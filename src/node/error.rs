@@ -29,6 +29,8 @@ pub enum RunError {
     NoSuchDatabase { label: String, labels: String },
     #[error("databases of type \"{0}\" cannot be read by the built-in algorithms; csv and parquet can")]
     DatabaseType(String),
+    #[error("the built-in algorithms cannot read this database; they read csv and parquet")]
+    OtherDatabaseType,
     #[error("the built-in algorithms read a database whole: they take no query, sheet or preprocessing")]
     Parameters,
     #[error("{0}")]
@@ -80,12 +82,13 @@ impl RunError {
         matches!(self, RunError::Algorithm(AlgorithmError::Identifiers(_) | AlgorithmError::Unreadable(_)))
     }
 
-    /// The same, without the names of columns where the configuration does not share them.
+    /// The same, without the names of columns and types of databases where the configuration does not share them.
     pub fn told_without_names(self, shares: bool) -> Self {
         match self {
             RunError::Algorithm(AlgorithmError::NoSuchColumn { column, .. }) if !shares => {
                 AlgorithmError::NoSuchColumnHere(column).into()
             }
+            RunError::DatabaseType(_) if !shares => RunError::OtherDatabaseType,
             error => error,
         }
     }
@@ -98,6 +101,7 @@ impl RunError {
             RunError::Input(_)
             | RunError::NoSuchDatabase { .. }
             | RunError::DatabaseType(_)
+            | RunError::OtherDatabaseType
             | RunError::Parameters
             | RunError::TooLarge(_) => Status::StartFailed,
             RunError::Process(error) => error.status(),

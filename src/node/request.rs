@@ -327,8 +327,11 @@ async fn resolves_publicly(shared: &Shared, url: &str) -> bool {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
+            let [first, second, third, _] = address.octets();
             let is_shared = first == 100 && (64..128).contains(&second);
+            // IETF protocols, benchmarks, and what is reserved (RFC 6890).
+            let is_special =
+                (first, second, third) == (192, 0, 0) || (first == 198 && second & !1 == 18) || first >= 240;
             !(address.is_loopback()
                 || address.is_private()
                 || address.is_link_local()
@@ -336,6 +339,7 @@ fn is_public(address: IpAddr) -> bool {
                 || address.is_multicast()
                 || address.is_broadcast()
                 || is_shared
+                || is_special
                 || first == 0)
         }
         IpAddr::V6(address) => {
@@ -343,7 +347,11 @@ fn is_public(address: IpAddr) -> bool {
                 || address.is_unspecified()
                 || address.is_multicast()
                 || address.is_unique_local()
-                || address.is_unicast_link_local())
+                || address.is_unicast_link_local()
+                // Site-local, and what leads to IPv4 addresses (6to4 and NAT64), whatever they are.
+                || address.segments()[0] & 0xffc0 == 0xfec0
+                || address.segments()[0] == 0x2002
+                || address.segments()[..2] == [0x64, 0xff9b])
         }
     }
 }
@@ -375,6 +383,41 @@ async fn store(shared: &Shared, task: &v4::Task) -> Result<Store, RunError> {
         Err(error) => {
             tracing::warn!(store = store.name, %error, "it is not known what an algorithm store has");
             Ok(Store::Unknown)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_lead_inside_are_not_public() {
+        for inside in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "192.0.0.8",
+            "198.18.0.1",
+            "198.19.255.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fec0::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["198.20.0.1", "192.0.1.1", "93.184.216.34", "2606:4700::1111"] {
+            assert!(is_public(outside.parse().unwrap()), "{outside}");
         }
     }
 }

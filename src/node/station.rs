@@ -142,6 +142,11 @@ impl From<ClientError> for Lost {
     }
 }
 
+/// Whether a server may answer otherwise later: also one that makes no sense at the moment.
+fn may_pass(error: &ClientError) -> bool {
+    error.is_temporary() || matches!(error, ClientError::Unreadable(_) | ClientError::TooLarge { .. })
+}
+
 /// Whether our hub says that another program works with the key of this node.
 fn is_refusal(error: &ClientError) -> bool {
     matches!(error, ClientError::Rejected { status: 409, .. })
@@ -331,7 +336,7 @@ impl Station {
         let id = hub.tokens().subject.ok_or(ClientError::SignedOut)?;
         loop {
             let node = match hub.node(id).await {
-                Err(error) if error.is_temporary() => {
+                Err(error) if may_pass(&error) => {
                     tracing::warn!(%error, "the server cannot be reached at the moment");
                     sleep(TROUBLE_PAUSE).await;
                     continue;
@@ -343,7 +348,7 @@ impl Station {
                 return Err(ClientError::Unreadable(reason).into());
             };
             let collaboration = match hub.collaboration(collaboration_id).await {
-                Err(error) if error.is_temporary() => {
+                Err(error) if may_pass(&error) => {
                     tracing::warn!(%error, "the server cannot be reached at the moment");
                     sleep(TROUBLE_PAUSE).await;
                     continue;

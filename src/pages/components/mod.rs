@@ -10,6 +10,7 @@ mod node_policies;
 mod node_state;
 mod pagination;
 mod permission_table;
+mod room;
 mod status_badge;
 mod table_frame;
 mod task_table;

@@ -1,5 +1,7 @@
 use leptos::prelude::*;
 
+use super::room::Room;
+
 use crate::protocol::{
     domain::Node,
     policy::{ModeRule, Modes, Policies, ReleaseMode, ReviewMode},
@@ -15,10 +17,11 @@ pub fn NodePolicies(node: Node) -> impl IntoView {
         return view! { <p class="muted">"It does not share its policies."</p> }.into_any();
     }
     let unclear = node.policies.is_unclear;
+    let mut room = Room::new();
     view! {
         <dl class="policies">
             {words(&node.policies).into_iter().map(|(name, values)| view! {
-                <div><dt>{name}</dt><dd><ul class="plain">{values.into_iter().map(|value| view! { <li>{value}</li> }).collect_view()}</ul></dd></div>
+                <div><dt>{name}</dt><dd><ul class="plain">{room.policies(&values).into_iter().map(|value| view! { <li>{value}</li> }).collect_view()}</ul></dd></div>
             }).collect_view()}
         </dl>
         {unclear.then(|| view! { <p class="reason">"It has policies that are not understood here."</p> })}

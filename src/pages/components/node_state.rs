@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use leptos::prelude::*;
 
-use super::Time;
+use super::{Time, room::Room};
 use crate::protocol::domain::{Node, NodeDatabase};
 
 /// Whether a node is online, and since when not.
@@ -38,13 +38,15 @@ pub fn DatabaseList(databases: Vec<NodeDatabase>, #[prop(default = true)] online
         let reason = if online { "The node does not share its databases." } else { "Known while the node is online." };
         return view! { <p class="muted">{reason}</p> }.into_any();
     }
+    let mut room = Room::new();
     view! {
         <ul class="databases">
             {databases.into_iter().map(|database| {
-                let columns = database.columns.map(|columns| columns.join(", "));
+                let (label, kind) = (room.name(&database.label), room.name(&database.kind));
+                let columns = database.columns.map(|columns| room.names(&columns));
                 view! {
                     <li>
-                        <strong>{database.label}</strong> " " <span class="tag">{database.kind}</span>
+                        <strong>{label}</strong> " " <span class="tag">{kind}</span>
                         <span class="columns">{columns.unwrap_or_else(|| "columns not shared".to_owned())}</span>
                     </li>
                 }

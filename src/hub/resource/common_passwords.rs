@@ -144,6 +144,21 @@ pub fn is_common(password: &str) -> bool {
     zxcvbn(&start, &[]).score() < Score::Two || is_made_of_words(&password.to_lowercase())
 }
 
+/// Whether it is one of these names of its owner, such as the username, with digits and signs around it.
+pub fn is_made_of_names(password: &str, names: &[&str]) -> bool {
+    let mut text = password.to_lowercase();
+    let names = names.iter().map(|name| name.to_lowercase()).filter(|name| name.chars().count() >= LEAST_NAME);
+    let mut found = false;
+    for name in names {
+        found |= text.contains(&name);
+        text = text.replace(&name, "");
+    }
+    found && !text.chars().any(char::is_alphabetic)
+}
+
+/// Shorter names stand in other words.
+const LEAST_NAME: usize = 3;
+
 /// Whether nothing is left but digits and signs when common words are taken out.
 fn is_made_of_words(text: &str) -> bool {
     let is_rest = |text: &str| !text.chars().any(char::is_alphabetic);
@@ -182,6 +197,18 @@ fn is_made_of_words(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_the_owner_with_digits_and_signs_are_no_password() {
+        let names = ["margriet.devries", "margriet.devries@umc.example"];
+        for made in ["Margriet.deVries", "margriet.devries-2026!", "margriet.devriesmargriet.devries"] {
+            assert!(is_made_of_names(made, &names), "{made}");
+        }
+        for other in ["margriet.devries reads slowly", "vFq8-thaw-Lumen"] {
+            assert!(!is_made_of_names(other, &names), "{other}");
+        }
+        assert!(!is_made_of_names("1234-5678", &["", "12"]));
+    }
 
     #[test]
     fn what_is_tried_first_is_common_and_what_is_not_is_not() {

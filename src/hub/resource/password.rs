@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::{
-    common_passwords::is_common,
+    common_passwords::{is_common, is_made_of_names},
     place::{BROWSER_PLACE, CameFrom},
     token,
 };
@@ -210,6 +210,7 @@ async fn change(
     if is_same {
         return Err(HubError::field("new_password", "New password is the same as current password!"));
     }
+    require_no_names_of(&hub, id, "new_password", &change.new_password).await?;
     let hash = hash_password(change.new_password).await?;
     let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE user SET password_hash = ? WHERE id = ?").bind(hash).bind(id).execute(&mut *change).await?;
@@ -258,6 +259,27 @@ pub async fn verify_password(
     })
     .await
     .map_err(|error| internal(&error))?
+}
+
+/// An error at this field if a new password is made of the names of its owner.
+pub fn require_no_names(field: &str, password: &SecretString, names: &[&str]) -> Result<(), HubError> {
+    match is_made_of_names(password.expose_secret(), names) {
+        true => Err(HubError::field(field, "Password too common: it is made of your own name")),
+        false => Ok(()),
+    }
+}
+
+/// The same for a user who is there.
+pub async fn require_no_names_of(
+    hub: &HubState,
+    user_id: i64,
+    field: &str,
+    password: &SecretString,
+) -> Result<(), HubError> {
+    let names = "SELECT username, email, substr(email, 1, instr(email, '@') - 1) FROM user WHERE id = ?";
+    let (username, email, mailbox): (String, String, String) =
+        sqlx::query_as(names).bind(user_id).fetch_one(hub.store.reader()).await?;
+    require_no_names(field, password, &[&username, &email, &mailbox])
 }
 
 /// The rules for new passwords: twelve characters or more, and none of those that are tried first. What keeps to the

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     hash_api_key, hash_password, message, node,
-    password::{Attempt, check_credentials, check_new_password, forget_places, uncount_failure},
+    password::{Attempt, check_credentials, check_new_password, forget_places, require_no_names_of, uncount_failure},
     place::CameFrom,
     token::check_length,
 };
@@ -250,6 +250,7 @@ async fn reset_password(
     Body(reset): Body<ResetPassword, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     let id = user_of_token(&hub, hub.store.bookkeeping(), &reset.reset_token, Purpose::PasswordReset).await?;
+    require_no_names_of(&hub, id, "password", &reset.password).await?;
     let hash = hash_password(reset.password).await?;
     let entry = audit::by_user(&hub, id, "password.reset").await?;
     let mut change = hub.store.change().await?;

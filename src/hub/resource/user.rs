@@ -18,7 +18,7 @@ use super::{
     Id, LIST_LIMIT,
     assignment::{require_assignable, require_not_above, require_removable},
     hash_password, is_taken, message,
-    password::check_new_password,
+    password::{check_new_password, require_no_names},
     recover::{invitation_code, mail_invitation},
     require_new_name, task,
 };
@@ -287,6 +287,8 @@ async fn create(
         return Err(HubError::NotAllowed);
     }
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
+    let mailbox = new.email.split('@').next().unwrap_or_default();
+    require_no_names("password", &new.password, &[&new.username, &new.email, mailbox])?;
     let hash = hash_password(new.password).await?;
     let mut change = hub.change(&caller).await?;
     // Hashing takes its time: what the roles may is asked again, now that nothing else changes.

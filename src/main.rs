@@ -369,9 +369,13 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
     });
     serve::serve(listener, router, &options.trusted_proxy, stop.clone()).await;
     stations.join_all().await;
-    // The last entries of the audit log.
     stop.cancel();
     closed.await?;
+    // The last entries of the audit log, until the program has ended.
+    let _nobody_writes = match &hub {
+        Some(hub) => hub.end().await,
+        None => None,
+    };
     Ok(())
 }
 

@@ -531,3 +531,30 @@ async fn asks(server: &Server, token: &str) -> u16 {
     let request = reqwest::Client::new().get(format!("{}/api/organization", server.url)).bearer_auth(token);
     request.send().await.unwrap().status().as_u16()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_behind_the_end_of_a_program_that_has_ended_is_told() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = Server::start(data.path(), &["--demo"]);
+    let body = json!({"username": "root", "password": support::PASSWORD});
+    post(&server.url, "token/user", "", body.clone()).await.unwrap();
+    server.end();
+    let head = std::fs::read_to_string(data.path().join("hub.audit-head")).unwrap();
+    assert!(head.contains(" closed "), "{head}");
+    assert!(verified(data.path()).0);
+    // As the program itself would, without any key.
+    {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.path().join("hub.sqlite"));
+        let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+        let entry = atoll::audit::Entry::done("user 2 (admin1)", "result.download", "run 1");
+        atoll::audit::append(&mut connection, &entry).await.unwrap();
+    }
+    let (holds, text) = verified(data.path());
+    assert!(!holds && text.contains("somebody has written to it"), "{text}");
+    let server = Server::start(data.path(), &["--demo"]);
+    let token = post(&server.url, "token/user", "", body).await.unwrap();
+    let url = format!("{}/api/audit?action=audit.mismatch", server.url);
+    let entries = reqwest::Client::new().get(url).bearer_auth(token["access_token"].as_str().unwrap());
+    let entries = entries.send().await.unwrap().text().await.unwrap();
+    assert!(entries.contains("somebody has written to it"), "{entries}");
+}

@@ -6,8 +6,10 @@ pub struct Dominance {
     sum: f64,
     /// Without signs.
     amount: f64,
-    /// The part that is farthest from nothing.
+    /// The part that is farthest from nothing, …
     largest: f64,
+    /// … and how many are as far.
+    as_large: u64,
 }
 
 impl Dominance {
@@ -21,8 +23,9 @@ impl Dominance {
         self.sum += part * times as f64;
         self.amount += part.abs() * times as f64;
         if part.abs() > self.largest.abs() {
-            self.largest = part;
+            (self.largest, self.as_large) = (part, 0);
         }
+        self.as_large += if part.abs() == self.largest.abs() { times } else { 0 };
     }
 
     /// The share of the sum that the largest part has, if there is one. Where parts have different signs others can make
@@ -36,8 +39,13 @@ impl Dominance {
         if largest == 0.0 || !self.amount.is_finite() {
             return None;
         }
+        let of_amount = largest / self.amount;
+        if self.as_large > 1 {
+            // What is left of the others tells of nobody alone.
+            return Some(of_amount);
+        }
         let others = (self.sum - self.largest).abs();
-        Some((largest / self.amount).max(largest / (largest + others)))
+        Some(of_amount.max(largest / (largest + others)))
     }
 }
 

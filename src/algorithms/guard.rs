@@ -248,8 +248,8 @@ impl<'a> Guard<'a> {
         };
         self.used += 1;
         self.are_whole &= amount.fract() == 0.0 && amount.abs() < EXACT;
-        self.references.see(amount);
         let value = value(number);
+        self.references.see(value, amount);
         self.most_frequent.see(person, value);
         self.most_frequent_exactly.see(person, if value.0 { value } else { (false, amount.to_bits()) });
         // Long numbers are read as floats, in which different ones can be the same.

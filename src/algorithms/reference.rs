@@ -1,60 +1,57 @@
 //! Values from which all others may be counted. Who knows sum and number of values knows the sum of their differences from
 //! any value, too: 1 and 2 tell what 0 and 1 tell, and so do 100 and 101.
 
-use super::dominance::Dominance;
+use super::{dominance::Dominance, guard::Value};
 
 /// Different values that are counted exactly.
 const COUNTED: usize = 64;
-/// The lead of a majority (in parts of all values) from which on it is one; of a column of different values it is nothing.
-const LEAST_LEAD: u64 = 10;
+/// The most frequent ones of them from which is counted.
+const MOST_FREQUENT: usize = 2;
 
 /// Watches the values of a column for those that are worth counting from.
 #[derive(Default)]
 pub struct References {
-    /// Different values and how often each was seen, as long as they are few.
-    counted: Vec<(f64, u64)>,
+    /// Different values, one of each as it is written, and how often each was seen, as long as they are few.
+    counted: Vec<(Value, f64, u64)>,
     has_more: bool,
     /// What is left when different values have been struck out in pairs (Boyer and Moore, "MJRTY: a fast majority vote
-    /// algorithm", 1981).
-    majority: f64,
+    /// algorithm", 1981): if more than half have the same value it is this one.
+    majority: Option<(Value, f64)>,
     lead: u64,
-    seen: u64,
 }
 
 impl References {
-    /// Another value.
-    pub fn see(&mut self, value: f64) {
-        self.seen += 1;
+    /// Another value, as it is compared with others and as it is.
+    pub fn see(&mut self, value: Value, amount: f64) {
         if self.lead == 0 {
-            self.majority = value;
+            self.majority = Some((value, amount));
         }
-        self.lead = if self.majority == value { self.lead + 1 } else { self.lead - 1 };
+        let is_majority = self.majority.is_some_and(|(known, _)| known == value);
+        self.lead = if is_majority { self.lead + 1 } else { self.lead - 1 };
         if self.has_more {
             return;
         }
         let is_full = self.counted.len() == COUNTED;
-        match self.counted.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, count)) => *count += 1,
+        match self.counted.iter_mut().find(|(known, ..)| *known == value) {
+            Some((.., count)) => *count += 1,
             None if is_full => {
                 self.has_more = true;
                 self.counted = Vec::new();
             }
-            None => self.counted.push((value, 1)),
+            None => self.counted.push((value, amount, 1)),
         }
     }
 
-    /// The values: that of most, and both of a column that has two. Nothing is none: from there everything is counted.
+    /// The values: the two most frequent ones, or, where they are too many to be counted, that of most. Nothing is none: from
+    /// there everything is counted.
     pub fn values(&self) -> Vec<f64> {
-        let mut values = Vec::new();
-        if self.lead * LEAST_LEAD >= self.seen {
-            values.push(self.majority);
-        }
-        if !self.has_more && self.counted.len() == 2 {
-            values.extend(self.counted.iter().map(|(value, _)| *value));
-        }
+        let mut counted = self.counted.clone();
+        counted.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        let mut values: Vec<f64> = match self.has_more {
+            true => self.majority.filter(|_| self.lead > 0).map(|(_, amount)| amount).into_iter().collect(),
+            false => counted.into_iter().take(MOST_FREQUENT).map(|(_, amount, _)| amount).collect(),
+        };
         values.retain(|value| *value != 0.0 && value.is_finite());
-        values.sort_unstable_by(f64::total_cmp);
-        values.dedup();
         values
     }
 
@@ -63,7 +60,7 @@ impl References {
     pub fn largest_share(&self) -> Option<f64> {
         let share = |reference: f64| {
             let mut dominance = Dominance::default();
-            self.counted.iter().for_each(|(value, count)| dominance.see_times(value - reference, *count));
+            self.counted.iter().for_each(|(_, amount, count)| dominance.see_times(amount - reference, *count));
             dominance.largest_share()
         };
         self.values().into_iter().filter_map(share).reduce(f64::max)
@@ -76,17 +73,19 @@ mod tests {
 
     fn seen(values: impl IntoIterator<Item = f64>) -> References {
         let mut references = References::default();
-        values.into_iter().for_each(|value| references.see(value));
+        values.into_iter().for_each(|value| references.see((true, value.to_bits()), value));
         references
     }
 
     #[test]
-    fn both_of_two_values_are_references_and_that_of_most() {
-        assert_eq!(seen((0..40).map(|row| f64::from(1 + row % 2))).values(), [1.0, 2.0]);
+    fn the_most_frequent_values_are_references() {
+        assert_eq!(seen((0..41).map(|row| f64::from(1 + row % 2))).values(), [1.0, 2.0]);
         assert_eq!(seen((0..40).map(|row| f64::from(row % 2))).values(), [1.0]);
-        let most = (0..60).map(|row| if row < 54 { 100.0 } else { f64::from(row) });
-        assert_eq!(seen(most).values(), [100.0]);
-        assert!(seen((0..1_000).map(f64::from)).values().is_empty());
+        let most = |few: u32| seen((0..60).map(move |row| if row < few { 100.0 } else { f64::from(row) })).values()[0];
+        assert_eq!((most(54), most(31), most(20)), (100.0, 100.0, 100.0));
+        // Of more than can be counted that of most.
+        let many = seen((0..1_000).map(|row| if row % 2 == 0 || row < 10 { 7.5 } else { f64::from(row) }));
+        assert_eq!(many.values(), [7.5]);
         assert!(seen([]).values().is_empty());
     }
 
@@ -97,6 +96,15 @@ mod tests {
             seen(std::iter::repeat_n(0.0, 54).chain(few).map(move |value| value + offset)).largest_share()
         };
         assert!(dominated(100.0).unwrap() > 0.99);
-        assert!(seen((0..60).map(|row| f64::from(100 + row % 3))).largest_share().is_none_or(|share| share < 0.1));
+        let even = seen((0..60).map(|row| {
+            f64::from(if row < 10 {
+                1
+            } else if row < 49 {
+                2
+            } else {
+                3
+            })
+        }));
+        assert!(even.largest_share().unwrap() < 0.1, "differences that make up for one another are nobody's");
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{Head, HeadKey};
+use crate::sqlite::beside;
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct HeadFile(PathBuf);
 impl HeadFile {
     /// Beside this database: `hub.audit-head` beside `hub.sqlite`.
     pub fn beside(database: &Path) -> HeadFile {
-        HeadFile(database.with_extension("audit-head"))
+        HeadFile(beside(database, "audit-head"))
     }
 
     /// Whether it is there.

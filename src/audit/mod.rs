@@ -17,5 +17,5 @@ pub use log::{Filter, append, append_change, head, open, page, prepare, read_all
 pub use sink::{SinkError, ship};
 pub use witness::{
     HeadKey, KeptHead, Signed, SignedHeads, holds, keep_head, kept_head, kept_heads, mismatches, sign_head,
-    signed_heads, unclosed, unsigned_since,
+    signed_heads, trouble_at_start, unclosed, unsigned_since,
 };

@@ -3,7 +3,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{Head, log::head};
+use super::{Head, LastHead, log::head};
 use crate::protocol::timestamp;
 
 /// Whose ends of a chain are one's own.
@@ -234,6 +234,42 @@ pub async fn unsigned_since(pool: &SqlitePool, last_signed: i64) -> Result<Optio
 pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
     let query = "SELECT COUNT(*), max(at) || ' ' || details FROM audit WHERE action = 'audit.mismatch'";
     sqlx::query_as(query).fetch_one(pool).await
+}
+
+/// What is wrong with a log when its program begins, beside what its chain shows: `last` is what stands in the file beside the
+/// database, if the key has signed that.
+pub async fn trouble_at_start(
+    pool: &SqlitePool,
+    last: Option<&LastHead>,
+    file_exists: bool,
+) -> Result<Option<String>, sqlx::Error> {
+    let present = head(&mut *pool.acquire().await?).await?;
+    let Some(last) = last else {
+        let missing = match file_exists {
+            false => {
+                "the file beside the database with the end that was signed last was not there at the start: it was taken \
+                 away, or an older version has not written it"
+            }
+            true => {
+                "the key has not signed what stands in the file beside the database with the end that was signed last: \
+                 somebody wrote there, the key is another one, or an older version has written it"
+            }
+        };
+        return Ok(Some(missing.to_owned()));
+    };
+    if last.is_closed && present != last.head {
+        return Ok(Some(format!(
+            "the program had ended with {}, and at the start the log ended with {present}: somebody has written to it",
+            last.head
+        )));
+    }
+    let since = unsigned_since(pool, last.head.id).await?;
+    Ok(since.map(|since| {
+        format!(
+            "at the start there were entries since {since} that no signed end covers: ends are signed each second, so \
+             somebody has written entries, or taken ends away"
+        )
+    }))
 }
 
 /// How often the log says that the program was ended by force, and when it said so last.

@@ -128,7 +128,8 @@ async fn verify(
         bail!("the chain is broken: of {} ends it is said that the key signed them, which is not true", signed.forged);
     }
     known.extend(signed.heads.iter().cloned());
-    let beside = key.as_ref().and_then(|key| file.read(key)).map(|last| last.head);
+    let last = key.as_ref().and_then(|key| file.read(key));
+    let beside = last.as_ref().map(|last| last.head.clone());
     known.extend(beside.clone());
     let head = match audit::verify(pool, &known).await? {
         Ok(head) => head,
@@ -139,6 +140,13 @@ async fn verify(
             "no end of the chain is signed with this key, though it has {} entries: somebody has taken the ends away, the key \
              is another one, or the log is from a version that signed none. By its hashes alone the chain holds",
             head.id
+        );
+    }
+    if let Some(last) = last.filter(|last| last.is_closed && last.head != head) {
+        bail!(
+            "the program had ended with {}, and the log ends with {head}: somebody has written to it. By its hashes alone \
+             the chain holds",
+            last.head
         );
     }
     let last_signed = signed.heads.iter().chain(&beside).map(|head| head.id).max();

@@ -7,6 +7,7 @@ use axum::{
 };
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
+use sqlx::{Sqlite, pool::PoolConnection};
 use tokio::sync::{Mutex, Semaphore};
 use tower::Layer;
 use tower_http::cors::CorsLayer;
@@ -235,6 +236,10 @@ impl Hub {
     /// Ends all event connections, so that the web server can stop.
     pub async fn close(&self) {
         self.state.events.close().await;
-        audit::write_last(&self.state).await;
+    }
+
+    /// Ends the audit log, when no request is under way any more: nothing is written as long as what is returned is held.
+    pub async fn end(&self) -> Option<PoolConnection<Sqlite>> {
+        audit::end(&self.state).await
     }
 }

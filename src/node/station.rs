@@ -25,7 +25,7 @@ use super::{
     witness,
 };
 use crate::{
-    audit::{self, HeadFile},
+    audit::HeadFile,
     protocol::{
         client::{ClientError, HubClient, Transport, sign_in_node},
         event::{Event, Kill},
@@ -195,12 +195,6 @@ impl Station {
         let runs = runtime::folder_of_runs(&state_file);
         runtime::clear(&runs).map_err(|error| NodeError::Runs { path: runs.display().to_string(), error })?;
         let station = store.station().await?;
-        let signed = audit::signed_heads(store.pool(), &witness::head_key(&self.config)).await;
-        let signed = signed.map_err(StoreError::from)?;
-        match audit::verify(store.pool(), &signed.heads).await.map_err(StoreError::from)? {
-            Ok(_) => {}
-            Err(broken) => tracing::error!(file = %state_file.display(), %broken, "the audit log does not hold"),
-        }
         let (key, head_file) = (witness::head_key(&self.config), HeadFile::beside(&state_file));
         witness::begin(&store, &key, &head_file).await.map_err(StoreError::from)?;
         store.note_policies(&self.config.policies.summary()).await?;

@@ -88,7 +88,23 @@ enum WitnessError {
 /// by force.
 pub async fn begin(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<(), sqlx::Error> {
     let last = file.read(key);
+    let is_used = audit::head(&mut *store.pool().acquire().await?).await?.id > 0;
+    let signed = audit::signed_heads(store.pool(), key).await?;
+    let broken = match audit::verify(store.pool(), &signed.heads).await? {
+        Ok(_) => None,
+        Err(broken) => Some(format!("at the start the chain was broken: {broken}")),
+    };
+    let trouble = match broken {
+        Some(broken) => Some(broken),
+        None if is_used => audit::trouble_at_start(store.pool(), last.as_ref(), file.exists()).await?,
+        None => None,
+    };
     sign(store, key, &mut last.as_ref().map(|last| last.head.clone()), file).await?;
+    if let Some(details) = trouble {
+        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+        note(&mut transaction, "audit log", &details).await?;
+        transaction.commit().await?;
+    }
     if let Some(LastHead { head, is_closed: false }) = last {
         let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
         audit::append(&mut transaction, &Entry::unclosed(&head)).await?;
@@ -101,7 +117,8 @@ pub async fn begin(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<
 pub async fn end(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<(), sqlx::Error> {
     let mut known = file.read(key).map(|last| last.head);
     sign_new(store, key, &mut known, file).await?;
-    match file.read(key) {
+    let present = audit::head(&mut *store.pool().acquire().await?).await?;
+    match file.read(key).filter(|last| last.head == present) {
         Some(last) => Ok(file.write(key, &LastHead { is_closed: true, ..last })?),
         None => Ok(()),
     }

@@ -439,7 +439,17 @@ async fn another_coding_of_the_same_facts_tells_no_more() {
     }
     let mut nine_digits = Table::of("x", &[1_234_567_890.25; 200]);
     nine_digits.columns[0].1[7] = 1_234_567_890.5;
+    // Hardly more than half have the value, in two ways of writing.
+    let mut two_ways = Table::of("x", &[100.3; 60]);
+    (0..27).for_each(|row| two_ways.columns[0].1[row] = 100.30000000000001);
+    (54..59).for_each(|row| two_ways.columns[0].1[row] = 101.3);
+    two_ways.columns[0].1[59] = 4_711.3;
+    let values: Vec<f64> = (0..60).map(|row| [100.0, 100.0, 105.0, 95.0][row % 4]).collect();
+    let mut scattered = Table::of("x", &values);
+    scattered.columns[0].1[7] = 4_711.0;
     for (what, table, person, reason) in [
+        ("a value in two ways", two_ways, PERSON, "largest_value_share"),
+        ("half of the values", scattered, PERSON, "largest_value_share"),
         ("0 and 1", events(1.0, 0.0), PERSON, "smallest_cell"),
         ("1 and 2", events(2.0, 1.0), PERSON, "smallest_cell"),
         ("2 and 1", events(1.0, 2.0), PERSON, "smallest_cell"),
@@ -503,5 +513,24 @@ async fn answers_of_before_people_were_named_are_still_compared() {
         target.write("default", &gone);
         let again = target.ask("default", "age").await;
         assert_eq!((&again["sum"], &again["count"]), (&ages["sum"], &ages["count"]), "{again}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_that_two_databases_have_by_chance_makes_no_other_people_of_them() {
+    for format in FORMATS {
+        let first = people(60);
+        let numbers = |table: &Table, from: usize| {
+            let patients = (0..table.patients.len()).map(|number| (from + number).to_string()).collect();
+            Table { patients, ..table.clone() }
+        };
+        let mut second = people(60);
+        second.push("N", &[77.0, 154.5]);
+        let databases = [("default", &numbers(&first, 1)), ("other", &numbers(&second, 60))];
+        let target = Target::new(format, &databases, PERSON, "").await;
+        let ages = target.ask("default", "age").await;
+        let twice = target.ask("other", "twice").await;
+        assert_eq!(told_of_one(&ages, &twice), None, "{ages} {twice}");
+        assert!(suppressed(&twice).contains("smallest_subset"), "{twice}");
     }
 }

@@ -242,6 +242,25 @@ async fn what_a_node_that_was_ended_by_force_left_behind_is_gone_before_runs_are
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_algorithm_makes_read_only_is_removed_and_keeps_no_node_from_starting() {
+    let world = World::new().await;
+    let runs = world.node_folder("example_org1").join("node.runs");
+    let left = runs.join("atoll-run-left/cache/module");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("file"), "x").unwrap();
+    let read_only = |path: &Path| {
+        std::process::Command::new("chmod").args(["-R", "a-w"]).arg(path).status().unwrap();
+    };
+    read_only(&runs.join("atoll-run-left"));
+    let script = "mkdir -p $folder/cache/module; touch $folder/cache/module/file; chmod -R a-w $folder/cache; \
+                  echo 1 > $folder/output";
+    let _node = node(&world, &with_output(script), "").await;
+    let (status, log, _) = called(&world.client("researcher").await, json!({})).await;
+    assert_eq!(status, Status::Completed, "{log}");
+    eventually(async || fs::read_dir(&runs).unwrap().next().is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_prints_leaves_unless_results_are_held() {
     let world = World::new().await;
     let script = with_output(

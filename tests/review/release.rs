@@ -116,6 +116,15 @@ async fn a_released_run_that_the_hub_opens_again_does_not_tell_whether_its_resul
         let arguments = ["approve", &review.run_id.to_string(), "--hash", &review.hash];
         assert!(reviews(&world, "example_org1", &arguments).await.0);
         assert_eq!(outcome(&researcher, task.id).await.0, Status::Completed);
+        // The node knows that the hub has it.
+        let file = world.node_folder("example_org1").join("node.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut state = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+        eventually(async || {
+            let open = "SELECT COUNT(*) FROM started_run WHERE ended_at IS NULL";
+            sqlx::query_scalar::<_, i64>(open).fetch_one(&mut state).await.unwrap() == 0
+        })
+        .await;
         station.stop().await;
         if has_changed {
             admit(&world);

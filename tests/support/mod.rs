@@ -112,6 +112,8 @@ impl World {
     pub async fn restart(&mut self) {
         self.hub.close().await;
         self.stop().await;
+        let nobody_writes = self.hub.end().await;
+        drop(nobody_writes);
         self.open_anew().await;
     }
 

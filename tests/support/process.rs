@@ -61,6 +61,13 @@ impl Server {
         Server { child: None, id: other.id, url: other.url.clone() }
     }
 
+    /// Ends it as the system does.
+    pub fn end(mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        Command::new("kill").arg(self.id.to_string()).status().unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
     /// The id of the process.
     pub fn id(&self) -> u32 {
         self.id

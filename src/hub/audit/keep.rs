@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::{Sqlite, pool::PoolConnection};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{close, refusal::note_repeated, sign_head, sign_new_head, tell_head};
@@ -34,16 +35,14 @@ pub fn keep(hub: &Arc<HubState>) {
     }
 }
 
-/// Writes what is left when the hub ends.
-pub async fn write_last(hub: &HubState) {
+/// Writes what is left when the hub ends, and signs the end: nothing else is written as long as the connection is held.
+pub async fn end(hub: &HubState) -> Option<PoolConnection<Sqlite>> {
     round(hub).await;
     tell(hub).await;
-    if let Err(error) = close(hub).await {
-        tracing::error!(%error, "that the audit log ends here is not signed");
-    }
     if let Some(file) = &hub.audit_file {
         ship(hub, file).await;
     }
+    close(hub).await.inspect_err(|error| tracing::error!(%error, "that the audit log ends here is not signed")).ok()
 }
 
 async fn keep_rounds(hub: Weak<HubState>) {

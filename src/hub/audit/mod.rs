@@ -8,10 +8,10 @@ mod refusal;
 
 use std::time::{Duration, Instant};
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection, Sqlite, SqliteConnection, pool::PoolConnection};
 
 pub use foreign::ForeignWrites;
-pub use keep::{keep, write_last};
+pub use keep::{end, keep};
 pub use refusal::{Repeated, note_refused};
 
 use super::{
@@ -192,29 +192,11 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
         }
     };
     let last = hub.head_file.read(&hub.secret_key.head_key());
-    if is_used > 0 && last.is_none() {
-        let missing = match hub.head_file.exists() {
-            false => {
-                "the file beside the database with the end that was signed last was not there when the hub was started: it \
-                 was taken away, or an older version has not written it"
-            }
-            true => {
-                "this hub's key has not signed what stands in the file beside the database with the end that was signed \
-                 last: somebody wrote there, the key is another one, or an older version has written it"
-            }
-        };
-        tracing::error!(missing, "the audit log may not be what it was");
-        trouble.get_or_insert(missing.to_owned());
-    }
-    let signed = hub.signed_head.lock().await.as_ref().map_or(0, |head| head.id);
-    if let Some(since) = audit::unsigned_since(hub.store.reader(), signed).await?
-        && last.is_some()
+    if is_used > 0
+        && let Some(found) = audit::trouble_at_start(hub.store.reader(), last.as_ref(), hub.head_file.exists()).await?
     {
-        tracing::error!(since, "the audit log has entries that no end covers");
-        trouble.get_or_insert(format!(
-            "when the hub was started there were entries since {since} that no signed end covers: ends are signed each \
-             second, so somebody has written entries, or taken ends away"
-        ));
+        tracing::error!(found, "the audit log may not be what it was");
+        trouble.get_or_insert(found);
     }
     sign_head(hub).await?;
     let mut connection = hub.store.bookkeeping().acquire().await?;
@@ -239,18 +221,25 @@ pub async fn sign_new_head(hub: &HubState) -> Result<(), HubError> {
     if hub.signed_head.lock().await.as_ref() == Some(&present) { Ok(()) } else { sign_head(hub).await }
 }
 
-/// Says beside the log that nothing comes behind its end any more.
-pub async fn close(hub: &HubState) -> Result<(), HubError> {
-    let key = hub.secret_key.head_key();
-    match hub.head_file.read(&key) {
-        Some(last) => Ok(hub.head_file.write(&key, &LastHead { is_closed: true, ..last })?),
-        None => Ok(()),
+/// Signs the last end, and says beside the log that nothing comes behind it: nothing is written as long as the connection
+/// is held.
+async fn close(hub: &HubState) -> Result<PoolConnection<Sqlite>, HubError> {
+    let mut connection = hub.store.bookkeeping().acquire().await?;
+    sign_head_over(hub, &mut connection).await?;
+    let (key, present) = (hub.secret_key.head_key(), audit::head(&mut connection).await?);
+    if let Some(last) = hub.head_file.read(&key).filter(|last| last.head == present) {
+        hub.head_file.write(&key, &LastHead { is_closed: true, ..last })?;
     }
+    Ok(connection)
 }
 
 /// Signs the present end of the log. It is a problem if the end that was signed before is not in it.
 pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
-    let mut transaction = hub.store.bookkeeping().begin().await?;
+    sign_head_over(hub, &mut *hub.store.bookkeeping().acquire().await?).await
+}
+
+async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Result<(), HubError> {
+    let mut transaction = connection.begin().await?;
     let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
     let mut known = hub.signed_head.lock().await;
     let signed = audit::sign_head(&mut transaction, &hub.secret_key.head_key(), &mut known).await?;

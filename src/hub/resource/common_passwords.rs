@@ -135,7 +135,7 @@ const WORDS: &[&str] = &[
 
 /// No more of a password is looked at: what takes long to guess takes it within these characters, and longer ones take
 /// long to look at.
-const LOOKED_AT: usize = 40;
+const LOOKED_AT: usize = 16;
 
 /// Whether somebody would try it among the first million: a common password, a name, a row of keys, a date, a repetition
 /// (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation", USENIX Security 2016), or made of our own [`WORDS`].

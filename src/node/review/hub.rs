@@ -51,6 +51,19 @@ pub(super) async fn look(shared: &Shared, mut review: StoredReview) -> Result<St
     if !shared.policies.decisions_from_hub {
         return Ok(review);
     }
+    // It was decided about an earlier review of this run, which could not be used: nobody has looked at this one.
+    if verdict == Verdict::Approve && shared.store.is_taken_over(at_hub.id, review.id).await? {
+        let outcome = ReviewOutcome {
+            state: ReviewState::Void,
+            because: "it could not be used: the data, the code or the policies have changed since".to_owned(),
+            decision: None,
+            approval: None,
+        };
+        if let Err(error) = shared.hub.report_review(at_hub.id, &outcome).await {
+            tracing::warn!(%error, "the hub does not take that an approval is used up");
+        }
+        return Ok(review);
+    }
     let decision = at_hub.decision.unwrap_or_else(|| Decision {
         by: "an admin".to_owned(),
         at_node: false,

@@ -93,6 +93,7 @@ pub async fn obtain<'a>(
             }
         }
         drop(starting);
+        review_request.data = request.data_now(shared);
         let about = About { run_id, subject: Subject::Run, hash: &hash, mode, request: &review_request, held: None };
         let review = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?;
         if !told {

@@ -4,27 +4,65 @@
 use std::{
     fs::{self, DirBuilder},
     io,
-    os::unix::{ffi::OsStrExt, fs::DirBuilderExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
+
+use walkdir::WalkDir;
+
+use crate::sqlite::beside;
 
 /// The variable that says in which folder a command runs. All that it starts has it, too.
 pub const RUN_FOLDER: &str = "ATOLL_RUN_FOLDER";
 
-/// Where the folders of runs are: beside the state file, which one program has at a time.
+/// Where the folders of runs are: beside the state file, which one program has at a time. By its real path, so that it is
+/// the same however the file is named.
 pub fn folder_of_runs(state_file: &Path) -> PathBuf {
-    let folder = state_file.with_extension("runs");
-    std::path::absolute(&folder).unwrap_or(folder)
+    let file = fs::canonicalize(state_file).or_else(|_| std::path::absolute(state_file));
+    beside(&file.unwrap_or_else(|_| state_file.to_owned()), "runs")
 }
 
-/// Ends what still runs in one of these folders, removes them, and makes the place for new ones.
+/// Ends what still runs in one of these folders, removes them, and makes the place for new ones. What cannot be removed
+/// is put aside: it keeps no node from starting.
 pub fn clear(runs: &Path) -> io::Result<()> {
     end_processes(runs);
-    match fs::remove_dir_all(runs) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if let Err(error) = remove(runs) {
+        let aside = beside(runs, &format!("left-{}", std::process::id()));
+        tracing::warn!(%error, aside = %aside.display(), "folders of earlier runs cannot be removed, and are put aside");
+        fs::rename(runs, aside)?;
     }
     DirBuilder::new().mode(0o700).create(runs)
+}
+
+/// Removes a folder with all that is in it, also where an algorithm has made it read-only; links are not followed.
+pub fn remove(folder: &Path) -> io::Result<()> {
+    let folders = WalkDir::new(folder).into_iter();
+    // A folder is looked into after its permissions were changed.
+    for entry in folders.filter_map(Result::ok).filter(|entry| entry.file_type().is_dir()) {
+        make_writable(entry.path());
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // What could not be read before its folder was: once more.
+        Err(_) => {
+            for entry in WalkDir::new(folder).into_iter().filter_map(Result::ok) {
+                if entry.file_type().is_dir() {
+                    make_writable(entry.path());
+                }
+            }
+            fs::remove_dir_all(folder)
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn make_writable(folder: &Path) {
+    if let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o700)) {
+        tracing::debug!(%error, "a folder's permissions stay as they are");
+    }
 }
 
 /// How often it is looked again: what is ended could have started something else meanwhile.

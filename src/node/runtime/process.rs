@@ -16,6 +16,7 @@ use rustix::{
 };
 use serde::de::IgnoredAny;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::{
     fs,
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     call::Output,
     environment::{self, Variable},
-    leftover::RUN_FOLDER,
+    leftover::{self, RUN_FOLDER},
 };
 use crate::{
     node::{
@@ -116,11 +117,13 @@ impl Process<'_> {
         let token = self.shared.hub.container_token(self.task.id, &self.task.image).await;
         let token = token.map_err(RunError::of_call)?;
         // Nobody else may look into it, and it goes away with this function.
-        let folder = tempfile::Builder::new()
-            .prefix("atoll-run-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(&self.shared.runs)
-            .map_err(ProcessError::Start)?;
+        let folder = RunFolder(
+            tempfile::Builder::new()
+                .prefix("atoll-run-")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in(&self.shared.runs)
+                .map_err(ProcessError::Start)?,
+        );
         self.write_files(folder.path(), &token).await.map_err(ProcessError::Start)?;
         let mut command = self.command(folder.path())?;
         // At the last moment: an approval is for the code that was seen.
@@ -212,6 +215,23 @@ impl Process<'_> {
         variables.extend(environment::of_limits(&self.shared.policies.limits()));
         variables.push((RUN_FOLDER.to_owned(), folder.display().to_string()));
         Ok(variables)
+    }
+}
+
+/// The folder of a run, which goes away with this, also where the command has made it read-only.
+struct RunFolder(TempDir);
+
+impl RunFolder {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if let Err(error) = leftover::remove(self.path()) {
+            tracing::warn!(%error, "the folder of a run is not removed");
+        }
     }
 }
 

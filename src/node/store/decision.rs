@@ -45,10 +45,11 @@ impl From<sqlx::Error> for DecideError {
 /// The approvals that hold for the run ?2 at the time ?3.
 const USABLE: &str = "state = 'approved' AND (until IS NULL OR until > ?3) AND (runs IS NULL OR used < runs)
     AND (this_run_only = 0 OR (run_id = ?2 AND used = 0))";
-/// Those that hold for the data ?4: the run that was looked at may start in any case, once; others if the data are those
-/// that were there when it was approved.
+/// Those that hold for the data ?4: the run that was looked at may start in any case, once for each time that it was
+/// looked at; others if the data are those that were there when it was approved.
 const OF_DATA: &str = "(any_data = 1 OR data = ?4
-    OR (run_id = ?2 AND NOT EXISTS (SELECT 1 FROM started_run WHERE started_run.run_id = ?2)))";
+    OR (run_id = ?2 AND NOT EXISTS (SELECT 1 FROM started_run
+        WHERE started_run.run_id = ?2 AND coalesce(started_run.approval, 0) >= review.id)))";
 
 impl NodeStore {
     /// Takes a decision, if it is still to be taken and about what the run asks for. An approval that was not used yet

@@ -139,11 +139,11 @@ pub(super) fn are_mostly_the_same(now: &Group, before: &Group) -> bool {
     let is_near = |one: u64, other: u64| one.max(other) / 2 <= one.min(other);
     let may_be = is_near(people.count, before_people.count) || is_near(now.rows, before.rows);
     match people.names.change_since(&before_people.names) {
-        Change::Known { came, .. } => match people.count.saturating_sub(came.len() as u64) {
-            // They may have other identifiers there.
-            0 => may_be,
-            in_both => in_both >= people.count.min(before_people.count).div_ceil(2),
-        },
+        Change::Known { came, .. } => {
+            let in_both = people.count.saturating_sub(came.len() as u64);
+            // The others may have other identifiers there: that some are the same can be chance.
+            may_be || in_both >= people.count.min(before_people.count).div_ceil(2)
+        }
         Change::Many => may_be,
     }
 }

@@ -216,6 +216,12 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Whether a decision of the hub was taken over by another review than this one.
+    pub async fn is_taken_over(&self, hub_id: i64, id: i64) -> Result<bool, StoreError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM review WHERE hub_id = ? AND id <> ? AND decided_at IS NOT NULL)";
+        Ok(sqlx::query_scalar(query).bind(hub_id).bind(id).fetch_one(&self.pool).await?)
+    }
+
     /// Which data there were when a review waited, as far as was noted; of a decided one those that it is bound to.
     pub async fn data_of_review(&self, id: i64) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar("SELECT data FROM review WHERE id = ?").bind(id).fetch_one(&self.pool).await?)

@@ -45,7 +45,7 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
     if stopped.is_cancelled() {
         return report_stop(shared, &run, &task, &log).await;
     }
-    let (outcome, _turn) = match outcome {
+    let (outcome, mut turn) = match outcome {
         Ok(()) => tokio::select! {
             kept = kept(shared, run.id) => kept,
             () = stopped.cancelled() => return report_stop(shared, &run, &task, &log).await,
@@ -69,21 +69,21 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
         }
     };
     tracing::info!(run_id = run.id, task_id = task.id, %status, "a run has ended");
-    let patch = v4::RunPatch {
+    let mut patch = v4::RunPatch {
         started_at: None,
         finished_at: Some(timestamp::now()),
         status: Some(status.clone()),
         log: Some(log.whole().await),
         result,
     };
-    let mut reported = report_end(shared, run.id, &patch, &stopped).await;
+    let mut reported = report_end(shared, run.id, &mut patch, &mut turn, &stopped).await;
     if let (Reported::Refused(reason), Some(_)) = (&reported, &patch.result) {
         // If the run has not ended there anyway it would be taken again, and computed again, without end.
         log.last_line(format!("Failed: the server does not take the result: {reason}"));
-        let patch =
-            v4::RunPatch { result: None, status: Some(Status::Failed), log: Some(log.whole().await), ..patch.clone() };
         tracing::warn!(run_id = run.id, reason, "the server does not take a result");
-        reported = report_end(shared, run.id, &patch, &stopped).await;
+        (patch.result, turn) = (None, None);
+        (patch.status, patch.log) = (Some(Status::Failed), Some(log.whole().await));
+        reported = report_end(shared, run.id, &mut patch, &mut turn, &stopped).await;
         status = Status::Failed;
     }
     match reported {
@@ -96,6 +96,7 @@ pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) 
             tracing::warn!(run_id = run.id, reason, "the server does not take the end of a run");
         }
         Reported::Stopped => report_stop(shared, &run, &task, &log).await,
+        Reported::GivenBack => {}
     }
 }
 
@@ -133,14 +134,14 @@ async fn close(shared: &Shared, run_id: i64) {
 async fn report_stop(shared: &Shared, run: &v4::Run, task: &v4::Task, log: &RunLog) {
     tracing::info!(run_id = run.id, "a run was stopped");
     log.last_line("Stopped by a user");
-    let patch = v4::RunPatch {
+    let mut patch = v4::RunPatch {
         finished_at: Some(timestamp::now()),
         status: Some(Status::Killed),
         log: Some(log.whole().await),
         ..Default::default()
     };
     // Nothing stops it any more, except that the node ends.
-    let reported = report_end(shared, run.id, &patch, &CancellationToken::new()).await;
+    let reported = report_end(shared, run.id, &mut patch, &mut None, &CancellationToken::new()).await;
     close(shared, run.id).await;
     if let Reported::Taken = reported {
         tell(shared, run, task, Status::Killed);
@@ -277,10 +278,19 @@ enum Reported {
     Refused(String),
     /// The run was stopped before the server had it.
     Stopped,
+    /// Its result cannot be read: it is taken again with the next look at the open runs.
+    GivenBack,
 }
 
-/// Reports the end until the server has it: a result must not get lost because the server was away for a while.
-async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped: &CancellationToken) -> Reported {
+/// Reports the end until the server has it: a result must not get lost because the server was away for a while. A large one
+/// waits in the file meanwhile, and others have their turn.
+async fn report_end(
+    shared: &Shared,
+    run_id: i64,
+    patch: &mut v4::RunPatch,
+    turn: &mut Option<Turn>,
+    stopped: &CancellationToken,
+) -> Reported {
     for attempt in 0.. {
         match shared.hub.report_run(run_id, patch).await {
             Ok(()) => return Reported::Taken,
@@ -292,9 +302,24 @@ async fn report_end(shared: &Shared, run_id: i64, patch: &v4::RunPatch, stopped:
             }
             Err(error) => tracing::warn!(run_id, %error, "the end of a run is not reported yet"),
         }
+        let is_large = turn.take().is_some();
+        if is_large {
+            patch.result = None;
+        }
         let seconds = REPORT_PAUSES.get(attempt).or(REPORT_PAUSES.last()).copied().unwrap_or(30);
+        let again = async {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            if is_large { Some(kept(shared, run_id).await) } else { None }
+        };
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            again = again => match again {
+                None => {}
+                Some((Ok(result), its_turn)) => (patch.result, *turn) = (Some(result), its_turn),
+                Some((Err(error), _)) => {
+                    tracing::error!(run_id, %error, "a result cannot be read again at the moment");
+                    return Reported::GivenBack;
+                }
+            },
             () = stopped.cancelled() => return Reported::Stopped,
         }
     }

@@ -161,6 +161,26 @@ async fn runs_that_come_at_once_use_an_approval_no_more_often_than_it_is_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_came_while_the_node_was_away_is_for_no_other_run_on_data_of_after_it() {
+    let Asked { world, station, researcher, admin, task: first, review } = asked(ALWAYS).await;
+    station.stop().await;
+    let five = NewDecision { approval: Some(Approval { runs: Some(5), ..Default::default() }), ..once(&review) };
+    admin.decide_review(review.id, &five).await.unwrap();
+    let second = researcher.create_task(&ages(&[2])).await.unwrap();
+    admit(&world);
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    // The one that was looked at starts, once; the other is looked at.
+    assert_eq!(outcome(&researcher, first.id).await.0, Status::Completed);
+    let other = waiting(&admin, 1).await.remove(0);
+    assert_eq!(other.run_id, researcher.runs(second.id).await.unwrap()[0].id);
+    // Decided, and no review comes after it for ever.
+    admin.decide_review(other.id, &once(&other)).await.unwrap();
+    assert_eq!(outcome(&researcher, second.id).await.0, Status::Completed);
+    let all = admin.reviews(&ReviewQuery { per_page: 100, ..Default::default() }).await.unwrap();
+    assert_eq!(all.total, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lasting_approval_is_for_the_data_that_are_there_when_it_is_given() {
     let Asked { world, station: _station, researcher, admin, task: first, review } = asked(ALWAYS).await;
     admit(&world);

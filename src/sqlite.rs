@@ -1,22 +1,9 @@
 //! What hub and node share about their SQLite files.
 
-use std::path::{Path, PathBuf};
-
 use sqlx::{
     Connection, TransactionManager,
     sqlite::{SqlitePoolOptions, SqliteTransactionManager},
 };
-
-/// The file with another ending: `node.runs` beside `node.sqlite`, and `node.org1.runs` beside `node.org1`.
-pub fn beside(file: &Path, ending: &str) -> PathBuf {
-    if file.extension().is_some_and(|extension| extension == "sqlite") {
-        return file.with_extension(ending);
-    }
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(ending);
-    file.with_file_name(name)
-}
 
 /// Options of a pool with one connection that writes. A connection whose transaction did not end is not used again: when the
 /// disk is full, SQLite rolls back by itself, the library does not notice, and what it would write after that would be

@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::{Head, HeadKey};
-use crate::sqlite::beside;
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -47,6 +46,17 @@ impl HeadFile {
         file.persist(&self.0).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// The file with another ending: `node.runs` beside `node.sqlite`, and `node.org1.runs` beside `node.org1`.
+pub fn beside(file: &Path, ending: &str) -> PathBuf {
+    if file.extension().is_some_and(|extension| extension == "sqlite") {
+        return file.with_extension(ending);
+    }
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    file.with_file_name(name)
 }
 
 /// What stands in the file.

@@ -12,7 +12,7 @@ mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
 pub use entry::{Entry, Recorded};
-pub use head_file::{HeadFile, LastHead};
+pub use head_file::{HeadFile, LastHead, beside};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
 pub use sink::{SinkError, ship};
 pub use witness::{

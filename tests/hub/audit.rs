@@ -319,7 +319,7 @@ async fn refused_reading_is_noted_and_a_flood_of_it_only_counted() {
     assert_eq!(world.get("review/7", &researcher).await.0, 404);
     let hidden = entries(&world, "root", "action=review.view").await;
     assert_eq!(hidden, ["user 1 (researcher) review.view review 7 refused"]);
-    world.hub.close().await;
+    drop(world.hub.end().await);
     let refused = entries(&world, "root", "action=audit.view").await;
     assert_eq!(refused.len(), 7, "{refused:?}");
     assert_eq!(refused[1], "user 1 (researcher) audit.view audit log refused");
@@ -339,7 +339,7 @@ async fn addresses_that_try_to_sign_in_too_often_are_noted_once() {
         limited += usize::from(request.send().await.unwrap().status() == StatusCode::TOO_MANY_REQUESTS);
     }
     assert!(limited > 30, "{limited}");
-    world.hub.close().await;
+    drop(world.hub.end().await);
     let (_, log) = world.get("audit?action=sign_in.limit", &root).await;
     assert_eq!(log["data"].as_array().unwrap().len(), 1, "{log}");
     assert_eq!(log["data"][0]["details"], format!("192.0.2.7 {limited} times"));

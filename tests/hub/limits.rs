@@ -517,7 +517,7 @@ async fn right_keys_and_known_places_are_let_in_whatever_strangers_do() {
     assert_eq!(from("192.0.2.7", "/api/token/node", &json!({"api_key": uuid::Uuid::new_v4()})).await, 429);
     // All of it is noted, also of a browser that is known.
     let root = world.token("root").await;
-    world.hub.close().await;
+    drop(world.hub.end().await);
     let (_, log) = world.get("audit?action=sign_in.limit", &root).await;
     let noted = log["data"].as_array().unwrap().iter().flat_map(|entry| entry["details"].as_str().unwrap().split(", "));
     let there: u64 = noted

@@ -13,7 +13,7 @@ use std::{
 
 use walkdir::WalkDir;
 
-use crate::sqlite::beside;
+use crate::audit::beside;
 
 /// The variable that says in which folder a command runs. All that it starts has it, too.
 pub const RUN_FOLDER: &str = "ATOLL_RUN_FOLDER";

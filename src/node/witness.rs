@@ -92,7 +92,10 @@ pub async fn begin(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<
     let signed = audit::signed_heads(store.pool(), key).await?;
     let broken = match audit::verify(store.pool(), &signed.heads).await? {
         Ok(_) => None,
-        Err(broken) => Some(format!("at the start the chain was broken: {broken}")),
+        Err(broken) => {
+            tracing::error!(%broken, "the audit log does not hold");
+            Some(format!("at the start the chain was broken: {broken}"))
+        }
     };
     let trouble = match broken {
         Some(broken) => Some(broken),

@@ -71,8 +71,8 @@ pub async fn ask(hub: &HubState, user_id: i64, code: Option<&str>) -> Result<Opt
             check(hub, user_id, &totp, code).await?;
             Ok(None)
         }
-        // Nobody has given a code yet: whoever closed the page too early sees the same QR code again. One that was replaced
-        // by mail is shown to who has the mail, and to nobody who has the password only.
+        // Nobody has given a code yet: the same QR code is shown again to a user who closed the page too early. One that was
+        // replaced by mail is shown only once, to the reader of the mail: the password alone does not suffice.
         None if !row.otp_confirmed && !row.otp_replaced => Ok(Some(set_up_reply(&totp, secret)?)),
         None => {
             Ok(Some(SignInReply::SecondFactor { msg: "Please include your two-factor authentication code".to_owned() }))

@@ -17,7 +17,7 @@ use crate::hub::{
     server::HubState,
 };
 
-/// How often what was only counted is written, and it is looked whether others write.
+/// How often counted refusals are written, and the hub checks whether somebody else wrote to its file.
 const ROUND: Duration = Duration::from_secs(60);
 /// How often the end is signed, if it is another one.
 const SIGN: Duration = Duration::from_secs(1);

@@ -170,8 +170,8 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
     Ok(reading.await.map_err(|error| HubError::Internal(error.to_string()))??)
 }
 
-/// Whether the log is not the one whose end was signed last: the database is from a backup, or somebody changed it. Whoever
-/// was signed in then is not any more, and who was signed in since can be somebody else by the same id.
+/// Whether the log lacks the end that was signed last: the database is from a backup, or somebody changed it. Ids come again
+/// then, so an old token could be another user's.
 pub async fn is_from_backup(store: &Store, last: Option<&Head>) -> Result<bool, HubError> {
     let is_used: bool = sqlx::query_scalar("SELECT EXISTS(SELECT 1 FROM user)").fetch_one(store.reader()).await?;
     let holds = match last {

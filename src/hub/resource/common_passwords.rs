@@ -133,8 +133,7 @@ const WORDS: &[&str] = &[
     "god",
 ];
 
-/// No more of a password is looked at: what takes long to guess takes it within these characters, and longer ones take
-/// long to look at.
+/// Characters of a password that are checked. These suffice to tell a weak one, and the time grows fast with the length.
 const LOOKED_AT: usize = 16;
 
 /// Whether somebody would try it among the first million: a common password, a name, a row of keys, a date, a repetition

@@ -51,8 +51,8 @@ impl CameFrom {
         hub.tokens.check(self.token.as_deref()?, Purpose::KnownBrowser).ok()
     }
 
-    /// What it says of a browser in which this user was signed in since the last change of how they sign in: whoever knew
-    /// their password before has no more attempts than others.
+    /// The claims of a browser in which this user signed in since their password or second factor last changed. Older ones
+    /// do not count: somebody who knew the old password may have them.
     fn of_known_browser(&self, hub: &HubState, user_id: i64, epoch: i64) -> Option<Claims> {
         self.claims(hub).filter(|claims| claims.sub == Subject::Id(user_id) && claims.epoch == epoch)
     }

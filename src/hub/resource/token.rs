@@ -113,7 +113,7 @@ async fn sign_in_user(
     let outcome = sign_in(&hub, &came_from, credentials).await;
     let word = match &outcome {
         Ok(SignInReply::Tokens(_)) => "done",
-        // The second factor is still to come: whoever has stolen a password would look whether it is right.
+        // The second factor is still to come. A thief could test a stolen password in this way, so it is noted.
         Ok(_) => {
             audit::note_sign_in(&hub, &username, "sign_in.code", "done").await?;
             return outcome.map(Json);

@@ -54,7 +54,7 @@ pub async fn held(shared: &Shared, run_id: i64, request: &RunRequest) -> Result<
 
 /// What became of a run that has ended.
 pub enum Outcome {
-    /// A result in the form in which it is sent, and what is looked at if somebody looks at it before.
+    /// A result as it is sent, and the value to review if it is held.
     Result { encoded: String, value: Option<Value> },
     /// It failed.
     Failure { status: Status, message: String },

@@ -40,7 +40,7 @@ pub fn clear(runs: &Path) -> io::Result<()> {
 /// Removes a folder with all that is in it, also where an algorithm has made it read-only; links are not followed.
 pub fn remove(folder: &Path) -> io::Result<()> {
     let folders = WalkDir::new(folder).into_iter();
-    // A folder is looked into after its permissions were changed.
+    // The walk lists a folder after its permissions have changed.
     for entry in folders.filter_map(Result::ok).filter(|entry| entry.file_type().is_dir()) {
         make_writable(entry.path());
     }

@@ -37,35 +37,35 @@ pub fn clear(runs: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(runs)
 }
 
+/// Layers of unreadable folders that are opened.
+const LAYERS: usize = 10;
+
 /// Removes a folder with all that is in it, also where an algorithm has made it read-only; links are not followed.
 pub fn remove(folder: &Path) -> io::Result<()> {
-    let folders = WalkDir::new(folder).into_iter();
-    // The walk lists a folder after its permissions have changed.
-    for entry in folders.filter_map(Result::ok).filter(|entry| entry.file_type().is_dir()) {
-        make_writable(entry.path());
-    }
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        // What could not be read before its folder was: once more.
-        Err(_) => {
-            for entry in WalkDir::new(folder).into_iter().filter_map(Result::ok) {
-                if entry.file_type().is_dir() {
-                    make_writable(entry.path());
-                }
-            }
-            fs::remove_dir_all(folder)
+    for _ in 0..LAYERS {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => make_writable(folder),
+            _ => return Ok(()),
         }
-        Ok(()) => Ok(()),
     }
+    fs::remove_dir_all(folder)
 }
 
+/// Gives the owner all rights to the folders in it that can be read.
 fn make_writable(folder: &Path) {
-    if let Err(error) = fs::set_permissions(folder, fs::Permissions::from_mode(0o700)) {
-        tracing::debug!(%error, "a folder's permissions stay as they are");
+    let entries = WalkDir::new(folder).into_iter().filter_map(|entry| match entry {
+        Ok(entry) => entry.file_type().is_dir().then(|| entry.into_path()),
+        // A folder that cannot be read.
+        Err(error) => error.path().map(Path::to_owned),
+    });
+    for path in entries {
+        if let Err(error) = fs::set_permissions(&path, fs::Permissions::from_mode(0o700)) {
+            tracing::debug!(%error, "a folder's permissions stay as they are");
+        }
     }
 }
 
-/// How often it is looked again: what is ended could have started something else meanwhile.
+/// How often processes are looked for: one that was ended may have started another meanwhile.
 #[cfg(target_os = "linux")]
 const ROUNDS: usize = 20;
 

@@ -31,8 +31,9 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
         "CREATE INDEX IF NOT EXISTS audit_of_organization ON audit (organization_id)",
         "CREATE INDEX IF NOT EXISTS audit_of_subject ON audit (subject, action)",
         // What the start page asks for each time.
-        "CREATE INDEX IF NOT EXISTS audit_of_trouble ON audit (action, at)
-         WHERE action IN ('notice.fail', 'audit.mismatch')",
+        "DROP INDEX IF EXISTS audit_of_trouble",
+        "CREATE INDEX IF NOT EXISTS audit_of_problems ON audit (action, at)
+         WHERE action IN ('notice.fail', 'audit.mismatch', 'audit.unclosed')",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_entries BEFORE DELETE ON audit
          BEGIN SELECT RAISE(ABORT, 'audit entries are not deleted'); END",
         "CREATE TRIGGER IF NOT EXISTS audit_keeps_words BEFORE UPDATE ON audit

@@ -63,7 +63,8 @@ pub async fn all(hub: &HubState) -> Result<Vec<Problem>, HubError> {
     let since = timestamp::format(Timestamp::now() - SignedDuration::from_hours(REMEMBERED_HOURS));
     // Beside the greatest time SQLite gives the details of that entry (<https://www.sqlite.org/lang_select.html#bareagg>).
     let noted: Vec<(String, i64, String, String)> = sqlx::query_as(
-        "SELECT action, COUNT(*), MAX(at), details FROM audit WHERE action IN ('notice.fail', 'audit.mismatch') AND at > ?
+        "SELECT action, COUNT(*), MAX(at), details FROM audit WHERE action IN ('notice.fail', 'audit.mismatch', 'audit.unclosed')
+         AND at > ?
          GROUP BY action",
     )
     .bind(since)
@@ -73,6 +74,11 @@ pub async fn all(hub: &HubState) -> Result<Vec<Problem>, HubError> {
         let text = match action.as_str() {
             "notice.fail" if number == 1 => "A mail or a post to the webhook was given up: nobody got it.".to_owned(),
             "notice.fail" => format!("{number} mails or posts to the webhook were given up: nobody got them."),
+            "audit.unclosed" => {
+                "The hub was ended by force or lost its power: what the audit log says of its last second \
+                                 may be incomplete."
+                    .to_owned()
+            }
             _ => format!("An audit log may have been changed, or comes from a backup: {details}."),
         };
         problems.push(Problem { text, since: at });

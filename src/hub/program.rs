@@ -209,6 +209,16 @@ async fn take(hub: &HubState, node_id: i64, program: Program, signs_in: bool) ->
     Ok(true)
 }
 
+/// A program has said goodbye: the hub does not keep its place after a restart either.
+pub async fn forget(hub: &HubState, node_id: i64, family: Uuid) -> Result<(), HubError> {
+    sqlx::query("UPDATE node SET program_family = NULL, program_station = NULL WHERE id = ? AND program_family = ?")
+        .bind(node_id)
+        .bind(family.to_string())
+        .execute(hub.store.bookkeeping())
+        .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

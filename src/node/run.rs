@@ -13,7 +13,7 @@ use super::{
     review::{self, Outcome},
     runtime::{self, Output},
     station::Shared,
-    store::{Start, Started, StoreError},
+    store::{KeptOutcome, Start, Started, StoreError},
 };
 use crate::algorithms;
 use crate::protocol::{
@@ -165,12 +165,20 @@ async fn attempt(
         let mut request = RunRequest::of(shared, task, &call).await?;
         let hash = request.review.asked.hash();
         // Computed before, and the server did not have it yet.
-        if shared.store.has_outcome(run.id, &hash).await? {
+        let kept = shared.store.kept_outcome(run.id, &hash).await?;
+        if kept == Some(KeptOutcome::Released) {
             return Ok(());
         }
         // Computed before this node was started again.
         if let Some(held) = review::held(shared, run.id, &request).await? {
             return review::wait_for_release(shared, held, &request, log, stopped).await;
+        }
+        if kept == Some(KeptOutcome::Unseen) {
+            return match request.release_mode(&shared.policies) {
+                ReleaseMode::Never => Ok(()),
+                // The policies ask for a look at it since.
+                ReleaseMode::Review => review::release_kept(shared, run.id, &request, log, stopped).await,
+            };
         }
         permit(shared, run.id, &request, log, stopped).await?;
         // It may have waited for days: what was approved is what runs, or it is asked again.

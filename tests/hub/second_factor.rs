@@ -95,7 +95,12 @@ async fn one_that_is_lost_is_replaced_by_mail_and_asked_for_from_then_on() {
     let (status, confirmed) = world.call(POST, "account/second-factor/confirm", Some(&token), Some(&confirm)).await;
     assert_eq!(status, 200, "{confirmed}");
     let lost = json!({"username": "viewer", "password": PASSWORD});
+    // A stranger who asks for a new password for them delays nothing.
+    world.call(POST, "recover/lost", None, Some(&json!({"username": "viewer"}))).await;
+    eventually(async || !sink.mails().is_empty()).await;
     assert_eq!(world.call(POST, "recover/2fa/lost", None, Some(&lost)).await.0, 200);
+    let (status, again) = world.call(POST, "recover/2fa/lost", None, Some(&lost)).await;
+    assert!(status == 400 && again["msg"].as_str().unwrap().contains("15 minutes"), "{again}");
     let mut code = None;
     eventually(async || {
         let mails = sink.mails().concat().replace("=\r\n", "").replace("=3D", "=");

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{World, average, eventually, outcome, proxy::proxy};
+use crate::support::{World, average, outcome, proxy::proxy};
 
 const IMAGE: &str = "example.org/that-counts:1";
 
@@ -101,8 +101,11 @@ async fn a_station_that_was_ended_hard_takes_its_own_place_again_and_nobody_else
     let client = world.client("researcher").await;
     let task = client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
     assert_eq!(outcome(&client, task.id).await.0, Status::Completed);
+    // Nor that it has said goodbye.
     node.stop().await;
-    eventually(async || sign_in(&world).await == StatusCode::OK).await;
+    world.wait_for(2, false).await;
+    world.restart().await;
+    assert_eq!(sign_in(&world).await, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::{World, eventually, outcome};
-use crate::{Asked, admit, ages, asked, decision, in_node_database, node, once, open_again, reviews, waiting};
+use crate::{
+    Asked, admit, ages, asked, decision, in_hub_database, in_node_database, node, once, open_again, reviews, waiting,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_nobody_releases_in_time_never_leaves() {
@@ -133,5 +135,54 @@ async fn a_released_run_that_the_hub_opens_again_does_not_tell_whether_its_resul
         let _station = node(&world, "example_org1", release).await;
         let again = waiting(&admin, 1).await.remove(0);
         assert_eq!((again.subject, again.id == review.id), (Subject::Result, false), "{has_changed}");
+    }
+}
+
+/// The server does not take the end of a run, its node starts again, and its policies ask for a release since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_was_kept_before_a_release_was_asked_for_is_held() {
+    for verdict in [Verdict::Approve, Verdict::Reject] {
+        let world = World::new().await;
+        let station = node(&world, "example_org1", "").await;
+        in_hub_database(
+            &world,
+            "CREATE TRIGGER away BEFORE UPDATE ON run WHEN NEW.finished_at IS NOT NULL
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .await;
+        let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+        let task = researcher.create_task(&ages(&[2])).await.unwrap();
+        let file = world.node_folder("example_org1").join("node.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut state = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+        eventually(async || {
+            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM outcome").fetch_one(&mut state).await.unwrap() == 1
+        })
+        .await;
+        station.stop().await;
+        in_hub_database(&world, "DROP TRIGGER away").await;
+        // It is held however often the node starts.
+        for _ in 0..2 {
+            let station = node(&world, "example_org1", "policies:\n  release: review\n").await;
+            assert_eq!(waiting(&admin, 1).await[0].subject, Subject::Result);
+            station.stop().await;
+        }
+        let _station = node(&world, "example_org1", "policies:\n  release: review\n").await;
+        let review = waiting(&admin, 1).await.remove(0);
+        assert_eq!(researcher.runs(task.id).await.unwrap()[0].status, Status::Active);
+        admin
+            .decide_review(
+                review.id,
+                &NewDecision {
+                    approval: (verdict == Verdict::Approve)
+                        .then(|| Approval { this_run_only: true, ..Default::default() }),
+                    ..decision(&review, verdict, "seen")
+                },
+            )
+            .await
+            .unwrap();
+        let (status, _, results) = outcome(&researcher, task.id).await;
+        let expected = if verdict == Verdict::Approve { (Status::Completed, 1) } else { (Status::NotAllowed, 0) };
+        assert_eq!((status, results.len()), expected);
     }
 }

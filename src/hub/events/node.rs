@@ -12,7 +12,13 @@ use super::{
 };
 use crate::{
     audit::{self, Entry},
-    hub::{HubError, listing::comma_separated, permission::Caller, program::SECOND, server::HubState},
+    hub::{
+        HubError,
+        listing::comma_separated,
+        permission::Caller,
+        program::{self, SECOND},
+        server::HubState,
+    },
     protocol::{
         event::{LogLines, NodePresence, StatusChange},
         timestamp,
@@ -64,6 +70,9 @@ pub async fn came(hub: &HubState, node: &Present) -> Result<(), HubError> {
 /// Notes that a connection of a node ended; the last one sets it offline.
 pub async fn left(hub: &HubState, node: &Present, said_goodbye: bool) -> Result<(), HubError> {
     if hub.programs.disconnected(node.id, node.family, said_goodbye) {
+        if said_goodbye {
+            program::forget(hub, node.id, node.family).await?;
+        }
         set_online(hub, node, false).await?;
     }
     Ok(())

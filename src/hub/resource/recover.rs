@@ -90,7 +90,7 @@ async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), H
         .fetch_optional(hub.store.reader())
         .await?;
     match id {
-        Some(id) => mail_token(hub, id, Purpose::PasswordReset).await,
+        Some(id) => mail_token(hub, id, Purpose::PasswordReset).await.map(drop),
         None => Ok(()),
     }
 }
@@ -100,12 +100,17 @@ fn mails_before() -> String {
     timestamp::format(Timestamp::now() - SignedDuration::from_mins(MINUTES_BETWEEN_MAILS))
 }
 
-/// Name and address of somebody who is about to get a mail; `None` if they got one a short while ago.
-async fn claim_mail(connection: &mut SqliteConnection, user_id: i64) -> Result<Option<(String, String)>, HubError> {
-    Ok(sqlx::query_as(
-        "UPDATE user SET last_recovery_mail = ?1
-         WHERE id = ?2 AND (last_recovery_mail IS NULL OR last_recovery_mail < ?3) RETURNING username, email",
-    )
+/// Name and address of somebody who is about to get a mail; `None` if they got one a short while ago. Mails that only those
+/// can ask for who know the password are counted apart: strangers must not delay them.
+async fn claim_mail(
+    connection: &mut SqliteConnection,
+    user_id: i64,
+    purpose: Purpose,
+) -> Result<Option<(String, String)>, HubError> {
+    let last = last_mail(purpose);
+    Ok(sqlx::query_as(&format!(
+        "UPDATE user SET {last} = ?1 WHERE id = ?2 AND ({last} IS NULL OR {last} < ?3) RETURNING username, email"
+    ))
     .bind(timestamp::now())
     .bind(user_id)
     .bind(mails_before())
@@ -113,11 +118,19 @@ async fn claim_mail(connection: &mut SqliteConnection, user_id: i64) -> Result<O
     .await?)
 }
 
-/// Has a token mailed unless that was done a short while ago.
-async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<(), HubError> {
+/// The column with the time of the last mail.
+fn last_mail(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::SecondFactorReset => "last_second_factor_mail",
+        _ => "last_recovery_mail",
+    }
+}
+
+/// Has a token mailed; whether it is: not without a mail server, nor twice within a short while.
+async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<bool, HubError> {
     if hub.mailer.is_none() {
         tracing::warn!("somebody asks for recovery, but no mail server is set (--smtp)");
-        return Ok(());
+        return Ok(false);
     }
     let action = match purpose {
         Purpose::PasswordReset => "password.mail",
@@ -125,7 +138,7 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
     };
     let entry = audit::by_user(hub, user_id, action).await?;
     let mut change = hub.store.change().await?;
-    let Some((username, email)) = claim_mail(&mut change, user_id).await? else { return Ok(()) };
+    let Some((username, email)) = claim_mail(&mut change, user_id, purpose).await? else { return Ok(false) };
     let state = state_of(&mut *change, user_id, purpose).await?;
     let token = hub.tokens.sign_for_recovery(user_id, purpose, state, RECOVERY_SECONDS)?;
     let (subject, what, page) = match purpose {
@@ -143,7 +156,7 @@ async fn mail_token(hub: &HubState, user_id: i64, purpose: Purpose) -> Result<()
     job::mail_code(&mut change, &hub.secret_key, &email, subject, &text, RECOVERY_SECONDS).await?;
     change.commit(&entry).await?;
     hub.jobs.wake();
-    Ok(())
+    Ok(true)
 }
 
 /// Has an invitation mailed, as a part of the change that makes it; whether it is: not without a mail server, nor twice
@@ -157,7 +170,8 @@ pub async fn mail_invitation(
     if hub.mailer.is_none() {
         return Ok(false);
     }
-    let Some((username, email)) = claim_mail(connection, user_id).await? else { return Ok(false) };
+    let claimed = claim_mail(connection, user_id, Purpose::PasswordReset).await?;
+    let Some((username, email)) = claimed else { return Ok(false) };
     let text = format!(
         "An account of Atoll was made for you; your username is \"{username}\".\n\n\
          Choose a password within seven days, on this page:\n\n{}/password/reset#{code}\n\n\
@@ -313,7 +327,13 @@ async fn lost_second_factor(
              Contact your administrator.",
         ));
     }
-    mail_token(&hub, id, Purpose::SecondFactorReset).await?;
+    // Whoever asks knows the password, so they may know of the mail.
+    if !mail_token(&hub, id, Purpose::SecondFactorReset).await? {
+        return Err(HubError::bad(format!(
+            "A mail with a code was sent to you less than {MINUTES_BETWEEN_MAILS} minutes ago. Use that code, or ask for \
+             another one after these {MINUTES_BETWEEN_MAILS} minutes."
+        )));
+    }
     Ok(message("You should have received an email that will allow you to reset your 2FA."))
 }
 

@@ -81,9 +81,15 @@ pub fn kept_form(outcome: Outcome) -> (String, Option<Value>) {
     match outcome {
         Outcome::Result { encoded, value } => (encoded, value),
         Outcome::Failure { status, message } => {
-            (format!("{FAILURE}{}", json!([status, message])), Some(json!({"failed": message})))
+            let value = failed(&message);
+            (format!("{FAILURE}{}", json!([status, message])), Some(value))
         }
     }
+}
+
+/// What a reviewer sees of a failure.
+fn failed(message: &str) -> Value {
+    json!({"failed": message})
 }
 
 /// How a run failed, if this is what is kept in the place of a result.
@@ -100,7 +106,40 @@ pub async fn release(
     log: &RunLog,
     stopped: &CancellationToken,
 ) -> Result<(), RunError> {
-    let (encoded, value) = kept_form(outcome);
+    let id = hold(shared, run_id, request, kept_form(outcome)).await?;
+    // It is stored, and may wait for days.
+    drop(turn);
+    wait_for_release(shared, id, request, log, stopped).await
+}
+
+/// Holds what was kept when nobody had to look at it: the policies ask for it since.
+pub async fn release_kept(
+    shared: &Shared,
+    run_id: i64,
+    request: &RunRequest,
+    log: &RunLog,
+    stopped: &CancellationToken,
+) -> Result<(), RunError> {
+    let turn = large::turn_of(shared.store.outcome_bytes(run_id).await?).await;
+    let Some(kept) = shared.store.outcome(run_id).await? else {
+        return Err(RunError::Internal("what became of the run is gone".to_owned()));
+    };
+    let value = match failure(&kept) {
+        Some((_, message)) => failed(&message),
+        None => payload::decode(&kept).map_err(|_| ProcessError::TooMuch)?.0,
+    };
+    let id = hold(shared, run_id, request, (kept, Some(value))).await?;
+    drop(turn);
+    wait_for_release(shared, id, request, log, stopped).await
+}
+
+/// Stores what waits for a release; the number of its review.
+async fn hold(
+    shared: &Shared,
+    run_id: i64,
+    request: &RunRequest,
+    (encoded, value): (String, Option<Value>),
+) -> Result<i64, RunError> {
     let report = Report::of(value.as_ref().unwrap_or(&Value::Null), shared.policies.smallest_cell);
     let hash = hash_of(shared, run_id, &request.review.asked.hash(), &encoded).await?;
     let about = About {
@@ -111,10 +150,7 @@ pub async fn release(
         request: &request.review,
         held: Some((&report, &encoded)),
     };
-    let id = shared.store.review_for(&about, shared.policies.review_expires_after_days).await?.id;
-    // It is stored, and may wait for days.
-    drop((value, encoded, turn));
-    wait_for_release(shared, id, request, log, stopped).await
+    Ok(shared.store.review_for(&about, shared.policies.review_expires_after_days).await?.id)
 }
 
 /// Waits until a held result may leave; it is what became of the run then.

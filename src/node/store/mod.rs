@@ -27,7 +27,7 @@ use crate::{
 pub use answer::{Kept, Question, ToTell};
 pub use decision::DecideError;
 pub use review::{About, NOBODY_DECIDED, StoredReview};
-pub use started::{Start, Started};
+pub use started::{KeptOutcome, Start, Started};
 
 /// How often it is looked whether another process, the command line, has written to the file.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);

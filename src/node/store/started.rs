@@ -36,6 +36,15 @@ pub enum Started {
     NoApproval,
 }
 
+/// How what became of a run is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptOutcome {
+    /// Nobody had to look at it when it was computed.
+    Unseen,
+    /// Somebody has let it leave.
+    Released,
+}
+
 fn labels(asked: &Asked) -> String {
     let labels: Vec<&str> = asked.databases.iter().map(|database| database.label.as_str()).collect();
     serde_json::json!(labels).to_string()
@@ -96,8 +105,8 @@ impl NodeStore {
     /// The same of a held result that may leave.
     pub async fn keep_released(&self, run_id: i64, hash: &str, review_id: i64) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT OR REPLACE INTO outcome (run_id, hash, outcome)
-             SELECT ?, ?, result FROM review WHERE id = ? AND result IS NOT NULL",
+            "INSERT OR REPLACE INTO outcome (run_id, hash, outcome, is_released)
+             SELECT ?, ?, result, 1 FROM review WHERE id = ? AND result IS NOT NULL",
         )
         .bind(run_id)
         .bind(hash)
@@ -108,9 +117,10 @@ impl NodeStore {
     }
 
     /// Whether it is known what became of a run, and the server may not know it yet.
-    pub async fn has_outcome(&self, run_id: i64, hash: &str) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM outcome WHERE run_id = ? AND hash = ?)");
-        Ok(query.bind(run_id).bind(hash).fetch_one(&self.pool).await?)
+    pub async fn kept_outcome(&self, run_id: i64, hash: &str) -> Result<Option<KeptOutcome>, StoreError> {
+        let query = sqlx::query_scalar("SELECT is_released FROM outcome WHERE run_id = ? AND hash = ?");
+        let is_released: Option<bool> = query.bind(run_id).bind(hash).fetch_optional(&self.pool).await?;
+        Ok(is_released.map(|is_released| if is_released { KeptOutcome::Released } else { KeptOutcome::Unseen }))
     }
 
     /// How many bytes what became of a run has.

@@ -49,8 +49,7 @@ pub async fn submit(
                 .await;
         match state.counted(address, outcome) {
             Ok(()) => {
-                let text = "A mail with a code is on its way, unless one was sent a short while ago. Enter the code \
-                            here.";
+                let text = "A mail with a code is on its way. Enter the code here.";
                 put_flash(&session, FlashKind::Success, text).await?;
                 return Ok(Redirect::to("/second-factor/reset").into_response());
             }

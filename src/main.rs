@@ -317,66 +317,71 @@ async fn run_server(options: Serve, stop: CancellationToken) -> anyhow::Result<(
             Some(hub)
         }
     };
-    if let Some(hub) = &hub {
-        match options.demo {
-            true => demo::create(hub, &options.data, address.port(), &options.review_at).await?,
-            false if hub.is_demo().await? => bail!(
-                "{} holds the demo, whose passwords everybody knows; name another folder with --data, or start it with \
-                 --demo",
-                options.data.display()
-            ),
-            false => {}
+    // Whatever fails from here on, the audit log is ended.
+    let outcome = async {
+        if let Some(hub) = &hub {
+            match options.demo {
+                true => demo::create(hub, &options.data, address.port(), &options.review_at).await?,
+                false if hub.is_demo().await? => bail!(
+                    "{} holds the demo, whose passwords everybody knows; name another folder with --data, or start \
+                     it with --demo",
+                    options.data.display()
+                ),
+                false => {}
+            }
         }
-    }
-    let portal = Portal::new(PortalOptions {
-        hub: other_hub.clone().map_or_else(|| local.join("api"), Ok)?,
-        public_hub: other_hub.is_none().then(|| public_url.clone()),
-        sessions: sessions_at(options.sessions, &options.data)?,
-        site: find_site(options.site),
-        https: public_url.scheme() == "https",
-        trusted_proxies: options.trusted_proxy.clone(),
-        demo_accounts: if options.demo { demo::accounts() } else { Vec::new() },
-        limits,
-        stop: stop.clone(),
-    })
-    .await?;
-    let router = portal.router(router);
-    // Last, so that no start that fails takes the only sight of the password along.
-    if let Some(hub) = hub.as_ref().filter(|_| !options.demo) {
-        create_root(hub).await?;
-    }
-    print_welcome(&public_url, options.demo, &options.data);
-    let mut stations = JoinSet::new();
-    if options.demo {
-        for organization in
-            demo::organizations().filter(|name| !options.without_node.iter().any(|without| without == name))
-        {
-            let config = NodeConfig::read(&demo::node_config(&options.data, organization))?;
-            let station = Station::new(config).run(stop.clone());
-            stations.spawn(async move {
-                if let Err(error) = station.await {
-                    tracing::error!(%error, organization, "a demo node has stopped");
-                }
-            });
+        let portal = Portal::new(PortalOptions {
+            hub: other_hub.clone().map_or_else(|| local.join("api"), Ok)?,
+            public_hub: other_hub.is_none().then(|| public_url.clone()),
+            sessions: sessions_at(options.sessions, &options.data)?,
+            site: find_site(options.site),
+            https: public_url.scheme() == "https",
+            trusted_proxies: options.trusted_proxy.clone(),
+            demo_accounts: if options.demo { demo::accounts() } else { Vec::new() },
+            limits,
+            stop: stop.clone(),
+        })
+        .await?;
+        let router = portal.router(router);
+        // Last, so that no start that fails takes the only sight of the password along.
+        if let Some(hub) = hub.as_ref().filter(|_| !options.demo) {
+            create_root(hub).await?;
         }
-    }
-    let (ending, closing) = (stop.clone(), hub.clone());
-    let closed = tokio::spawn(async move {
-        ending.cancelled().await;
-        if let Some(hub) = closing {
-            hub.close().await;
+        print_welcome(&public_url, options.demo, &options.data);
+        let mut stations = JoinSet::new();
+        if options.demo {
+            for organization in
+                demo::organizations().filter(|name| !options.without_node.iter().any(|without| without == name))
+            {
+                let config = NodeConfig::read(&demo::node_config(&options.data, organization))?;
+                let station = Station::new(config).run(stop.clone());
+                stations.spawn(async move {
+                    if let Err(error) = station.await {
+                        tracing::error!(%error, organization, "a demo node has stopped");
+                    }
+                });
+            }
         }
-    });
-    serve::serve(listener, router, &options.trusted_proxy, stop.clone()).await;
-    stations.join_all().await;
-    stop.cancel();
-    closed.await?;
+        let (ending, closing) = (stop.clone(), hub.clone());
+        let closed = tokio::spawn(async move {
+            ending.cancelled().await;
+            if let Some(hub) = closing {
+                hub.close().await;
+            }
+        });
+        serve::serve(listener, router, &options.trusted_proxy, stop.clone()).await;
+        stations.join_all().await;
+        stop.cancel();
+        closed.await?;
+        anyhow::Ok(())
+    }
+    .await;
     // The last entries of the audit log, until the program has ended.
     let _nobody_writes = match &hub {
         Some(hub) => hub.end().await,
         None => None,
     };
-    Ok(())
+    outcome
 }
 
 /// Keeps other servers away from a file, and so from a data folder, for as long as it is held: two would each believe to be

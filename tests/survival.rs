@@ -478,6 +478,12 @@ async fn who_ends_the_program_by_force_and_takes_its_last_entries_away_is_told()
     drop(Server::start(data.path(), &["--demo"]));
     let (_, text) = verified(data.path());
     assert!(text.contains("The program was ended by force"), "{text}");
+    // A start that fails ends the log.
+    assert!(log("hub.audit-head").contains(" open "));
+    let mut not_for_the_demo = std::process::Command::new(env!("CARGO_BIN_EXE_atoll"));
+    not_for_the_demo.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
+    assert!(!not_for_the_demo.output().unwrap().status.success());
+    assert!(log("hub.audit-head").contains(" closed "));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,8 +84,7 @@ pub fn require_organizations(names: &[String]) -> anyhow::Result<()> {
     }
 }
 
-/// Writes organizations, collaboration and users into an empty hub, and for each node files and a configuration with
-/// a new API key. The nodes of some organizations review every run.
+/// Writes organizations, collaboration and users into an empty hub, and for each node files and a configuration. The nodes of some organizations review every run.
 pub async fn create(hub: &Hub, data: &Path, port: u16, review_at: &[String]) -> anyhow::Result<()> {
     if hub.is_new().await? {
         let mut seed = hub.seed().await?;
@@ -105,8 +104,8 @@ pub async fn create(hub: &Hub, data: &Path, port: u16, review_at: &[String]) -> 
         anyhow::bail!("{} holds a hub that is no demo; name another folder with --data", data.display());
     }
     for (index, member) in MEMBERS.iter().enumerate() {
-        let api_key = SecretString::from(uuid::Uuid::new_v4().to_string());
         let path = node_config(data, member.name);
+        let api_key = api_key_in(&path).unwrap_or_else(uuid::Uuid::new_v4).to_string().into();
         let folder = path.parent().context("a node's folder")?;
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         fs::write(folder.join("default.csv"), member.default)?;
@@ -122,6 +121,12 @@ pub async fn create(hub: &Hub, data: &Path, port: u16, review_at: &[String]) -> 
         .await?;
     }
     Ok(())
+}
+
+/// The API key of a configuration that an earlier start has written: the node's audit log is signed with it.
+fn api_key_in(config: &Path) -> Option<uuid::Uuid> {
+    let text = fs::read_to_string(config).ok()?;
+    text.lines().find_map(|line| line.trim().strip_prefix("api_key:")?.trim().parse().ok())
 }
 
 fn yaml(api_key: &SecretString, port: u16, review: bool) -> String {

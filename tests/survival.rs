@@ -486,6 +486,22 @@ async fn who_ends_the_program_by_force_and_takes_its_last_entries_away_is_told()
     assert!(log("hub.audit-head").contains(" closed "));
 }
 
+#[test]
+fn the_demo_starts_again_without_doubts_about_its_logs() {
+    let data = tempfile::TempDir::new().unwrap();
+    let key = || {
+        let config = std::fs::read_to_string(atoll::demo::node_config(data.path(), "example_org1")).unwrap();
+        config.lines().find(|line| line.starts_with("api_key")).unwrap().to_owned()
+    };
+    Server::start(data.path(), &["--demo"]).end();
+    // It signs the node's log.
+    let before = key();
+    Server::start(data.path(), &["--demo"]).end();
+    assert_eq!(key(), before);
+    let (holds, text) = verified(data.path());
+    assert!(holds && !text.contains("may have been changed") && !text.contains("by force"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_backup_is_brought_back_no_token_of_before_is_somebody_elses() {
     let sign_in = async |server: &Server, username: &str, password: &str| {

@@ -10,7 +10,7 @@ use super::{
 use crate::protocol::domain::{ANSWERED_AT, MissingValue};
 
 /// Counts up whenever what is computed or told changes.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {
@@ -196,7 +196,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter(arrays).unwrap();
         Table {
             schema: batch.schema(),
-            untyped: false,
+            untyped: None,
             identifiers: Vec::new(),
             has_person: false,
             read: Box::new(move |columns| Ok(Box::new(std::iter::once(Ok(batch.project(columns).unwrap()))))),

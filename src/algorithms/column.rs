@@ -6,14 +6,15 @@ use arrow_array::{
 use arrow_cast::{CastOptions, cast_with_options, display::FormatOptions};
 use arrow_schema::{DataType, Schema};
 
-use super::{AlgorithmError, Table};
+use super::{AlgorithmError, DecimalMark, Table};
+use crate::protocol::name::one_line;
 
 /// The most column names that a message lists.
 const NAMES_SHOWN: usize = 20;
 
 /// The position of a column; an error that lists the columns there are.
 pub fn find(schema: &Schema, column: &str) -> Result<usize, AlgorithmError> {
-    schema.index_of(column).map_err(|_| {
+    schema.index_of(column).or_else(|_| schema.index_of(&one_line(column))).map_err(|_| {
         let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let more = names.len().saturating_sub(NAMES_SHOWN);
         names.truncate(NAMES_SHOWN);
@@ -28,7 +29,7 @@ pub fn find(schema: &Schema, column: &str) -> Result<usize, AlgorithmError> {
 /// What a column holds, in words, where it does not hold numbers. In an untyped table that is text.
 pub fn content(table: &Table, index: usize) -> String {
     match table.schema.field(index).data_type() {
-        _ if table.untyped => "it holds text".to_owned(),
+        _ if table.untyped.is_some() => "it holds text".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "it holds text".to_owned(),
         DataType::Boolean => "it holds true and false".to_owned(),
         kind if kind.is_temporal() => "it holds dates or times".to_owned(),
@@ -48,10 +49,11 @@ pub enum Number {
     Float(f64),
 }
 
-/// Texts that stand for a missing value, as pandas reads CSV files.
-const MISSING: [&str; 17] = [
-    "", "#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "#N/A N/A",
-    "1.#QNAN", "-1.#IND",
+/// Texts that stand for a missing value, in small and capital letters as pandas has them
+/// (<https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html>, `na_values`).
+const MISSING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// No text of [`MISSING`] is longer, in bytes.
@@ -64,24 +66,16 @@ pub fn is_missing(text: &str) -> bool {
 
 /// Calls `visit` with the row and the value of each number of an array, and with the row alone of what is no number.
 /// Missing values (null, NaN) are left out. Text is read as numbers only in an untyped table.
-pub fn for_each_value(untyped: bool, array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
+pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
     match array.data_type() {
         DataType::Null => {}
         DataType::Float64 => floats(array, visit),
         DataType::Int64 => integers(array, visit),
-        DataType::Utf8 if untyped => {
+        DataType::Utf8 if let Some(mark) = untyped => {
             for (row, text) in array.as_string::<i32>().iter().enumerate() {
                 let Some(text) = text.map(str::trim) else { continue };
-                if let Ok(value) = text.parse::<i64>() {
-                    visit(row, Some(Number::Integer(value)));
-                } else if is_missing(text) {
-                } else if let Ok(value) = text.parse::<f64>() {
-                    // However it is written, such as "NAN", it is no number.
-                    if !value.is_nan() {
-                        visit(row, Some(Number::Float(value)));
-                    }
-                } else {
-                    visit(row, None);
+                if !is_missing(text) {
+                    visit(row, number(text, mark));
                 }
             }
         }
@@ -97,6 +91,21 @@ pub fn for_each_value(untyped: bool, array: &ArrayRef, mut visit: impl FnMut(usi
             }
         }
     }
+}
+
+/// The number that a text is, if it is one, as pandas reads them.
+pub fn number(text: &str, mark: DecimalMark) -> Option<Number> {
+    if let Ok(value) = text.parse::<i64>() {
+        return Some(Number::Integer(value));
+    }
+    let value = match mark {
+        DecimalMark::Point => text.parse::<f64>(),
+        // With a point it would be of another country, or thousands.
+        DecimalMark::Comma if text.contains('.') => return None,
+        DecimalMark::Comma => text.replace(',', ".").parse::<f64>(),
+    };
+    // Missing values are written in some ways, and "NAN" is none of them.
+    value.ok().filter(|value| !value.is_nan()).map(Number::Float)
 }
 
 fn floats(array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
@@ -123,7 +132,7 @@ mod tests {
 
     fn values(array: ArrayRef) -> Vec<Option<Number>> {
         let mut values = Vec::new();
-        for_each_value(true, &array, |_, value| values.push(value));
+        for_each_value(Some(DecimalMark::Point), &array, |_, value| values.push(value));
         values
     }
 
@@ -132,8 +141,17 @@ mod tests {
         let texts =
             StringArray::from(vec![Some("1"), Some(" 2.5"), Some("NA"), Some(""), None, Some("-3e2"), Some("NAN")]);
         let expected = [Number::Integer(1), Number::Float(2.5), Number::Float(-300.0)].map(Some);
-        assert_eq!(values(Arc::new(texts)), expected);
+        assert_eq!(values(Arc::new(texts)), [expected.as_slice(), &[None]].concat(), "NAN is a text");
         assert_eq!(values(Arc::new(StringArray::from(vec![Some("Ann"), None]))), [None]);
+    }
+
+    #[test]
+    fn decimals_can_stand_behind_a_comma() {
+        let of = |text: &str| number(text, DecimalMark::Comma);
+        assert_eq!(of("1,5"), Some(Number::Float(1.5)));
+        assert_eq!((of("-12"), of("+1,5e3")), (Some(Number::Integer(-12)), Some(Number::Float(1_500.0))));
+        assert_eq!(["1.5", "1.500,5", "1,500,5"].map(of), [None; 3]);
+        assert_eq!(number("1,5", DecimalMark::Point), None);
     }
 
     #[test]

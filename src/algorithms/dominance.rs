@@ -28,6 +28,12 @@ impl Dominance {
         self.as_large += if part.abs() == self.largest.abs() { times } else { 0 };
     }
 
+    /// The share of all amounts that the largest part has, if nobody has as much.
+    pub fn largest_part(&self) -> Option<f64> {
+        let largest = self.largest.abs();
+        (largest > 0.0 && self.as_large == 1 && self.amount.is_finite()).then(|| largest / self.amount)
+    }
+
     /// The share of the sum that the largest part has, if there is one. Where parts have different signs others can make
     /// up for one another: then it also counts how little is left of all others.
     pub fn largest_share(&self) -> Option<f64> {

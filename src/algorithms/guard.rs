@@ -14,9 +14,10 @@ use super::{
     AlgorithmError, Table,
     column::{Number, is_missing},
     dominance::Dominance,
+    exact::Exact,
     most_frequent::{MostFrequent, other_than_most},
-    persons::{Person, Persons},
-    reference::References,
+    persons::{Person, Persons, Rounding},
+    reference::{FromMiddle, References},
     sketch::{Sketch, SketchKey},
     spelling::plain_identifier,
 };
@@ -106,6 +107,7 @@ pub struct Guard<'a> {
     /// Values as they are written: those that differ by little can be one person's.
     most_frequent_exactly: MostFrequent,
     references: References,
+    early: FromMiddle,
     identifiers: Identifiers,
     dominance: Dominance,
     /// Whether something was seen that is no number, …
@@ -140,6 +142,9 @@ pub type Value = (bool, u64);
 /// The bits of a float beyond the first nine digits or so.
 const BEYOND_NINE_DIGITS: u64 = (1 << 22) - 1;
 
+/// Those beyond the first fifteen or so.
+const BEYOND_FIFTEEN_DIGITS: u64 = (1 << 3) - 1;
+
 /// From here on floats do not hold every whole number.
 pub(super) const EXACT: f64 = (1_u64 << 53) as f64;
 
@@ -173,6 +178,15 @@ fn rounded(value: f64) -> Value {
     }
 }
 
+/// A number that was computed, but for its last digits.
+fn nearly(value: f64) -> Value {
+    match value {
+        0.0 => (false, 0.0_f64.to_bits()),
+        value if value.is_nan() => (false, f64::NAN.to_bits()),
+        value => (false, (value.to_bits() + BEYOND_FIFTEEN_DIGITS / 2) & !BEYOND_FIFTEEN_DIGITS),
+    }
+}
+
 impl<'a> Guard<'a> {
     /// For a pass over this column, about which so many numbers are to be told. An error if it is named as one of
     /// identifiers.
@@ -197,6 +211,7 @@ impl<'a> Guard<'a> {
             most_frequent: MostFrequent::new(few),
             most_frequent_exactly: MostFrequent::new(few),
             references: References::default(),
+            early: FromMiddle::default(),
             identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
             dominance: Dominance::default(),
             is_numeric: true,
@@ -224,7 +239,7 @@ impl<'a> Guard<'a> {
     /// Something that is no number, and in which row of the batch it stands. Who has it takes part: whether there is
     /// somebody who has is compared like an answer.
     pub fn see_other(&mut self, row: usize) {
-        if self.by_person.as_mut().is_none_or(|by_person| by_person.see(row, 0.0).is_some()) {
+        if self.by_person.as_mut().is_none_or(|by_person| by_person.see(row, Number::Integer(0)).is_some()) {
             self.used += 1;
             self.is_numeric = false;
         }
@@ -237,17 +252,18 @@ impl<'a> Guard<'a> {
             Number::Float(value) => value,
         };
         let person = match &mut self.by_person {
-            Some(by_person) => match by_person.see(row, amount) {
+            Some(by_person) => match by_person.see(row, number) {
                 Some(person) => Some(person),
                 None => return false,
             },
             None => {
                 self.dominance.see(amount);
+                self.early.see(amount);
                 None
             }
         };
         self.used += 1;
-        self.are_whole &= amount.fract() == 0.0 && amount.abs() < EXACT;
+        self.are_whole &= Exact::from(number).is_whole();
         let value = value(number);
         self.references.see(value, amount);
         self.most_frequent.see(person, value);
@@ -273,35 +289,55 @@ impl<'a> Guard<'a> {
             told_of.table.people = Some(by_person.persons.all());
             told_of.taking_part.people = Some(by_person.persons.taking_part());
             let are_whole = self.are_whole;
-            let (sums, counts) = (by_person.persons.sums(are_whole), by_person.persons.counts());
-            sums.clone().for_each(|sum| self.dominance.see(sum));
+            let persons = &by_person.persons;
+            let counts = persons.counts();
             // The count that stands beside a sum is a sum, too: of how many values each has.
             let share = |parts: &mut dyn Iterator<Item = f64>| {
                 let mut dominance = Dominance::default();
                 parts.for_each(|part| dominance.see(part));
                 dominance.largest_share()
             };
-            largest_share = share(&mut counts.clone());
-            // One bill and its cancellation are nothing, as are no bills.
-            let means = by_person.persons.means(are_whole);
-            let compared = |number: f64| if are_whole { (true, number.to_bits()) } else { rounded(number) };
-            smaller_cell = [
-                other_than_most(sums.map(compared)),
-                other_than_most(means.map(rounded)),
-                other_than_most(counts.map(rounded)),
-            ]
-            .into_iter()
-            .flatten()
-            .min();
-            for reference in self.references.values() {
-                let differences = by_person.persons.sums_from(reference, are_whole);
-                largest_share = [largest_share, share(&mut differences.clone())].into_iter().flatten().reduce(f64::max);
-                smaller_cell = smaller_cell.into_iter().chain(other_than_most(differences.map(compared))).min();
+            let mut shares = vec![share(&mut counts.clone())];
+            let mut cells = vec![other_than_most(counts.map(rounded))];
+            // As they are told, with all digits, and as others may have computed them.
+            for rounding in [Rounding::None, Rounding::Roughly] {
+                let compared = |number: f64| match rounding {
+                    Rounding::None => nearly(number),
+                    Rounding::Roughly => rounded(number),
+                };
+                let is_exact = are_whole || rounding == Rounding::None;
+                let of_sum = |number: Exact| match is_exact && number.is_whole() {
+                    true => (true, number.bits()),
+                    false => compared(number.to_f64()),
+                };
+                let sums = persons.sums(are_whole, rounding);
+                shares.push(share(&mut sums.clone().map(Exact::to_f64)));
+                // One bill and its cancellation are nothing, as are no bills.
+                let means = persons.means(are_whole, rounding);
+                cells.extend([other_than_most(sums.map(of_sum)), other_than_most(means.map(compared))]);
+                for reference in self.references.values() {
+                    let differences = persons.sums_from(reference, are_whole, rounding);
+                    shares.push(share(&mut differences.clone().map(Exact::to_f64)));
+                    cells.push(other_than_most(differences.map(of_sum)));
+                }
             }
+            // An offset is nobody's, whatever it is: from what the middle one has, nobody may have nearly all.
+            let part = |parts: &mut dyn Iterator<Item = f64>| {
+                let mut dominance = Dominance::default();
+                parts.for_each(|part| dominance.see(part));
+                dominance.largest_part()
+            };
+            let sums = persons.sums(are_whole, Rounding::None).map(Exact::to_f64);
+            let means = persons.means(are_whole, Rounding::None);
+            shares.extend(persons.middle(sums.clone()).map(|middle| part(&mut sums.map(|sum| sum - middle))));
+            shares.extend(persons.middle(means.clone()).map(|middle| part(&mut means.map(|mean| mean - middle))));
+            largest_share = shares.into_iter().flatten().reduce(f64::max);
+            smaller_cell = cells.into_iter().flatten().min();
             unnamed = by_person.unnamed;
         }
         if !are_people {
-            largest_share = self.references.largest_share();
+            largest_share =
+                self.references.largest_share().into_iter().chain(self.early.largest_part()).reduce(f64::max);
         }
         let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
         let part = TakingPart {
@@ -330,7 +366,7 @@ impl<'a> Guard<'a> {
 
 impl ByPerson {
     /// The key of whom a row is about, that has this value; 0 for nobody. `None` if it is left out.
-    fn see(&mut self, row: usize, value: f64) -> Option<u64> {
+    fn see(&mut self, row: usize, value: Number) -> Option<u64> {
         match self.batch.get_mut(row) {
             Some(about @ About::Person(_)) => {
                 let About::Person(key) = std::mem::replace(about, About::Counted) else { return None };

@@ -5,6 +5,7 @@ mod column;
 mod description;
 mod dominance;
 mod error;
+mod exact;
 mod guard;
 mod most_frequent;
 mod persons;
@@ -14,8 +15,10 @@ mod spelling;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use column::is_missing;
 pub use description::describe_all;
 pub use error::AlgorithmError;
 pub use guard::{Computed, Disclosure, Group, People, Refusal, ToldOf};
@@ -30,14 +33,25 @@ pub const ORGANIZATIONS_ARGUMENT: &str = "organizations_to_include";
 /// A table of a database, read in batches so that memory stays flat.
 pub struct Table {
     pub schema: SchemaRef,
-    /// Whether the source has no types of its own (CSV): its text is read as numbers where numbers are needed.
-    pub untyped: bool,
+    /// How numbers are written where the source has no types of its own (CSV): its text is read as numbers where numbers are
+    /// needed. `None`: text is text.
+    pub untyped: Option<DecimalMark>,
     /// Columns whose values identify people: no function uses them unless policies allow it.
     pub identifiers: Vec<String>,
     /// Whether each batch has one more column at its end, which says who its rows are about.
     pub has_person: bool,
     /// Reads the batches; only the columns that are asked for.
     pub read: ReadColumns,
+}
+
+/// What stands before the decimals of numbers that are written as text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum DecimalMark {
+    #[default]
+    #[serde(rename = ".")]
+    Point,
+    #[serde(rename = ",")]
+    Comma,
 }
 
 /// Opens a table for reading the columns at these positions.

@@ -1,17 +1,33 @@
-//! The people whom the rows of a table are about, each once, in 32 bytes for each.
+//! The people whom the rows of a table are about, each once, in 40 bytes for each.
 
 use super::{
-    guard::{EXACT, People},
+    column::Number,
+    exact::{EXACT_WHOLE, Exact},
+    guard::People,
     sketch::{Sketch, mix},
 };
 
 /// How many rows are gathered at least before they are looked for among the people who are known.
 const GATHERED: usize = 1 << 16;
 
-/// The part of the amounts that a sum of floats can be off.
-const ROUNDING: f64 = 1e-9;
-/// The part of the largest amount that is left where two values should be the same.
-const ROUNDING_OF_ALL: f64 = 1e-14;
+/// The part of the amounts that is left where decimals should come to nothing: 0.1 and 0.2 are not quite 0.3.
+const ROUNDING: f64 = 1e-15;
+/// The same where others may have rounded before, …
+const ROUGHLY: f64 = 1e-9;
+/// … and of the largest amount of anybody.
+const ROUGHLY_OF_ALL: f64 = 1e-14;
+
+/// How near to nothing what somebody's values come to is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// As exactly as sums are told.
+    None,
+    /// As what is left when numbers were computed.
+    Roughly,
+}
+
+/// So many people say well enough what the middle one has.
+const SAMPLE: usize = 10_001;
 
 /// People by their keys, with what their rows have in the column that is asked about.
 #[derive(Default)]
@@ -26,7 +42,7 @@ pub struct Persons {
 pub struct Person {
     key: u64,
     /// What the values come to, …
-    sum: f64,
+    sum: Exact,
     /// … and without their signs.
     amount: f64,
     rows: u32,
@@ -36,13 +52,13 @@ pub struct Person {
 
 impl Person {
     /// As one row tells, with its value if it has one.
-    pub fn of_row(key: u64, value: Option<f64>) -> Person {
-        let sum = value.unwrap_or_default();
-        Person { key, sum, amount: sum.abs(), rows: 1, values: u32::from(value.is_some()) }
+    pub fn of_row(key: u64, value: Option<Number>) -> Person {
+        let sum = value.map(Exact::from).unwrap_or_default();
+        Person { key, sum, amount: sum.to_f64().abs(), rows: 1, values: u32::from(value.is_some()) }
     }
 
     fn add(&mut self, more: &Person) {
-        self.sum += more.sum;
+        self.sum = self.sum + more.sum;
         self.amount += more.amount;
         self.rows = self.rows.saturating_add(more.rows);
         self.values = self.values.saturating_add(more.values);
@@ -125,34 +141,52 @@ impl Persons {
         self.known.iter().filter(|person| person.values > 0)
     }
 
-    /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing:
-    /// beside the values of the same person, or beside the largest amount of anybody. Sums of whole numbers are exact,
-    /// and nothing is rounded.
-    pub fn sums(&self, are_whole: bool) -> impl Iterator<Item = f64> + Clone {
-        self.sums_from(0.0, are_whole)
+    /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing. Sums of
+    /// whole numbers are exact, and nothing is rounded.
+    pub fn sums(&self, are_whole: bool, rounding: Rounding) -> impl Iterator<Item = Exact> + Clone {
+        self.sums_from(0.0, are_whole, rounding)
     }
 
     /// The same of the differences of the values from this one.
-    pub fn sums_from(&self, reference: f64, are_whole: bool) -> impl Iterator<Item = f64> + Clone {
+    pub fn sums_from(
+        &self,
+        reference: f64,
+        are_whole: bool,
+        rounding: Rounding,
+    ) -> impl Iterator<Item = Exact> + Clone {
         let amount = move |person: &Person| person.amount + reference.abs() * f64::from(person.values);
         let finite = self.with_values().map(amount).filter(|amount| amount.is_finite());
         let largest = finite.fold(0.0, f64::max);
-        let (rounding, nothing) = match are_whole && largest < EXACT {
-            true => (0.0, 0.0),
-            false => (ROUNDING, largest * ROUNDING_OF_ALL),
+        let (part, nothing) = match rounding {
+            _ if are_whole && largest < EXACT_WHOLE => (0.0, 0.0),
+            Rounding::None => (ROUNDING, 0.0),
+            Rounding::Roughly => (ROUGHLY, largest * ROUGHLY_OF_ALL),
         };
         self.with_values().map(move |person| match amount(person) {
-            amount if amount.is_infinite() => f64::INFINITY,
-            amount => match person.sum - reference * f64::from(person.values) {
-                sum if sum.abs() <= (amount * rounding).max(nothing) => 0.0,
+            amount if amount.is_infinite() => Exact::from(Number::Float(f64::INFINITY)),
+            amount => match person.sum.minus(reference, person.values) {
+                sum if sum.to_f64().abs() <= (amount * part).max(nothing) => Exact::default(),
                 sum => sum,
             },
         })
     }
 
     /// The mean value of everybody who has one, in the same order.
-    pub fn means(&self, are_whole: bool) -> impl Iterator<Item = f64> + Clone {
-        self.sums(are_whole).zip(self.with_values()).map(|(sum, person)| sum / f64::from(person.values))
+    pub fn means(&self, are_whole: bool, rounding: Rounding) -> impl Iterator<Item = f64> + Clone {
+        let sums = self.sums(are_whole, rounding).zip(self.with_values());
+        sums.map(|(sum, person)| sum.to_f64() / f64::from(person.values))
+    }
+
+    /// About what the middle one has of these numbers, which are in the order of the people: that of their keys, so that each
+    /// part of them says what all have.
+    pub fn middle(&self, numbers: impl Iterator<Item = f64>) -> Option<f64> {
+        let step = self.known.len().div_ceil(SAMPLE).max(1);
+        let mut sample: Vec<f64> = numbers.step_by(step).filter(|number| number.is_finite()).collect();
+        if sample.is_empty() {
+            return None;
+        }
+        let middle = sample.len() / 2;
+        Some(*sample.select_nth_unstable_by(middle, f64::total_cmp).1)
     }
 
     /// How many values everybody has who has one, in the same order.
@@ -172,7 +206,7 @@ mod tests {
         for round in 0..3 {
             for number in 0..200_000 {
                 let who = (number * 7 + round) % 200_000;
-                let value = (who < 1_000).then_some(who as f64);
+                let value = (who < 1_000).then_some(Number::Float(who as f64));
                 persons.add(Person::of_row(spread(who), value));
             }
         }
@@ -185,7 +219,7 @@ mod tests {
         (0..1_000).for_each(|number| some.add(spread(number)));
         let taking_part = persons.taking_part();
         assert!(taking_part.count == 1_000 && taking_part.names == some);
-        let mut sums: Vec<f64> = persons.sums(true).collect();
+        let mut sums: Vec<f64> = persons.sums(true, Rounding::None).map(Exact::to_f64).collect();
         sums.sort_unstable_by(f64::total_cmp);
         assert!(sums.iter().enumerate().all(|(who, sum)| *sum == 3.0 * who as f64));
         // One has a row more.
@@ -195,6 +229,6 @@ mod tests {
         assert!(more.names == all.names && more.rows != all.rows);
         let mut nobody = Persons::default();
         nobody.settle();
-        assert_eq!((nobody.all().count, nobody.sums(false).count()), (0, 0));
+        assert_eq!((nobody.all().count, nobody.sums(false, Rounding::Roughly).count()), (0, 0));
     }
 }

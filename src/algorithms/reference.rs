@@ -67,6 +67,40 @@ impl References {
     }
 }
 
+/// So many of the first values say where the middle is.
+const FIRST: usize = 65;
+
+/// Values as differences from the middle of the first ones: where they are too many to be counted, an offset could hide that
+/// one of them dominates.
+#[derive(Default)]
+pub struct FromMiddle {
+    first: Vec<f64>,
+    middle: Option<f64>,
+    differences: Dominance,
+}
+
+impl FromMiddle {
+    /// Another value.
+    pub fn see(&mut self, value: f64) {
+        if let Some(middle) = self.middle {
+            self.differences.see(value - middle);
+            return;
+        }
+        self.first.push(value);
+        if self.first.len() == FIRST {
+            let mut sorted = self.first.clone();
+            let middle = *sorted.select_nth_unstable_by(FIRST / 2, f64::total_cmp).1;
+            self.middle = Some(middle);
+            self.first.drain(..).for_each(|value| self.differences.see(value - middle));
+        }
+    }
+
+    /// The share that the largest difference has of all; `None` as long as they are few, or if others are as large.
+    pub fn largest_part(&self) -> Option<f64> {
+        self.differences.largest_part()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +130,13 @@ mod tests {
             seen(std::iter::repeat_n(0.0, 54).chain(few).map(move |value| value + offset)).largest_share()
         };
         assert!(dominated(100.0).unwrap() > 0.99);
+        // Also where they are too many to be counted.
+        let mut many = FromMiddle::default();
+        (0..65).map(|row| 70_000.0 + f64::from(row % 40) / 100.0).chain([75_000.3]).for_each(|value| many.see(value));
+        assert!(many.largest_part().unwrap() > 0.99);
+        let mut even = FromMiddle::default();
+        (0..200).map(|row| 70_000.0 + f64::from(row)).for_each(|value| even.see(value));
+        assert!(even.largest_part().unwrap() < 0.1);
         let even = seen((0..60).map(|row| {
             f64::from(if row < 10 {
                 1

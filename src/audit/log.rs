@@ -6,7 +6,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
-use super::{Entry, Head, Recorded, entry::plain};
+use super::{Entry, Head, Recorded, continuity, entry::plain};
 use crate::protocol::timestamp;
 
 pub(super) const COLUMNS: &str = "id, at, actor, action, subject, outcome, details, organization_id, hash";
@@ -79,6 +79,7 @@ pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<
         hash: String::new(),
     };
     recorded.hash = recorded.hash_after(&head.hash);
+    let present = Head { id: recorded.id, hash: recorded.hash.clone() };
     sqlx::query(&format!("INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))
         .bind(recorded.id)
         .bind(recorded.at)
@@ -89,9 +90,15 @@ pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<
         .bind(recorded.details)
         .bind(recorded.organization_id)
         .bind(recorded.hash)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    // A trigger that somebody has made could let nothing be written, or something else.
+    if self::head(&mut *connection).await? != present {
+        return Err(sqlx::Error::Protocol(
+            "the audit log does not take an entry: somebody has changed its table".to_owned(),
+        ));
+    }
+    continuity::went_on(connection, &head, &present).await
 }
 
 /// Which entries to read. What is `None` does not matter.

@@ -4,18 +4,22 @@
 //! its hashes, is found by them.
 
 mod chain;
+mod continuity;
 mod entry;
 mod head_file;
 mod log;
+mod schema;
 mod sink;
 mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
+pub use continuity::{is_doubtful, look};
 pub use entry::{Entry, Recorded};
 pub use head_file::{HeadFile, LastHead, beside};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
+pub use schema::{Made, differences, in_words, made, prepare_as};
 pub use sink::{SinkError, ship};
 pub use witness::{
-    HeadKey, KeptHead, Signed, SignedHeads, holds, keep_head, kept_head, kept_heads, mismatches, sign_head,
-    signed_heads, trouble_at_start, unclosed, unsigned_since,
+    HeadKey, KeptHead, Signed, SignedHeads, holds, is_end_signed, keep_head, kept_head, kept_heads, mismatches,
+    sign_head, signed_heads, trouble_at_start, unclosed, unsigned_since,
 };

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::Deserialize;
 use sqlx::SqlitePool;
 
 use super::{Recorded, log::COLUMNS};
@@ -11,6 +12,8 @@ use super::{Recorded, log::COLUMNS};
 pub(super) const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS audit_sink (path TEXT PRIMARY KEY, id INTEGER NOT NULL) STRICT";
 
+/// No entry is longer, in bytes.
+const LONGEST_ENTRY: u64 = 256 * 1024;
 /// Entries that are written at once.
 const BATCH: i64 = 1_000;
 
@@ -28,11 +31,16 @@ pub enum SinkError {
 /// same id. The file may be taken away at any time, as log rotation does: the next entries begin another one.
 pub async fn ship(reader: &SqlitePool, writer: &SqlitePool, path: &Path) -> Result<(), SinkError> {
     let name = path.to_string_lossy().into_owned();
+    // The number in the table could be anybody's: what the file itself lacks it gets.
+    let (in_file, mut is_first) = (last_in(path), true);
     loop {
         let shipped: Option<i64> =
             sqlx::query_scalar("SELECT id FROM audit_sink WHERE path = ?").bind(&name).fetch_optional(reader).await?;
+        let begun = shipped.unwrap_or_default();
+        let from = if is_first { in_file.map_or(begun, |last| last.min(begun)) } else { begun };
+        is_first = false;
         let query = format!("SELECT {COLUMNS} FROM audit WHERE id > ? ORDER BY id LIMIT {BATCH}");
-        let entries: Vec<Recorded> = sqlx::query_as(&query).bind(shipped.unwrap_or_default()).fetch_all(reader).await?;
+        let entries: Vec<Recorded> = sqlx::query_as(&query).bind(from).fetch_all(reader).await?;
         let Some(last) = entries.last().map(|entry| entry.id) else { return Ok(()) };
         let number = entries.len() as i64;
         let failed = |error| SinkError::File { path: path.to_owned(), error };
@@ -51,6 +59,21 @@ pub async fn ship(reader: &SqlitePool, writer: &SqlitePool, path: &Path) -> Resu
             return Ok(());
         }
     }
+}
+
+/// The number of the last entry that a file holds whole; `None` if there is none, as after log rotation.
+fn last_in(path: &Path) -> Option<i64> {
+    let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_ENTRY))).ok()?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end).ok()?;
+    #[derive(Deserialize)]
+    struct Numbered {
+        id: i64,
+    }
+    let lines = end.split(|byte| *byte == b'\n').rev();
+    lines.filter_map(|line| serde_json::from_slice::<Numbered>(line).ok()).map(|entry| entry.id).next()
 }
 
 fn append(path: &Path, entries: &[Recorded]) -> std::io::Result<()> {
@@ -118,12 +141,17 @@ mod tests {
         add(1).await;
         ship(&pool, &pool, &path).await.unwrap();
         assert_eq!(ids(&path), [1_501, 1_502]);
+        // Somebody says in the database that the file has them already.
+        sqlx::query("UPDATE audit_sink SET id = 1000000").execute(&pool).await.unwrap();
+        add(2).await;
+        ship(&pool, &pool, &path).await.unwrap();
+        assert_eq!(ids(&path), [1_501, 1_502, 1_503, 1_504]);
         // Nothing is lost while the file cannot be written.
         let elsewhere = folder.path().join("not there").join("audit.jsonl");
         let error = ship(&pool, &pool, &elsewhere).await.unwrap_err().to_string();
         assert!(error.contains("not there") && error.contains("cannot be written"), "{error}");
         std::fs::create_dir(folder.path().join("not there")).unwrap();
         ship(&pool, &pool, &elsewhere).await.unwrap();
-        assert_eq!(ids(&elsewhere).len(), 1_502);
+        assert_eq!(ids(&elsewhere).len(), 1_504);
     }
 }

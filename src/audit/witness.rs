@@ -34,6 +34,32 @@ impl HeadKey {
     }
 }
 
+impl HeadKey {
+    /// Whether this key has signed this end of the own chain.
+    pub fn has_signed_end(&self, end: &Head, signature: &str) -> bool {
+        self.has_signed(&signed_text(end), signature)
+    }
+}
+
+/// Whether the present end is signed with this key; that of a new log needs no signature.
+pub async fn is_end_signed(connection: &mut SqliteConnection, key: &HeadKey) -> Result<bool, sqlx::Error> {
+    let present = head(&mut *connection).await?;
+    let signature = signature_of(connection, &present).await?;
+    Ok(present.id == 0 || signature.is_some_and(|signature| key.has_signed_end(&present, &signature)))
+}
+
+/// What is said to be the signature of this end of the own chain.
+pub(super) async fn signature_of(connection: &mut SqliteConnection, end: &Head) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT signature FROM audit_head WHERE origin = ? AND id = ? AND hash = ? ORDER BY at DESC LIMIT 1",
+    )
+    .bind(OWN)
+    .bind(end.id)
+    .bind(&end.hash)
+    .fetch_optional(connection)
+    .await
+}
+
 /// What is signed of an end in the table.
 fn signed_text(head: &Head) -> String {
     format!("head {head}")
@@ -237,10 +263,11 @@ pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx
 }
 
 /// What is wrong with a log when its program begins, beside what its chain shows: `last` is what stands in the file beside the
-/// database, if the key has signed that.
+/// database, if the key has signed that, and `signed_last` the last end in the table that it has signed.
 pub async fn trouble_at_start(
     pool: &SqlitePool,
     last: Option<&LastHead>,
+    signed_last: Option<&Head>,
     file_exists: bool,
 ) -> Result<Option<String>, sqlx::Error> {
     let present = head(&mut *pool.acquire().await?).await?;
@@ -263,7 +290,9 @@ pub async fn trouble_at_start(
             last.head
         )));
     }
-    let since = unsigned_since(pool, last.head.id).await?;
+    // A command signs what it writes in the table only, as long as the program has not ended.
+    let signed = signed_last.map_or(last.head.id, |signed| signed.id.max(last.head.id));
+    let since = unsigned_since(pool, signed).await?;
     Ok(since.map(|since| {
         format!(
             "at the start there were entries since {since} that no signed end covers: ends are signed each second, so \

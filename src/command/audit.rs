@@ -84,7 +84,17 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
                     secret_key::if_there_is_one(secret_key_file.as_deref(), &options.data)?.map(|key| key.head_key())
                 }
             };
-            verify(&pool, known, key, HeadFile::beside(&file)).await
+            let own = match &options.node {
+                Some(_) => node::own_schema().await?,
+                None => atoll::hub::own_schema().await?,
+            };
+            let made = audit::made(&mut *pool.acquire().await?).await?;
+            // A file of an earlier version has not all of them.
+            let differences: Vec<String> = audit::differences(&made, own)
+                .into_iter()
+                .filter(|name| made.contains_key(name) || name.starts_with("audit_"))
+                .collect();
+            verify(&pool, known, key, HeadFile::beside(&file), audit::in_words(&differences)).await
         }
         Action::Heads => {
             for kept in audit::kept_heads(&pool).await? {
@@ -118,6 +128,7 @@ async fn verify(
     mut known: Vec<Head>,
     key: Option<HeadKey>,
     file: HeadFile,
+    foreign_schema: Option<String>,
 ) -> anyhow::Result<()> {
     let given = known.len();
     let signed = match &key {
@@ -157,6 +168,9 @@ async fn verify(
             "no end after entry {last} is signed, though entries were written since {since}, and ends are signed each \
              second: somebody has taken ends away, or written entries. By its hashes alone the chain holds"
         );
+    }
+    if let Some(told) = foreign_schema {
+        bail!("{told}. By its hashes alone the chain holds");
     }
     let ends = |number: usize| if number == 1 { "1 end".to_owned() } else { format!("{number} ends") };
     let mut compared = Vec::new();

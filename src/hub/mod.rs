@@ -30,3 +30,4 @@ pub use notice::NoticeOptions;
 pub use secret::SecretKey;
 pub use seed::{NewNode, NewUser, Seed};
 pub use server::{Hub, HubOptions};
+pub use store::own_schema;

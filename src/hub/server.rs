@@ -89,6 +89,8 @@ pub struct HubState {
     pub event_sessions: Cache<String, EventSession>,
     /// How many connections for events each address may begin with a token that is not good.
     pub strangers: DefaultKeyedRateLimiter<IpAddr>,
+    /// The same of all addresses together.
+    pub all_strangers: DefaultDirectRateLimiter,
     /// Connections for events that each user, node or algorithm begins.
     pub openings: DefaultKeyedRateLimiter<String>,
     /// Attempts to sign in of each user from browsers that are known.
@@ -187,6 +189,7 @@ impl Hub {
             openings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
             known_browsers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             strangers: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(119))),
+            all_strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(599))),
             signed_head: tokio::sync::Mutex::new(last_head),
             head_file,
             foreign_writes: audit::ForeignWrites::default(),

@@ -21,4 +21,5 @@ pub use config::NodeConfig;
 pub use error::NodeError;
 pub use review::{CommandError, Decide, decide, end_of_day, list, page_code, show};
 pub use station::Station;
+pub use store::own_schema;
 pub use witness::head_key;

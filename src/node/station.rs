@@ -24,15 +24,12 @@ use super::{
     store::{NodeStore, StoreError},
     witness,
 };
-use crate::{
-    audit::HeadFile,
-    protocol::{
-        client::{ClientError, HubClient, Transport, sign_in_node},
-        event::{Event, Kill},
-        policy::Policies,
-        socket::Socket,
-        wire::v4,
-    },
+use crate::protocol::{
+    client::{ClientError, HubClient, Transport, sign_in_node},
+    event::{Event, Kill},
+    policy::Policies,
+    socket::Socket,
+    wire::v4,
 };
 
 /// How often a node says that it is there.
@@ -75,8 +72,6 @@ pub struct Shared {
     pub store: NodeStore,
     /// Where the folders of its runs are.
     pub runs: PathBuf,
-    /// Where the end of its audit log that was signed last is kept beside it.
-    pub head_file: HeadFile,
     /// Events to the server.
     pub outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Events from the server.
@@ -161,6 +156,8 @@ const SEND_PATIENCE: Duration = Duration::from_secs(30);
 const UNHEARD: &str = "the server does not take what is sent";
 /// How long a goodbye may take.
 const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
+/// Pause before it is tried again to open the page for reviews.
+const PAGE_PAUSE: Duration = Duration::from_secs(10);
 /// Pause before a server is told again what this node has.
 const TELL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -174,29 +171,32 @@ impl Station {
         let state_file = self.config.state_file();
         let _lock = NodeStore::lock(&state_file).await?;
         let store = NodeStore::open(&state_file).await?;
+        let log = Arc::new(witness::begin(&store, &self.config).await.map_err(StoreError::from)?);
         let stopped = async {
             stop.cancelled().await;
             // Whoever is connected says goodbye, so that another program may take the place at once.
             sleep(GOODBYE_PATIENCE).await;
         };
         let result = tokio::select! {
-            result = self.work(store.clone(), &stop) => result,
+            result = self.work(store.clone(), log.clone(), &stop) => result,
             () = stopped => Ok(()),
         };
-        let ended = witness::end(&store, &witness::head_key(&self.config), &HeadFile::beside(&state_file)).await;
-        if let Err(error) = ended {
+        if let Err(error) = log.end(&store).await {
             tracing::error!(%error, "that the audit log ends here is not signed");
         }
         result
     }
 
-    async fn work(&self, store: NodeStore, stop: &CancellationToken) -> Result<(), NodeError> {
+    async fn work(
+        &self,
+        store: NodeStore,
+        log: Arc<witness::Begun>,
+        stop: &CancellationToken,
+    ) -> Result<(), NodeError> {
         let state_file = self.config.state_file();
         let runs = runtime::folder_of_runs(&state_file);
         runtime::clear(&runs).map_err(|error| NodeError::Runs { path: runs.display().to_string(), error })?;
         let station = store.station().await?;
-        let (key, head_file) = (witness::head_key(&self.config), HeadFile::beside(&state_file));
-        witness::begin(&store, &key, &head_file).await.map_err(StoreError::from)?;
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");
@@ -223,7 +223,6 @@ impl Station {
             share_logs: self.config.share_algorithm_logs,
             store,
             runs,
-            head_file,
             outgoing,
             events: broadcast::channel(256).0,
             starting: tokio::sync::Mutex::default(),
@@ -249,7 +248,7 @@ impl Station {
         });
         aside.spawn({
             let shared = shared.clone();
-            async move { witness::keep(&shared).await }
+            async move { witness::keep(&shared, &log).await }
         });
         if let Some(file) = self.config.audit_file.clone() {
             let store = shared.store.clone();
@@ -258,8 +257,10 @@ impl Station {
         if let Some(address) = self.config.review_page {
             let (store, databases) = (shared.store.clone(), shared.databases.clone());
             aside.spawn(async move {
-                if let Err(error) = page::serve_page(store, databases, address).await {
-                    tracing::error!(%error, %address, "the node's page for reviews is not there");
+                // Another program may have the port for a while.
+                while let Err(error) = page::serve_page(store.clone(), databases.clone(), address).await {
+                    tracing::error!(%error, %address, "the node's page for reviews is not there: it is tried again");
+                    sleep(PAGE_PAUSE).await;
                 }
             });
         }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sqlx::SqliteConnection;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,25 +26,30 @@ const HUB: &str = "hub";
 
 /// With what the ends of a node's log are signed: what is made of its key, which is not in its file.
 pub fn head_key(config: &NodeConfig) -> HeadKey {
-    of_api_key(&config.api_key)
+    HeadKey::derive(config.api_key.expose_secret().as_bytes())
 }
 
-fn of_api_key(api_key: &SecretString) -> HeadKey {
-    HeadKey::derive(api_key.expose_secret().as_bytes())
+/// A log that this program has begun: nobody else may end it.
+pub struct Begun {
+    key: HeadKey,
+    file: HeadFile,
+    /// The end that was signed last.
+    known: tokio::sync::Mutex<Option<Head>>,
 }
 
 /// Signs and exchanges ends for as long as it is polled.
-pub async fn keep(shared: &Shared) {
-    let key = of_api_key(&shared.api_key);
+pub async fn keep(shared: &Shared, log: &Begun) {
     let mut interval = interval(ROUND);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut is_ours, mut known) = (true, shared.head_file.read(&key).map(|last| last.head));
+    let mut is_ours = true;
     for round in 0_u64.. {
         interval.tick().await;
-        if let Err(error) = sign_new(&shared.store, &key, &mut known, &shared.head_file).await {
+        if let Err(error) = log.sign_new(&shared.store).await {
             tracing::error!(%error, "the end of the audit log is not signed");
         }
-        if let (true, Some(head)) = (round.is_multiple_of(TELL), &known) {
+        if round.is_multiple_of(TELL)
+            && let Some(head) = log.known.lock().await.as_ref()
+        {
             tracing::info!(%head, "the end of the audit log");
         }
         if is_ours && round.is_multiple_of(EXCHANGE) {
@@ -85,11 +90,12 @@ enum WitnessError {
 }
 
 /// Signs the end that the program finds when it begins, of a new log before its first entry. An entry says if it was ended
-/// by force.
-pub async fn begin(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<(), sqlx::Error> {
-    let last = file.read(key);
+/// by force, or if something is wrong.
+pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, sqlx::Error> {
+    let (key, file) = (head_key(config), HeadFile::beside(&config.state_file()));
+    let last = file.read(&key);
     let is_used = audit::head(&mut *store.pool().acquire().await?).await?.id > 0;
-    let signed = audit::signed_heads(store.pool(), key).await?;
+    let signed = audit::signed_heads(store.pool(), &key).await?;
     let broken = match audit::verify(store.pool(), &signed.heads).await? {
         Ok(_) => None,
         Err(broken) => {
@@ -99,60 +105,72 @@ pub async fn begin(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<
     };
     let trouble = match broken {
         Some(broken) => Some(broken),
-        None if is_used => audit::trouble_at_start(store.pool(), last.as_ref(), file.exists()).await?,
+        None if is_used => {
+            audit::trouble_at_start(store.pool(), last.as_ref(), signed.heads.last(), file.exists()).await?
+        }
         None => None,
     };
-    sign(store, key, &mut last.as_ref().map(|last| last.head.clone()), file).await?;
-    if let Some(details) = trouble {
-        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+    let known = tokio::sync::Mutex::new(last.as_ref().map(|last| last.head.clone()));
+    let log = Begun { key, file, known };
+    log.sign(store).await?;
+    let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+    for details in trouble.into_iter().chain(store.foreign_schema()) {
         note(&mut transaction, "audit log", &details).await?;
-        transaction.commit().await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
-        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
         audit::append(&mut transaction, &Entry::unclosed(&head)).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
-}
-
-/// Signs the last end, and says beside the log that nothing comes behind it any more.
-pub async fn end(store: &NodeStore, key: &HeadKey, file: &HeadFile) -> Result<(), sqlx::Error> {
-    let mut known = file.read(key).map(|last| last.head);
-    sign_new(store, key, &mut known, file).await?;
-    let present = audit::head(&mut *store.pool().acquire().await?).await?;
-    match file.read(key).filter(|last| last.head == present) {
-        Some(last) => Ok(file.write(key, &LastHead { is_closed: true, ..last })?),
-        None => Ok(()),
-    }
-}
-
-/// Signs the present end, if it is another one than before.
-async fn sign_new(
-    store: &NodeStore,
-    key: &HeadKey,
-    known: &mut Option<Head>,
-    file: &HeadFile,
-) -> Result<(), sqlx::Error> {
-    let present = audit::head(&mut *store.pool().acquire().await?).await?;
-    if known.as_ref() == Some(&present) { Ok(()) } else { sign(store, key, known, file).await }
-}
-
-async fn sign(store: &NodeStore, key: &HeadKey, known: &mut Option<Head>, file: &HeadFile) -> Result<(), sqlx::Error> {
-    let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-    let signed = audit::sign_head(&mut transaction, key, known).await?;
-    if signed == Signed::Anew {
-        let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
-        note(&mut transaction, "audit log", details).await?;
     }
     transaction.commit().await?;
-    if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known.as_ref()) {
-        file.write(key, &LastHead { head: known.clone(), is_closed: false })?;
+    Ok(log)
+}
+
+impl Begun {
+    /// Signs the last end, and says beside the log that nothing comes behind it any more.
+    pub async fn end(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
+        self.sign(store).await?;
+        let present = audit::head(&mut *store.pool().acquire().await?).await?;
+        match self.file.read(&self.key).filter(|last| last.head == present) {
+            Some(last) => Ok(self.file.write(&self.key, &LastHead { is_closed: true, ..last })?),
+            None => Ok(()),
+        }
     }
-    if signed == Signed::Broken {
-        tracing::error!("the audit log is not the one whose end was signed before: somebody wrote to the node's file");
+
+    /// Signs the present end, if it is another one than before.
+    async fn sign_new(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
+        let mut connection = store.pool().acquire().await?;
+        let is_doubtful = audit::is_doubtful(&mut connection).await?;
+        let present = audit::head(&mut connection).await?;
+        drop(connection);
+        if !is_doubtful && self.known.lock().await.as_ref() == Some(&present) {
+            return Ok(());
+        }
+        self.sign(store).await
     }
-    Ok(())
+
+    /// Signs the present end, if the log went on from where this program left it.
+    async fn sign(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
+        let mut known = self.known.lock().await;
+        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+        if let Some(trouble) = audit::look(&mut transaction, &self.key).await? {
+            note(&mut transaction, "audit log", &trouble).await?;
+        }
+        let signed = audit::sign_head(&mut transaction, &self.key, &mut known).await?;
+        if signed == Signed::Anew {
+            let details =
+                "no end was signed with this key: ends were taken away, or the key or the version is another one";
+            note(&mut transaction, "audit log", details).await?;
+        }
+        transaction.commit().await?;
+        if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known.as_ref()) {
+            self.file.write(&self.key, &LastHead { head: known.clone(), is_closed: false })?;
+        }
+        if signed == Signed::Broken {
+            tracing::error!(
+                "the audit log is not the one whose end was signed before: somebody wrote to the node's file"
+            );
+        }
+        Ok(())
+    }
 }
 
 async fn exchange(shared: &Shared) -> Result<(), WitnessError> {

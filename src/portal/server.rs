@@ -42,7 +42,7 @@ use crate::{
 /// A session ends after this time without a request.
 const INACTIVITY: time::Duration = time::Duration::hours(8);
 /// The largest form in bytes.
-const FORM_LIMIT: usize = 256 * 1024;
+pub(super) const FORM_LIMIT: usize = 256 * 1024;
 /// How long a page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
-    extract::{FromRequest, OptionalFromRequestParts, Request, State},
+    body::{Body, HttpBody},
+    extract::{OptionalFromRequestParts, Request, State},
     http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -15,9 +15,10 @@ use axum::{
 
 use tokio::{sync::Semaphore, time::timeout};
 
+use super::server::FORM_LIMIT;
 use crate::{
     pages::{PageError, PageState, User},
-    serve::Shares,
+    serve::{Shares, whole_body},
 };
 
 /// A form that takes longer than this is on its way, and its session is looked at again.
@@ -51,7 +52,7 @@ pub async fn read_first(State(state): State<PageState>, request: Request, next: 
             }
         }
     };
-    let form = match Bytes::from_request(Request::from_parts(parts.clone(), body), &state).await {
+    let form = match whole_body(body, FORM_LIMIT).await {
         Ok(form) => form,
         Err(refused) => return refused.into_response(),
     };

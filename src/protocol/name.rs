@@ -10,6 +10,11 @@ pub fn plain_name(name: &str) -> String {
     if plain.is_empty() { folded.trim().to_owned() } else { plain }
 }
 
+/// A name in one line: without blanks around it, with one blank in the place of blanks and line breaks.
+pub fn one_line(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Why a name may not be given, if it may not: one that looks like another would be taken for that.
 pub fn misleading(name: &str) -> Option<&'static str> {
     let is_unseen = |letter: char| {

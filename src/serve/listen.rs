@@ -74,6 +74,11 @@ pub async fn serve(listener: TcpListener, router: Router, trusted_proxies: &[IpN
     serve_at(Arc::new(Places::new(connections(), trusted_proxies)), listener, router, stop).await;
 }
 
+/// Serves a page that few need, with so many connections at most. One address has a quarter of them.
+pub async fn serve_few(listener: TcpListener, router: Router, connections: usize, stop: CancellationToken) {
+    serve_at(Arc::new(Places::new(connections, &[])), listener, router, stop).await;
+}
+
 async fn serve_at(places: Arc<Places>, listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = TaskTracker::new();
     loop {

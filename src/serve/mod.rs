@@ -10,9 +10,11 @@ mod path;
 mod places;
 mod shares;
 mod spooled;
+mod whole_body;
 
 pub use attempts::{AttemptLimits, Attempts, Limited, TOO_MANY, limit_nodes, limit_users};
 pub use client_address::{Addresses, ClientAddress, note};
-pub use listen::{listen, serve};
+pub use listen::{listen, serve, serve_few};
 pub use shares::{NoPlace, Place, Shares};
 pub use spooled::{Spooled, spool, spooled};
+pub use whole_body::{in_one_piece, whole_body};

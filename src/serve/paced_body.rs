@@ -54,6 +54,7 @@ impl Body for PacedBody {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             if std::mem::take(&mut self.is_awaited) {
+                self.connection.awaits_body(false);
                 self.connection.work();
             }
             match &frame {
@@ -64,6 +65,7 @@ impl Body for PacedBody {
         }
         if !std::mem::replace(&mut self.is_awaited, true) {
             self.connection.rest();
+            self.connection.awaits_body(true);
         }
         loop {
             let window = self.window.get_or_insert_with(|| Box::pin(sleep(WINDOW)));
@@ -87,6 +89,7 @@ impl Body for PacedBody {
 
 impl Drop for PacedBody {
     fn drop(&mut self) {
+        self.connection.awaits_body(false);
         let unread = self.body.take().filter(|body| !body.is_end_stream() && !self.is_offered);
         if let Some(mut body) = unread {
             tokio::spawn(timeout(WINDOW, async move {

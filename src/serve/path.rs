@@ -15,6 +15,12 @@ pub(super) fn normalize(uri: &mut Uri) {
             rest = &rest[3..];
             continue;
         }
+        // A percent sign that encodes nothing would encode something together with what is decoded behind it.
+        if character == '%' && !is_encoded(rest) {
+            path.push_str("%25");
+            rest = &rest[1..];
+            continue;
+        }
         if character != '/' || !path.ends_with('/') {
             path.push(character);
         }
@@ -30,6 +36,10 @@ pub(super) fn normalize(uri: &mut Uri) {
     if let Ok(normal) = Uri::from_parts(parts) {
         *uri = normal;
     }
+}
+
+fn is_encoded(text: &str) -> bool {
+    text.get(1..3).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// The letter, digit or sign at the beginning of a text that need not have been encoded.
@@ -53,7 +63,8 @@ mod tests {
             ("/api/token/user?next=//evil", "/api/token/user?next=//evil"),
             ("/api/%2F/x", "/api/%2F/x"),
             ("/api/user/%33?a=%33", "/api/user/3?a=%33"),
-            ("/%61pi//%6eode/%2b%c3%a4%4", "/api/node/%2b%c3%a4%4"),
+            ("/%61pi//%6eode/%2b%c3%a4%4", "/api/node/%2b%c3%a4%254"),
+            ("/api/user/%%33%33?a=%%3", "/api/user/%2533?a=%%3"),
         ] {
             let mut uri: Uri = path.parse().unwrap();
             normalize(&mut uri);

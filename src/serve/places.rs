@@ -21,24 +21,38 @@ const AT_REST: usize = 2_000;
 /// same then.
 const UNREAD: usize = 1_000;
 
+/// The most of them over which the rest of a body is still to come: each holds headers, and what has come.
+const HALF_BODIES: usize = 1_000;
+
 /// The places of connections.
 pub(super) struct Places {
     all: Arc<Semaphore>,
     /// How many an address may have, but for proxies that others come by.
     of_address: usize,
     trusted_proxies: Vec<IpNet>,
-    at_rest: usize,
-    unread: usize,
+    /// How many there may be of each kind.
+    most: [usize; KINDS],
     taken: Mutex<Taken>,
 }
+
+/// Why a connection can give way.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Nothing is worked on.
+    AtRest,
+    /// Its answer waits until its reader takes more of it.
+    Unread,
+    /// The rest of a body is awaited.
+    HalfBody,
+}
+
+const KINDS: usize = 3;
 
 #[derive(Default)]
 struct Taken {
     by_address: HashMap<IpAddr, usize>,
-    /// Those over which nothing is worked on.
-    at_rest: Oldest,
-    /// Those whose answer waits until its reader takes more of it.
-    unread: Oldest,
+    /// By [`Kind`].
+    can_give_way: [Oldest; KINDS],
     last: u64,
 }
 
@@ -87,8 +101,11 @@ impl Places {
             all: Arc::new(Semaphore::new(connections)),
             of_address: connections.div_ceil(4),
             trusted_proxies: trusted_proxies.to_vec(),
-            at_rest: AT_REST.min(connections.div_ceil(2)),
-            unread: UNREAD.min(connections.div_ceil(4)),
+            most: [
+                AT_REST.min(connections.div_ceil(2)),
+                UNREAD.min(connections.div_ceil(4)),
+                HALF_BODIES.min(connections.div_ceil(4)),
+            ],
             taken: Mutex::default(),
         }
     }
@@ -100,9 +117,9 @@ impl Places {
     /// Waits until there may be one more connection. Where there may not, one at rest gives way.
     pub(super) async fn free(&self) -> Option<OwnedSemaphorePermit> {
         if self.all.available_permits() == 0 {
-            let mut taken = self.lock();
-            if !taken.at_rest.give_way() {
-                taken.unread.give_way();
+            let [at_rest, unread, _] = &mut self.lock().can_give_way;
+            if !at_rest.give_way() {
+                unread.give_way();
             }
         }
         self.all.clone().acquire_owned().await.ok()
@@ -147,8 +164,8 @@ pub(super) struct Connection {
 struct Rest {
     /// Since when the request is awaited, among all that were: that of somebody who sends it bit by bit stays old.
     number: Option<u64>,
-    rests: bool,
-    is_unread: bool,
+    /// By [`Kind`].
+    can_give_way: [bool; KINDS],
 }
 
 impl Connection {
@@ -156,21 +173,32 @@ impl Connection {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its number among all; the next one if it has none.
-    fn number(rest: &mut Rest, taken: &mut Taken) -> u64 {
-        *rest.number.get_or_insert_with(|| {
+    /// Whether it can give way for this reason.
+    fn mark(&self, kind: Kind, can_give_way: bool) {
+        let (kind, mut rest) = (kind as usize, self.lock());
+        if rest.can_give_way[kind] == can_give_way {
+            return;
+        }
+        rest.can_give_way[kind] = can_give_way;
+        let mut taken = self.places.lock();
+        let number = *rest.number.get_or_insert_with(|| {
             taken.last += 1;
             taken.last
-        })
+        });
+        let oldest = &mut taken.can_give_way[kind];
+        if !can_give_way {
+            oldest.remove(number);
+            return;
+        }
+        oldest.add(number, self.address, self.ended.clone());
+        if oldest.all.len() > self.places.most[kind] {
+            oldest.give_way();
+        }
     }
 
     /// Something that came over it is worked on: it does not give way.
     pub(super) fn work(&self) {
-        let mut rest = self.lock();
-        if let Some(number) = rest.number.filter(|_| rest.rests) {
-            rest.rests = false;
-            self.places.lock().at_rest.remove(number);
-        }
+        self.mark(Kind::AtRest, false);
     }
 
     /// An answer was sent: the next request is awaited from now on.
@@ -178,53 +206,35 @@ impl Connection {
         self.work();
         {
             let mut rest = self.lock();
-            // One whose reader does not take it keeps its number until that is over.
-            if !rest.is_unread {
+            // One that can give way for another reason keeps its number until that is over.
+            if rest.can_give_way == [false; KINDS] {
                 rest.number = None;
             }
         }
         self.rest();
     }
 
-    /// Nothing is worked on: the rest of a request is awaited.
+    /// Nothing is worked on: a request is awaited.
     pub(super) fn rest(&self) {
-        let mut rest = self.lock();
-        if rest.rests {
-            return;
-        }
-        let mut taken = self.places.lock();
-        let number = Self::number(&mut rest, &mut taken);
-        taken.at_rest.add(number, self.address, self.ended.clone());
-        rest.rests = true;
-        if taken.at_rest.all.len() > self.places.at_rest {
-            taken.at_rest.give_way();
-        }
+        self.mark(Kind::AtRest, true);
     }
 
     /// Its answer waits for its reader, or does not any more.
     pub(super) fn is_unread(&self, is_unread: bool) {
-        let mut rest = self.lock();
-        if rest.is_unread == is_unread {
-            return;
-        }
-        rest.is_unread = is_unread;
-        let mut taken = self.places.lock();
-        let number = Self::number(&mut rest, &mut taken);
-        if !is_unread {
-            taken.unread.remove(number);
-            return;
-        }
-        taken.unread.add(number, self.address, self.ended.clone());
-        if taken.unread.all.len() > self.places.unread {
-            taken.unread.give_way();
-        }
+        self.mark(Kind::Unread, is_unread);
+    }
+
+    /// The rest of a request's body is awaited, or is not any more.
+    pub(super) fn awaits_body(&self, awaits: bool) {
+        self.mark(Kind::HalfBody, awaits);
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.work();
-        self.is_unread(false);
+        for kind in [Kind::AtRest, Kind::Unread, Kind::HalfBody] {
+            self.mark(kind, false);
+        }
         less(&mut self.places.lock().by_address, self.address);
     }
 }

@@ -497,6 +497,83 @@ async fn households_and_patients_of_the_same_rows_tell_nobody_who_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_households_have_together_tells_nobody_who_moves_in() {
+    for format in FORMATS {
+        // 100 people in 31 households, with what each has, and what each household has together.
+        let mut patients = people(100);
+        let households = |patients: &Table| {
+            let twice = &patients.columns[1].1;
+            let mut together = Table::of("twice", &[]);
+            for household in 0..31 {
+                let of_it =
+                    twice.iter().enumerate().filter(|(place, _)| place % 31 == household).map(|(_, twice)| twice);
+                together.push(&format!("H{household}"), &[of_it.sum()]);
+            }
+            together
+        };
+        let mut target =
+            Target::new(format, &[("default", &patients), ("other", &households(&patients))], PERSON, "").await;
+        let apart = target.ask("default", "twice").await;
+        patients.push("N", &[77.0, 154.5]);
+        target.write("default", &patients);
+        target.write("other", &households(&patients));
+        let together = target.ask("other", "twice").await;
+        assert!(suppressed(&together).contains("smallest_subset"), "{apart} {together}");
+        // Who answers for the data can say that they are others.
+        target
+            .start_anew(|text| {
+                let other = format!("other.{format}{PERSON}");
+                *text = text.replace(&other, &format!("{other}, other_people_than: [default]"));
+            })
+            .await;
+        assert!(target.ask("other", "twice").await["sum"].is_number());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exact_in_a_sum_is_exact_where_it_is_checked() {
+    // Bills that were cancelled, but for one person; and events of whom one person has two, coded as times or long numbers.
+    let mut bills = Table::of("x", &[]);
+    for person in 0..40 {
+        let amount = f64::from(person + 10) * 1e10 + 0.25;
+        bills.push(&format!("P{person}"), &[amount]);
+        bills.push(&format!("P{person}"), &[if person == 7 { 47.5 - amount } else { -amount }]);
+    }
+    let events = |none: f64, one: f64| {
+        let mut events = Table::of("x", &[]);
+        for person in 0..40 {
+            events.push(&format!("P{person}"), &[one]);
+            events.push(&format!("P{person}"), &[if person == 7 { one } else { none }]);
+        }
+        events
+    };
+    // Percentages of each person come to 100, but for one.
+    let mut percentages = Table::of("x", &[]);
+    for person in 0..60 {
+        for part in 0..5 {
+            let rest = f64::from(part * part) / 7.0 + f64::from(person) / 1_000.0;
+            let all = if person == 7 { 60.2 } else { 100.0 };
+            let value = if part == 4 { all - 30.0 / 7.0 - 14.0 / 7.0 } else { rest };
+            percentages.push(&format!("P{person}"), &[value]);
+        }
+    }
+    let tables = [
+        bills,
+        events(1_700_000_000.5, 1_700_000_001.5),
+        events(1e12 + 0.5, 1e12 + 1.5),
+        events((1_u64 << 54) as f64, ((1_u64 << 54) + 4) as f64),
+        percentages,
+    ];
+    for format in FORMATS {
+        for (number, table) in tables.iter().enumerate() {
+            let target = Target::new(format, &[("default", table)], PERSON, "").await;
+            let told = target.ask("default", "x").await;
+            assert!(!told["sum"].is_number(), "{format} {number}: {told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_of_before_people_were_named_are_still_compared() {
     for format in FORMATS {
         let before = people(100);

@@ -1,6 +1,7 @@
 //! Reviews and releases: what waits at a node, who decides, and that nothing starts or leaves without.
 
 mod approval;
+mod audit_log;
 mod decision;
 mod node_command;
 mod node_page;

@@ -136,13 +136,21 @@ async fn the_audit_logs_of_hub_and_node_are_checked_and_written_by_command() {
     assert!(!holds && text.contains("entry 1 is missing"), "{text}");
 }
 
+/// Takes away what keeps entries from being deleted; how to make it again, so that nothing shows.
+async fn without_trigger(connection: &mut sqlx::SqliteConnection) -> String {
+    let query = "SELECT sql FROM sqlite_schema WHERE name = 'audit_keeps_entries'";
+    let trigger = sqlx::query_scalar(query).fetch_one(&mut *connection).await.unwrap();
+    sqlx::query("DROP TRIGGER audit_keeps_entries").execute(connection).await.unwrap();
+    trigger
+}
+
 /// Writes a log anew, as somebody could who has the file and knows how it is hashed.
 async fn forge(file: &std::path::Path) {
     let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
     let entries: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit").fetch_one(&mut connection).await.unwrap();
-    for statement in ["DROP TRIGGER audit_keeps_entries", "DELETE FROM audit"] {
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
-    }
+    let trigger = without_trigger(&mut connection).await;
+    sqlx::query("DELETE FROM audit").execute(&mut connection).await.unwrap();
+    sqlx::query(&trigger).execute(&mut connection).await.unwrap();
     for _ in 0..entries + 3 {
         let entry = atoll::audit::Entry::done("nobody", "sign_in", "user 1");
         atoll::audit::append(&mut connection, &entry).await.unwrap();
@@ -225,7 +233,8 @@ async fn a_log_that_was_forged_is_found_by_the_key_and_by_what_the_other_side_ke
     world.restart().await;
     let told = world.client("auditor").await.audit(&query("system")).await.unwrap().items;
     let told: Vec<&str> = told.iter().map(|entry| entry.details.as_str()).collect();
-    let expected = ["was not there", "no end was signed", "written to the hub's file directly"];
+    let expected =
+        ["was not there", "no end was signed", "written to the hub's file directly", "taken away while the program"];
     assert_eq!(told.len(), expected.len(), "{told:?}");
     assert!(told.iter().zip(expected).all(|(told, expected)| told.contains(expected)), "{told:?}");
 }
@@ -239,11 +248,12 @@ async fn take_out(file: &std::path::Path, id: i64) {
             .fetch_all(&mut connection)
             .await
             .unwrap();
+    let trigger = without_trigger(&mut connection).await;
     for statement in [
-        "DROP TRIGGER audit_keeps_entries",
         "DELETE FROM audit",
         "DELETE FROM sqlite_sequence WHERE name = 'audit'",
         "DELETE FROM audit_head WHERE origin = '' AND id > 0",
+        &trigger,
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
@@ -275,7 +285,8 @@ async fn a_log_without_one_entry_or_with_none_is_found_though_an_older_end_is_si
         take_out(&file, 2).await;
         if is_emptied {
             let mut connection = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
-            for statement in ["DELETE FROM audit", "DELETE FROM audit_head", "DELETE FROM sqlite_sequence"] {
+            let trigger = without_trigger(&mut connection).await;
+            for statement in ["DELETE FROM audit", "DELETE FROM audit_head", "DELETE FROM sqlite_sequence", &trigger] {
                 sqlx::query(statement).execute(&mut connection).await.unwrap();
             }
         }

@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::SqliteConnection;
 
@@ -7,53 +7,35 @@ use crate::{
     hub::HubError,
 };
 
-/// Whether somebody else has written to the hub's file while it was open. Between two signed ends entries could be taken
-/// away, and others written in their place; but SQLite tells each connection of what others commit
-/// (<https://www.sqlite.org/pragma.html#pragma_data_version>), and all that the hub writes goes through one.
+/// Whether somebody else has written to the hub's file while it was open, to whatever table: SQLite tells each connection of
+/// what others commit (<https://www.sqlite.org/pragma.html#pragma_data_version>), and all that the hub writes goes through
+/// one. Until the program ends.
 #[derive(Default)]
-pub struct ForeignWrites(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    version: Option<i64>,
-    /// Until the program ends.
-    were_seen: bool,
-}
+pub struct ForeignWrites(AtomicBool);
 
 impl ForeignWrites {
     /// Looks at the connection over which everything is written; notes the first time.
     pub async fn look(&self, connection: &mut SqliteConnection) -> Result<bool, HubError> {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
-        // A connection that was opened anew counts from elsewhere.
-        let is_known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM temp.sqlite_master WHERE name = 'watched'")
-            .fetch_one(&mut *connection)
+        // In the memory of the connection: one that was opened anew, as after a full disk, counts from elsewhere. What
+        // was written to the log meanwhile is found by its signed end.
+        sqlx::query("CREATE TEMP TABLE IF NOT EXISTS watched (version INTEGER NOT NULL)")
+            .execute(&mut *connection)
             .await?;
-        if is_known == 0 {
-            sqlx::query("CREATE TEMP TABLE watched (id INTEGER)").execute(&mut *connection).await?;
+        let before: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM temp.watched").fetch_optional(&mut *connection).await?;
+        if before == Some(version) {
+            return Ok(self.0.load(Ordering::Relaxed));
         }
-        let (is_first, is_new, were_seen) = {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let has_changed = is_known > 0 && known.version.is_some_and(|before| before != version);
-            let is_new = is_known == 0 && known.version.is_some();
-            known.version = Some(version);
-            let is_first = has_changed && !known.were_seen;
-            known.were_seen |= has_changed;
-            (is_first, is_new, known.were_seen)
-        };
-        let details = match (is_first, is_new) {
-            (true, _) => Some("somebody has written to the hub's file directly while the hub was running"),
-            // After a full disk. Else it stays open.
-            (false, true) => {
-                Some("the hub's file was opened anew: whether somebody else wrote to it then is not known")
-            }
-            (false, false) => None,
-        };
-        if let Some(details) = details {
+        sqlx::query("DELETE FROM temp.watched").execute(&mut *connection).await?;
+        sqlx::query("INSERT INTO temp.watched (version) VALUES (?)").bind(version).execute(&mut *connection).await?;
+        if before.is_some() && !self.0.swap(true, Ordering::Relaxed) {
+            let details = "somebody has written to the hub's file directly while the hub was running";
             tracing::error!(details, "the audit log may not be what it was");
             let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
             audit::append(connection, &entry).await?;
         }
-        Ok(were_seen)
+        Ok(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -89,11 +71,11 @@ mod tests {
         sqlx::query("CREATE TABLE trace (id INTEGER)").execute(&mut other).await.unwrap();
         assert!(look().await && look().await);
         assert_eq!(entries(&mut other).await, 4, "it is noted once");
-        // The connection stays, however long; and where it does not, that is noted.
+        // The connection stays, however long; one that was opened anew is nobody else's.
         let options = store.bookkeeping().options();
         assert_eq!((options.get_max_lifetime(), options.get_idle_timeout()), (None, None));
         store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
         assert!(look().await);
-        assert_eq!(entries(&mut other).await, 5);
+        assert_eq!(entries(&mut other).await, 4);
     }
 }

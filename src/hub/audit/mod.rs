@@ -12,7 +12,7 @@ use sqlx::{Connection, Sqlite, SqliteConnection, pool::PoolConnection};
 
 pub use foreign::ForeignWrites;
 pub use keep::{end, keep};
-pub use refusal::{Repeated, note_refused};
+pub use refusal::{Repeated, note_ended, note_refused};
 
 use super::{
     HubError,
@@ -193,7 +193,8 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
     };
     let last = hub.head_file.read(&hub.secret_key.head_key());
     if is_used > 0
-        && let Some(found) = audit::trouble_at_start(hub.store.reader(), last.as_ref(), hub.head_file.exists()).await?
+        && let Some(found) =
+            audit::trouble_at_start(hub.store.reader(), last.as_ref(), None, hub.head_file.exists()).await?
     {
         tracing::error!(found, "the audit log may not be what it was");
         trouble.get_or_insert(found);
@@ -201,7 +202,7 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
     sign_head(hub).await?;
     let mut connection = hub.store.bookkeeping().acquire().await?;
     // It is in the log now, and the next entry would make the chain look whole.
-    if let Some(details) = trouble {
+    for details in trouble.into_iter().chain(hub.store.foreign_schema()) {
         note_mismatch(&mut connection, &details).await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
@@ -215,10 +216,15 @@ async fn note_mismatch(connection: &mut SqliteConnection, details: &str) -> Resu
     Ok(audit::append(connection, &entry).await?)
 }
 
-/// Signs the present end of the log, if it is another one than before.
+/// Signs the present end of the log, if it is another one than before, or not where the hub left it.
 pub async fn sign_new_head(hub: &HubState) -> Result<(), HubError> {
-    let present = audit::head(&mut *hub.store.reader().acquire().await?).await?;
-    if hub.signed_head.lock().await.as_ref() == Some(&present) { Ok(()) } else { sign_head(hub).await }
+    let mut connection = hub.store.bookkeeping().acquire().await?;
+    let is_doubtful = audit::is_doubtful(&mut connection).await?;
+    let present = audit::head(&mut connection).await?;
+    if !is_doubtful && hub.signed_head.lock().await.as_ref() == Some(&present) {
+        return Ok(());
+    }
+    sign_head_over(hub, &mut connection).await
 }
 
 /// Signs the last end, and says beside the log that nothing comes behind it: nothing is written as long as the connection
@@ -239,10 +245,24 @@ pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
 }
 
 async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Result<(), HubError> {
+    let tell = |is_wrong: bool| {
+        let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file \
+                    directly.";
+        hub.problems.set(problem::Kind::AuditLog, is_wrong.then(|| text.to_owned()));
+    };
+    let key = hub.secret_key.head_key();
     let mut transaction = connection.begin().await?;
+    // The connection begins without a lock on what is read.
+    let trouble = audit::look(&mut transaction, &key).await?;
+    if let Some(trouble) = &trouble {
+        // Also if it cannot be written.
+        tell(true);
+        tracing::error!(trouble, "the audit log is not what it was");
+        note_mismatch(&mut transaction, trouble).await?;
+    }
     let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
     let mut known = hub.signed_head.lock().await;
-    let signed = audit::sign_head(&mut transaction, &hub.secret_key.head_key(), &mut known).await?;
+    let signed = audit::sign_head(&mut transaction, &key, &mut known).await?;
     if signed == Signed::Anew {
         let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
         tracing::error!(details, "the audit log is signed anew");
@@ -252,11 +272,11 @@ async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Re
     if signed != Signed::Broken
         && let Some(head) = known.as_ref()
     {
-        let last = LastHead { head: head.clone(), is_closed: false };
-        hub.head_file.write(&hub.secret_key.head_key(), &last)?;
+        hub.head_file.write(&key, &LastHead { head: head.clone(), is_closed: false })?;
     }
-    let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file directly.";
-    hub.problems.set(problem::Kind::AuditLog, (signed == Signed::Broken || is_foreign).then(|| text.to_owned()));
+    if trouble.is_none() {
+        tell(signed == Signed::Broken || is_foreign);
+    }
     Ok(())
 }
 

@@ -197,7 +197,7 @@ async fn note(
 }
 
 /// Notes that somebody came with a token of a user that has ended before its time: somebody may have it who should not.
-async fn note_ended(hub: &HubState, claims: &Claims) -> Result<(), HubError> {
+pub async fn note_ended(hub: &HubState, claims: &Claims) -> Result<(), HubError> {
     let (ClientType::User, Subject::Id(id)) = (claims.client_type, &claims.sub) else { return Ok(()) };
     let organization_id: Option<i64> = sqlx::query_scalar("SELECT organization_id FROM user WHERE id = ?")
         .bind(id)

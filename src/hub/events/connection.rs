@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     hub::{
-        HubError, authentication,
+        HubError, audit, authentication,
         permission::{Caller, CallerKind, Reach, Resource},
         program,
         server::HubState,
@@ -168,6 +168,12 @@ async fn connect(socket: SocketRef, hub: &Arc<HubState>) {
     let (caller, claims) = match caller_of(hub, &socket.req_parts().headers).await {
         Ok(known) => known,
         Err(error) => {
+            let claims = authentication::bearer(&socket.req_parts().headers);
+            if let Ok(claims) = claims.and_then(|token| hub.tokens.check(token, Purpose::Access))
+                && let Err(error) = audit::note_ended(hub, &claims).await
+            {
+                tracing::error!(%error, "that a token has ended is not in the audit log");
+            }
             let expired = matches!(error, HubError::Unauthenticated(message) if message.contains("expired"));
             let _ = socket.emit(if expired { "expired_token" } else { "invalid_token" }, NO_ARGUMENT);
             tokio::time::sleep(REFUSED_LIFETIME).await;

@@ -167,7 +167,11 @@ async fn door(State(doors): State<Doors>, mut request: Request) -> Response {
         Err(error) => return error.into_response(),
     };
     let claims = match checked {
-        Err(error) if is_web_socket || hub.strangers.check_key(&address).is_err() => return error.into_response(),
+        Err(error)
+            if is_web_socket || hub.strangers.check_key(&address).is_err() || hub.all_strangers.check().is_err() =>
+        {
+            return error.into_response();
+        }
         Err(_) => return doors.enter(Kind::User, request).await,
         Ok(claims) => claims,
     };

@@ -222,6 +222,9 @@ async fn edit(
     if edit.organization_ids.is_some() {
         require_members_edit(&caller)?;
     }
+    if details.is_empty() {
+        return Ok(Json(load(&hub, id).await?.into_wire(None)));
+    }
     let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE collaboration SET name = coalesce(?, name), encrypted = coalesce(?, encrypted) WHERE id = ?")
         .bind(&edit.name)

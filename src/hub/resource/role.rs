@@ -291,6 +291,10 @@ async fn edit(
         let changed: Vec<i64> = removed.chain(added).copied().collect();
         require_role_change(&mut change, &caller, id, &changed).await?;
     }
+    // What changes nothing has no entry, and nobody is told.
+    if details.is_empty() {
+        return Ok(Json(load(&hub, id).await?.into()));
+    }
     sqlx::query("UPDATE role SET name = coalesce(?, name), description = coalesce(?, description) WHERE id = ?")
         .bind(&edit.name)
         .bind(&edit.description)

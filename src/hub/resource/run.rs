@@ -432,9 +432,10 @@ async fn report(
         return Err(HubError::field("result", "A result comes with the end of its run (finished_at)."));
     }
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
-    // The official node does not say when a run was killed; without an end it would be started again.
-    let is_killed = report.status == Some(Status::Killed);
-    let killed_at = is_killed.then(timestamp::now);
+    // The official node does not always say when a run has ended; without an end it would be started again, and nothing
+    // would be noted.
+    let has_ended = report.finished_at.is_some() || report.status.as_ref().is_some_and(Status::is_final);
+    let ended_at = has_ended.then(|| time(&report.finished_at).unwrap_or_else(timestamp::now));
     let log = report.log.take().map(|log| truncate(&log, LOG_LIMIT).to_owned());
     let mut transaction = hub.store.bookkeeping().begin().await?;
     require_unchanged(&hub, &caller).await?;
@@ -482,7 +483,7 @@ async fn report(
     )
     .persistent(false)
     .bind(time(&report.started_at))
-    .bind(time(&report.finished_at).or(killed_at))
+    .bind(ended_at)
     .bind(&log)
     .bind(report.status.as_ref().map(Status::as_str))
     .bind(id)
@@ -505,19 +506,25 @@ async fn report(
     // for their admins, whose results somebody wants by themselves; for a subtask it is too late.
     let ends_others = |status: &&Status| status.is_failure() && **status != Status::NotAllowed;
     if let Some(status) = report.status.as_ref().filter(ends_others) {
-        sqlx::query(
+        let others: Vec<(i64, Option<i64>)> = sqlx::query_as(
             "UPDATE run SET status = ?1, finished_at = ?2, log = coalesce(nullif(log, ''), ?3)
              WHERE task_id = ?4 AND started_at IS NULL AND finished_at IS NULL AND id <> ?5
              AND ((SELECT parent_id FROM task WHERE id = ?4) IS NOT NULL
-                 OR NOT EXISTS (SELECT 1 FROM review WHERE run_id = run.id AND state = 'waiting'))",
+                 OR NOT EXISTS (SELECT 1 FROM review WHERE run_id = run.id AND state = 'waiting'))
+             RETURNING id, organization_id",
         )
         .bind(Status::Failed.as_str())
         .bind(timestamp::now())
         .bind(format!("Marked as failed because sibling run id={id} failed with status '{status}'."))
         .bind(task_id)
         .bind(id)
-        .execute(&mut *transaction)
+        .fetch_all(&mut *transaction)
         .await?;
+        for (other, of) in others {
+            let details = format!("{}: run {id} of the same task has ended so", Status::Failed.as_str());
+            let entry = caller.did("run.end", "run", other).of(of).details(details);
+            crate::audit::append(&mut transaction, &entry).await?;
+        }
     }
     task::update_status(&mut transaction, task_id).await?;
     review::end_those_without_run(&mut transaction).await?;
@@ -531,7 +538,7 @@ async fn report(
     if let Some(status) = ended {
         notice::tell(&mut transaction, &hub, &Notice::TaskEnded { task_id, status }).await?;
     }
-    if report.finished_at.is_some() || is_killed {
+    if has_ended {
         let status = report.status.as_ref().map_or("", Status::as_str);
         let entry = caller.did("run.end", "run", id).details(status.to_owned());
         crate::audit::append(&mut transaction, &entry).await?;

@@ -20,6 +20,7 @@ use crate::{
         program::{self, Program},
         second_factor,
         server::{API_PATH, HubState},
+        store::container_epoch,
         token::{Claims, ClientType, ContainerSubject, Owner, Purpose, REFRESH_SECONDS, Subject},
     },
     protocol::{
@@ -295,7 +296,10 @@ async fn sign_in_node(
 async fn refresh(State(hub): State<Arc<HubState>>, headers: HeaderMap) -> Result<Json<Tokens>, HubError> {
     let claims: Claims = hub.tokens.check(authentication::bearer(&headers)?, Purpose::Refresh)?;
     // Somebody who was removed meanwhile gets no new token.
-    authentication::caller_of(&hub, &claims).await?;
+    if let Err(error) = authentication::caller_of(&hub, &claims).await {
+        audit::note_ended(&hub, &claims).await?;
+        return Err(error);
+    }
     let Subject::Id(id) = claims.sub else { return Err(HubError::WrongClient("users and nodes")) };
     use_refresh_token(&hub, &claims).await?;
     let holder = match claims.client_type {
@@ -332,6 +336,7 @@ struct ContainerTask {
     study_id: Option<i64>,
     store_id: Option<i64>,
     open_runs: i64,
+    token_epoch: i64,
 }
 
 async fn container(
@@ -342,7 +347,7 @@ async fn container(
     let node_id = caller.require_node()?;
     let organization_id = caller.authority.organization_id;
     let task: ContainerTask = sqlx::query_as(
-        "SELECT image, collaboration_id, study_id, store_id,
+        "SELECT image, collaboration_id, study_id, store_id, token_epoch,
                 (SELECT COUNT(*) FROM run WHERE task_id = task.id AND organization_id = ? AND finished_at IS NULL)
                 AS open_runs
          FROM task WHERE id = ?",
@@ -377,6 +382,7 @@ async fn container(
         image: task.image,
         databases: labels.into_iter().map(|label| json!({"label": label})).collect(),
     };
-    let container_token = hub.tokens.sign_for_container(subject, caller.authority.token_epoch)?;
+    let epoch = container_epoch(caller.authority.token_epoch, task.token_epoch);
+    let container_token = hub.tokens.sign_for_container(subject, epoch)?;
     Ok(Json(ContainerToken { container_token }))
 }

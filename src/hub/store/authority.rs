@@ -9,6 +9,12 @@ use crate::hub::{
     token::ContainerSubject,
 };
 
+/// The epoch of tokens for the algorithm of a task at a node: a new key of the node ends them, and those of another task are
+/// others.
+pub fn container_epoch(of_node: i64, of_task: i64) -> i64 {
+    of_node ^ of_task
+}
+
 impl Store {
     /// What a user may do at present; `None` if there is no such user.
     pub async fn authority_of_user(&self, user_id: i64) -> Result<Option<Arc<Authority>>, HubError> {
@@ -82,8 +88,8 @@ impl Store {
     /// What an algorithm may do: nothing any more once its run has ended, its task or node is gone, or its organization
     /// does not take part any more in the collaboration or the study.
     pub async fn authority_of_container(&self, subject: &ContainerSubject) -> Result<Option<Arc<Authority>>, HubError> {
-        let epoch: Option<i64> = sqlx::query_scalar(
-            "SELECT token_epoch FROM run JOIN task ON task.id = run.task_id
+        let epochs: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT node.token_epoch, task.token_epoch FROM run JOIN task ON task.id = run.task_id
              JOIN node ON node.organization_id = run.organization_id
                  AND node.collaboration_id = task.collaboration_id
              JOIN collaboration_organization AS member ON member.organization_id = run.organization_id
@@ -99,7 +105,8 @@ impl Store {
         .bind(subject.node_id)
         .fetch_optional(self.reader())
         .await?;
-        let Some(epoch) = epoch else { return Ok(None) };
+        let Some((of_node, of_task)) = epochs else { return Ok(None) };
+        let epoch = container_epoch(of_node, of_task);
         let rules = rules_of_container().into_iter().collect();
         let (actor, of) = (format!("algorithm of task {}", subject.task_id), subject.collaboration_id);
         Ok(Some(self.authority_in(actor, subject.organization_id, Some(of), rules, epoch).await?))

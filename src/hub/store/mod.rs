@@ -2,6 +2,7 @@
 
 mod authority;
 mod change;
+pub use authority::container_epoch;
 pub use change::Change;
 
 use std::{path::Path, sync::Arc};
@@ -11,7 +12,7 @@ use sqlx::{
     SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use super::{
     HubError,
@@ -19,7 +20,7 @@ use super::{
     second_factor,
     secret::{SecretKey, is_plain},
 };
-use crate::sqlite::one_writer;
+use crate::{audit, sqlite::one_writer};
 
 /// How long it is believed what somebody may do, should a change ever not be noticed.
 const AUTHORITY_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5);
@@ -32,6 +33,22 @@ pub struct Store {
     authorities: Cache<AuthorityKey, Arc<Authority>>,
     /// Counts changes: what was read before one is not kept after it.
     generation: watch::Sender<u64>,
+    /// Names of triggers and views that were not the hub's own when it opened the file.
+    foreign: Vec<String>,
+}
+
+/// The triggers and views that the hub makes.
+pub async fn own_schema() -> Result<&'static audit::Made, HubError> {
+    static OWN: OnceCell<audit::Made> = OnceCell::const_new();
+    OWN.get_or_try_init(make_schema).await
+}
+
+async fn make_schema() -> Result<audit::Made, HubError> {
+    let memory = one_writer().connect("sqlite::memory:").await?;
+    sqlx::migrate!("src/hub/store/migrations").run(&memory).await?;
+    let mut memory = memory.acquire().await?;
+    audit::prepare(&mut memory).await?;
+    Ok(audit::made(&mut memory).await?)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +71,9 @@ impl Store {
             .busy_timeout(std::time::Duration::from_secs(10));
         let writer = one_writer().connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
-        crate::audit::prepare(&mut *writer.acquire().await?).await?;
+        let mut connection = writer.acquire().await?;
+        let foreign = audit::prepare_as(&mut connection, own_schema().await?).await?;
+        drop(connection);
         let reader = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(6)
@@ -66,6 +85,7 @@ impl Store {
             writer,
             authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
             generation: watch::Sender::new(0),
+            foreign,
         };
         store.write_rules_and_roles().await?;
         // Whoever was connected when the last process ended is not connected to this one.
@@ -74,6 +94,11 @@ impl Store {
         sqlx::query("DELETE FROM node_config").execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(store)
+    }
+
+    /// What is wrong with its triggers and views, which are right again.
+    pub fn foreign_schema(&self) -> Option<String> {
+        audit::in_words(&self.foreign)
     }
 
     /// For queries that read.

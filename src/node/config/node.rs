@@ -5,13 +5,17 @@ use std::{
 };
 
 use secrecy::SecretString;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny},
+};
 use serde_json::Value;
 use strsim::normalized_damerau_levenshtein;
 use url::Url;
 
 use super::algorithm::{self, AlgorithmConfig};
 use crate::{
+    algorithms::DecimalMark,
     node::NodeError,
     protocol::{
         is_unprotected,
@@ -177,13 +181,37 @@ pub struct DatabaseConfig {
     /// Columns whose values identify people; the one above is one of them anyway.
     #[serde(default)]
     pub identifiers: Vec<String>,
+    /// The labels of databases in which other people are. Of two whose people have no identifiers in common nobody else knows
+    /// whether they are the same.
+    #[serde(default)]
+    pub other_people_than: Vec<String>,
+    /// What stands between the values of a CSV file, where it is not to be found out: one byte.
+    #[serde(default, deserialize_with = "separator")]
+    pub separator: Option<u8>,
+    /// What stands before decimals in a CSV file: `.` or `,`.
+    #[serde(default)]
+    pub decimal: DecimalMark,
+    /// Whether the first line of a CSV file names the columns, where it is not to be found out.
+    #[serde(default)]
+    pub header: Option<bool>,
+    /// The names of the columns of a CSV file, in their order.
+    #[serde(default)]
+    pub columns: Vec<String>,
     /// Other keys of vantage6.
     #[serde(flatten)]
     pub(in crate::node) other: BTreeMap<String, Ignored>,
 }
 
+fn separator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(Some(*byte)),
+        _ => Err(D::Error::custom("separator has to be one character, such as \";\" or \"\\t\"")),
+    }
+}
+
 /// Keys of a database that protect: one that is mistyped would not.
-const DATABASE_KEYS: [&str; 2] = ["person", "identifiers"];
+const DATABASE_KEYS: [&str; 3] = ["person", "identifiers", "other_people_than"];
 /// Parts of keys by which somebody means one of them, or policies.
 const MEANT: [&str; 6] = ["person", "patient", "subject", "identif", "polic", "minimum"];
 

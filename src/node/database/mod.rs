@@ -1,5 +1,6 @@
 //! The files that a node holds, as tables.
 
+mod content;
 mod csv;
 mod parquet;
 
@@ -27,16 +28,30 @@ pub fn find<'a>(databases: &'a [DatabaseConfig], label: &str, shares: bool) -> R
     })
 }
 
+/// The labels of databases with other people than this one, as the configuration of either says.
+pub fn with_other_people(databases: &[DatabaseConfig], of: &DatabaseConfig) -> Vec<String> {
+    let are_others = |database: &&DatabaseConfig| {
+        of.other_people_than.contains(&database.label) || database.other_people_than.contains(&of.label)
+    };
+    databases.iter().filter(are_others).map(|database| database.label.clone()).collect()
+}
+
 /// Opens a database as a table.
 pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
     let path = Path::new(&database.uri);
     let table = match database.kind.as_str() {
-        "csv" => csv::open(path)?,
+        "csv" => csv::open(path, &format(database))?,
         "parquet" => parquet::open(path)?,
         kind => return Err(RunError::DatabaseType(kind.to_owned())),
     };
     let mut table = in_order(table);
-    table.identifiers.clone_from(&database.identifiers);
+    // A column that comes twice is numbered, and identifies as well as the first.
+    let names = |field: &&arrow_schema::FieldRef| {
+        let first = field.name().rsplit_once('.').filter(|(_, number)| number.parse::<u32>().is_ok());
+        database.identifiers.iter().chain(&database.person).any(|named| first.is_some_and(|(first, _)| first == named))
+    };
+    table.identifiers = table.schema.fields().iter().filter(names).map(|field| field.name().clone()).collect();
+    table.identifiers.extend(database.identifiers.iter().cloned());
     if let Some(person) = &database.person {
         let place = table.schema.index_of(person).map_err(|_| {
             AlgorithmError::Unreadable("it has no column that says who its rows are about (person)".to_owned())
@@ -47,6 +62,12 @@ pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
         table.read = Box::new(move |columns: &[usize]| read(&[columns, &[place]].concat()));
     }
     Ok(table)
+}
+
+/// What the configuration says of a CSV file.
+fn format(database: &DatabaseConfig) -> csv::Format {
+    let DatabaseConfig { separator, decimal, header, columns, .. } = database.clone();
+    csv::Format { separator, decimal, header, columns }
 }
 
 /// Gives the columns in the order in which they are asked for, each as often as it is, whatever the reader does.

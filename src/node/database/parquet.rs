@@ -18,7 +18,7 @@ pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
             reader.map(|batch| batch.map_err(|_| AlgorithmError::Unreadable("its file is damaged".to_owned()))),
         ))
     });
-    Ok(Table { schema, untyped: false, identifiers: Vec::new(), has_person: false, read })
+    Ok(Table { schema, untyped: None, identifiers: Vec::new(), has_person: false, read })
 }
 
 #[cfg(test)]

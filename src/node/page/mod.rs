@@ -10,8 +10,7 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -20,9 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
 use super::{config::DatabaseConfig, store::NodeStore};
-use crate::serve::serve;
+use crate::serve::{in_one_piece, serve_few};
 use sessions::Sessions;
 
+/// The largest form, in bytes.
+const FORM_LIMIT: usize = 16 * 1024;
+/// Any local process can connect.
+const CONNECTIONS: usize = 1_000;
 /// How many wrong codes the log tells of.
 const NOTED: Quota = Quota::per_minute(NonZeroU32::MIN.saturating_add(9));
 
@@ -59,10 +62,10 @@ pub async fn serve_page(store: NodeStore, databases: Vec<DatabaseConfig>, addres
         .route("/sign-out", post(handlers::sign_out))
         .route("/reviews/{id}", get(handlers::show).post(handlers::decide))
         .fallback(handlers::not_found)
-        .layer(DefaultBodyLimit::max(16 * 1024))
+        .layer(from_fn(in_one_piece::<FORM_LIMIT>))
         .layer(CsrfLayer::new())
         .layer(from_fn_with_state(state.clone(), guard::protect))
         .with_state(state);
-    serve(listener, router, &[], CancellationToken::new()).await;
+    serve_few(listener, router, CONNECTIONS, CancellationToken::new()).await;
     Ok(())
 }

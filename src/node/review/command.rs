@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::release;
 use crate::{
     node::{
-        NodeConfig, database,
+        NodeConfig, database, head_key,
         store::{DecideError, NodeStore, StoreError, StoredReview},
     },
     protocol::{
@@ -237,7 +237,7 @@ fn decided(decision: &Decision) -> String {
 
 /// Decides; what is now, in words.
 pub async fn decide(config: &NodeConfig, decide: Decide) -> Result<String, CommandError> {
-    let store = NodeStore::open(&config.state_file()).await?;
+    let store = NodeStore::open_for_command(&config.state_file(), head_key(config)).await?;
     let run_id = decide.run_id;
     let review = match decide.verdict {
         // What was released is gone.

@@ -133,7 +133,10 @@ async fn partial(
     };
     request.require_same_data(shared)?;
     logs.line(format!("Reading database \"{label}\""));
-    let question = question(task, &function, &arguments, &database, &disclosure)?;
+    let question = Question {
+        other_people: database::with_other_people(&shared.databases, &database),
+        ..question(task, &function, &arguments, &database, &disclosure)?
+    };
     let column = question.columns.join(", ");
     let mut left_out = Vec::new();
     loop {
@@ -289,6 +292,7 @@ fn question(
         database: database.label.clone(),
         columns,
         person: database.person.clone(),
+        other_people: Vec::new(),
         least: disclosure.limits.smallest_subset.unwrap_or_default(),
         minimum: disclosure.limits.minimum_rows.max(disclosure.limits.smallest_subset).unwrap_or_default(),
         rules: rules.to_string(),

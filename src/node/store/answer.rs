@@ -7,7 +7,10 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     NodeStore, StoreError,
-    difference::{Difference, are_known_to_each_other, are_mostly_the_same, difference, newcomers, table_difference},
+    difference::{
+        Difference, are_known_to_each_other, are_mostly_the_same, difference, have_most_in_common, newcomers,
+        table_difference,
+    },
 };
 use crate::{
     algorithms::{Group, People, Sketch, SketchKey, ToldOf},
@@ -24,6 +27,8 @@ pub struct Question {
     pub columns: Vec<String>,
     /// The column that says who rows are about.
     pub person: Option<String>,
+    /// Databases of which the configuration says that other people are in them.
+    pub other_people: Vec<String>,
     /// How few people two answers may not differ by.
     pub least: u64,
     /// How many people an answer needs at least.
@@ -301,6 +306,15 @@ async fn compare(
             let before = table.as_ref().unwrap_or(&taking_part);
             tells_of_few |= !are_known_to_each_other(&told_of.table, before);
         }
+        let of_before = table.as_ref().unwrap_or(&taking_part);
+        let may_have_others =
+            !is_same_database && is_named && !is_mixed && !have_most_in_common(&told_of.table, of_before);
+        if may_have_others && question.other_people.contains(&earlier.database) {
+            continue;
+        }
+        let shares_a_column = shares_a_column(&question.columns, &earlier.columns)?;
+        // Households have other identifiers than patients, and are fewer: what both come to is the same.
+        tells_of_few |= may_have_others && shares_a_column;
         if let Some(table) = table.filter(|table| is_same_database || are_mostly_the_same(&told_of.table, table)) {
             let of_tables = table_difference(told_of, &taking_part, &table, least);
             tells_of_few |= of_tables == Difference::Few;
@@ -311,7 +325,7 @@ async fn compare(
                 *last = Some(table);
             }
         }
-        if shares_a_column(&question.columns, &earlier.columns)? {
+        if shares_a_column {
             let of_part = difference(&told_of.taking_part, &taking_part, least);
             is_unchanged &= of_part == Difference::None;
             tells_of_few |= match of_part {
@@ -402,10 +416,16 @@ mod tests {
             database: database.to_owned(),
             columns: vec![column.to_owned()],
             person: Some("patient".to_owned()),
+            other_people: Vec::new(),
             least: 5,
             minimum: 10,
             rules: "safe".to_owned(),
         }
+    }
+
+    /// With other people than the others, as the configuration says.
+    fn with_others(question: Question) -> Question {
+        Question { other_people: ["a", "copy", "all"].map(str::to_owned).into(), ..question }
     }
 
     /// Where nothing says who rows are about.
@@ -483,7 +503,9 @@ mod tests {
         for answer in ["4", "suppressed"] {
             assert_eq!(tell(&store, &other, people(0..10), answer).await, "nothing");
         }
-        assert_eq!(tell(&store, &other, people(100..120), "4").await, "4");
+        // Nor one with other identifiers, unless the configuration says that other people are in it.
+        assert_eq!(tell(&store, &other, people(100..120), "4").await, "nothing");
+        assert_eq!(tell(&store, &with_others(other), people(100..120), "4").await, "4");
     }
 
     #[tokio::test]
@@ -510,7 +532,9 @@ mod tests {
             assert_eq!(tell(&store, &age(), now.clone(), "2").await, told, "{what}");
             let (store, _other_folder) = empty_store().await;
             assert_eq!(tell(&store, &age(), people(0..100), "1").await, "1");
-            let elsewhere = if told == "2" { "2" } else { "nothing" };
+            // There people can be the same under other identifiers, unless most of them are known.
+            let are_known = !matches!(what, "many more" | "three times as many others");
+            let elsewhere = if told == "2" && are_known { "2" } else { "nothing" };
             assert_eq!(tell(&store, &question("average", "b", "age"), now, "2").await, elsewhere, "{what}");
         }
     }
@@ -640,7 +664,9 @@ mod tests {
         assert_eq!(tell(&store, &copy, people(0..101), "2").await, "without 1");
         assert_eq!(tell(&store, &copy, people(1..100), "2").await, "nothing");
         assert_eq!(tell(&store, &copy, people(0..100), "2").await, "2");
-        assert_eq!(tell(&store, &question("average", "others", "height"), people(200..320), "3").await, "3");
+        let others = question("average", "others", "height");
+        assert_eq!(tell(&store, &others, people(200..320), "3").await, "nothing");
+        assert_eq!(tell(&store, &with_others(others), people(200..320), "3").await, "3");
         // However many have come to the copy.
         let part = ToldOf { taking_part: names(0..101), table: names(0..190) };
         assert_eq!(tell(&store, &question("average", "later copy", "weight"), part, "4").await, "without 90");
@@ -658,7 +684,12 @@ mod tests {
         };
         assert_eq!(tell_of("all", people(0..100)).await, "x");
         assert_eq!(tell_of("all but one", people(1..100)).await, "nothing");
-        assert_eq!(tell_of("others", people(200..306)).await, "x");
+        assert_eq!(tell_of("others", people(200..306)).await, "nothing");
+        let others = with_others(question("average", "others", "age"));
+        assert_eq!(tell(&store, &others, people(200..306), "x").await, "x");
+        // What it says of other people does not count where they are the same.
+        let part = with_others(question("average", "part", "age"));
+        assert_eq!(tell(&store, &part, people(1..100), "x").await, "nothing");
         assert_eq!(tell_of("the same under new names, and one more", people(400..501)).await, "nothing");
         // That it is exactly the same people is not told, either.
         assert_eq!(tell_of("the same people", people(0..100)).await, "nothing");

@@ -64,7 +64,7 @@ impl NodeStore {
         approval: &Approval,
         data: Option<&str>,
     ) -> Result<StoredReview, DecideError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin_noted().await?;
         let review = load(&mut transaction, id).await?;
         if review.hash != hash {
             return Err(DecideError::OtherHash);
@@ -75,7 +75,7 @@ impl NodeStore {
         if review.state == ReviewState::Waiting && is_late {
             end(&mut transaction, &review, ReviewState::Expired, NOBODY_DECIDED).await?;
             let review = load(&mut transaction, id).await?;
-            transaction.commit().await?;
+            self.commit_noted(transaction).await?;
             self.tell();
             return Err(DecideError::Already(Box::new(review)));
         }
@@ -131,7 +131,7 @@ impl NodeStore {
             .details(details(&[&decision_reach, &format!("hash {}", review.hash), &decision.reason]));
         audit::append(&mut transaction, &entry).await?;
         let review = load(&mut transaction, id).await?;
-        transaction.commit().await?;
+        self.commit_noted(transaction).await?;
         self.tell();
         Ok(review)
     }

@@ -131,21 +131,26 @@ fn other_counts(now: &People, before: &People, new: u64, old: u64) -> Option<u64
     }
 }
 
-/// Whether at least half of the people of one table are in another one: a copy or a part of a database, or the same one under
-/// another label.
+/// Whether it is known that at least half of the people of one table are in another one.
+pub(super) fn have_most_in_common(now: &Group, before: &Group) -> bool {
+    let (Some(people), Some(before)) = (&now.people, &before.people) else { return false };
+    match people.names.change_since(&before.names) {
+        Change::Known { came, .. } => {
+            people.count.saturating_sub(came.len() as u64) >= people.count.min(before.count).div_ceil(2)
+        }
+        Change::Many => false,
+    }
+}
+
+/// Whether at least half of the people of one table are in another one, or may be: a copy or a part of a database, or the same
+/// one under another label.
 pub(super) fn are_mostly_the_same(now: &Group, before: &Group) -> bool {
     let (Some(people), Some(before_people)) = (&now.people, &before.people) else { return false };
     // Unless there are too many more, also of their rows: households and patients are other numbers of the same people.
     let is_near = |one: u64, other: u64| one.max(other) / 2 <= one.min(other);
     let may_be = is_near(people.count, before_people.count) || is_near(now.rows, before.rows);
-    match people.names.change_since(&before_people.names) {
-        Change::Known { came, .. } => {
-            let in_both = people.count.saturating_sub(came.len() as u64);
-            // The others may have other identifiers there: that some are the same can be chance.
-            may_be || in_both >= people.count.min(before_people.count).div_ceil(2)
-        }
-        Change::Many => may_be,
-    }
+    // The others may have other identifiers there: that some are the same can be chance.
+    may_be || have_most_in_common(now, before)
 }
 
 /// Whether it is known who has come and gone between two groups.

@@ -8,19 +8,19 @@ mod page_code;
 mod review;
 mod started;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection, SqlitePool,
+    Connection, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::{
-    sync::watch,
+    sync::{OnceCell, watch},
     time::{Instant, sleep},
 };
 
 use crate::{
-    audit::{self, Entry},
+    audit::{self, Entry, HeadFile, HeadKey, LastHead},
     sqlite::one_writer,
 };
 
@@ -31,6 +31,9 @@ pub use started::{KeptOutcome, Start, Started};
 
 /// How often it is looked whether another process, the command line, has written to the file.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a command waits until the node has signed what it wrote.
+const SIGN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a station waits for the one before it to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -55,6 +58,31 @@ pub enum StoreError {
 pub struct NodeStore {
     pool: SqlitePool,
     changes: watch::Sender<u64>,
+    /// Names of triggers and views that were not the node's own when it opened the file.
+    foreign: Arc<[String]>,
+    /// With what a command signs what it has written: the node that works with the file would take that for somebody
+    /// else's.
+    signs: Option<Arc<Signs>>,
+}
+
+/// How a command signs.
+struct Signs {
+    key: HeadKey,
+    file: HeadFile,
+}
+
+/// The triggers and views that a node makes.
+pub async fn own_schema() -> Result<&'static audit::Made, StoreError> {
+    static OWN: OnceCell<audit::Made> = OnceCell::const_new();
+    OWN.get_or_try_init(make_schema).await
+}
+
+async fn make_schema() -> Result<audit::Made, StoreError> {
+    let memory = one_writer().connect("sqlite::memory:").await?;
+    sqlx::migrate!("src/node/store/migrations").run(&memory).await?;
+    let mut memory = memory.acquire().await?;
+    audit::prepare(&mut memory).await?;
+    Ok(audit::made(&mut memory).await?)
 }
 
 impl NodeStore {
@@ -94,9 +122,55 @@ impl NodeStore {
         let pool = one_writer().connect_with(options).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
-        audit::prepare(&mut connection).await?;
+        let foreign = audit::prepare_as(&mut connection, own_schema().await?).await?.into();
         drop(connection);
-        Ok(NodeStore { pool, changes: watch::Sender::new(0) })
+        Ok(NodeStore { pool, changes: watch::Sender::new(0), foreign, signs: None })
+    }
+
+    /// Opens the file for a command that decides.
+    pub async fn open_for_command(path: &Path, key: HeadKey) -> Result<Self, StoreError> {
+        let signs = Some(Arc::new(Signs { key, file: HeadFile::beside(path) }));
+        Ok(NodeStore { signs, ..NodeStore::open(path).await? })
+    }
+
+    /// What is wrong with its triggers and views, which are right again.
+    pub fn foreign_schema(&self) -> Option<String> {
+        audit::in_words(&self.foreign)
+    }
+
+    /// Begins what stands in the audit log, too. A command waits until the node has signed what it wrote before: else it would
+    /// sign that, whoever wrote it.
+    async fn begin_noted(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        let begin = Instant::now();
+        loop {
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            let Some(signs) = &self.signs else { return Ok(transaction) };
+            if audit::is_end_signed(&mut transaction, &signs.key).await? {
+                return Ok(transaction);
+            }
+            if begin.elapsed() >= SIGN_PATIENCE {
+                let details = "a command found entries that nobody has signed, and wrote behind them";
+                let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
+                audit::append(&mut transaction, &entry).await?;
+                return Ok(transaction);
+            }
+            drop(transaction);
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    /// Ends it; a command signs what it has written.
+    async fn commit_noted(&self, mut transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
+        let Some(signs) = &self.signs else { return Ok(transaction.commit().await?) };
+        let before = signs.file.read(&signs.key);
+        let mut end = None;
+        audit::sign_head(&mut transaction, &signs.key, &mut end).await?;
+        transaction.commit().await?;
+        // A node that works with the file signs it there by itself.
+        if let (Some(LastHead { is_closed: true, .. }), Some(head)) = (before, end) {
+            signs.file.write(&signs.key, &LastHead { head, is_closed: true })?;
+        }
+        Ok(())
     }
 
     /// For reading the audit log.

@@ -10,13 +10,14 @@ mod reset_password;
 mod reset_second_factor;
 mod second_factor;
 
-use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use axum::{Router, middleware::from_fn, routing::get};
 
 pub use outcome::TOO_MANY;
 pub use qr_code::SetUp;
 pub use second_factor::is_code;
 
 use super::state::PageState;
+use crate::serve::in_one_piece;
 
 /// The way in, and the ways back in.
 pub fn routes() -> Router<PageState> {
@@ -28,7 +29,7 @@ pub fn routes() -> Router<PageState> {
         .route("/second-factor/lost", get(lost_second_factor::show).post(lost_second_factor::submit))
         .route("/second-factor/reset", get(reset_second_factor::show).post(reset_second_factor::submit))
         // From anybody.
-        .layer(DefaultBodyLimit::max(FORM_LIMIT))
+        .layer(from_fn(in_one_piece::<FORM_LIMIT>))
 }
 
 /// The largest form of somebody who is not signed in, in bytes.

@@ -1,0 +1,282 @@
+//! Tables as text: values with separators between them.
+
+mod header;
+mod layout;
+mod records;
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use self::{
+    layout::{Extra, Layout, not_utf8},
+    records::{Columns, Fault, Records, Texts},
+};
+use super::BATCH_ROWS;
+use crate::algorithms::{AlgorithmError, Batches, DecimalMark, Table};
+
+/// Bytes of values after which a batch ends, however few rows it has.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the configuration says of a file; what it does not say, the file tells.
+#[derive(Debug, Clone, Default)]
+pub struct Format {
+    pub separator: Option<u8>,
+    pub decimal: DecimalMark,
+    /// Whether the first line names the columns.
+    pub header: Option<bool>,
+    /// The names of the columns, instead of those of the file.
+    pub columns: Vec<String>,
+}
+
+impl From<Fault> for AlgorithmError {
+    fn from(fault: Fault) -> Self {
+        AlgorithmError::Unreadable(fault.to_string())
+    }
+}
+
+/// Opens a file. Every column is text: only its values tell whether it holds numbers, and guessing from the first rows would
+/// be wrong for the rest.
+pub fn open(path: &Path, format: &Format) -> Result<Table, AlgorithmError> {
+    let layout = Layout::of(path, format)?;
+    let shift = usize::from(layout.extra == Extra::RowNames);
+    let named = layout.names.iter().enumerate().filter_map(|(place, name)| Some((place + shift, name.as_ref()?)));
+    let (places, fields): (Vec<usize>, Vec<Field>) =
+        named.map(|(place, name)| (place, Field::new(name, DataType::Utf8, true))).unzip();
+    if fields.is_empty() {
+        return Err(AlgorithmError::Unreadable("no column of it has a name".to_owned()));
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let (path, of_all) = (path.to_owned(), schema.clone());
+    let read = Box::new(move |columns: &[usize]| -> Result<Batches, AlgorithmError> {
+        let schema = of_all.project(columns).map_err(|error| AlgorithmError::Unreadable(error.to_string()))?;
+        let places = columns.iter().filter_map(|column| places.get(*column).copied()).collect();
+        Ok(Box::new(Reading {
+            records: layout.open(&path)?,
+            layout,
+            columns: Columns::at(places),
+            schema: Arc::new(schema),
+            lines: Vec::new(),
+            is_over: false,
+        }))
+    });
+    Ok(Table { schema, untyped: Some(format.decimal), identifiers: Vec::new(), has_person: false, read })
+}
+
+/// A pass over a file.
+struct Reading {
+    records: Records<File>,
+    layout: Layout,
+    columns: Columns,
+    schema: SchemaRef,
+    /// In which line each row of the batch begins.
+    lines: Vec<u64>,
+    is_over: bool,
+}
+
+impl Reading {
+    fn batch(&mut self) -> Result<Option<RecordBatch>, AlgorithmError> {
+        self.columns.clear();
+        self.lines.clear();
+        while self.lines.len() < BATCH_ROWS && self.columns.bytes() < BATCH_BYTES {
+            match self.records.read(&mut self.columns)? {
+                None => {
+                    self.is_over = true;
+                    break;
+                }
+                Some(record) if record.is_blank => self.columns.undo(),
+                Some(record) => {
+                    self.layout.require_fits(&record)?;
+                    self.lines.push(record.line);
+                }
+            }
+        }
+        if self.lines.is_empty() {
+            return Ok(None);
+        }
+        let arrays = self.columns.columns.iter_mut().map(|texts| array(std::mem::take(texts), &self.lines));
+        let arrays = arrays.collect::<Result<_, _>>()?;
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays);
+        batch.map(Some).map_err(|error| AlgorithmError::Unreadable(error.to_string()))
+    }
+}
+
+impl Iterator for Reading {
+    type Item = Result<RecordBatch, AlgorithmError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let batch = self.batch().transpose();
+        self.is_over |= matches!(batch, Some(Err(_)));
+        batch
+    }
+}
+
+/// The values of a column as an array; an error with the line of what is not UTF-8.
+fn array(texts: Texts, lines: &[u64]) -> Result<ArrayRef, AlgorithmError> {
+    let is_utf8 = |row: usize| std::str::from_utf8(texts.get(row)).is_ok();
+    // All at once, unless something is wrong: a text can be cut in two so that both are wrong, and together right.
+    if std::str::from_utf8(&texts.bytes).is_err() {
+        let row = (0..lines.len()).find(|row| !is_utf8(*row)).unwrap_or_default();
+        return Err(not_utf8(lines.get(row).copied().unwrap_or_default()));
+    }
+    let ends = OffsetBuffer::new(ScalarBuffer::from(texts.ends));
+    match StringArray::try_new(ends, Buffer::from_vec(texts.bytes), None) {
+        Ok(array) => Ok(Arc::new(array)),
+        Err(_) => Err(not_utf8(lines.first().copied().unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray;
+    use std::io::Write;
+
+    fn file(text: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        file
+    }
+
+    /// The names of the columns, and the values of each.
+    fn table_of(text: &[u8], format: &Format) -> Result<Vec<(String, Vec<String>)>, AlgorithmError> {
+        let file = file(text);
+        let names: Vec<String> =
+            open(file.path(), format)?.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let values = |place: usize| -> Result<Vec<String>, AlgorithmError> {
+            let mut values = Vec::new();
+            for batch in (open(file.path(), format)?.read)(&[place])? {
+                values.extend(batch?.column(0).as_string::<i32>().iter().map(|value| value.unwrap().to_owned()));
+            }
+            Ok(values)
+        };
+        names.into_iter().enumerate().map(|(place, name)| Ok((name, values(place)?))).collect()
+    }
+
+    fn column(name: &str, values: &[&str]) -> (String, Vec<String>) {
+        (name.to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
+    }
+
+    fn as_it_is(text: &str) -> Result<Vec<(String, Vec<String>)>, AlgorithmError> {
+        table_of(text.as_bytes(), &Format::default())
+    }
+
+    #[test]
+    fn files_are_read_as_they_are_written() {
+        for (text, expected) in [
+            (
+                "\u{feff}name,age\nAnn,60\n\"Bo, jr\",\n",
+                vec![column("name", &["Ann", "Bo, jr"]), column("age", &["60", ""])],
+            ),
+            ("id;age\r\n1;60\r\n2;70\r\n", vec![column("id", &["1", "2"]), column("age", &["60", "70"])]),
+            ("id\tage\r1\t60\r", vec![column("id", &["1"]), column("age", &["60"])]),
+            ("sep=;\nid;age\n1;60\n", vec![column("id", &["1"]), column("age", &["60"])]),
+            ("id;Weight\n1;60,5\n", vec![column("id", &["1"]), column("Weight", &["60,5"])]),
+            ("age\n60\n\n70\n  \n\"\"\n\n", vec![column("age", &["60", "70", ""])]),
+            // A short line, and a footer.
+            (
+                "id,age,note\n1,60\n2,70,x\nTotal\n",
+                vec![
+                    column("id", &["1", "2", "Total"]),
+                    column("age", &["60", "70", ""]),
+                    column("note", &["", "x", ""]),
+                ],
+            ),
+            // Trailing separators, and the names of rows.
+            ("id,age,\n1,60\n2,70,\n", vec![column("id", &["1", "2"]), column("age", &["60", "70"])]),
+            ("id,age\n1,60,\n2,70,\n3,80\n", vec![column("id", &["1", "2", "3"]), column("age", &["60", "70", "80"])]),
+            (
+                "\"age\",\"w\"\n\"a\",60,1.5\n\"b\",70,NA\n",
+                vec![column("age", &["60", "70"]), column("w", &["1.5", "NA"])],
+            ),
+            (",age\n0,60\n1,70\n", vec![column("age", &["60", "70"])]),
+            ("age,age, age\n1,10,5\n", vec![column("age", &["1"]), column("age.1", &["10"]), column("age.2", &["5"])]),
+            ("\"Age\n(years)\",x y\n1,2\n", vec![column("Age (years)", &["1"]), column("x y", &["2"])]),
+        ] {
+            assert_eq!(as_it_is(text).unwrap(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_says_what_a_file_does_not() {
+        let format = |columns: &[&str], header: Option<bool>, separator: Option<u8>| Format {
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            header,
+            separator,
+            ..Format::default()
+        };
+        let read = |text: &str, format: Format| table_of(text.as_bytes(), &format);
+        let no_header = "10001,1950-02-03,60\n10002,1961-07-08,70\n";
+        let error = as_it_is(no_header).unwrap_err().to_string();
+        assert!(error.contains("header: false") && !error.contains("10001"), "{error}");
+        let names: Vec<String> =
+            read(no_header, format(&[], Some(false), None)).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["column_1", "column_2", "column_3"]);
+        let named = read(no_header, format(&["id", "birth", "age"], None, None)).unwrap();
+        assert_eq!(named[2], column("age", &["60", "70"]));
+        let renamed = read("a,b\n1,2\n", format(&["x", "y"], Some(true), None)).unwrap();
+        assert_eq!(renamed, [column("x", &["1"]), column("y", &["2"])]);
+        assert_eq!(read("1,2\n3,4\n", format(&[], Some(true), None)).unwrap()[1], column("2", &["4"]));
+        assert_eq!(read("a|b;c\n1|2;3\n", format(&[], None, Some(b'|'))).unwrap()[1], column("b;c", &["2;3"]));
+        let error = as_it_is("a|b;c\n1|2;3\n").unwrap_err().to_string();
+        assert!(error.contains("separator:"), "{error}");
+        let error = read("1,2,3\n", format(&["x", "y"], None, None)).unwrap_err().to_string();
+        assert!(error.contains("line 1 has 3 values"), "{error}");
+    }
+
+    #[test]
+    fn faults_name_the_line_and_no_value() {
+        for (text, told) in [
+            ("age,note\n60,\"secret\n70,x\n80,y\n", "opens in line 2 does not close"),
+            ("sep=,\nage,note\n60,\"secret\n", "opens in line 3 does not close"),
+            ("age,note\n60,\"x\"secret\n", "in line 2 something stands behind"),
+            ("age,note\n60,x\n\n70,secret,y\n", "line 4 has 3 values, and there are 2 columns"),
+            // Names of rows are in all lines, or in none.
+            ("age,w\na,60,1\nb,70,2,3\n", "line 3 has 4 values"),
+            ("age,w\n60,1,\n70,2,secret\n80,1,\n", "line 2 has 3 values"),
+            ("", "empty"),
+        ] {
+            let error = as_it_is(text).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(told) && !error.contains("secret"), "{text:?}: {error}");
+        }
+        let latin = [b"age,name\n".as_slice(), &b"60,a\n".repeat(6), b"60,Bj\xf6rn\n"].concat();
+        let error = table_of(&latin, &Format::default()).unwrap_err().to_string();
+        assert!(error.contains("line 8 is not UTF-8"), "{error}");
+        let error = open(Path::new("/nowhere/patients.csv"), &Format::default()).err().unwrap().to_string();
+        assert!(error.contains("not there") && !error.contains("patients"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        assert!(open(folder.path(), &Format::default()).err().unwrap().to_string().contains("a folder"));
+    }
+
+    #[test]
+    fn a_column_that_nobody_asks_for_costs_nothing_and_spoils_nothing() {
+        let bad = [b"age,name\n60,Bj\xf6rn\n".as_slice(), b"70,", &[b'x'; 2_000_000], b"\n"].concat();
+        let file = file(&bad);
+        let mut ages =
+            (open(file.path(), &Format { header: Some(true), ..Format::default() }).unwrap().read)(&[0]).unwrap();
+        assert_eq!(ages.next().unwrap().unwrap().num_rows(), 2);
+        let wide = (0..5_000).map(|number| format!("c{number}")).collect::<Vec<_>>().join(",");
+        let rows = ["7"; 5_000].join(",");
+        let text = format!("{wide}\n{}", format!("{rows}\n").repeat(100));
+        let file = self::file(text.as_bytes());
+        let mut batches = (open(file.path(), &Format::default()).unwrap().read)(&[4_999]).unwrap();
+        let batch = batches.next().unwrap().unwrap();
+        assert_eq!((batch.num_rows(), batch.num_columns()), (100, 1));
+    }
+
+    #[test]
+    fn batches_are_bounded_by_their_bytes() {
+        let text = format!("note\n{}", format!("{}\n", "x".repeat(1_000_000)).repeat(20));
+        let file = file(text.as_bytes());
+        let rows: Vec<usize> = (open(file.path(), &Format::default()).unwrap().read)(&[0])
+            .unwrap()
+            .map(|batch| batch.unwrap().num_rows())
+            .collect();
+        assert_eq!((rows.iter().sum::<usize>(), rows.iter().max()), (20, Some(&9)));
+    }
+}

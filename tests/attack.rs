@@ -210,25 +210,6 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             stall(begin, 250_000, 600).await;
         })
         .await;
-    attack
-        .run("1,500 forms in pieces of one byte, with many headers, that are never whole", async {
-            let address = remote.server.url.trim_start_matches("http://").to_owned();
-            let headers: String = (0..80).map(|number| format!("X-{number}: {}\r\n", "h".repeat(100))).collect();
-            let text = format!(
-                "POST /login HTTP/1.1\r\nHost: a\r\n{headers}Content-Type: application/x-www-form-urlencoded\r\n\
-                 Transfer-Encoding: chunked\r\n\r\n{}",
-                "1\r\na\r\n".repeat(16_000)
-            );
-            let halves = join_all((0..1_500).map(async |_| {
-                let mut stream = TcpStream::connect(&address).await.ok()?;
-                let _ = timeout(Duration::from_secs(10), stream.write_all(text.as_bytes())).await;
-                Some(stream)
-            }))
-            .await;
-            sleep(Duration::from_secs(2)).await;
-            drop(halves);
-        })
-        .await;
     let databases: Vec<Value> = (0..400_000).map(|_| json!({"label": "a"})).collect();
     let body = task("e30=".to_owned(), json!(databases));
     attack
@@ -481,6 +462,25 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             assert!(silent.iter().all(Result::is_ok));
             let status = remote.call(Method::GET, "api/version", "", String::new()).await;
             assert_eq!(status, 200);
+        })
+        .await;
+    attack
+        .run("1,500 forms in pieces of one byte, with many headers, that are never whole", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let headers: String = (0..80).map(|number| format!("X-{number}: {}\r\n", "h".repeat(100))).collect();
+            let text = format!(
+                "POST /login HTTP/1.1\r\nHost: a\r\n{headers}Content-Type: application/x-www-form-urlencoded\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n{}",
+                "1\r\na\r\n".repeat(16_000)
+            );
+            let halves = join_all((0..1_500).map(async |_| {
+                let mut stream = TcpStream::connect(&address).await.ok()?;
+                let _ = timeout(Duration::from_secs(10), stream.write_all(text.as_bytes())).await;
+                Some(stream)
+            }))
+            .await;
+            sleep(Duration::from_secs(2)).await;
+            drop(halves);
         })
         .await;
     assert!(attack.failed.is_empty(), "{:#?}", attack.failed);

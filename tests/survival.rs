@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::process::Server;
+use support::{eventually, process::Server};
 
 async fn post(url: &str, path: &str, token: &str, body: Value) -> Option<Value> {
     let request = reqwest::Client::new().post(format!("{url}/api/{path}")).bearer_auth(token).json(&body);
@@ -365,6 +365,15 @@ async fn a_full_disk_is_told_at_sign_in_to_root_and_to_who_watches_and_is_over_w
         http.get(format!("{}/api/organization?per_page=1000", server.url)).bearer_auth(&token).send().await.unwrap();
     let list: Value = list.json().await.unwrap();
     assert_eq!(list["data"].as_array().unwrap().len(), answered);
+    // Nobody has written to the file but the hub: once the end is signed again, the log says nothing else.
+    let head = format!("/proc/{}/root{}/hub.audit-head", server.id(), data.path().display());
+    let read = || std::fs::read_to_string(&head).unwrap();
+    let before = read();
+    assert_eq!(store().await, 201);
+    eventually(async || read() != before).await;
+    let url = format!("{}/api/audit?action=audit.mismatch", server.url);
+    let told: Value = http.get(url).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(told["data"], json!([]), "{told}");
     assert!(!get("/", &cookie).await.1.contains("This server needs you"));
 }
 

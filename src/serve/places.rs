@@ -22,7 +22,7 @@ const AT_REST: usize = 2_000;
 const UNREAD: usize = 1_000;
 
 /// The most of them over which the rest of a body is still to come: each holds headers, and what has come.
-const HALF_BODIES: usize = 1_000;
+const HALF_BODIES: usize = 500;
 
 /// The places of connections.
 pub(super) struct Places {

@@ -74,8 +74,10 @@ pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit:
         DataType::Utf8 if let Some(mark) = untyped => {
             for (row, text) in array.as_string::<i32>().iter().enumerate() {
                 let Some(text) = text.map(str::trim) else { continue };
-                if !is_missing(text) {
-                    visit(row, number(text, mark));
+                match number(text, mark) {
+                    Some(number) => visit(row, Some(number)),
+                    None if is_missing(text) => {}
+                    None => visit(row, None),
                 }
             }
         }

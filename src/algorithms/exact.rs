@@ -53,6 +53,8 @@ impl From<Number> for Exact {
     fn from(number: Number) -> Exact {
         match number {
             Number::Float(value) => Exact { high: value, low: 0.0 },
+            // A float holds it.
+            Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => Exact { high: value as f64, low: 0.0 },
             Number::Integer(value) => {
                 let high = value as f64;
                 Exact { high, low: (i128::from(value) - high as i128) as f64 }

@@ -263,7 +263,10 @@ impl<'a> Guard<'a> {
             }
         };
         self.used += 1;
-        self.are_whole &= Exact::from(number).is_whole();
+        self.are_whole &= match number {
+            Number::Integer(_) => true,
+            Number::Float(value) => value.fract() == 0.0,
+        };
         let value = value(number);
         self.references.see(value, amount);
         self.most_frequent.see(person, value);
@@ -299,14 +302,15 @@ impl<'a> Guard<'a> {
             };
             let mut shares = vec![share(&mut counts.clone())];
             let mut cells = vec![other_than_most(counts.map(rounded))];
-            // As they are told, with all digits, and as others may have computed them.
-            for rounding in [Rounding::None, Rounding::Roughly] {
+            // As they are told, with all digits, and as others may have computed them; whole numbers are exact anyway.
+            let roundings: &[Rounding] =
+                if are_whole { &[Rounding::None] } else { &[Rounding::None, Rounding::Roughly] };
+            for rounding in roundings.iter().copied() {
                 let compared = |number: f64| match rounding {
                     Rounding::None => nearly(number),
                     Rounding::Roughly => rounded(number),
                 };
-                let is_exact = are_whole || rounding == Rounding::None;
-                let of_sum = |number: Exact| match is_exact && number.is_whole() {
+                let of_sum = |number: Exact| match rounding == Rounding::None && number.is_whole() {
                     true => (true, number.bits()),
                     false => compared(number.to_f64()),
                 };
@@ -314,7 +318,10 @@ impl<'a> Guard<'a> {
                 shares.push(share(&mut sums.clone().map(Exact::to_f64)));
                 // One bill and its cancellation are nothing, as are no bills.
                 let means = persons.means(are_whole, rounding);
-                cells.extend([other_than_most(sums.map(of_sum)), other_than_most(means.map(compared))]);
+                cells.extend([other_than_most(sums.map(of_sum)), other_than_most(means.clone().map(compared))]);
+                if are_whole {
+                    cells.push(other_than_most(means.map(rounded)));
+                }
                 for reference in self.references.values() {
                     let differences = persons.sums_from(reference, are_whole, rounding);
                     shares.push(share(&mut differences.clone().map(Exact::to_f64)));

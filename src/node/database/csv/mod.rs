@@ -118,16 +118,14 @@ impl Iterator for Reading {
 
 /// The values of a column as an array; an error with the line of what is not UTF-8.
 fn array(texts: Texts, lines: &[u64]) -> Result<ArrayRef, AlgorithmError> {
-    let is_utf8 = |row: usize| std::str::from_utf8(texts.get(row)).is_ok();
-    // All at once, unless something is wrong: a text can be cut in two so that both are wrong, and together right.
-    if std::str::from_utf8(&texts.bytes).is_err() {
-        let row = (0..lines.len()).find(|row| !is_utf8(*row)).unwrap_or_default();
-        return Err(not_utf8(lines.get(row).copied().unwrap_or_default()));
-    }
-    let ends = OffsetBuffer::new(ScalarBuffer::from(texts.ends));
-    match StringArray::try_new(ends, Buffer::from_vec(texts.bytes), None) {
+    let (bytes, ends) = (Buffer::from_vec(texts.bytes), OffsetBuffer::new(ScalarBuffer::from(texts.ends)));
+    match StringArray::try_new(ends.clone(), bytes.clone(), None) {
         Ok(array) => Ok(Arc::new(array)),
-        Err(_) => Err(not_utf8(lines.first().copied().unwrap_or_default())),
+        Err(_) => {
+            let text = |row: usize| &bytes[ends[row] as usize..ends[row + 1] as usize];
+            let row = (0..lines.len()).find(|row| std::str::from_utf8(text(*row)).is_err()).unwrap_or_default();
+            Err(not_utf8(lines.get(row).copied().unwrap_or_default()))
+        }
     }
 }
 

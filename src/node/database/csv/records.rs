@@ -4,6 +4,8 @@ use memchr::{memchr, memchr3};
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 * 1024;
+/// So many bytes are looked at one by one.
+const NEAR: usize = 16;
 /// The longest value that is kept, in bytes.
 const LONGEST_VALUE: usize = 1024 * 1024;
 
@@ -94,6 +96,7 @@ impl Default for Texts {
     }
 }
 
+#[cfg(test)]
 impl Texts {
     /// The value of a row.
     pub fn get(&self, row: usize) -> &[u8] {
@@ -222,66 +225,91 @@ impl<R: Read> Records<R> {
                 };
             }
             is_begun = true;
-            let (taken, end) = match state {
-                State::Begin if rest[0] == b'"' => {
-                    (record.is_blank, record.ends_empty) = (false, false);
-                    quote_line = self.line;
-                    state = State::Quoted;
-                    (1, None)
-                }
-                State::Begin | State::Plain => {
-                    let end = memchr3(self.separator, b'\n', b'\r', rest);
-                    let part = &rest[..end.unwrap_or(rest.len())];
-                    if !part.is_empty() {
-                        record.is_blank = record.is_blank && part.iter().all(u8::is_ascii_whitespace);
-                        record.ends_empty = record.ends_empty && part.iter().all(u8::is_ascii_whitespace);
-                        if !sink.push(record.values, part) {
-                            return Err(Fault::TooLong { line: self.line });
+            let mut at = 0;
+            while let Some(first) = rest.get(at).copied() {
+                let end = match state {
+                    State::Begin if first == b'"' => {
+                        (record.is_blank, record.ends_empty) = (false, false);
+                        quote_line = self.line;
+                        state = State::Quoted;
+                        at += 1;
+                        continue;
+                    }
+                    State::Begin | State::Plain => {
+                        let rest = &rest[at..];
+                        let end = end_of(rest, self.separator);
+                        let part = &rest[..end.unwrap_or(rest.len())];
+                        if !part.is_empty() {
+                            let is_blank = part.iter().all(u8::is_ascii_whitespace);
+                            record.is_blank &= is_blank;
+                            record.ends_empty &= is_blank;
+                            if !sink.push(record.values, part) {
+                                return Err(Fault::TooLong { line: self.line });
+                            }
                         }
+                        state = State::Plain;
+                        at += part.len();
+                        let Some(end) = end.map(|end| rest[end]) else { continue };
+                        at += 1;
+                        end
                     }
-                    state = State::Plain;
-                    (part.len() + usize::from(end.is_some()), end.map(|end| rest[end]))
-                }
-                State::Quoted => {
-                    let end = memchr(b'"', rest);
-                    let part = &rest[..end.unwrap_or(rest.len())];
-                    self.line += line_feeds(part);
-                    if !sink.push(record.values, part) {
-                        return Err(Fault::TooLong { line: quote_line });
-                    }
-                    if end.is_some() {
-                        state = State::Closed;
-                    }
-                    (part.len() + usize::from(end.is_some()), None)
-                }
-                State::Closed => match rest[0] {
-                    b'"' => {
-                        if !sink.push(record.values, b"\"") {
+                    State::Quoted => {
+                        let rest = &rest[at..];
+                        let end = memchr(b'"', rest);
+                        let part = &rest[..end.unwrap_or(rest.len())];
+                        self.line += line_feeds(part);
+                        if !sink.push(record.values, part) {
                             return Err(Fault::TooLong { line: quote_line });
                         }
-                        state = State::Quoted;
-                        (1, None)
+                        if end.is_some() {
+                            state = State::Closed;
+                        }
+                        at += part.len() + usize::from(end.is_some());
+                        continue;
                     }
-                    end if end == self.separator || end == b'\n' || end == b'\r' => (1, Some(end)),
-                    b' ' | b'\t' => (1, None),
-                    _ => return Err(Fault::TextBehindQuote { line: self.line }),
-                },
-            };
-            self.reader.consume(taken);
-            let Some(end) = end else { continue };
-            sink.end_value(record.values);
-            record.values += 1;
-            if end != self.separator {
-                sink.end_record();
-                self.line += 1;
-                self.skips_line_feed = end == b'\r';
-                return Ok(Some(record));
+                    State::Closed => {
+                        at += 1;
+                        match first {
+                            b'"' => {
+                                if !sink.push(record.values, b"\"") {
+                                    return Err(Fault::TooLong { line: quote_line });
+                                }
+                                state = State::Quoted;
+                                continue;
+                            }
+                            end if end == self.separator || end == b'\n' || end == b'\r' => end,
+                            b' ' | b'\t' => continue,
+                            _ => return Err(Fault::TextBehindQuote { line: self.line }),
+                        }
+                    }
+                };
+                sink.end_value(record.values);
+                record.values += 1;
+                if end != self.separator {
+                    self.reader.consume(at);
+                    sink.end_record();
+                    self.line += 1;
+                    self.skips_line_feed = end == b'\r';
+                    return Ok(Some(record));
+                }
+                record.is_blank = false;
+                record.ends_empty = true;
+                state = State::Begin;
             }
-            record.is_blank = false;
-            record.ends_empty = true;
-            state = State::Begin;
+            self.reader.consume(at);
         }
     }
+}
+
+/// Where a value ends that is not in quotation marks.
+fn end_of(rest: &[u8], separator: u8) -> Option<usize> {
+    let is_end = |byte: &u8| *byte == separator || *byte == b'\n' || *byte == b'\r';
+    // Most values are short: to look at many bytes at once takes a while to begin.
+    let near = &rest[..rest.len().min(NEAR)];
+    near.iter().position(is_end).or_else(|| {
+        let end = memchr3(separator, b'\n', b'\r', &rest[near.len()..])?;
+        Some(near.len() + end)
+    })
 }
 
 /// Line ends within a value; two bytes that are one line end are counted as one.

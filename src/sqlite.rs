@@ -1,9 +1,13 @@
 //! What hub and node share about their SQLite files.
 
+use std::sync::Arc;
+
 use sqlx::{
     Connection, TransactionManager,
     sqlite::{SqlitePoolOptions, SqliteTransactionManager},
 };
+
+use crate::audit::Continuity;
 
 /// Options of a pool with one connection that writes. A connection whose transaction did not end is not used again: when the
 /// disk is full, SQLite rolls back by itself, the library does not notice, and what it would write after that would be
@@ -18,5 +22,14 @@ pub fn one_writer() -> SqlitePoolOptions {
             connection.ping().await?;
             Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
         })
+    })
+}
+
+/// The same, for a file with an audit log: the program remembers what it has written there.
+pub fn one_writer_of(log: &Arc<Continuity>) -> SqlitePoolOptions {
+    let log = log.clone();
+    one_writer().after_connect(move |connection, _| {
+        let log = log.clone();
+        Box::pin(async move { log.watch(connection).await })
     })
 }

@@ -1,89 +1,258 @@
-//! What a program itself knows of the end of its log: in the memory of the connection that writes, where nobody who has the
-//! file can change it. Between two signed ends entries could be taken away, and others written in their place.
+//! What a program itself knows of what it wrote to its log: in its memory, where nobody who has the file can change it. Between
+//! two signed ends entries could be taken away, and others written in their place.
 
-use sqlx::SqliteConnection;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use super::{Head, HeadKey, log::head, witness};
+use sqlx::{SqliteConnection, sqlite::SqliteOperation};
 
-/// Makes the tables of the connection; one that was opened anew has none.
-async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    for statement in [
-        "CREATE TEMP TABLE IF NOT EXISTS audit_end (id INTEGER NOT NULL, hash TEXT NOT NULL)",
-        "CREATE TEMP TABLE IF NOT EXISTS audit_gap (
-             before_id INTEGER NOT NULL, before_hash TEXT NOT NULL, id INTEGER NOT NULL, hash TEXT NOT NULL, signature TEXT
-         )",
-    ] {
-        sqlx::query(statement).execute(&mut *connection).await?;
+use super::{Head, HeadKey, Made, differences, in_words, log::head, made, witness};
+
+/// What the program knows of one log. It outlives connections: somebody who can write the file can end one.
+#[derive(Debug)]
+pub struct Continuity {
+    id: u64,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The hashes of entries that were written since the last signed end, also of those that were rolled back.
+    written: HashSet<String>,
+    /// The numbers of entries in the present transaction.
+    pending: Vec<i64>,
+    /// The last one that was committed, and the one before, should the commit have failed.
+    last: i64,
+    last_before: i64,
+    /// Whether nothing was done since then by which it is known that the commit did not fail.
+    is_unconfirmed: bool,
+    /// An entry was written with a number that there was already: those of before were taken away.
+    went_back: bool,
+    /// What stands for the schema of the file.
+    schema: Option<i64>,
+}
+
+static ALL: LazyLock<Mutex<HashMap<u64, Weak<Continuity>>>> = LazyLock::new(Mutex::default);
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// By this table in the memory of a connection it is found which log it belongs to.
+const MARK: &str = "audit_program_";
+
+impl Continuity {
+    /// Of a log that this program is about to open.
+    pub fn new() -> Arc<Continuity> {
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let new = Arc::new(Continuity { id, known: Mutex::default() });
+        let mut all = lock(&ALL);
+        all.retain(|_, one| one.strong_count() > 0);
+        all.insert(id, Arc::downgrade(&new));
+        new
     }
-    Ok(())
-}
 
-/// The end that this connection wrote or saw last.
-pub(super) async fn known(connection: &mut SqliteConnection) -> Result<Option<Head>, sqlx::Error> {
-    prepare(connection).await?;
-    let known: Option<(i64, String)> =
-        sqlx::query_as("SELECT id, hash FROM temp.audit_end").fetch_optional(connection).await?;
-    Ok(known.map(|(id, hash)| Head { id, hash }))
-}
-
-/// Notes that the log ended with `found`, and ends with `present` now. Where it should have ended otherwise somebody else has
-/// written.
-pub(super) async fn went_on(
-    connection: &mut SqliteConnection,
-    found: &Head,
-    present: &Head,
-) -> Result<(), sqlx::Error> {
-    let known = known(connection).await?;
-    if let Some(known) = known.filter(|known| known != found) {
-        let signature = witness::signature_of(connection, found).await?;
-        sqlx::query("INSERT INTO temp.audit_gap (before_id, before_hash, id, hash, signature) VALUES (?, ?, ?, ?, ?)")
-            .bind(known.id)
-            .bind(known.hash)
-            .bind(found.id)
-            .bind(&found.hash)
-            .bind(signature)
-            .execute(&mut *connection)
-            .await?;
+    /// Watches what a connection commits. Every connection that writes to the log.
+    pub async fn watch(self: &Arc<Self>, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(&format!("CREATE TEMP TABLE {MARK}{} (mark INTEGER)", self.id)).execute(&mut *connection).await?;
+        // A transaction of a connection before that did not end was rolled back.
+        lock(&self.known).pending.clear();
+        let mut handle = connection.lock_handle().await?;
+        let of_updates = self.clone();
+        handle.set_update_hook(move |change| {
+            lock(&of_updates.known).is_unconfirmed = false;
+            if change.operation == SqliteOperation::Insert && change.table == "audit" && change.database == "main" {
+                lock(&of_updates.known).pending.push(change.rowid);
+            }
+        });
+        let of_commits = self.clone();
+        handle.set_commit_hook(move || {
+            let mut known = lock(&of_commits.known);
+            if known.pending.is_empty() {
+                return true;
+            }
+            (known.last_before, known.is_unconfirmed) = (known.last, true);
+            for number in std::mem::take(&mut known.pending) {
+                known.went_back |= number <= known.last;
+                known.last = number;
+            }
+            true
+        });
+        let of_rollbacks = self.clone();
+        handle.set_rollback_hook(move || {
+            let mut known = lock(&of_rollbacks.known);
+            known.pending.clear();
+            // Behind a commit that has failed, as on a full disk.
+            if std::mem::take(&mut known.is_unconfirmed) {
+                known.last = known.last_before;
+            }
+        });
+        Ok(())
     }
-    sqlx::query("DELETE FROM temp.audit_end").execute(&mut *connection).await?;
-    sqlx::query("INSERT INTO temp.audit_end (id, hash) VALUES (?, ?)")
-        .bind(present.id)
-        .bind(&present.hash)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
 
-/// Whether there is something to look at: the log does not end where this connection left it, or did not for a moment.
-pub async fn is_doubtful(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    let known = known(connection).await?;
-    let gaps: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM temp.audit_gap").fetch_one(&mut *connection).await?;
-    Ok(gaps > 0 || known != Some(head(connection).await?))
-}
+    /// The log goes on from its present end.
+    pub async fn begin(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let present = head(&mut *connection).await?;
+        let schema = schema_of(connection).await?;
+        let mut known = lock(&self.known);
+        (known.last, known.last_before, known.went_back, known.schema) = (present.id, present.id, false, Some(schema));
+        Ok(())
+    }
 
-/// Whether the log went on from where this connection left it, but for what a program with the same key has written and
-/// signed; else what is wrong. From here on it knows the present end.
-pub async fn look(connection: &mut SqliteConnection, key: &HeadKey) -> Result<Option<String>, sqlx::Error> {
-    let present = head(connection).await?;
-    went_on(connection, &present, &present).await?;
-    let gaps: Vec<(i64, String, i64, String, Option<String>)> =
-        sqlx::query_as("SELECT before_id, before_hash, id, hash, signature FROM temp.audit_gap ORDER BY rowid")
+    /// Whether there is something to look at: the log does not end where this program left it.
+    pub async fn is_doubtful(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let present = head(&mut *connection).await?;
+        let schema = schema_of(connection).await?;
+        let mut known = lock(&self.known);
+        known.is_unconfirmed = false;
+        Ok(known.went_back || known.last != present.id || known.schema != Some(schema))
+    }
+
+    /// Whether the log went on from the end that was `signed` last, but for what a program with the same key has written and
+    /// signed; else what is wrong. From here on it goes on from its present end.
+    pub async fn look(
+        &self,
+        connection: &mut SqliteConnection,
+        key: &HeadKey,
+        signed: Option<&Head>,
+        own: &Made,
+    ) -> Result<Option<String>, sqlx::Error> {
+        let present = head(&mut *connection).await?;
+        let schema = schema_of(&mut *connection).await?;
+        let is_other_schema = lock(&self.known).schema != Some(schema);
+        let foreign = match is_other_schema {
+            true => in_words(&differences(&made(&mut *connection).await?, own)),
+            false => None,
+        };
+        let signed_by_command = witness::last_signed(&mut *connection, key).await?.map(|end| end.id);
+        let from = signed.map(|end| end.id).max(signed_by_command).unwrap_or_default();
+        let entries: Vec<(i64, String)> = sqlx::query_as("SELECT id, hash FROM audit WHERE id > ? ORDER BY id")
+            .bind(from)
             .fetch_all(&mut *connection)
             .await?;
-    let mut trouble = None;
-    for (before_id, before_hash, id, hash, signature) in gaps {
-        let (before, found) = (Head { id: before_id, hash: before_hash }, Head { id, hash });
-        if trouble.is_some() {
-        } else if !witness::holds(connection, &before).await? {
-            trouble = Some(format!(
-                "entries were taken away while the program was running: {before} is not in the log any more"
-            ));
-        } else if !signature.is_some_and(|signature| key.has_signed_end(&found, &signature)) {
-            trouble = Some(format!(
-                "somebody has written to the log while the program was running: it ended with {before}, and then with {found}"
-            ));
+        let mut known = lock(&self.known);
+        known.is_unconfirmed = false;
+        let is_shorter = known.went_back || known.last > present.id;
+        let of_others = entries.iter().find(|(_, hash)| !known.written.contains(hash)).map(|(id, _)| *id);
+        let trouble = match (is_shorter, of_others) {
+            (true, _) => Some(format!(
+                "entries were taken away while the program was running, which had written entry {}",
+                known.last
+            )),
+            (false, Some(id)) => {
+                Some(format!("somebody has written entry {id} to the log while the program was running"))
+            }
+            (false, None) => foreign,
+        };
+        (known.last, known.last_before, known.went_back, known.schema) = (present.id, present.id, false, Some(schema));
+        // It is told once.
+        known.written.extend(entries.into_iter().map(|(_, hash)| hash));
+        Ok(trouble)
+    }
+
+    /// The end was signed: what was written before needs not be known any more.
+    pub fn signed(&self) {
+        let mut known = lock(&self.known);
+        if known.pending.is_empty() {
+            known.written.clear();
         }
     }
-    sqlx::query("DELETE FROM temp.audit_gap").execute(connection).await?;
-    Ok(trouble)
+}
+
+/// Changes with each change of the schema (<https://www.sqlite.org/pragma.html#pragma_schema_version>).
+async fn schema_of(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA main.schema_version").fetch_one(connection).await
+}
+
+/// Remembers an entry that is written over a connection of this program.
+pub(super) async fn remember(connection: &mut SqliteConnection, hash: &str) -> Result<(), sqlx::Error> {
+    let query = format!("SELECT substr(name, {}) FROM temp.sqlite_schema WHERE name LIKE '{MARK}%'", MARK.len() + 1);
+    let id: Option<String> = sqlx::query_scalar(&query).fetch_optional(connection).await?;
+    let of_log = id.and_then(|id| lock(&ALL).get(&id.parse().ok()?).and_then(Weak::upgrade));
+    if let Some(of_log) = of_log {
+        let mut known = lock(&of_log.known);
+        known.is_unconfirmed = false;
+        known.written.insert(hash.to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        audit::{Entry, append, prepare},
+        sqlite::one_writer_of,
+    };
+    use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
+
+    async fn opened(file: &std::path::Path, log: &Arc<Continuity>) -> SqlitePool {
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        let pool = one_writer_of(log).connect_with(options).await.unwrap();
+        prepare(&mut pool.acquire().await.unwrap()).await.unwrap();
+        log.begin(&mut pool.acquire().await.unwrap()).await.unwrap();
+        pool
+    }
+
+    async fn note(connection: &mut SqliteConnection) {
+        append(connection, &Entry::done("user 1", "sign_in", "user 1")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_others_take_away_or_add_is_known_also_over_another_connection() {
+        let (key, own) = (HeadKey::derive(b"key"), Made::new());
+        let take_away = "DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)";
+        let back = "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit'";
+        for (is_anew, is_added, goes_on) in [
+            (false, false, false),
+            (true, false, false),
+            (false, false, true),
+            (false, true, false),
+            (true, true, true),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("log.sqlite");
+            let log = Continuity::new();
+            let pool = opened(&file, &log).await;
+            let own = match own.is_empty() {
+                true => made(&mut pool.acquire().await.unwrap()).await.unwrap(),
+                false => own.clone(),
+            };
+            let look = async || log.look(&mut pool.acquire().await.unwrap(), &key, None, &own).await.unwrap();
+            for _ in 0..3 {
+                note(&mut pool.acquire().await.unwrap()).await;
+            }
+            // What was rolled back was never there.
+            let mut transaction = pool.begin().await.unwrap();
+            note(&mut transaction).await;
+            transaction.rollback().await.unwrap();
+            assert!(!log.is_doubtful(&mut pool.acquire().await.unwrap()).await.unwrap());
+            assert_eq!(look().await, None);
+            if is_anew {
+                pool.acquire().await.unwrap().close().await.unwrap();
+                assert_eq!(look().await, None);
+            }
+            let options = SqliteConnectOptions::new().filename(&file);
+            let mut other = <SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+            if is_added {
+                note(&mut other).await;
+            } else {
+                for statement in ["DROP TRIGGER audit_keeps_entries", take_away, back] {
+                    sqlx::query(statement).execute(&mut other).await.unwrap();
+                }
+            }
+            if goes_on {
+                note(&mut pool.acquire().await.unwrap()).await;
+            }
+            assert!(goes_on || log.is_doubtful(&mut pool.acquire().await.unwrap()).await.unwrap());
+            let told = look().await.unwrap();
+            assert!(told.contains(if is_added { "has written entry 4" } else { "taken away" }), "{told}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod sink;
 mod witness;
 
 pub use chain::{Broken, Head, verify, verify_from};
-pub use continuity::{is_doubtful, look};
+pub use continuity::Continuity;
 pub use entry::{Entry, Recorded};
 pub use head_file::{HeadFile, LastHead, beside};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};

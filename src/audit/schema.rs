@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
-use super::log::prepare;
+use super::{
+    Entry,
+    log::{append, prepare},
+};
 
 /// Triggers and views by their names, as SQL.
 pub type Made = BTreeMap<String, String>;
@@ -26,30 +29,35 @@ pub fn differences(made: &Made, own: &Made) -> Vec<String> {
     foreign.chain(missing).map(|(name, _)| name.clone()).collect()
 }
 
-/// Makes the tables of the log, takes away what is not the program's own, and makes what is missing; the names of both. Of a
+/// Makes the tables of the log, takes away what is not the program's own, and makes what is missing; an entry names both. Of a
 /// new database nothing is missing.
-pub async fn prepare_as(connection: &mut SqliteConnection, own: &Made) -> Result<Vec<String>, sqlx::Error> {
-    let is_new: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'audit')")
-        .fetch_one(&mut *connection)
-        .await?;
-    let before = differences(&made(&mut *connection).await?, own);
-    prepare(&mut *connection).await?;
-    let made = made(&mut *connection).await?;
-    for name in &differences(&made, own) {
-        if made.contains_key(name) {
-            let quoted = name.replace('"', "\"\"");
-            for statement in
-                [format!("DROP TRIGGER IF EXISTS \"{quoted}\""), format!("DROP VIEW IF EXISTS \"{quoted}\"")]
-            {
-                // The one of the two that it is not.
-                let _ = sqlx::query(&statement).execute(&mut *connection).await;
-            }
-        }
-        if let Some(sql) = own.get(name) {
-            sqlx::query(sql).execute(&mut *connection).await?;
-        }
+pub async fn prepare_as(connection: &mut SqliteConnection, own: &Made) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let is_new: bool =
+        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name IN ('audit', 'audit_head'))")
+            .fetch_one(&mut *transaction)
+            .await?;
+    let kinds: Vec<(String, String)> =
+        sqlx::query_as("SELECT name, type FROM sqlite_schema WHERE type IN ('trigger', 'view')")
+            .fetch_all(&mut *transaction)
+            .await?;
+    let before = differences(&made(&mut transaction).await?, own);
+    for (name, kind) in kinds.iter().filter(|(name, _)| before.contains(name)) {
+        let quoted = name.replace('"', "\"\"");
+        let kind = if kind == "view" { "VIEW" } else { "TRIGGER" };
+        sqlx::query(&format!("DROP {kind} IF EXISTS \"{quoted}\"")).execute(&mut *transaction).await?;
     }
-    Ok(if is_new { Vec::new() } else { before })
+    prepare(&mut transaction).await?;
+    let made = made(&mut transaction).await?;
+    for (_, sql) in own.iter().filter(|(name, _)| !made.contains_key(*name)) {
+        sqlx::query(sql).execute(&mut *transaction).await?;
+    }
+    if let Some(told) = in_words(&before).filter(|_| !is_new) {
+        tracing::error!(told, "the audit log may not be what it was");
+        let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(told);
+        append(&mut transaction, &entry).await?;
+    }
+    transaction.commit().await
 }
 
 /// In words.

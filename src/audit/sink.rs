@@ -7,7 +7,10 @@ use std::{
 use serde::Deserialize;
 use sqlx::SqlitePool;
 
-use super::{Recorded, log::COLUMNS};
+use super::{
+    Entry, Recorded,
+    log::{COLUMNS, append as append_entry, head},
+};
 
 pub(super) const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS audit_sink (path TEXT PRIMARY KEY, id INTEGER NOT NULL) STRICT";
@@ -29,18 +32,21 @@ pub enum SinkError {
 /// Writes all entries that a file has not yet behind what stands there, as JSON, one a line: a second log, for who ships
 /// logs elsewhere. None is left out; one that was being written when the machine stopped can be there twice, with the
 /// same id. The file may be taken away at any time, as log rotation does: the next entries begin another one.
-pub async fn ship(reader: &SqlitePool, writer: &SqlitePool, path: &Path) -> Result<(), SinkError> {
+pub async fn ship(
+    reader: &SqlitePool,
+    writer: &SqlitePool,
+    path: &Path,
+    shipped: &mut Option<i64>,
+) -> Result<(), SinkError> {
     let name = path.to_string_lossy().into_owned();
-    // The number in the table could be anybody's: what the file itself lacks it gets.
-    let (in_file, mut is_first) = (last_in(path), true);
     loop {
-        let shipped: Option<i64> =
-            sqlx::query_scalar("SELECT id FROM audit_sink WHERE path = ?").bind(&name).fetch_optional(reader).await?;
-        let begun = shipped.unwrap_or_default();
-        let from = if is_first { in_file.map_or(begun, |last| last.min(begun)) } else { begun };
-        is_first = false;
+        let from = match *shipped {
+            Some(shipped) => shipped,
+            None => begin(reader, writer, path, &name).await?,
+        };
         let query = format!("SELECT {COLUMNS} FROM audit WHERE id > ? ORDER BY id LIMIT {BATCH}");
         let entries: Vec<Recorded> = sqlx::query_as(&query).bind(from).fetch_all(reader).await?;
+        *shipped = Some(from);
         let Some(last) = entries.last().map(|entry| entry.id) else { return Ok(()) };
         let number = entries.len() as i64;
         let failed = |error| SinkError::File { path: path.to_owned(), error };
@@ -55,10 +61,30 @@ pub async fn ship(reader: &SqlitePool, writer: &SqlitePool, path: &Path) -> Resu
             .bind(last)
             .execute(writer)
             .await?;
+        *shipped = Some(last);
         if number < BATCH {
             return Ok(());
         }
     }
+}
+
+/// Where a program begins that does not know yet what the file has. The number in the table could be anybody's: what the file
+/// itself lacks it gets, and a number that the log does not have is told.
+async fn begin(reader: &SqlitePool, writer: &SqlitePool, path: &Path, name: &str) -> Result<i64, SinkError> {
+    let noted: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM audit_sink WHERE path = ?").bind(name).fetch_optional(reader).await?;
+    let noted = noted.unwrap_or_default();
+    let present = head(&mut *reader.acquire().await?).await?.id;
+    if noted > present {
+        let details = "the number of entries in the second file was not that of the log: all are written there again";
+        tracing::error!(details, "the audit log may not be what it was");
+        let entry = Entry::done("system", "audit.mismatch", "audit file").outcome("failed").details(details);
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        append_entry(&mut transaction, &entry).await?;
+        transaction.commit().await?;
+        return Ok(0);
+    }
+    Ok(last_in(path).map_or(noted, |last| last.min(noted)))
 }
 
 /// The number of the last entry that a file holds whole; `None` if there is none, as after log rotation.
@@ -131,27 +157,37 @@ mod tests {
             entries.map(|entry| entry["id"].as_i64().unwrap()).collect()
         };
         add(1_500).await;
-        ship(&pool, &pool, &path).await.unwrap();
-        ship(&pool, &pool, &path).await.unwrap();
+        ship(&pool, &pool, &path, &mut None).await.unwrap();
+        ship(&pool, &pool, &path, &mut None).await.unwrap();
         assert_eq!(ids(&path), (1..=1_500).collect::<Vec<i64>>());
         std::fs::rename(&path, folder.path().join("audit.jsonl.1")).unwrap();
         add(1).await;
-        ship(&pool, &pool, &path).await.unwrap();
+        ship(&pool, &pool, &path, &mut None).await.unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"id\":15").unwrap();
         add(1).await;
-        ship(&pool, &pool, &path).await.unwrap();
+        ship(&pool, &pool, &path, &mut None).await.unwrap();
         assert_eq!(ids(&path), [1_501, 1_502]);
         // Somebody says in the database that the file has them already.
-        sqlx::query("UPDATE audit_sink SET id = 1000000").execute(&pool).await.unwrap();
+        sqlx::query("UPDATE audit_sink SET id = 1504").execute(&pool).await.unwrap();
         add(2).await;
-        ship(&pool, &pool, &path).await.unwrap();
+        ship(&pool, &pool, &path, &mut None).await.unwrap();
         assert_eq!(ids(&path), [1_501, 1_502, 1_503, 1_504]);
+        // While the program runs it knows by itself, and what the log does not have is told.
+        sqlx::query("UPDATE audit_sink SET id = 1000000").execute(&pool).await.unwrap();
+        add(1).await;
+        ship(&pool, &pool, &path, &mut Some(1_504)).await.unwrap();
+        assert_eq!(ids(&path).last(), Some(&1_505));
+        sqlx::query("UPDATE audit_sink SET id = 1000000").execute(&pool).await.unwrap();
+        let rotated = folder.path().join("audit.jsonl.2");
+        std::fs::rename(&path, rotated).unwrap();
+        ship(&pool, &pool, &path, &mut None).await.unwrap();
+        assert_eq!(ids(&path), (1..=1_506).collect::<Vec<i64>>());
         // Nothing is lost while the file cannot be written.
         let elsewhere = folder.path().join("not there").join("audit.jsonl");
-        let error = ship(&pool, &pool, &elsewhere).await.unwrap_err().to_string();
+        let error = ship(&pool, &pool, &elsewhere, &mut None).await.unwrap_err().to_string();
         assert!(error.contains("not there") && error.contains("cannot be written"), "{error}");
         std::fs::create_dir(folder.path().join("not there")).unwrap();
-        ship(&pool, &pool, &elsewhere).await.unwrap();
-        assert_eq!(ids(&elsewhere).len(), 1_504);
+        ship(&pool, &pool, &elsewhere, &mut None).await.unwrap();
+        assert_eq!(ids(&elsewhere).len(), 1_506);
     }
 }

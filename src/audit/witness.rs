@@ -41,6 +41,19 @@ impl HeadKey {
     }
 }
 
+/// The last end of the own chain in the table that this key has signed.
+pub(super) async fn last_signed(connection: &mut SqliteConnection, key: &HeadKey) -> Result<Option<Head>, sqlx::Error> {
+    let ends: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT id, hash, signature FROM audit_head WHERE origin = ? AND key = ? ORDER BY id DESC LIMIT 20",
+    )
+    .bind(OWN)
+    .bind(key.name())
+    .fetch_all(connection)
+    .await?;
+    let mut ends = ends.into_iter().map(|(id, hash, signature)| (Head { id, hash }, signature));
+    Ok(ends.find(|(end, signature)| key.has_signed_end(end, signature)).map(|(end, _)| end))
+}
+
 /// Whether the present end is signed with this key; that of a new log needs no signature.
 pub async fn is_end_signed(connection: &mut SqliteConnection, key: &HeadKey) -> Result<bool, sqlx::Error> {
     let present = head(&mut *connection).await?;
@@ -284,7 +297,14 @@ pub async fn trouble_at_start(
         };
         return Ok(Some(missing.to_owned()));
     };
-    if last.is_closed && present != last.head {
+    if !holds(&mut *pool.acquire().await?, &last.head).await? {
+        return Ok(Some(format!(
+            "at the start the log did not hold {}, the end that was signed last: it is an older one, or was changed",
+            last.head
+        )));
+    }
+    // A command may have written and signed behind it, when the program was about to end or to begin.
+    if last.is_closed && present != last.head && signed_last != Some(&present) {
         return Ok(Some(format!(
             "the program had ended with {}, and at the start the log ended with {present}: somebody has written to it",
             last.head

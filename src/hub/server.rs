@@ -102,6 +102,8 @@ pub struct HubState {
     pub signed_head: tokio::sync::Mutex<Option<Head>>,
     pub head_file: HeadFile,
     pub foreign_writes: audit::ForeignWrites,
+    /// The last entry that the second file has.
+    pub shipped: tokio::sync::Mutex<Option<i64>>,
     /// Whether the audit log's chain held when that was looked at.
     pub verified: Arc<Mutex<Option<audit::Verified>>>,
     /// What nodes tell of themselves.
@@ -193,6 +195,7 @@ impl Hub {
             signed_head: tokio::sync::Mutex::new(last_head),
             head_file,
             foreign_writes: audit::ForeignWrites::default(),
+            shipped: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),
             told_by_nodes: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(29))),

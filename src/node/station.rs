@@ -21,7 +21,7 @@ use super::{
     config::{AlgorithmConfig, DatabaseConfig},
     log::Outgoing,
     page, review, run, runtime, share,
-    store::{NodeStore, StoreError},
+    store::NodeStore,
     witness,
 };
 use crate::protocol::{
@@ -171,7 +171,7 @@ impl Station {
         let state_file = self.config.state_file();
         let _lock = NodeStore::lock(&state_file).await?;
         let store = NodeStore::open(&state_file).await?;
-        let log = Arc::new(witness::begin(&store, &self.config).await.map_err(StoreError::from)?);
+        let log = Arc::new(witness::begin(&store, &self.config).await?);
         let stopped = async {
             stop.cancelled().await;
             // Whoever is connected says goodbye, so that another program may take the place at once.

@@ -1,13 +1,21 @@
 //! The node's audit log is signed at its end, and hub and node keep the ends of each other's logs: neither is written anew
 //! unnoticed.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use sqlx::SqliteConnection;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{NodeConfig, station::Shared, store::NodeStore};
+use super::{
+    NodeConfig,
+    station::Shared,
+    store::{NodeStore, StoreError, own_schema},
+};
 use crate::{
     audit::{self, Entry, Head, HeadFile, HeadKey, LastHead, Signed},
     protocol::{audit::Exchange, client::ClientError},
@@ -35,6 +43,8 @@ pub struct Begun {
     file: HeadFile,
     /// The end that was signed last.
     known: tokio::sync::Mutex<Option<Head>>,
+    /// Whether the program's log says that it cannot be signed.
+    is_told: AtomicBool,
 }
 
 /// Signs and exchanges ends for as long as it is polled.
@@ -67,10 +77,10 @@ pub async fn keep(shared: &Shared, log: &Begun) {
 pub async fn keep_file(store: &NodeStore, file: &Path) {
     let mut interval = interval(SHIP);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = String::new();
+    let (mut told, mut shipped) = (String::new(), None);
     loop {
         interval.tick().await;
-        let trouble = audit::ship(store.pool(), store.pool(), file).await.err();
+        let trouble = audit::ship(store.pool(), store.pool(), file, &mut shipped).await.err();
         let trouble = trouble.map(|error| error.to_string()).unwrap_or_default();
         if trouble != told && !trouble.is_empty() {
             tracing::error!(trouble, "entries of the audit log wait for their second file");
@@ -91,12 +101,13 @@ enum WitnessError {
 
 /// Signs the end that the program finds when it begins, of a new log before its first entry. An entry says if it was ended
 /// by force, or if something is wrong.
-pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, sqlx::Error> {
+pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, StoreError> {
     let (key, file) = (head_key(config), HeadFile::beside(&config.state_file()));
     let last = file.read(&key);
-    let is_used = audit::head(&mut *store.pool().acquire().await?).await?.id > 0;
+    let is_used = store.is_used().await?;
     let signed = audit::signed_heads(store.pool(), &key).await?;
-    let broken = match audit::verify(store.pool(), &signed.heads).await? {
+    let known: Vec<Head> = signed.heads.iter().cloned().chain(last.as_ref().map(|last| last.head.clone())).collect();
+    let broken = match audit::verify(store.pool(), &known).await? {
         Ok(_) => None,
         Err(broken) => {
             tracing::error!(%broken, "the audit log does not hold");
@@ -111,10 +122,11 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, sqlx
         None => None,
     };
     let known = tokio::sync::Mutex::new(last.as_ref().map(|last| last.head.clone()));
-    let log = Begun { key, file, known };
-    log.sign(store).await?;
+    let log = Begun { key, file, known, is_told: AtomicBool::default() };
+    log.sign_as_it_is(store).await?;
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-    for details in trouble.into_iter().chain(store.foreign_schema()) {
+    store.log().begin(&mut transaction).await?;
+    if let Some(details) = trouble {
         note(&mut transaction, "audit log", &details).await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
@@ -126,7 +138,7 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, sqlx
 
 impl Begun {
     /// Signs the last end, and says beside the log that nothing comes behind it any more.
-    pub async fn end(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
+    pub async fn end(&self, store: &NodeStore) -> Result<(), StoreError> {
         self.sign(store).await?;
         let present = audit::head(&mut *store.pool().acquire().await?).await?;
         match self.file.read(&self.key).filter(|last| last.head == present) {
@@ -136,9 +148,9 @@ impl Begun {
     }
 
     /// Signs the present end, if it is another one than before.
-    async fn sign_new(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
+    async fn sign_new(&self, store: &NodeStore) -> Result<(), StoreError> {
         let mut connection = store.pool().acquire().await?;
-        let is_doubtful = audit::is_doubtful(&mut connection).await?;
+        let is_doubtful = store.log().is_doubtful(&mut connection).await?;
         let present = audit::head(&mut connection).await?;
         drop(connection);
         if !is_doubtful && self.known.lock().await.as_ref() == Some(&present) {
@@ -147,13 +159,21 @@ impl Begun {
         self.sign(store).await
     }
 
-    /// Signs the present end, if the log went on from where this program left it.
-    async fn sign(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
-        let mut known = self.known.lock().await;
+    /// Looks whether the log went on from where this program left it, and signs the present end.
+    async fn sign(&self, store: &NodeStore) -> Result<(), StoreError> {
+        let own = own_schema().await?;
+        let known = self.known.lock().await.clone();
         let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(trouble) = audit::look(&mut transaction, &self.key).await? {
+        if let Some(trouble) = store.log().look(&mut transaction, &self.key, known.as_ref(), own).await? {
             note(&mut transaction, "audit log", &trouble).await?;
         }
+        transaction.commit().await?;
+        Ok(self.sign_as_it_is(store).await?)
+    }
+
+    async fn sign_as_it_is(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
+        let mut known = self.known.lock().await;
+        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
         let signed = audit::sign_head(&mut transaction, &self.key, &mut known).await?;
         if signed == Signed::Anew {
             let details =
@@ -161,10 +181,13 @@ impl Begun {
             note(&mut transaction, "audit log", details).await?;
         }
         transaction.commit().await?;
+        if signed == Signed::Holds {
+            store.log().signed();
+        }
         if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known.as_ref()) {
             self.file.write(&self.key, &LastHead { head: known.clone(), is_closed: false })?;
         }
-        if signed == Signed::Broken {
+        if signed == Signed::Broken && !self.is_told.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "the audit log is not the one whose end was signed before: somebody wrote to the node's file"
             );
@@ -189,16 +212,17 @@ async fn exchange(shared: &Shared) -> Result<(), WitnessError> {
     let goes_on = told.holds && !is_other;
     if !told.holds {
         let known = exchange.known.clone().unwrap_or_default();
-        note(&mut transaction, "hub", &format!("the hub's log has no entry {known} any more")).await?;
+        note_once(&mut transaction, "hub", &format!("the hub's log has no entry {known} any more")).await?;
     } else if let Some(known) = known.filter(|_| is_other) {
-        note(&mut transaction, "hub", &format!("the hub's log ended with {known} before, now with {of_hub}")).await?;
+        note_once(&mut transaction, "hub", &format!("the hub's log ended with {known} before, now with {of_hub}"))
+            .await?;
     }
     let mut lost = None;
     if let Some(of_us) = of_us
         && !audit::holds(&mut transaction, &of_us).await?
     {
         lost = Some(of_us.to_string());
-        note(&mut transaction, "audit log", &format!("the hub knows {of_us}, which is not in this log any more"))
+        note_once(&mut transaction, "audit log", &format!("the hub knows {of_us}, which is not in this log any more"))
             .await?;
     }
     audit::keep_head(&mut transaction, HUB, &of_hub, goes_on).await?;
@@ -210,8 +234,15 @@ async fn exchange(shared: &Shared) -> Result<(), WitnessError> {
     Ok(())
 }
 
-/// Says once that a log was changed.
+/// Says that a log was changed.
 async fn note(connection: &mut SqliteConnection, subject: &str, details: &str) -> Result<(), sqlx::Error> {
+    tracing::error!(subject, details, "an audit log was changed");
+    let entry = Entry::done("system", "audit.mismatch", subject).outcome("failed").details(details);
+    audit::append(connection, &entry).await
+}
+
+/// The same of what is found every two minutes: once.
+async fn note_once(connection: &mut SqliteConnection, subject: &str, details: &str) -> Result<(), sqlx::Error> {
     tracing::error!(subject, details, "an audit log was changed");
     let entry = Entry::done("system", "audit.mismatch", subject).outcome("failed").details(details);
     audit::append_change(connection, &entry).await

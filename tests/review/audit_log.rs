@@ -56,8 +56,7 @@ async fn decisions_by_command_raise_no_alarm_and_forged_ones_do() {
     atoll::audit::append(&mut state, &atoll::audit::Entry::done("ben (at the node)", "review.approve", "run 77"))
         .await
         .unwrap();
-    eventually(async || alarms(&mut state).await.iter().any(|told| told.contains("somebody has written to the log")))
-        .await;
+    eventually(async || alarms(&mut state).await.iter().any(|told| told.contains("somebody has written entry"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +118,98 @@ async fn a_start_that_fails_signs_nothing_that_somebody_wrote() {
         .unwrap();
     assert!(!output.status.success());
     sqlx::query("ALTER TABLE station_ RENAME TO station").execute(&mut state).await.unwrap();
-    let told = alarms(&mut state).await;
-    assert!(told.iter().any(|told| told.contains("somebody has written to it")), "{told:?}");
-    drop(RunningNode::start(&config));
+    let _station = RunningNode::start(&config);
+    eventually(async || alarms(&mut state).await.iter().any(|told| told.contains("somebody has written to it"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_the_connection_of_a_program_hides_nothing() {
+    let world = World::new().await;
+    let _station = node(&world, "example_org1", "").await;
+    let hub_file = world.data.path().join("hub.sqlite");
+    let mut of_hub = SqliteConnectOptions::new().filename(hub_file).connect().await.unwrap();
+    let mut of_node = state_file(&world).await;
+    let root = world.token("root").await;
+    let change = async |role: i64| {
+        let body = serde_json::json!({"roles": [role]});
+        world.call(reqwest::Method::PATCH, "user/5", Some(&root), Some(&body)).await.0
+    };
+    assert_eq!(change(1).await, 200);
+    // A rollback that the library does not know of: the connection is thrown away.
+    let ends = "CREATE TRIGGER z BEFORE INSERT ON audit BEGIN SELECT RAISE(ROLLBACK, 'x'); END";
+    sqlx::query(ends).execute(&mut of_hub).await.unwrap();
+    assert_eq!(change(2).await, 500);
+    take_last_away(&mut of_hub, "z", "user.edit").await;
+    eventually(async || !alarms(&mut of_hub).await.is_empty()).await;
+    let (_, problems) = world.get("problem", &root).await;
+    assert!(problems.to_string().contains("audit log may"), "{problems}");
+    // The same at the node, where an entry is added.
+    let researcher = world.client("researcher").await;
+    sqlx::query(ends).execute(&mut of_node).await.unwrap();
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    world.wait_for_node(2, true).await;
+    sqlx::query("DROP TRIGGER z").execute(&mut of_node).await.unwrap();
+    let entry = atoll::audit::Entry::done("ben (at the node)", "review.approve", "run 77");
+    atoll::audit::append(&mut of_node, &entry).await.unwrap();
+    eventually(async || !alarms(&mut of_node).await.is_empty()).await;
+}
+
+/// Takes the last entry away as if it had never been, if it is of this action.
+async fn take_last_away(file: &mut SqliteConnection, trigger: &str, action: &str) {
+    let keeps: String = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'audit_keeps_entries'")
+        .fetch_one(&mut *file)
+        .await
+        .unwrap();
+    for statement in [
+        "BEGIN IMMEDIATE",
+        &format!("DROP TRIGGER {trigger}"),
+        "DROP TRIGGER audit_keeps_entries",
+        &format!("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit) AND action = '{action}'"),
+        "UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM audit) WHERE name = 'audit'",
+        &keeps,
+        "COMMIT",
+    ] {
+        sqlx::query(statement).execute(&mut *file).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_signs_no_older_log_and_says_each_time_what_is_wrong() {
+    let Asked { world, station, review, .. } = asked(ALWAYS).await;
+    let folder = world.node_folder("example_org1");
+    station.stop().await;
+    let copy = folder.join("older.sqlite");
+    sqlx::query(&format!("VACUUM INTO '{}'", copy.display())).execute(&mut state_file(&world).await).await.unwrap();
+    let older = std::fs::read(copy).unwrap();
+    let arguments = ["approve", &review.run_id.to_string(), "--hash", &review.hash];
+    assert!(reviews(&world, "example_org1", &arguments).await.0);
+    let head = std::fs::read_to_string(folder.join("node.audit-head")).unwrap();
+    let bring_back = || {
+        for end in ["sqlite-wal", "sqlite-shm"] {
+            let _ = std::fs::remove_file(folder.join(format!("node.{end}")));
+        }
+        std::fs::write(folder.join("node.sqlite"), &older).unwrap();
+    };
+    bring_back();
+    assert!(!verified(&world).0);
+    let arguments = ["reject", &review.run_id.to_string(), "--hash", &review.hash, "--reason", "no"];
+    let (done, answer) = reviews(&world, "example_org1", &arguments).await;
+    assert!(done, "{answer}");
+    let (holds, text) = verified(&world);
+    assert!(!holds, "{text}");
+    assert_eq!(std::fs::read_to_string(folder.join("node.audit-head")).unwrap(), head, "it knows better");
+    // What was said once is said again.
+    for times in 1..=2 {
+        std::fs::remove_file(folder.join("node.audit-head")).unwrap();
+        node(&world, "example_org1", ALWAYS).await.stop().await;
+        let told = alarms(&mut state_file(&world).await).await;
+        assert_eq!(told.iter().filter(|told| told.contains("was not there")).count(), times, "{told:?}");
+    }
+    // After an end by force, too.
+    let station = node(&world, "example_org1", ALWAYS).await;
+    station.crash().await;
+    bring_back();
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let told = alarms(&mut state_file(&world).await).await;
+    assert!(!told.is_empty(), "{told:?}");
 }

@@ -102,7 +102,8 @@ async fn keep_file(hub: Weak<HubState>, file: PathBuf) {
 }
 
 async fn ship(hub: &HubState, file: &Path) {
-    let shipped = crate::audit::ship(hub.store.reader(), hub.store.bookkeeping(), file).await;
+    let mut known = hub.shipped.lock().await;
+    let shipped = crate::audit::ship(hub.store.reader(), hub.store.bookkeeping(), file, &mut known).await;
     let trouble = shipped.err().map(|error| {
         format!("Entries of the audit log wait: {error}. None is lost: they are written when it works again.")
     });

@@ -19,7 +19,7 @@ use super::{
     permission::Caller,
     problem,
     server::HubState,
-    store::Store,
+    store::{Store, own_schema},
     token::{Claims, ClientType, Subject as TokenSubject},
 };
 use crate::{
@@ -199,10 +199,14 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
         tracing::error!(found, "the audit log may not be what it was");
         trouble.get_or_insert(found);
     }
-    sign_head(hub).await?;
     let mut connection = hub.store.bookkeeping().acquire().await?;
+    let is_holding = sign_as_it_is(hub, &mut connection).await?;
+    if !is_holding {
+        tell_of_others(hub, true);
+    }
+    hub.store.log().begin(&mut connection).await?;
     // It is in the log now, and the next entry would make the chain look whole.
-    for details in trouble.into_iter().chain(hub.store.foreign_schema()) {
+    if let Some(details) = trouble {
         note_mismatch(&mut connection, &details).await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
@@ -219,7 +223,7 @@ async fn note_mismatch(connection: &mut SqliteConnection, details: &str) -> Resu
 /// Signs the present end of the log, if it is another one than before, or not where the hub left it.
 pub async fn sign_new_head(hub: &HubState) -> Result<(), HubError> {
     let mut connection = hub.store.bookkeeping().acquire().await?;
-    let is_doubtful = audit::is_doubtful(&mut connection).await?;
+    let is_doubtful = hub.store.log().is_doubtful(&mut connection).await?;
     let present = audit::head(&mut connection).await?;
     if !is_doubtful && hub.signed_head.lock().await.as_ref() == Some(&present) {
         return Ok(());
@@ -244,23 +248,35 @@ pub async fn sign_head(hub: &HubState) -> Result<(), HubError> {
     sign_head_over(hub, &mut *hub.store.bookkeeping().acquire().await?).await
 }
 
+/// Tells Root on the start page, or that it is over.
+fn tell_of_others(hub: &HubState, is_wrong: bool) {
+    let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file directly.";
+    hub.problems.set(problem::Kind::AuditLog, is_wrong.then(|| text.to_owned()));
+}
+
 async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Result<(), HubError> {
-    let tell = |is_wrong: bool| {
-        let text = "The audit log may not be the one whose end was signed before: somebody has written to the hub's file \
-                    directly.";
-        hub.problems.set(problem::Kind::AuditLog, is_wrong.then(|| text.to_owned()));
-    };
-    let key = hub.secret_key.head_key();
-    let mut transaction = connection.begin().await?;
-    // The connection begins without a lock on what is read.
-    let trouble = audit::look(&mut transaction, &key).await?;
+    let (key, known) = (hub.secret_key.head_key(), hub.signed_head.lock().await.clone());
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let trouble = hub.store.log().look(&mut transaction, &key, known.as_ref(), own_schema().await?).await?;
     if let Some(trouble) = &trouble {
         // Also if it cannot be written.
-        tell(true);
+        tell_of_others(hub, true);
         tracing::error!(trouble, "the audit log is not what it was");
         note_mismatch(&mut transaction, trouble).await?;
     }
     let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
+    transaction.commit().await?;
+    let is_holding = sign_as_it_is(hub, connection).await?;
+    if trouble.is_none() {
+        tell_of_others(hub, !is_holding || is_foreign);
+    }
+    Ok(())
+}
+
+/// Signs the present end; whether the one that was signed before is in the log.
+async fn sign_as_it_is(hub: &HubState, connection: &mut SqliteConnection) -> Result<bool, HubError> {
+    let key = hub.secret_key.head_key();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut known = hub.signed_head.lock().await;
     let signed = audit::sign_head(&mut transaction, &key, &mut known).await?;
     if signed == Signed::Anew {
@@ -269,15 +285,15 @@ async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Re
         note_mismatch(&mut transaction, details).await?;
     }
     transaction.commit().await?;
+    if signed == Signed::Holds {
+        hub.store.log().signed();
+    }
     if signed != Signed::Broken
         && let Some(head) = known.as_ref()
     {
         hub.head_file.write(&key, &LastHead { head: head.clone(), is_closed: false })?;
     }
-    if trouble.is_none() {
-        tell(signed == Signed::Broken || is_foreign);
-    }
-    Ok(())
+    Ok(signed != Signed::Broken)
 }
 
 /// Writes the present end into the program's log, which the system keeps elsewhere.

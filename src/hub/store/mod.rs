@@ -20,7 +20,10 @@ use super::{
     second_factor,
     secret::{SecretKey, is_plain},
 };
-use crate::{audit, sqlite::one_writer};
+use crate::{
+    audit::{self, Continuity},
+    sqlite::{one_writer, one_writer_of},
+};
 
 /// How long it is believed what somebody may do, should a change ever not be noticed.
 const AUTHORITY_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5);
@@ -33,8 +36,8 @@ pub struct Store {
     authorities: Cache<AuthorityKey, Arc<Authority>>,
     /// Counts changes: what was read before one is not kept after it.
     generation: watch::Sender<u64>,
-    /// Names of triggers and views that were not the hub's own when it opened the file.
-    foreign: Vec<String>,
+    /// What the hub knows of its audit log.
+    log: Arc<Continuity>,
 }
 
 /// The triggers and views that the hub makes.
@@ -69,10 +72,11 @@ impl Store {
             .foreign_keys(true)
             .pragma("cache_size", "-8000")
             .busy_timeout(std::time::Duration::from_secs(10));
-        let writer = one_writer().connect_with(options.clone()).await?;
+        let log = Continuity::new();
+        let writer = one_writer_of(&log).connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
         let mut connection = writer.acquire().await?;
-        let foreign = audit::prepare_as(&mut connection, own_schema().await?).await?;
+        audit::prepare_as(&mut connection, own_schema().await?).await?;
         drop(connection);
         let reader = SqlitePoolOptions::new()
             .min_connections(1)
@@ -85,7 +89,7 @@ impl Store {
             writer,
             authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
             generation: watch::Sender::new(0),
-            foreign,
+            log,
         };
         store.write_rules_and_roles().await?;
         // Whoever was connected when the last process ended is not connected to this one.
@@ -96,9 +100,9 @@ impl Store {
         Ok(store)
     }
 
-    /// What is wrong with its triggers and views, which are right again.
-    pub fn foreign_schema(&self) -> Option<String> {
-        audit::in_words(&self.foreign)
+    /// What the hub knows of its audit log.
+    pub fn log(&self) -> &Continuity {
+        &self.log
     }
 
     /// For queries that read.

@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    audit::{self, Entry, HeadFile, HeadKey, LastHead},
-    sqlite::one_writer,
+    audit::{self, Continuity, Entry, HeadFile, HeadKey, LastHead, Signed},
+    sqlite::{one_writer, one_writer_of},
 };
 
 pub use answer::{Kept, Question, ToTell};
@@ -58,8 +58,8 @@ pub enum StoreError {
 pub struct NodeStore {
     pool: SqlitePool,
     changes: watch::Sender<u64>,
-    /// Names of triggers and views that were not the node's own when it opened the file.
-    foreign: Arc<[String]>,
+    /// What the node knows of its audit log.
+    log: Arc<Continuity>,
     /// With what a command signs what it has written: the node that works with the file would take that for somebody
     /// else's.
     signs: Option<Arc<Signs>>,
@@ -119,12 +119,13 @@ impl NodeStore {
             .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(10));
         // One connection: what is read before a write in one transaction is still so when it is written.
-        let pool = one_writer().connect_with(options).await?;
+        let log = Continuity::new();
+        let pool = one_writer_of(&log).connect_with(options).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
-        let foreign = audit::prepare_as(&mut connection, own_schema().await?).await?.into();
+        audit::prepare_as(&mut connection, own_schema().await?).await?;
         drop(connection);
-        Ok(NodeStore { pool, changes: watch::Sender::new(0), foreign, signs: None })
+        Ok(NodeStore { pool, changes: watch::Sender::new(0), log, signs: None })
     }
 
     /// Opens the file for a command that decides.
@@ -133,9 +134,9 @@ impl NodeStore {
         Ok(NodeStore { signs, ..NodeStore::open(path).await? })
     }
 
-    /// What is wrong with its triggers and views, which are right again.
-    pub fn foreign_schema(&self) -> Option<String> {
-        audit::in_words(&self.foreign)
+    /// What the node knows of its audit log.
+    pub fn log(&self) -> &Continuity {
+        &self.log
     }
 
     /// Begins what stands in the audit log, too. A command waits until the node has signed what it wrote before: else it would
@@ -163,11 +164,16 @@ impl NodeStore {
     async fn commit_noted(&self, mut transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
         let Some(signs) = &self.signs else { return Ok(transaction.commit().await?) };
         let before = signs.file.read(&signs.key);
-        let mut end = None;
-        audit::sign_head(&mut transaction, &signs.key, &mut end).await?;
+        let mut end = before.as_ref().map(|last| last.head.clone());
+        let signed = audit::sign_head(&mut transaction, &signs.key, &mut end).await?;
+        if signed == Signed::Broken {
+            let details = "a command found a log without the end that was signed last, and wrote to it";
+            let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
+            audit::append(&mut transaction, &entry).await?;
+        }
         transaction.commit().await?;
         // A node that works with the file signs it there by itself.
-        if let (Some(LastHead { is_closed: true, .. }), Some(head)) = (before, end) {
+        if let (Signed::Holds, Some(LastHead { is_closed: true, .. }), Some(head)) = (signed, before, end) {
             signs.file.write(&signs.key, &LastHead { head, is_closed: true })?;
         }
         Ok(())
@@ -176,6 +182,12 @@ impl NodeStore {
     /// For reading the audit log.
     pub fn pool(&self) -> &SqlitePool {
         &self.pool
+    }
+
+    /// Whether a station has worked with this file before.
+    pub async fn is_used(&self) -> Result<bool, StoreError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM station) OR EXISTS (SELECT 1 FROM audit)";
+        Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?)
     }
 
     /// Which station this is: that with this file.

@@ -27,9 +27,13 @@ pub fn one_writer() -> SqlitePoolOptions {
 
 /// The same, for a file with an audit log: the program remembers what it has written there.
 pub fn one_writer_of(log: &Arc<Continuity>) -> SqlitePoolOptions {
-    let log = log.clone();
-    one_writer().after_connect(move |connection, _| {
-        let log = log.clone();
+    let (of_new, of_known) = (log.clone(), log.clone());
+    let pool = one_writer().after_connect(move |connection, _| {
+        let log = of_new.clone();
         Box::pin(async move { log.watch(connection).await })
+    });
+    pool.before_acquire(move |_, _| {
+        of_known.has_ended_transactions();
+        Box::pin(async { Ok(true) })
     })
 }

@@ -1,11 +1,15 @@
 //! Whether one part makes most of a sum.
 
+/// What parts of both signs leave by chance is seldom a smaller part of the root of their squares.
+const BY_CHANCE: f64 = 0.01;
+
 /// The parts of a sum: rows, or what the rows of each person come to.
 #[derive(Default)]
 pub struct Dominance {
     sum: f64,
     /// Without signs.
     amount: f64,
+    squares: f64,
     /// The part that is farthest from nothing, …
     largest: f64,
     /// … and how many are as far.
@@ -22,6 +26,7 @@ impl Dominance {
     pub fn see_times(&mut self, part: f64, times: u64) {
         self.sum += part * times as f64;
         self.amount += part.abs() * times as f64;
+        self.squares += part * part * times as f64;
         if part.abs() > self.largest.abs() {
             (self.largest, self.as_large) = (part, 0);
         }
@@ -51,6 +56,11 @@ impl Dominance {
             return Some(of_amount);
         }
         let others = (self.sum - self.largest).abs();
+        // Values around a middle make up for one another by chance, which nobody knows beforehand.
+        let spread = (self.squares - largest * largest).max(0.0).sqrt();
+        if others > spread * BY_CHANCE {
+            return Some(of_amount);
+        }
         Some(of_amount.max(largest / (largest + others)))
     }
 }

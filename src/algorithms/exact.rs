@@ -1,6 +1,6 @@
 //! Sums that lose no digits: what is checked of them has to be as exact as what is told.
 
-use super::column::Number;
+use super::{column::Number, sketch::mix};
 
 /// A number as the sum of two floats, of which the second has what the first has no digits for: 106 bits in all (Dekker, "A
 /// floating-point technique for extending the available precision", 1971).
@@ -31,12 +31,36 @@ impl Exact {
     }
 
     /// Without so many times a value.
-    pub fn minus(self, value: f64, times: u32) -> Exact {
-        let times = f64::from(times);
-        let product = value * times;
-        // What the product lost.
-        let lost = value.mul_add(times, -product);
-        self + Exact::sum(-product, -lost)
+    pub fn minus(self, value: Exact, times: u32) -> Exact {
+        self + value.times(-f64::from(times))
+    }
+
+    fn times(self, factor: f64) -> Exact {
+        let product = self.high * factor;
+        if !product.is_finite() {
+            return Exact { high: product, low: 0.0 };
+        }
+        // What the product lost, and what stands behind.
+        Exact::sum(product, self.high.mul_add(factor, -product) + self.low * factor)
+    }
+
+    /// Tells different parts apart: those of whole numbers exactly, others by 90 bits or so.
+    pub fn part_bits(self, parts: u32) -> u64 {
+        if let Some(whole) = self.to_whole() {
+            let divisor = greatest_common_divisor(whole.unsigned_abs(), u128::from(parts));
+            let (numerator, denominator) = (whole / divisor as i128, u128::from(parts) / divisor);
+            return mix(numerator as u64 ^ mix((numerator >> 64) as u64 ^ mix(denominator as u64)));
+        }
+        let high = self.high / f64::from(parts);
+        let rest = self.minus(Exact { high, low: 0.0 }, parts);
+        // Without the last bits, which hang on how it was computed.
+        let low = (rest.high / f64::from(parts)).to_bits() & !0xffff;
+        mix(high.to_bits() ^ mix(low))
+    }
+
+    /// As a whole number, if it is one.
+    fn to_whole(self) -> Option<i128> {
+        (self.is_whole() && self.high.abs() < EXACT_WHOLE).then(|| self.high as i128 + self.low as i128)
     }
 
     fn sum(one: f64, other: f64) -> Exact {
@@ -47,6 +71,14 @@ impl Exact {
         let of_other = high - one;
         Exact { high, low: (one - (high - of_other)) + (other - of_other) }
     }
+}
+
+fn greatest_common_divisor(one: u128, other: u128) -> u128 {
+    let (mut one, mut other) = (one, other);
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one.max(1)
 }
 
 impl From<Number> for Exact {
@@ -94,6 +126,14 @@ mod tests {
         assert_eq!(whole(&[one, one, -one, -one]), Exact::default());
         assert!(whole(&[one, other]).is_whole() && !of(&[0.5]).is_whole());
         let offset = 1_700_000_000.5;
-        assert_eq!(of(&[offset, offset + 1.0]).minus(offset, 2).to_f64(), 1.0);
+        assert_eq!(of(&[offset, offset + 1.0]).minus(of(&[offset]), 2).to_f64(), 1.0);
+        // Means: the same of other numbers of values, and one in twelve more beside a large offset.
+        let mean = |values: &[i64]| whole(values).part_bits(u32::try_from(values.len()).unwrap());
+        let far = 10_000_000_000_000_000;
+        assert_eq!(mean(&[far, far + 2]), mean(&[far, far, far, far + 2, far + 2, far + 2]));
+        assert_ne!(mean(&[far; 12]), mean(&[[far; 11].as_slice(), &[far + 1]].concat()));
+        let mean = |values: &[f64]| of(values).part_bits(u32::try_from(values.len()).unwrap());
+        assert_eq!(mean(&[0.5; 3]), mean(&[0.5; 7]));
+        assert_ne!(mean(&[1e15 + 0.5; 12]), mean(&[[1e15 + 0.5; 11].as_slice(), &[1e15 + 1.5]].concat()));
     }
 }

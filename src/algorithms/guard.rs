@@ -142,9 +142,6 @@ pub type Value = (bool, u64);
 /// The bits of a float beyond the first nine digits or so.
 const BEYOND_NINE_DIGITS: u64 = (1 << 22) - 1;
 
-/// Those beyond the first fifteen or so.
-const BEYOND_FIFTEEN_DIGITS: u64 = (1 << 3) - 1;
-
 /// From here on floats do not hold every whole number.
 pub(super) const EXACT: f64 = (1_u64 << 53) as f64;
 
@@ -175,15 +172,6 @@ fn rounded(value: f64) -> Value {
         0.0 => (false, 0.0_f64.to_bits()),
         value if value.is_nan() => (false, f64::NAN.to_bits()),
         value => (false, (value.to_bits() + BEYOND_NINE_DIGITS / 2) & !BEYOND_NINE_DIGITS),
-    }
-}
-
-/// A number that was computed, but for its last digits.
-fn nearly(value: f64) -> Value {
-    match value {
-        0.0 => (false, 0.0_f64.to_bits()),
-        value if value.is_nan() => (false, f64::NAN.to_bits()),
-        value => (false, (value.to_bits() + BEYOND_FIFTEEN_DIGITS / 2) & !BEYOND_FIFTEEN_DIGITS),
     }
 }
 
@@ -268,7 +256,7 @@ impl<'a> Guard<'a> {
             Number::Float(value) => value.fract() == 0.0,
         };
         let value = value(number);
-        self.references.see(value, amount);
+        self.references.see(value, Exact::from(number));
         self.most_frequent.see(person, value);
         self.most_frequent_exactly.see(person, if value.0 { value } else { (false, amount.to_bits()) });
         // Long numbers are read as floats, in which different ones can be the same.
@@ -306,21 +294,17 @@ impl<'a> Guard<'a> {
             let roundings: &[Rounding] =
                 if are_whole { &[Rounding::None] } else { &[Rounding::None, Rounding::Roughly] };
             for rounding in roundings.iter().copied() {
-                let compared = |number: f64| match rounding {
-                    Rounding::None => nearly(number),
-                    Rounding::Roughly => rounded(number),
-                };
-                let of_sum = |number: Exact| match rounding == Rounding::None && number.is_whole() {
-                    true => (true, number.bits()),
-                    false => compared(number.to_f64()),
+                let of_sum = |number: Exact| match rounding {
+                    Rounding::None => (true, number.bits()),
+                    Rounding::Roughly => rounded(number.to_f64()),
                 };
                 let sums = persons.sums(are_whole, rounding);
                 shares.push(share(&mut sums.clone().map(Exact::to_f64)));
                 // One bill and its cancellation are nothing, as are no bills.
                 let means = persons.means(are_whole, rounding);
-                cells.extend([other_than_most(sums.map(of_sum)), other_than_most(means.clone().map(compared))]);
-                if are_whole {
-                    cells.push(other_than_most(means.map(rounded)));
+                cells.extend([other_than_most(sums.map(of_sum)), other_than_most(means.map(rounded))]);
+                if rounding == Rounding::None {
+                    cells.push(other_than_most(persons.mean_bits().map(|bits| (true, bits))));
                 }
                 for reference in self.references.values() {
                     let differences = persons.sums_from(reference, are_whole, rounding);
@@ -336,8 +320,16 @@ impl<'a> Guard<'a> {
             };
             let sums = persons.sums(are_whole, Rounding::None).map(Exact::to_f64);
             let means = persons.means(are_whole, Rounding::None);
+            let counts = persons.counts();
+            shares.extend(persons.middle(counts.clone()).map(|middle| part(&mut counts.map(|count| count - middle))));
             shares.extend(persons.middle(sums.clone()).map(|middle| part(&mut sums.map(|sum| sum - middle))));
-            shares.extend(persons.middle(means.clone()).map(|middle| part(&mut means.map(|mean| mean - middle))));
+            if let Some(middle) = persons.middle(means.clone()) {
+                shares.push(part(&mut means.map(|mean| mean - middle)));
+                // What is left of the sum when each value is counted from there.
+                let middle = Exact::from(Number::Float(middle));
+                let differences = persons.sums_from(middle, are_whole, Rounding::None);
+                shares.push(part(&mut differences.map(Exact::to_f64)));
+            }
             largest_share = shares.into_iter().flatten().reduce(f64::max);
             smaller_cell = cells.into_iter().flatten().min();
             unnamed = by_person.unnamed;

@@ -10,9 +10,7 @@ use super::{
 /// How many rows are gathered at least before they are looked for among the people who are known.
 const GATHERED: usize = 1 << 16;
 
-/// The part of the amounts that is left where decimals should come to nothing: 0.1 and 0.2 are not quite 0.3.
-const ROUNDING: f64 = 1e-15;
-/// The same where others may have rounded before, …
+/// The part of the amounts that is left where decimals should come to nothing: 0.1 and 0.2 are not quite 0.3, …
 const ROUGHLY: f64 = 1e-9;
 /// … and of the largest amount of anybody.
 const ROUGHLY_OF_ALL: f64 = 1e-14;
@@ -144,22 +142,22 @@ impl Persons {
     /// What the values of everybody come to who has one, once they are settled. What is nothing but rounding is nothing. Sums of
     /// whole numbers are exact, and nothing is rounded.
     pub fn sums(&self, are_whole: bool, rounding: Rounding) -> impl Iterator<Item = Exact> + Clone {
-        self.sums_from(0.0, are_whole, rounding)
+        self.sums_from(Exact::default(), are_whole, rounding)
     }
 
     /// The same of the differences of the values from this one.
     pub fn sums_from(
         &self,
-        reference: f64,
+        reference: Exact,
         are_whole: bool,
         rounding: Rounding,
     ) -> impl Iterator<Item = Exact> + Clone {
-        let amount = move |person: &Person| person.amount + reference.abs() * f64::from(person.values);
+        let amount = move |person: &Person| person.amount + reference.to_f64().abs() * f64::from(person.values);
         let finite = self.with_values().map(amount).filter(|amount| amount.is_finite());
         let largest = finite.fold(0.0, f64::max);
         let (part, nothing) = match rounding {
             _ if are_whole && largest < EXACT_WHOLE => (0.0, 0.0),
-            Rounding::None => (ROUNDING, 0.0),
+            Rounding::None => (0.0, 0.0),
             Rounding::Roughly => (ROUGHLY, largest * ROUGHLY_OF_ALL),
         };
         self.with_values().map(move |person| match amount(person) {
@@ -175,6 +173,11 @@ impl Persons {
     pub fn means(&self, are_whole: bool, rounding: Rounding) -> impl Iterator<Item = f64> + Clone {
         let sums = self.sums(are_whole, rounding).zip(self.with_values());
         sums.map(|(sum, person)| sum.to_f64() / f64::from(person.values))
+    }
+
+    /// What tells different mean values apart, in the same order.
+    pub fn mean_bits(&self) -> impl Iterator<Item = u64> + Clone {
+        self.with_values().map(|person| person.sum.part_bits(person.values))
     }
 
     /// About what the middle one has of these numbers, which are in the order of the people: that of their keys, so that each

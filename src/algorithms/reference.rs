@@ -1,28 +1,33 @@
 //! Values from which all others may be counted. Who knows sum and number of values knows the sum of their differences from
 //! any value, too: 1 and 2 tell what 0 and 1 tell, and so do 100 and 101.
 
-use super::{dominance::Dominance, guard::Value};
+use super::{dominance::Dominance, exact::Exact, guard::Value};
 
 /// Different values that are counted exactly.
 const COUNTED: usize = 64;
 /// The most frequent ones of them from which is counted.
 const MOST_FREQUENT: usize = 2;
 
+/// One part in so many is left at least of a value that clearly more than half have.
+const MAJORITY: u64 = 50;
+
 /// Watches the values of a column for those that are worth counting from.
 #[derive(Default)]
 pub struct References {
     /// Different values, one of each as it is written, and how often each was seen, as long as they are few.
-    counted: Vec<(Value, f64, u64)>,
+    counted: Vec<(Value, Exact, u64)>,
     has_more: bool,
     /// What is left when different values have been struck out in pairs (Boyer and Moore, "MJRTY: a fast majority vote
     /// algorithm", 1981): if more than half have the same value it is this one.
-    majority: Option<(Value, f64)>,
+    majority: Option<(Value, Exact)>,
     lead: u64,
+    all: u64,
 }
 
 impl References {
     /// Another value, as it is compared with others and as it is.
-    pub fn see(&mut self, value: Value, amount: f64) {
+    pub fn see(&mut self, value: Value, amount: Exact) {
+        self.all += 1;
         if self.lead == 0 {
             self.majority = Some((value, amount));
         }
@@ -44,23 +49,26 @@ impl References {
 
     /// The values: the two most frequent ones, or, where they are too many to be counted, that of most. Nothing is none: from
     /// there everything is counted.
-    pub fn values(&self) -> Vec<f64> {
+    pub fn values(&self) -> Vec<Exact> {
         let mut counted = self.counted.clone();
         counted.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
-        let mut values: Vec<f64> = match self.has_more {
-            true => self.majority.filter(|_| self.lead > 0).map(|(_, amount)| amount).into_iter().collect(),
+        // What is left of many by chance is little.
+        let is_majority = self.lead.saturating_mul(MAJORITY) >= self.all;
+        let mut values: Vec<Exact> = match self.has_more {
+            true => self.majority.filter(|_| is_majority).map(|(_, amount)| amount).into_iter().collect(),
             false => counted.into_iter().take(MOST_FREQUENT).map(|(_, amount, _)| amount).collect(),
         };
-        values.retain(|value| *value != 0.0 && value.is_finite());
+        values.retain(|value| *value != Exact::default() && value.to_f64().is_finite());
         values
     }
 
     /// The largest share that one value has of all differences from one of these; where they are too many to be counted
     /// nobody knows.
     pub fn largest_share(&self) -> Option<f64> {
-        let share = |reference: f64| {
+        let share = |reference: Exact| {
             let mut dominance = Dominance::default();
-            self.counted.iter().for_each(|(_, amount, count)| dominance.see_times(amount - reference, *count));
+            let difference = |amount: Exact| amount.minus(reference, 1).to_f64();
+            self.counted.iter().for_each(|(_, amount, count)| dominance.see_times(difference(*amount), *count));
             dominance.largest_share()
         };
         self.values().into_iter().filter_map(share).reduce(f64::max)
@@ -95,31 +103,46 @@ impl FromMiddle {
         }
     }
 
-    /// The share that the largest difference has of all; `None` as long as they are few, or if others are as large.
+    /// The share that the largest difference has of all; `None` if others are as large.
     pub fn largest_part(&self) -> Option<f64> {
-        self.differences.largest_part()
+        if self.middle.is_some() || self.first.is_empty() {
+            return self.differences.largest_part();
+        }
+        let mut sorted = self.first.clone();
+        let place = sorted.len() / 2;
+        let middle = *sorted.select_nth_unstable_by(place, f64::total_cmp).1;
+        let mut differences = Dominance::default();
+        self.first.iter().for_each(|value| differences.see(value - middle));
+        differences.largest_part()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithms::column::Number;
+
+    /// The references, as floats.
+    fn values(of: &References) -> Vec<f64> {
+        of.values().into_iter().map(Exact::to_f64).collect()
+    }
 
     fn seen(values: impl IntoIterator<Item = f64>) -> References {
         let mut references = References::default();
-        values.into_iter().for_each(|value| references.see((true, value.to_bits()), value));
+        let exact = |value: f64| Exact::from(Number::Float(value));
+        values.into_iter().for_each(|value| references.see((true, value.to_bits()), exact(value)));
         references
     }
 
     #[test]
     fn the_most_frequent_values_are_references() {
-        assert_eq!(seen((0..41).map(|row| f64::from(1 + row % 2))).values(), [1.0, 2.0]);
-        assert_eq!(seen((0..40).map(|row| f64::from(row % 2))).values(), [1.0]);
-        let most = |few: u32| seen((0..60).map(move |row| if row < few { 100.0 } else { f64::from(row) })).values()[0];
+        assert_eq!(values(&seen((0..41).map(|row| f64::from(1 + row % 2)))), [1.0, 2.0]);
+        assert_eq!(values(&seen((0..40).map(|row| f64::from(row % 2)))), [1.0]);
+        let most = |few: u32| values(&seen((0..60).map(move |row| if row < few { 100.0 } else { f64::from(row) })))[0];
         assert_eq!((most(54), most(31), most(20)), (100.0, 100.0, 100.0));
         // Of more than can be counted that of most.
-        let many = seen((0..1_000).map(|row| if row % 2 == 0 || row < 10 { 7.5 } else { f64::from(row) }));
-        assert_eq!(many.values(), [7.5]);
+        let many = seen((0..1_000).map(|row| if row % 2 == 0 || row < 50 { 7.5 } else { f64::from(row) }));
+        assert_eq!(values(&many), [7.5]);
         assert!(seen([]).values().is_empty());
     }
 

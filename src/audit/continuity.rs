@@ -29,7 +29,7 @@ struct Known {
     /// The last one that was committed, and the one before, should the commit have failed.
     last: i64,
     last_before: i64,
-    /// Whether nothing was done since then by which it is known that the commit did not fail.
+    /// Whether it is not known yet that the commit did not fail.
     is_unconfirmed: bool,
     /// An entry was written with a number that there was already: those of before were taken away.
     went_back: bool,
@@ -94,6 +94,11 @@ impl Continuity {
             }
         });
         Ok(())
+    }
+
+    /// Nothing is under way over a connection: what was committed is there.
+    pub fn has_ended_transactions(&self) {
+        lock(&self.known).is_unconfirmed = false;
     }
 
     /// The log goes on from its present end.

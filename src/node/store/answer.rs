@@ -307,11 +307,11 @@ async fn compare(
             tells_of_few |= !are_known_to_each_other(&told_of.table, before);
         }
         let of_before = table.as_ref().unwrap_or(&taking_part);
-        let may_have_others =
-            !is_same_database && is_named && !is_mixed && !have_most_in_common(&told_of.table, of_before);
-        if may_have_others && question.other_people.contains(&earlier.database) {
+        let are_others = !is_same_database && !have_most_in_common(&told_of.table, of_before);
+        if are_others && question.other_people.contains(&earlier.database) {
             continue;
         }
+        let may_have_others = are_others && is_named && !is_mixed;
         let shares_a_column = shares_a_column(&question.columns, &earlier.columns)?;
         // Households have other identifiers than patients, and are fewer: what both come to is the same.
         tells_of_few |= may_have_others && shares_a_column;

@@ -40,10 +40,8 @@ pub struct Layout {
 pub enum Extra {
     /// Nothing does.
     Nothing,
-    /// The first value is the name of the row, as R writes tables.
+    /// The first value is the name of the row, as R writes tables: in each line.
     RowNames,
-    /// Each line ends with a separator.
-    Separator,
 }
 
 /// The first lines of a file.
@@ -86,6 +84,16 @@ impl Layout {
             return Err(AlgorithmError::Unreadable(told.to_owned()));
         };
         let has_header = format.header.unwrap_or(format.columns.is_empty());
+        // A line of another kind, such as a title: its words are no names.
+        let width = first.len();
+        let fitting = rows.iter().skip(1).filter(|(_, record)| record.values <= width + 1).count();
+        if has_header && format.header.is_none() && 2 * fitting < rows.len().saturating_sub(1) {
+            return Err(AlgorithmError::Unreadable(
+                "most lines have more values than the first one, which so does not name the columns: take lines before the \
+                 names away, or write header: true if these are names"
+                    .to_owned(),
+            ));
+        }
         if has_header {
             rows.remove(0);
         }
@@ -130,8 +138,7 @@ impl Layout {
         let width = self.names.len();
         let fits = match self.extra {
             Extra::Nothing => record.values <= width,
-            Extra::RowNames => record.values <= width + 1,
-            Extra::Separator => record.values <= width || record.values == width + 1 && record.ends_empty,
+            Extra::RowNames => record.values == width + 1,
         };
         if fits {
             return Ok(());
@@ -143,18 +150,12 @@ impl Layout {
     }
 }
 
-/// What stands in lines with one value more than there are names, if the first line has that. Where some end with nothing
-/// and some do not it can be either, and is a fault.
+/// What stands in lines with one value more than there are names. Only if all have one more, these are names of rows; where
+/// the last one is empty in most lines it can be a separator at their ends as well, and is a fault.
 fn extra_of(records: &[Record], width: usize, may_be_names: bool) -> Extra {
-    if records.first().is_none_or(|first| first.values != width + 1) {
-        return Extra::Nothing;
-    }
-    let mut longer = records.iter().filter(|record| record.values == width + 1);
-    match (longer.clone().all(|record| record.ends_empty), longer.any(|record| record.ends_empty)) {
-        (true, _) => Extra::Separator,
-        (false, false) if may_be_names => Extra::RowNames,
-        (false, _) => Extra::Nothing,
-    }
+    let are_longer = !records.is_empty() && records.iter().all(|record| record.values == width + 1);
+    let empty = records.iter().filter(|record| record.ends_empty).count();
+    if are_longer && 2 * empty < records.len() && may_be_names { Extra::RowNames } else { Extra::Nothing }
 }
 
 /// `sep=;` as a line of its own: the separator, and how many bytes the line has.
@@ -193,6 +194,16 @@ impl Sample {
         Ok(rows)
     }
 
+    /// Whether most lines below the first one have several values.
+    fn separates_below(&self) -> bool {
+        [b','].iter().chain(&OTHER_SEPARATORS).any(|separator| {
+            let Ok(rows) = self.rows(*separator) else { return false };
+            let below = rows.iter().skip(1);
+            let number = below.clone().count();
+            number > 0 && 2 * below.filter(|(_, record)| record.values > 2).count() > number
+        })
+    }
+
     /// The separator: the comma, unless only another one separates. An error if it can be either.
     fn separator(&self) -> Result<u8, AlgorithmError> {
         // Whether it separates values of the first line, and all lines in the same way.
@@ -207,6 +218,11 @@ impl Sample {
         let everywhere: Vec<u8> =
             others.iter().filter(|(_, (first, all))| *first && *all).map(|(other, _)| *other).collect();
         match (by_comma, at_all.as_slice(), everywhere.as_slice()) {
+            // Unless it is a title, before lines that it separates.
+            (false, [], _) if self.separates_below() => Err(AlgorithmError::Unreadable(
+                "its first line does not name the columns: lines below have more values. Take it away, or write separator:"
+                    .to_owned(),
+            )),
             (false, [], _) | (true, _, []) => Ok(b','),
             (false, [other], _) | (false, _, [other]) => Ok(*other),
             _ => Err(AlgorithmError::Unreadable(

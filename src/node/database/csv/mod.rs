@@ -187,7 +187,6 @@ mod tests {
             ),
             // Trailing separators, and the names of rows.
             ("id,age,\n1,60\n2,70,\n", vec![column("id", &["1", "2"]), column("age", &["60", "70"])]),
-            ("id,age\n1,60,\n2,70,\n3,80\n", vec![column("id", &["1", "2", "3"]), column("age", &["60", "70", "80"])]),
             (
                 "\"age\",\"w\"\n\"a\",60,1.5\n\"b\",70,NA\n",
                 vec![column("age", &["60", "70"]), column("w", &["1.5", "NA"])],
@@ -234,8 +233,13 @@ mod tests {
             ("sep=,\nage,note\n60,\"secret\n", "opens in line 3 does not close"),
             ("age,note\n60,\"x\"secret\n", "in line 2 something stands behind"),
             ("age,note\n60,x\n\n70,secret,y\n", "line 4 has 3 values, and there are 2 columns"),
-            // Names of rows are in all lines, or in none.
-            ("age,w\na,60,1\nb,70,2,3\n", "line 3 has 4 values"),
+            // Names of rows are in all lines, or in none; and what is empty at the end of all lines can be either.
+            ("age,w\na,60,1\nb,70\n", "line 2 has 3 values"),
+            ("age,w\na,60,\nb,70,\n", "line 2 has 3 values"),
+            ("note,age,patient\nfell, twice,22,70000\nx,60,70001\n", "line 2 has 4 values"),
+            ("Report for Ann Miller; ward 3\nid;age;sex;ward\n1;60;f;3\n2;70;m;4\n", "most lines have more values"),
+            ("Report for Ann Miller\nid;age;sex\n1;60;f\n2;70;m\n", "does not name the columns"),
+            ("age,w\na,60,1\nb,70,2,3\n", "line 2 has 3 values"),
             ("age,w\n60,1,\n70,2,secret\n80,1,\n", "line 2 has 3 values"),
             ("", "empty"),
         ] {
@@ -271,10 +275,11 @@ mod tests {
     fn batches_are_bounded_by_their_bytes() {
         let text = format!("note\n{}", format!("{}\n", "x".repeat(1_000_000)).repeat(20));
         let file = file(text.as_bytes());
-        let rows: Vec<usize> = (open(file.path(), &Format::default()).unwrap().read)(&[0])
-            .unwrap()
-            .map(|batch| batch.unwrap().num_rows())
-            .collect();
+        let rows: Vec<usize> =
+            (open(file.path(), &Format { header: Some(true), ..Format::default() }).unwrap().read)(&[0])
+                .unwrap()
+                .map(|batch| batch.unwrap().num_rows())
+                .collect();
         assert_eq!((rows.iter().sum::<usize>(), rows.iter().max()), (20, Some(&9)));
     }
 }

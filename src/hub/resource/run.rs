@@ -432,21 +432,21 @@ async fn report(
         return Err(HubError::field("result", "A result comes with the end of its run (finished_at)."));
     }
     let time = |text: &Option<String>| text.as_deref().and_then(timestamp::parse).map(timestamp::format);
-    // The official node does not always say when a run has ended; without an end it would be started again, and nothing
-    // would be noted.
-    let has_ended = report.finished_at.is_some() || report.status.as_ref().is_some_and(Status::is_final);
+    // The official node does not say when a run was killed; without an end it would be started again.
+    let is_killed = report.status == Some(Status::Killed);
+    let has_ended = report.finished_at.is_some() || is_killed;
     let ended_at = has_ended.then(|| time(&report.finished_at).unwrap_or_else(timestamp::now));
     let log = report.log.take().map(|log| truncate(&log, LOG_LIMIT).to_owned());
     let mut transaction = hub.store.bookkeeping().begin().await?;
     require_unchanged(&hub, &caller).await?;
-    let place: Option<(i64, i64, i64, Option<String>, bool)> = sqlx::query_as(
-        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, is_of_version3 FROM run
+    let place: Option<(i64, i64, i64, Option<String>, bool, String)> = sqlx::query_as(
+        "SELECT run.organization_id, collaboration_id, task_id, run.finished_at, is_of_version3, run.status FROM run
          JOIN task ON task.id = task_id WHERE run.id = ?",
     )
     .bind(id)
     .fetch_optional(&mut *transaction)
     .await?;
-    let (organization_id, collaboration_id, task_id, finished, is_of_version3) =
+    let (organization_id, collaboration_id, task_id, finished, is_of_version3, status_before) =
         place.ok_or_else(|| HubError::NotFound(format!("Run id={id} not found!")))?;
     if organization_id != caller.authority.organization_id || !caller.is_in_collaboration(collaboration_id) {
         return Err(HubError::Unauthenticated("This is not your algorithm run to PATCH!"));
@@ -474,7 +474,10 @@ async fn report(
             "A client of vantage6 3.x asked for this: the result has to be \"json.\" and JSON, or a pickle of plain data.",
         ));
     }
-    if finished.is_some() {
+    // A node may say how a run has ended before it says when; others were ended with it then.
+    let status_before = Status::from(status_before);
+    let goes_back = status_before.is_final() && report.status.as_ref().is_some_and(|status| !status.is_final());
+    if finished.is_some() || goes_back {
         return Err(HubError::bad("Cannot update an already finished algorithm run!"));
     }
     sqlx::query(
@@ -538,7 +541,8 @@ async fn report(
     if let Some(status) = ended {
         notice::tell(&mut transaction, &hub, &Notice::TaskEnded { task_id, status }).await?;
     }
-    if has_ended {
+    let fails = report.status.as_ref().is_some_and(Status::is_failure) && !status_before.is_failure();
+    if has_ended || fails {
         let status = report.status.as_ref().map_or("", Status::as_str);
         let entry = caller.did("run.end", "run", id).details(status.to_owned());
         crate::audit::append(&mut transaction, &entry).await?;

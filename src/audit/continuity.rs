@@ -13,6 +13,15 @@ use sqlx::{SqliteConnection, sqlite::SqliteOperation};
 
 use super::{Head, HeadKey, Made, differences, in_words, log::head, made, witness};
 
+/// What a look has seen.
+#[derive(Debug)]
+pub struct Seen {
+    present: Head,
+    schema: i64,
+    /// Of entries behind the last signed end.
+    hashes: Vec<String>,
+}
+
 /// What the program knows of one log. It outlives connections: somebody who can write the file can end one.
 #[derive(Debug)]
 pub struct Continuity {
@@ -24,6 +33,8 @@ pub struct Continuity {
 struct Known {
     /// The hashes of entries that were written since the last signed end, also of those that were rolled back.
     written: HashSet<String>,
+    /// The last hash that was written with a number.
+    hashes: HashMap<i64, String>,
     /// The numbers of entries in the present transaction.
     pending: Vec<i64>,
     /// The last one that was committed, and the one before, should the commit have failed.
@@ -120,14 +131,15 @@ impl Continuity {
     }
 
     /// Whether the log went on from the end that was `signed` last, but for what a program with the same key has written and
-    /// signed; else what is wrong. From here on it goes on from its present end.
+    /// signed; else what is wrong. It is to be told, and the end signed, in the same transaction; what was seen is given to
+    /// [`Continuity::seen`] when that is stored.
     pub async fn look(
         &self,
         connection: &mut SqliteConnection,
         key: &HeadKey,
         signed: Option<&Head>,
         own: &Made,
-    ) -> Result<Option<String>, sqlx::Error> {
+    ) -> Result<(Option<String>, Seen), sqlx::Error> {
         let present = head(&mut *connection).await?;
         let schema = schema_of(&mut *connection).await?;
         let is_other_schema = lock(&self.known).schema != Some(schema);
@@ -141,9 +153,18 @@ impl Continuity {
             .bind(from)
             .fetch_all(&mut *connection)
             .await?;
-        let mut known = lock(&self.known);
-        known.is_unconfirmed = false;
-        let is_shorter = known.went_back || known.last > present.id;
+        let last = {
+            let mut known = lock(&self.known);
+            known.is_unconfirmed = false;
+            let hash = known.hashes.get(&known.last).cloned();
+            hash.map(|hash| Head { id: known.last, hash })
+        };
+        let holds = match &last {
+            Some(last) => witness::holds(&mut *connection, last).await?,
+            None => true,
+        };
+        let known = lock(&self.known);
+        let is_shorter = known.went_back || known.last > present.id || !holds;
         let of_others = entries.iter().find(|(_, hash)| !known.written.contains(hash)).map(|(id, _)| *id);
         let trouble = match (is_shorter, of_others) {
             (true, _) => Some(format!(
@@ -155,10 +176,20 @@ impl Continuity {
             }
             (false, None) => foreign,
         };
-        (known.last, known.last_before, known.went_back, known.schema) = (present.id, present.id, false, Some(schema));
         // It is told once.
-        known.written.extend(entries.into_iter().map(|(_, hash)| hash));
-        Ok(trouble)
+        Ok((trouble, Seen { present, schema, hashes: entries.into_iter().map(|(_, hash)| hash).collect() }))
+    }
+
+    /// What was seen is told: the log goes on from there.
+    pub fn seen(&self, seen: Seen) {
+        let mut known = lock(&self.known);
+        // Unless the program has written behind it.
+        if known.last < seen.present.id {
+            (known.last, known.last_before) = (seen.present.id, seen.present.id);
+            known.hashes.insert(seen.present.id, seen.present.hash);
+        }
+        (known.went_back, known.schema) = (false, Some(seen.schema));
+        known.written.extend(seen.hashes);
     }
 
     /// The end was signed: what was written before needs not be known any more.
@@ -166,6 +197,8 @@ impl Continuity {
         let mut known = lock(&self.known);
         if known.pending.is_empty() {
             known.written.clear();
+            let last = known.last;
+            known.hashes.retain(|number, _| *number == last);
         }
     }
 }
@@ -176,14 +209,15 @@ async fn schema_of(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error
 }
 
 /// Remembers an entry that is written over a connection of this program.
-pub(super) async fn remember(connection: &mut SqliteConnection, hash: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn remember(connection: &mut SqliteConnection, entry: &Head) -> Result<(), sqlx::Error> {
     let query = format!("SELECT substr(name, {}) FROM temp.sqlite_schema WHERE name LIKE '{MARK}%'", MARK.len() + 1);
     let id: Option<String> = sqlx::query_scalar(&query).fetch_optional(connection).await?;
     let of_log = id.and_then(|id| lock(&ALL).get(&id.parse().ok()?).and_then(Weak::upgrade));
     if let Some(of_log) = of_log {
         let mut known = lock(&of_log.known);
         known.is_unconfirmed = false;
-        known.written.insert(hash.to_owned());
+        known.written.insert(entry.hash.clone());
+        known.hashes.insert(entry.id, entry.hash.clone());
     }
     Ok(())
 }
@@ -229,7 +263,12 @@ mod tests {
                 true => made(&mut pool.acquire().await.unwrap()).await.unwrap(),
                 false => own.clone(),
             };
-            let look = async || log.look(&mut pool.acquire().await.unwrap(), &key, None, &own).await.unwrap();
+            let look = async || {
+                let mut connection = pool.acquire().await.unwrap();
+                let (told, seen) = log.look(&mut connection, &key, None, &own).await.unwrap();
+                log.seen(seen);
+                told
+            };
             for _ in 0..3 {
                 note(&mut pool.acquire().await.unwrap()).await;
             }

@@ -98,7 +98,7 @@ pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<
             "the audit log does not take an entry: somebody has changed its table".to_owned(),
         ));
     }
-    continuity::remember(connection, &present.hash).await
+    continuity::remember(connection, &present).await
 }
 
 /// Which entries to read. What is `None` does not matter.

@@ -159,32 +159,51 @@ impl Begun {
         self.sign(store).await
     }
 
-    /// Looks whether the log went on from where this program left it, and signs the present end.
+    /// Looks whether the log went on from where this program left it, and signs the present end, in one transaction: nobody
+    /// writes in between. What is wrong and cannot be told is not signed.
     async fn sign(&self, store: &NodeStore) -> Result<(), StoreError> {
         let own = own_schema().await?;
-        let known = self.known.lock().await.clone();
-        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(trouble) = store.log().look(&mut transaction, &self.key, known.as_ref(), own).await? {
-            note(&mut transaction, "audit log", &trouble).await?;
-        }
-        transaction.commit().await?;
-        Ok(self.sign_as_it_is(store).await?)
-    }
-
-    async fn sign_as_it_is(&self, store: &NodeStore) -> Result<(), sqlx::Error> {
         let mut known = self.known.lock().await;
         let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let signed = audit::sign_head(&mut transaction, &self.key, &mut known).await?;
+        let (trouble, seen) = store.log().look(&mut transaction, &self.key, known.as_ref(), own).await?;
+        if let Some(trouble) = trouble {
+            note(&mut transaction, "audit log", &trouble).await?;
+        }
+        let signed = self.sign_in(&mut transaction, &mut known).await?;
+        transaction.commit().await?;
+        store.log().seen(seen);
+        Ok(self.signed(store, signed, known.as_ref())?)
+    }
+
+    /// The first time.
+    async fn sign_as_it_is(&self, store: &NodeStore) -> Result<(), StoreError> {
+        let mut known = self.known.lock().await;
+        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+        let signed = self.sign_in(&mut transaction, &mut known).await?;
+        transaction.commit().await?;
+        Ok(self.signed(store, signed, known.as_ref())?)
+    }
+
+    async fn sign_in(
+        &self,
+        connection: &mut SqliteConnection,
+        known: &mut Option<Head>,
+    ) -> Result<Signed, sqlx::Error> {
+        let signed = audit::sign_head(&mut *connection, &self.key, known).await?;
         if signed == Signed::Anew {
             let details =
                 "no end was signed with this key: ends were taken away, or the key or the version is another one";
-            note(&mut transaction, "audit log", details).await?;
+            note(connection, "audit log", details).await?;
         }
-        transaction.commit().await?;
+        Ok(signed)
+    }
+
+    /// The end was signed, or could not be.
+    fn signed(&self, store: &NodeStore, signed: Signed, known: Option<&Head>) -> std::io::Result<()> {
         if signed == Signed::Holds {
             store.log().signed();
         }
-        if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known.as_ref()) {
+        if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known) {
             self.file.write(&self.key, &LastHead { head: known.clone(), is_closed: false })?;
         }
         if signed == Signed::Broken && !self.is_told.swap(true, Ordering::Relaxed) {

@@ -213,3 +213,28 @@ async fn a_command_signs_no_older_log_and_says_each_time_what_is_wrong() {
     let told = alarms(&mut state_file(&world).await).await;
     assert!(!told.is_empty(), "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_that_cannot_be_stored_is_stored_later_and_nothing_is_signed_before() {
+    let world = World::new().await;
+    let _station = node(&world, "example_org1", "").await;
+    let hub_file = world.data.path().join("hub.sqlite");
+    let of_hub = SqliteConnectOptions::new().filename(hub_file).connect().await.unwrap();
+    for mut file in [of_hub, state_file(&world).await] {
+        let silence = "CREATE TRIGGER t BEFORE INSERT ON audit WHEN new.action = 'audit.mismatch'
+            BEGIN SELECT RAISE(ABORT, 'the disk is slow'); END";
+        sqlx::query(silence).execute(&mut file).await.unwrap();
+        atoll::audit::append(&mut file, &atoll::audit::Entry::done("somebody", "task.create", "task 999"))
+            .await
+            .unwrap();
+        let signed = async |file: &mut SqliteConnection| -> i64 {
+            let query = "SELECT COUNT(*) FROM audit_head WHERE origin = '' AND id >= (SELECT max(id) FROM audit)";
+            sqlx::query_scalar(query).fetch_one(file).await.unwrap()
+        };
+        // Long enough for some looks at the log.
+        tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+        assert_eq!(signed(&mut file).await, 0);
+        sqlx::query("DROP TRIGGER t").execute(&mut file).await.unwrap();
+        eventually(async || !alarms(&mut file).await.is_empty()).await;
+    }
+}

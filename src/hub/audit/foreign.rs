@@ -29,13 +29,18 @@ impl ForeignWrites {
         }
         sqlx::query("DELETE FROM temp.watched").execute(&mut *connection).await?;
         sqlx::query("INSERT INTO temp.watched (version) VALUES (?)").bind(version).execute(&mut *connection).await?;
-        if before.is_some() && !self.0.swap(true, Ordering::Relaxed) {
+        if before.is_some() && !self.0.load(Ordering::Relaxed) {
             let details = "somebody has written to the hub's file directly while the hub was running";
             tracing::error!(details, "the audit log may not be what it was");
             let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
             audit::append(connection, &entry).await?;
         }
-        Ok(self.0.load(Ordering::Relaxed))
+        Ok(before.is_some() || self.0.load(Ordering::Relaxed))
+    }
+
+    /// The entry that says so is stored.
+    pub fn told(&self, were_seen: bool) {
+        self.0.fetch_or(were_seen, Ordering::Relaxed);
     }
 }
 
@@ -53,6 +58,7 @@ mod tests {
             let mut transaction = store.bookkeeping().begin().await.unwrap();
             let seen = writes.look(&mut transaction).await.unwrap();
             transaction.commit().await.unwrap();
+            writes.told(seen);
             seen
         };
         for _ in 0..3 {

@@ -254,10 +254,12 @@ fn tell_of_others(hub: &HubState, is_wrong: bool) {
     hub.problems.set(problem::Kind::AuditLog, is_wrong.then(|| text.to_owned()));
 }
 
+/// Looks and signs in one transaction: nobody writes in between. What is wrong and cannot be told is not signed.
 async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Result<(), HubError> {
-    let (key, known) = (hub.secret_key.head_key(), hub.signed_head.lock().await.clone());
+    let mut known = hub.signed_head.lock().await;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let trouble = hub.store.log().look(&mut transaction, &key, known.as_ref(), own_schema().await?).await?;
+    let key = hub.secret_key.head_key();
+    let (trouble, seen) = hub.store.log().look(&mut transaction, &key, known.as_ref(), own_schema().await?).await?;
     if let Some(trouble) = &trouble {
         // Also if it cannot be written.
         tell_of_others(hub, true);
@@ -265,35 +267,50 @@ async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Re
         note_mismatch(&mut transaction, trouble).await?;
     }
     let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
+    let signed = sign_in(hub, &mut transaction, &mut known).await?;
     transaction.commit().await?;
-    let is_holding = sign_as_it_is(hub, connection).await?;
+    hub.foreign_writes.told(is_foreign);
+    hub.store.log().seen(seen);
+    signed_in(hub, signed, known.as_ref())?;
     if trouble.is_none() {
-        tell_of_others(hub, !is_holding || is_foreign);
+        tell_of_others(hub, signed == Signed::Broken || is_foreign);
     }
     Ok(())
 }
 
-/// Signs the present end; whether the one that was signed before is in the log.
+/// Signs the present end the first time; whether the one that was signed before is in the log.
 async fn sign_as_it_is(hub: &HubState, connection: &mut SqliteConnection) -> Result<bool, HubError> {
-    let key = hub.secret_key.head_key();
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut known = hub.signed_head.lock().await;
-    let signed = audit::sign_head(&mut transaction, &key, &mut known).await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let signed = sign_in(hub, &mut transaction, &mut known).await?;
+    transaction.commit().await?;
+    signed_in(hub, signed, known.as_ref())?;
+    Ok(signed != Signed::Broken)
+}
+
+async fn sign_in(
+    hub: &HubState,
+    connection: &mut SqliteConnection,
+    known: &mut Option<Head>,
+) -> Result<Signed, HubError> {
+    let signed = audit::sign_head(&mut *connection, &hub.secret_key.head_key(), known).await?;
     if signed == Signed::Anew {
         let details = "no end was signed with this key: ends were taken away, or the key or the version is another one";
         tracing::error!(details, "the audit log is signed anew");
-        note_mismatch(&mut transaction, details).await?;
+        note_mismatch(connection, details).await?;
     }
-    transaction.commit().await?;
+    Ok(signed)
+}
+
+/// The end was signed, or could not be.
+fn signed_in(hub: &HubState, signed: Signed, known: Option<&Head>) -> Result<(), HubError> {
     if signed == Signed::Holds {
         hub.store.log().signed();
     }
-    if signed != Signed::Broken
-        && let Some(head) = known.as_ref()
-    {
-        hub.head_file.write(&key, &LastHead { head: head.clone(), is_closed: false })?;
+    if let (Signed::Holds | Signed::Anew, Some(head)) = (signed, known) {
+        hub.head_file.write(&hub.secret_key.head_key(), &LastHead { head: head.clone(), is_closed: false })?;
     }
-    Ok(signed != Signed::Broken)
+    Ok(())
 }
 
 /// Writes the present end into the program's log, which the system keeps elsewhere.

@@ -543,7 +543,7 @@ async fn report(
     }
     let fails = report.status.as_ref().is_some_and(Status::is_failure) && !status_before.is_failure();
     if has_ended || fails {
-        let status = report.status.as_ref().map_or("", Status::as_str);
+        let status = report.status.as_ref().unwrap_or(&status_before).as_str();
         let entry = caller.did("run.end", "run", id).details(status.to_owned());
         crate::audit::append(&mut transaction, &entry).await?;
     }

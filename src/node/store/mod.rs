@@ -156,7 +156,8 @@ impl NodeStore {
                 return Ok(transaction);
             }
             drop(transaction);
-            sleep(LOOK_PAUSE).await;
+            // Between two entries of a busy node there is little time.
+            sleep(Duration::from_millis(10)).await;
         }
     }
 

@@ -13,7 +13,8 @@ use crate::{algorithms::is_missing, protocol::name::one_line};
 ///
 /// What is a name is never sure. So one cell is enough that no name is (a number, a date, a missing value, a text without
 /// letters, one that stands below or is written like those below and begins with a digit), or if half of the cells are written
-/// like those below. And something has to speak for names: a column of numbers or times, or of nearly nothing, below a text. A name can be a number
+/// like those below. And something has to speak for names: a word without blanks above a column of numbers or times, or of nearly nothing, or two
+/// texts above such columns. A name can be a number
 /// (of a wide table) if these go up one by one from 0, 1 or a year, beside one text at most.
 pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     let cells: Vec<(usize, &str)> = first
@@ -25,24 +26,6 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     let counted = are_counted(&cells);
     let is_counted = |cell: &str| counted && cell.parse::<i64>().is_ok();
     let column = |place: usize| below.iter().filter_map(move |row| row.get(place).map(|cell| cell.trim()));
-    let is_surely_data = |(place, cell): &(usize, &str)| {
-        let occurs = column(*place).any(|other| other == *cell);
-        let begins_with_digit = cell.starts_with(|first: char| first.is_ascii_digit());
-        let is_value = !is_counted(cell)
-            && (is_number(cell)
-                || is_time(cell)
-                || is_no_word(cell)
-                || is_missing(cell)
-                || begins_with_digit && is_like_those(cell, column(*place)));
-        occurs || is_value
-    };
-    if cells.iter().any(is_surely_data) {
-        return true;
-    }
-    let alike = cells.iter().filter(|(place, cell)| has_digits_or_signs(cell) && is_like_those(cell, column(*place)));
-    if 2 * alike.count() >= cells.len().max(1) && !counted {
-        return true;
-    }
     // A line of data would have nothing there, too, where most lines have nothing.
     let is_under_a_name = |place: usize| {
         let (mut values, mut texts, mut missing) = (0, 0, 0);
@@ -53,9 +36,45 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
                 () => texts += 1,
             }
         }
-        values > texts || missing > values + texts
+        // A line of words among numbers is a second line of names, or of a title.
+        let begins_well = column(place).take(2).all(|cell| is_missing(cell) || is_number(cell) || is_time(cell));
+        begins_well && values > texts || missing > values + texts
     };
-    !below.is_empty() && !cells.iter().any(|(place, _)| is_under_a_name(*place))
+    // A name in one piece.
+    let is_word = |cell: &str| !cell.contains(char::is_whitespace) && !cell.contains(':');
+    // Such as of a patient; a year can be part of a name.
+    let has_long_number = |cell: &str| {
+        let numbers = cell.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() >= 3);
+        numbers.into_iter().any(|digits| !digits.parse::<u32>().is_ok_and(|year| (1800..=2100).contains(&year)))
+    };
+    let under_names: Vec<&(usize, &str)> =
+        cells.iter().filter(|(place, cell)| !has_long_number(cell) && is_under_a_name(*place)).collect();
+    let names = under_names.len();
+    let is_surely_data = |(place, cell): &(usize, &str)| {
+        let occurs = column(*place).any(|other| other == *cell);
+        let begins_with_digit = cell.starts_with(|first: char| first.is_ascii_digit());
+        let begins_with_sign = cell.starts_with(|first: char| {
+            matches!(first, '<' | '>' | '=' | '~' | '≤' | '≥' | '€' | '$' | '£' | '+' | '-')
+        });
+        let is_comment = cell.starts_with('#') && cell.len() > 1;
+        let is_value = !is_counted(cell)
+            && (is_number(cell)
+                || is_time(cell)
+                || is_no_word(cell)
+                || is_missing(cell) && names < 2
+                || begins_with_sign
+                || is_comment
+                || begins_with_digit && (cell.contains(' ') || is_like_those(cell, column(*place))));
+        occurs || is_value
+    };
+    if cells.iter().any(is_surely_data) {
+        return true;
+    }
+    let alike = cells.iter().filter(|(place, cell)| has_digits_or_signs(cell) && is_like_those(cell, column(*place)));
+    if 2 * alike.count() >= cells.len().max(1) && !counted {
+        return true;
+    }
+    !below.is_empty() && !counted && names < 2 && !under_names.iter().any(|(_, cell)| is_word(cell))
 }
 
 /// Whether the whole numbers among some cells are names that count up.
@@ -115,6 +134,11 @@ fn is_number(cell: &str) -> bool {
 
 /// Dates and times in the ways in which exports write them.
 fn is_time(cell: &str) -> bool {
+    if !cell.starts_with(|first: char| first.is_ascii_digit()) {
+        // Feb 3 1950
+        let first = cell.split(|letter: char| !letter.is_alphabetic()).next().unwrap_or_default().to_ascii_lowercase();
+        return is_month(&first) && cell.bytes().filter(u8::is_ascii_digit).count() >= 3;
+    }
     if cell.parse::<Date>().is_ok()
         || cell.parse::<DateTime>().is_ok()
         || cell.parse::<Time>().is_ok()
@@ -122,16 +146,33 @@ fn is_time(cell: &str) -> bool {
     {
         return true;
     }
-    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let parts: Vec<&str> =
         cell.split(|letter: char| !letter.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
     let is_digits = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|digit| digit.is_ascii_digit());
     let lower = cell.to_ascii_lowercase();
     // 01JAN1940, 01-Jan-1940, 1. February 1940
-    let has_month =
-        MONTHS.iter().any(|month| lower.contains(month)) && lower.starts_with(|first: char| first.is_ascii_digit());
+    let has_month = lower.split(|letter: char| !letter.is_alphabetic()).any(is_month);
     let has_year = lower.split(|letter: char| !letter.is_ascii_digit()).any(|digits| matches!(digits.len(), 2 | 4));
     parts.len() >= 3 && parts.iter().take(3).all(|part| is_digits(part)) || has_month && has_year
+}
+
+/// Whether a word is a month, whole or by its first three letters.
+fn is_month(word: &str) -> bool {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    MONTHS.iter().any(|month| word == *month || word == &month[..3])
 }
 
 /// The names of columns as everybody uses them: without blanks around them, one blank in the place of blanks and line breaks.
@@ -196,6 +237,15 @@ mod tests {
             ("Ann0 Miller||", vec!["Bo1 Smith|5|6"]),
             ("Ann Miller||", vec!["Bo Smith|5|6"]),
             ("Ann Miller|hepatitis C", vec!["Bo Smith|hepatitis B"]),
+            ("Ann Miller|60 kg", vec!["Bo 1|61", "Cy Jones|62"]),
+            ("Ann Miller|<1 year", vec!["Bo Smith|31"]),
+            ("Ann Miller|not done", vec!["Bo Smith|3.1"]),
+            ("Ann Miller|HIV positive", vec!["Bo Smith|", "Cy Jones|"]),
+            ("Ann Miller|Feb 3 1950", vec!["Bo Smith|1961-02-02"]),
+            ("NL0012|hepatitis C", vec!["1001|asthma", "1002|gout"]),
+            ("P0012|never smoked", vec!["1001|5", "1002|6"]),
+            ("Patient|Ann Miller", vec!["Diagnosis|HIV", "id|crp", "1|5", "2|6", "3|7"]),
+            ("# extract for Ann Miller", vec!["5", "6"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(looks_like_data(&row(first), &below), "{first}");
@@ -216,6 +266,9 @@ mod tests {
             ("First Name|born|%", vec!["Ann Miller|1950-02-03|5"]),
             ("1|2|3", vec!["4.5|6.5|7.5"]),
             ("x|y", vec!["NA|", "|NA"]),
+            ("id|T12|age", vec!["1|5|60"]),
+            ("id|NA|K", vec!["1|140|4.1"]),
+            ("24h_marker|10_y_decline", vec!["1|5"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(!looks_like_data(&row(first), &below), "{first}");

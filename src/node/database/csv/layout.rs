@@ -104,7 +104,11 @@ impl Layout {
                 let texts = |(Row(row), _): &(Row, Record)| {
                     row.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
                 };
-                let below: Vec<Vec<String>> = rows.iter().map(texts).collect();
+                let mut below: Vec<Vec<String>> = rows.iter().map(texts).collect();
+                let records: Vec<Record> = rows.iter().map(|(_, record)| *record).collect();
+                if extra_of(&records, first.len(), true) == Extra::RowNames {
+                    below.iter_mut().for_each(|row| drop(row.remove(0)));
+                }
                 if format.header.is_none() && looks_like_data(&first, &below) {
                     return Err(AlgorithmError::Unreadable(
                         "its first line looks like data and not like names of columns: write header: false, or columns: \

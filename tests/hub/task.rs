@@ -55,7 +55,17 @@ async fn nodes_report_only_their_own_runs_and_an_end_is_an_end() {
     // A node may say how it has ended before it says when: each organization reads of its own.
     let task = client.create_task(&average("partial_average", &[2, 3], json!({}))).await.unwrap();
     let runs = client.runs(task.id).await.unwrap();
+    let container = async || {
+        let body = json!({"task_id": task.id, "image": task.image});
+        world.call(POST, "token/container", Some(&node), Some(&body)).await
+    };
+    let (_, algorithm) = container().await;
+    let algorithm = algorithm["container_token"].as_str().unwrap().to_owned();
+    assert_eq!(world.get("organization", &algorithm).await.0, 200);
     let (status, run) = report(runs[0].id, json!({"status": "failed"})).await;
+    // Its algorithm has nothing more to do.
+    assert_eq!(world.get("organization", &algorithm).await.0, 401);
+    assert_eq!(container().await.0, 400);
     assert_eq!(status, 200, "{run}");
     assert_eq!(report(runs[0].id, json!({"status": "active"})).await.0, 400, "it does not go back");
     for (username, run) in [("admin1", &runs[0]), ("admin2", &runs[1])] {

@@ -348,8 +348,8 @@ async fn container(
     let organization_id = caller.authority.organization_id;
     let task: ContainerTask = sqlx::query_as(
         "SELECT image, collaboration_id, study_id, store_id, token_epoch,
-                (SELECT COUNT(*) FROM run WHERE task_id = task.id AND organization_id = ? AND finished_at IS NULL)
-                AS open_runs
+                (SELECT COUNT(*) FROM run WHERE task_id = task.id AND organization_id = ? AND finished_at IS NULL
+                    AND status IN ('pending', 'initializing', 'active')) AS open_runs
          FROM task WHERE id = ?",
     )
     .bind(organization_id)

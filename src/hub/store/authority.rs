@@ -95,7 +95,7 @@ impl Store {
              JOIN collaboration_organization AS member ON member.organization_id = run.organization_id
                  AND member.collaboration_id = task.collaboration_id
              WHERE task_id = ? AND run.organization_id = ? AND task.collaboration_id = ? AND node.id = ?
-                 AND run.finished_at IS NULL
+                 AND run.finished_at IS NULL AND run.status IN ('pending', 'initializing', 'active')
                  AND (task.study_id IS NULL OR EXISTS (SELECT 1 FROM study_organization
                      WHERE study_id = task.study_id AND organization_id = run.organization_id))",
         )

@@ -1,13 +1,9 @@
 //! What hub and node share about their SQLite files.
 
-use std::sync::Arc;
-
 use sqlx::{
     Connection, TransactionManager,
     sqlite::{SqlitePoolOptions, SqliteTransactionManager},
 };
-
-use crate::audit::Continuity;
 
 /// Options of a pool with one connection that writes. A connection whose transaction did not end is not used again: when the
 /// disk is full, SQLite rolls back by itself, the library does not notice, and what it would write after that would be
@@ -22,18 +18,5 @@ pub fn one_writer() -> SqlitePoolOptions {
             connection.ping().await?;
             Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
         })
-    })
-}
-
-/// The same, for a file with an audit log: the program remembers what it has written there.
-pub fn one_writer_of(log: &Arc<Continuity>) -> SqlitePoolOptions {
-    let (of_new, of_known) = (log.clone(), log.clone());
-    let pool = one_writer().after_connect(move |connection, _| {
-        let log = of_new.clone();
-        Box::pin(async move { log.watch(connection).await })
-    });
-    pool.before_acquire(move |_, _| {
-        of_known.has_ended_transactions();
-        Box::pin(async { Ok(true) })
     })
 }

@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use sqlx::{SqliteConnection, sqlite::SqliteOperation};
+use sqlx::{
+    SqliteConnection,
+    sqlite::{SqliteOperation, SqlitePoolOptions},
+};
 
 use super::{Head, HeadKey, Made, differences, in_words, log::head, made, witness};
 
@@ -69,8 +72,22 @@ impl Continuity {
         new
     }
 
-    /// Watches what a connection commits. Every connection that writes to the log.
-    pub async fn watch(self: &Arc<Self>, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    /// Options of the pool that writes to the log, with its connections watched.
+    pub fn watched(self: &Arc<Self>, pool: SqlitePoolOptions) -> SqlitePoolOptions {
+        let (of_new, of_known) = (self.clone(), self.clone());
+        let pool = pool.after_connect(move |connection, _| {
+            let log = of_new.clone();
+            Box::pin(async move { log.watch(connection).await })
+        });
+        pool.before_acquire(move |_, _| {
+            // Nothing is under way over it: what was committed is there.
+            lock(&of_known.known).is_unconfirmed = false;
+            Box::pin(async { Ok(true) })
+        })
+    }
+
+    /// Watches what a connection commits.
+    async fn watch(self: &Arc<Self>, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         sqlx::query(&format!("CREATE TEMP TABLE {MARK}{} (mark INTEGER)", self.id)).execute(&mut *connection).await?;
         // A transaction of a connection before that did not end was rolled back.
         lock(&self.known).pending.clear();
@@ -105,11 +122,6 @@ impl Continuity {
             }
         });
         Ok(())
-    }
-
-    /// Nothing is under way over a connection: what was committed is there.
-    pub fn has_ended_transactions(&self) {
-        lock(&self.known).is_unconfirmed = false;
     }
 
     /// The log goes on from its present end.
@@ -225,15 +237,12 @@ pub(super) async fn remember(connection: &mut SqliteConnection, entry: &Head) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        audit::{Entry, append, prepare},
-        sqlite::one_writer_of,
-    };
+    use crate::audit::{Entry, append, prepare};
     use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 
     async fn opened(file: &std::path::Path, log: &Arc<Continuity>) -> SqlitePool {
         let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
-        let pool = one_writer_of(log).connect_with(options).await.unwrap();
+        let pool = log.watched(SqlitePoolOptions::new().max_connections(1)).connect_with(options).await.unwrap();
         prepare(&mut pool.acquire().await.unwrap()).await.unwrap();
         log.begin(&mut pool.acquire().await.unwrap()).await.unwrap();
         pool

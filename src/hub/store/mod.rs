@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     audit::{self, Continuity},
-    sqlite::{one_writer, one_writer_of},
+    sqlite::one_writer,
 };
 
 /// How long it is believed what somebody may do, should a change ever not be noticed.
@@ -73,7 +73,7 @@ impl Store {
             .pragma("cache_size", "-8000")
             .busy_timeout(std::time::Duration::from_secs(10));
         let log = Continuity::new();
-        let writer = one_writer_of(&log).connect_with(options.clone()).await?;
+        let writer = log.watched(one_writer()).connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
         let mut connection = writer.acquire().await?;
         audit::prepare_as(&mut connection, own_schema().await?).await?;

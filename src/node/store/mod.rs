@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     audit::{self, Continuity, Entry, HeadFile, HeadKey, LastHead, Signed},
-    sqlite::{one_writer, one_writer_of},
+    sqlite::one_writer,
 };
 
 pub use answer::{Kept, Question, ToTell};
@@ -120,7 +120,7 @@ impl NodeStore {
             .busy_timeout(Duration::from_secs(10));
         // One connection: what is read before a write in one transaction is still so when it is written.
         let log = Continuity::new();
-        let pool = one_writer_of(&log).connect_with(options).await?;
+        let pool = log.watched(one_writer()).connect_with(options).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
         audit::prepare_as(&mut connection, own_schema().await?).await?;

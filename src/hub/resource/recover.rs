@@ -327,7 +327,7 @@ async fn lost_second_factor(
              Contact your administrator.",
         ));
     }
-    // Whoever asks knows the password, so they may know of the mail.
+    // They know the password, so they may know of the mail.
     if !mail_token(&hub, id, Purpose::SecondFactorReset).await? {
         return Err(HubError::bad(format!(
             "A mail with a code was sent to you less than {MINUTES_BETWEEN_MAILS} minutes ago. Use that code, or ask for \

@@ -139,8 +139,8 @@ impl NodeStore {
         &self.log
     }
 
-    /// Begins what stands in the audit log, too. A command waits until the node has signed what it wrote before: else it would
-    /// sign that, whoever wrote it.
+    /// Begins what stands in the audit log, too. A command waits until the node has signed its own entries, so that the
+    /// command signs none of somebody else.
     async fn begin_noted(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         let begin = Instant::now();
         loop {

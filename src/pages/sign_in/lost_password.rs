@@ -46,9 +46,9 @@ pub async fn submit(
         state.limits.users.failed(address);
         match lost_password(state.registry.transport(), &account, &state.counted_headers(address)).await {
             Ok(()) => {
-                let text = "If there is such an account, a mail with a code is on its way, or was sent less than 15 \
-                            minutes ago: only then can another one be sent. Enter the code here. Without a mail after \
-                            some minutes, ask whoever runs the server: it may not send any.";
+                let text = "If there is such an account, a mail with a code is on its way. One is sent every 15 \
+                            minutes at most. Enter the code here. If no mail comes, ask the administrator of the \
+                            server: it may not send any.";
                 put_flash(&session, FlashKind::Success, text).await?;
                 return Ok(Redirect::to("/password/reset").into_response());
             }

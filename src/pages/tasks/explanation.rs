@@ -30,6 +30,9 @@ fn since(run: &Run) -> String {
     time.get(..16).map(|minute| format!(" since {} UTC", minute.replace('T', " "))).unwrap_or_default()
 }
 
+/// How our nodes begin to say that a file is at fault, and no argument.
+const UNREADABLE: &str = "the database cannot be read";
+
 /// Words for a run; `None` if there is nothing to explain.
 pub fn explain(run: &Run, organization: &str) -> Option<Help> {
     let online = run.node.as_ref().is_some_and(|node| node.online);
@@ -50,6 +53,11 @@ pub fn explain(run: &Run, organization: &str) -> Option<Help> {
             format!("The node of {organization} is offline. The run goes on by itself when the node is back."),
             admin,
             "Wait, or ask them to start their node.".to_owned(),
+        ),
+        Status::Crashed if reason(&run.log).is_some_and(|reason| reason.starts_with(UNREADABLE)) => (
+            format!("At {organization} {}.", reason(&run.log).unwrap_or_default()),
+            admin,
+            "Tell them, and repeat the task when it is mended.".to_owned(),
         ),
         Status::Crashed => (
             match reason(&run.log) {

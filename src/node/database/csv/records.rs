@@ -156,7 +156,7 @@ impl Sink for Columns {
     fn end_value(&mut self, place: usize) {
         if self.is_wanted(place) {
             let texts = &mut self.columns[self.next];
-            // Whoever reads ends a batch long before.
+            // A batch ends long before.
             texts.ends.push(i32::try_from(texts.bytes.len()).unwrap_or(i32::MAX));
             self.next += 1;
         }

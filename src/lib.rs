@@ -25,7 +25,7 @@ pub mod serve;
 #[cfg(feature = "ssr")]
 pub mod session;
 #[cfg(feature = "ssr")]
-mod sqlite;
+pub mod sqlite;
 
 /// Starts the islands in the browser.
 #[cfg(feature = "hydrate")]

@@ -18,6 +18,7 @@ use atoll::{
     portal::{Portal, PortalOptions, SessionsAt},
     protocol::is_unprotected,
     serve::{self, AttemptLimits},
+    sqlite::keep_private,
 };
 use axum::{Router, http::HeaderValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
@@ -167,21 +168,6 @@ fn hub_url(text: &str) -> anyhow::Result<Url> {
         bail!("--hub (ATOLL_HUB) has more than scheme, host, port and path, such as https://vantage6.example/api");
     }
     Ok(url)
-}
-
-/// Makes a file that only its owner may read, or makes it so: databases hold secrets.
-fn keep_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        let file = options.mode(0o600).open(path)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    #[cfg(not(unix))]
-    options.open(path)?;
-    Ok(())
 }
 
 /// Scheme, host and port, as browsers send it.

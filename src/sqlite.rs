@@ -1,5 +1,7 @@
 //! What hub and node share about their SQLite files.
 
+use std::path::Path;
+
 use sqlx::{
     Connection, TransactionManager,
     sqlite::{SqlitePoolOptions, SqliteTransactionManager},
@@ -19,4 +21,24 @@ pub fn one_writer() -> SqlitePoolOptions {
             Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
         })
     })
+}
+
+/// Makes a file that only its owner may read, or makes it so: databases hold secrets. One that is there is not opened: to
+/// close it would end the locks of all connections of this process
+/// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>), and
+/// another process would throw away what they have written.
+pub fn keep_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            #[cfg(unix)]
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }

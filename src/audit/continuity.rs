@@ -14,7 +14,7 @@ use sqlx::{
     sqlite::{SqliteOperation, SqlitePoolOptions},
 };
 
-use super::{Head, HeadKey, Made, differences, in_words, log::head, made, witness};
+use super::{Behind, Head, HeadKey, Made, differences, in_words, log::head, made, witness};
 
 /// What a look has seen.
 #[derive(Debug)]
@@ -142,8 +142,7 @@ impl Continuity {
         Ok(known.went_back || known.last != present.id || known.schema != Some(schema))
     }
 
-    /// Whether the log went on from the end that was `signed` last, but for what a program with the same key has written and
-    /// signed; else what is wrong. It is to be told, and the end signed, in the same transaction; what was seen is given to
+    /// Whether the log went on from the end that was `signed` last, but for what a command has written and signed; else what is wrong. It is to be told, and the end signed, in the same transaction; what was seen is given to
     /// [`Continuity::seen`] when that is stored.
     pub async fn look(
         &self,
@@ -159,12 +158,7 @@ impl Continuity {
             true => in_words(&differences(&made(&mut *connection).await?, own)),
             false => None,
         };
-        let signed_by_command = witness::last_signed(&mut *connection, key).await?.map(|end| end.id);
-        let from = signed.map(|end| end.id).max(signed_by_command).unwrap_or_default();
-        let entries: Vec<(i64, String)> = sqlx::query_as("SELECT id, hash FROM audit WHERE id > ? ORDER BY id")
-            .bind(from)
-            .fetch_all(&mut *connection)
-            .await?;
+        let behind = witness::behind(&mut *connection, key, signed.map(|end| end.id).unwrap_or_default()).await?;
         let last = {
             let mut known = lock(&self.known);
             known.is_unconfirmed = false;
@@ -177,7 +171,8 @@ impl Continuity {
         };
         let known = lock(&self.known);
         let is_shorter = known.went_back || known.last > present.id || !holds;
-        let of_others = entries.iter().find(|(_, hash)| !known.written.contains(hash)).map(|(id, _)| *id);
+        let is_of_others = |behind: &&Behind| !behind.is_of_command && !known.written.contains(&behind.entry.hash);
+        let of_others = behind.iter().find(is_of_others).map(|behind| behind.entry.id);
         let trouble = match (is_shorter, of_others) {
             (true, _) => Some(format!(
                 "entries were taken away while the program was running, which had written entry {}",
@@ -189,7 +184,7 @@ impl Continuity {
             (false, None) => foreign,
         };
         // It is told once.
-        Ok((trouble, Seen { present, schema, hashes: entries.into_iter().map(|(_, hash)| hash).collect() }))
+        Ok((trouble, Seen { present, schema, hashes: behind.into_iter().map(|behind| behind.entry.hash).collect() }))
     }
 
     /// What was seen is told: the log goes on from there.
@@ -202,6 +197,19 @@ impl Continuity {
         }
         (known.went_back, known.schema) = (false, Some(seen.schema));
         known.written.extend(seen.hashes);
+    }
+
+    /// The entries that this program has written since the last signed end and that stand in the log.
+    pub async fn own(&self, connection: &mut SqliteConnection) -> Result<Vec<Head>, sqlx::Error> {
+        let written: Vec<Head> =
+            lock(&self.known).hashes.iter().map(|(id, hash)| Head { id: *id, hash: hash.clone() }).collect();
+        let mut own = Vec::new();
+        for entry in written {
+            if witness::holds(&mut *connection, &entry).await? {
+                own.push(entry);
+            }
+        }
+        Ok(own)
     }
 
     /// The end was signed: what was written before needs not be known any more.

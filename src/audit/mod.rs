@@ -20,6 +20,6 @@ pub use log::{Filter, append, append_change, head, open, page, prepare, read_all
 pub use schema::{Made, differences, in_words, made, prepare_as};
 pub use sink::{SinkError, ship};
 pub use witness::{
-    HeadKey, KeptHead, Signed, SignedHeads, holds, is_end_signed, keep_head, kept_head, kept_heads, mismatches,
-    sign_head, signed_heads, trouble_at_start, unclosed, unsigned_since,
+    Behind, HeadKey, KeptHead, Signed, SignedHeads, behind, holds, keep_head, kept_head, kept_heads, mismatches,
+    sign_entries, sign_head, signed_heads, trouble_at_start, unclosed, unsigned_behind,
 };

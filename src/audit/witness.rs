@@ -8,6 +8,8 @@ use crate::protocol::timestamp;
 
 /// Whose ends of a chain are one's own.
 const OWN: &str = "";
+/// Whose entries commands have signed.
+const COMMAND: &str = "command";
 
 /// Signs ends of the own chain. It is not in the database, so that nobody who rewrites the log there can sign its end.
 pub struct HeadKey(hmac::Key);
@@ -41,41 +43,66 @@ impl HeadKey {
     }
 }
 
-/// The last end of the own chain in the table that this key has signed.
-pub(super) async fn last_signed(connection: &mut SqliteConnection, key: &HeadKey) -> Result<Option<Head>, sqlx::Error> {
-    let ends: Vec<(i64, String, String)> = sqlx::query_as(
-        "SELECT id, hash, signature FROM audit_head WHERE origin = ? AND key = ? ORDER BY id DESC LIMIT 20",
+/// Signs entries that a command has written beside the program whose log it is, each for itself: what stands before could be
+/// somebody else's.
+pub async fn sign_entries(
+    connection: &mut SqliteConnection,
+    key: &HeadKey,
+    entries: &[Head],
+) -> Result<(), sqlx::Error> {
+    for entry in entries {
+        sqlx::query(
+            "INSERT OR REPLACE INTO audit_head (origin, id, hash, at, key, signature) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(COMMAND)
+        .bind(entry.id)
+        .bind(&entry.hash)
+        .bind(timestamp::now())
+        .bind(key.name())
+        .bind(key.sign(&entry_text(entry)))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// An entry behind some end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    pub entry: Head,
+    /// When it was written (UTC).
+    pub at: String,
+    /// Whether a command has signed it with this key.
+    pub is_of_command: bool,
+}
+
+/// The entries behind this number, from the first to the last.
+pub async fn behind(connection: &mut SqliteConnection, key: &HeadKey, id: i64) -> Result<Vec<Behind>, sqlx::Error> {
+    let rows: Vec<(i64, String, String, Option<String>)> = sqlx::query_as(
+        "SELECT audit.id, audit.hash, audit.at, audit_head.signature FROM audit LEFT JOIN audit_head
+         ON audit_head.origin = ? AND audit_head.id = audit.id AND audit_head.hash = audit.hash
+         WHERE audit.id > ? ORDER BY audit.id",
     )
-    .bind(OWN)
-    .bind(key.name())
+    .bind(COMMAND)
+    .bind(id)
     .fetch_all(connection)
     .await?;
-    let mut ends = ends.into_iter().map(|(id, hash, signature)| (Head { id, hash }, signature));
-    Ok(ends.find(|(end, signature)| key.has_signed_end(end, signature)).map(|(end, _)| end))
-}
-
-/// Whether the present end is signed with this key; that of a new log needs no signature.
-pub async fn is_end_signed(connection: &mut SqliteConnection, key: &HeadKey) -> Result<bool, sqlx::Error> {
-    let present = head(&mut *connection).await?;
-    let signature = signature_of(connection, &present).await?;
-    Ok(present.id == 0 || signature.is_some_and(|signature| key.has_signed_end(&present, &signature)))
-}
-
-/// What is said to be the signature of this end of the own chain.
-pub(super) async fn signature_of(connection: &mut SqliteConnection, end: &Head) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT signature FROM audit_head WHERE origin = ? AND id = ? AND hash = ? ORDER BY at DESC LIMIT 1",
-    )
-    .bind(OWN)
-    .bind(end.id)
-    .bind(&end.hash)
-    .fetch_optional(connection)
-    .await
+    let behind = rows.into_iter().map(|(id, hash, at, signature)| {
+        let entry = Head { id, hash };
+        let is_of_command = signature.is_some_and(|signature| key.has_signed(&entry_text(&entry), &signature));
+        Behind { entry, at, is_of_command }
+    });
+    Ok(behind.collect())
 }
 
 /// What is signed of an end in the table.
 fn signed_text(head: &Head) -> String {
     format!("head {head}")
+}
+
+/// What a command signs of an entry.
+fn entry_text(entry: &Head) -> String {
+    format!("entry {entry}")
 }
 
 pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS audit_head (
@@ -227,8 +254,9 @@ pub async fn kept_heads(pool: &SqlitePool) -> Result<Vec<KeptHead>, sqlx::Error>
         return Ok(Vec::new());
     }
     let rows: Vec<(String, i64, String, String)> =
-        sqlx::query_as("SELECT origin, id, hash, at FROM audit_head WHERE origin <> ? ORDER BY origin, at")
+        sqlx::query_as("SELECT origin, id, hash, at FROM audit_head WHERE origin NOT IN (?, ?) ORDER BY origin, at")
             .bind(OWN)
+            .bind(COMMAND)
             .fetch_all(pool)
             .await?;
     let kept = rows.into_iter().map(|(origin, id, hash, at)| KeptHead { origin, head: Head { id, hash }, at });
@@ -257,16 +285,30 @@ pub async fn signed_heads(pool: &SqlitePool, key: &HeadKey) -> Result<SignedHead
     Ok(signed)
 }
 
-/// Since when entries after this one have no signed end, if that is longer than it takes until there is one. The last ones
-/// of a program that was ended by force have none.
-pub async fn unsigned_since(pool: &SqlitePool, last_signed: i64) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT min(at) FROM audit WHERE id > ?
-         HAVING julianday(max(at)) - julianday(min(at)) > 1.0 / (24 * 60)",
-    )
-    .bind(last_signed)
-    .fetch_optional(pool)
-    .await
+/// Within how many seconds the entries lie that a program had no time to sign.
+const LAST_SECONDS: f64 = 60.0;
+
+/// Whether somebody has written behind the end that was signed `last`: what, in words. Commands sign what they write. Of a
+/// program that was ended by force the entries of the last second have no signed end.
+pub async fn unsigned_behind(pool: &SqlitePool, key: &HeadKey, last: &LastHead) -> Result<Option<String>, sqlx::Error> {
+    let behind = behind(&mut *pool.acquire().await?, key, last.head.id).await?;
+    let mut unsigned = behind.iter().filter(|behind| !behind.is_of_command);
+    let Some(first) = unsigned.next() else { return Ok(None) };
+    if last.is_closed {
+        return Ok(Some(format!(
+            "the program had ended with {}, and somebody has written entry {} behind it",
+            last.head, first.entry.id
+        )));
+    }
+    let (from, until) = (timestamp::parse(&first.at), unsigned.next_back().and_then(|last| timestamp::parse(&last.at)));
+    let seconds = from.zip(until).map(|(from, until)| until.duration_since(from).as_secs_f64());
+    Ok(seconds.filter(|seconds| *seconds > LAST_SECONDS).map(|_| {
+        format!(
+            "there were entries since {} that no signed end covers: ends are signed each second, so somebody has written \
+             entries, or taken ends away",
+            first.at
+        )
+    }))
 }
 
 /// How often the log says that it, or the one of somebody else, may have been changed, and what it said last.
@@ -276,14 +318,13 @@ pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx
 }
 
 /// What is wrong with a log when its program begins, beside what its chain shows: `last` is what stands in the file beside the
-/// database, if the key has signed that, and `signed_last` the last end in the table that it has signed.
+/// database, if the key has signed that.
 pub async fn trouble_at_start(
     pool: &SqlitePool,
+    key: &HeadKey,
     last: Option<&LastHead>,
-    signed_last: Option<&Head>,
     file_exists: bool,
 ) -> Result<Option<String>, sqlx::Error> {
-    let present = head(&mut *pool.acquire().await?).await?;
     let Some(last) = last else {
         let missing = match file_exists {
             false => {
@@ -303,22 +344,8 @@ pub async fn trouble_at_start(
             last.head
         )));
     }
-    // A command may have written and signed behind it, when the program was about to end or to begin.
-    if last.is_closed && present != last.head && signed_last != Some(&present) {
-        return Ok(Some(format!(
-            "the program had ended with {}, and at the start the log ended with {present}: somebody has written to it",
-            last.head
-        )));
-    }
-    // A command signs what it writes in the table only, as long as the program has not ended.
-    let signed = signed_last.map_or(last.head.id, |signed| signed.id.max(last.head.id));
-    let since = unsigned_since(pool, signed).await?;
-    Ok(since.map(|since| {
-        format!(
-            "at the start there were entries since {since} that no signed end covers: ends are signed each second, so \
-             somebody has written entries, or taken ends away"
-        )
-    }))
+    let found = unsigned_behind(pool, key, last).await?;
+    Ok(found.map(|found| format!("found at the start: {found}")))
 }
 
 /// How often the log says that the program was ended by force, and when it said so last.

@@ -116,9 +116,7 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, Stor
     };
     let trouble = match broken {
         Some(broken) => Some(broken),
-        None if is_used => {
-            audit::trouble_at_start(store.pool(), last.as_ref(), signed.heads.last(), file.exists()).await?
-        }
+        None if is_used => audit::trouble_at_start(store.pool(), &key, last.as_ref(), file.exists()).await?,
         None => None,
     };
     let known = tokio::sync::Mutex::new(last.as_ref().map(|last| last.head.clone()));

@@ -119,7 +119,7 @@ async fn a_start_that_fails_signs_nothing_that_somebody_wrote() {
     assert!(!output.status.success());
     sqlx::query("ALTER TABLE station_ RENAME TO station").execute(&mut state).await.unwrap();
     let _station = RunningNode::start(&config);
-    eventually(async || alarms(&mut state).await.iter().any(|told| told.contains("somebody has written to it"))).await;
+    eventually(async || alarms(&mut state).await.iter().any(|told| told.contains("somebody has written entry"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,6 +212,69 @@ async fn a_command_signs_no_older_log_and_says_each_time_what_is_wrong() {
     let _station = node(&world, "example_org1", ALWAYS).await;
     let told = alarms(&mut state_file(&world).await).await;
     assert!(!told.is_empty(), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_signs_its_own_entry_only_whatever_stands_before_it() {
+    // Behind a node that was ended by force before it signed its last entry: that it was is all that is told.
+    let Asked { world, station, researcher, admin, review, .. } = asked(ALWAYS).await;
+    let mut state = state_file(&world).await;
+    station.crash().await;
+    let last = atoll::audit::Entry::done("node", "run.start", "run 77");
+    atoll::audit::append(&mut state, &last).await.unwrap();
+    let arguments = ["reject", &review.run_id.to_string(), "--hash", &review.hash, "--reason", "no"];
+    let (done, answer) = reviews(&world, "example_org1", &arguments).await;
+    assert!(done, "{answer}");
+    // Long after the end, as it would be for an admin who comes the next day.
+    let (holds, text) = verified(&world);
+    assert!(holds, "{text}");
+    let station = node(&world, "example_org1", ALWAYS).await;
+    eventually(async || waiting(&admin, 0).await.is_empty()).await;
+    assert_eq!(alarms(&mut state).await, Vec::<String>::new());
+    assert_eq!(entries_of(&mut state, "audit.unclosed").await, 1);
+
+    // While the node writes one entry after the other.
+    for _ in 0..10 {
+        researcher.create_task(&ages(&[2])).await.unwrap();
+    }
+    for review in waiting(&admin, 10).await.into_iter().take(3) {
+        for _ in 0..5 {
+            researcher.create_task(&ages(&[2])).await.unwrap();
+        }
+        let arguments = ["reject", &review.run_id.to_string(), "--hash", &review.hash, "--reason", "no"];
+        let (done, answer) = reviews(&world, "example_org1", &arguments).await;
+        assert!(done, "{answer}");
+    }
+    let unwritten = world.node_folder("example_org1").join("node.sqlite-wal");
+    assert!(unwritten.exists(), "a command threw away what the node has not brought into its file yet");
+    waiting(&admin, 22).await;
+    assert_eq!(alarms(&mut state).await, Vec::<String>::new());
+
+    // Nor does its signature stand for what was taken away just before.
+    station.stop().await;
+    let (holds, text) = verified(&world);
+    assert!(holds, "{text}");
+    let review = waiting(&admin, 22).await.remove(0);
+    let keeps: String = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'audit_keeps_entries'")
+        .fetch_one(&mut state)
+        .await
+        .unwrap();
+    let statements = [
+        "DROP TRIGGER audit_keeps_entries",
+        "DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)",
+        "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'audit'",
+        &keeps,
+    ];
+    for statement in statements {
+        sqlx::query(statement).execute(&mut state).await.unwrap();
+    }
+    let arguments = ["reject", &review.run_id.to_string(), "--hash", &review.hash, "--reason", "no"];
+    assert!(reviews(&world, "example_org1", &arguments).await.0);
+    let (holds, text) = verified(&world);
+    assert!(!holds, "{text}");
+    let _station = node(&world, "example_org1", ALWAYS).await;
+    let told = alarms(&mut state).await;
+    assert!(told.iter().any(|told| told.contains("written anew")), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,10 +191,11 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
             Some(format!("when the hub was started the chain was broken: {broken}"))
         }
     };
-    let last = hub.head_file.read(&hub.secret_key.head_key());
+    let key = hub.secret_key.head_key();
+    let last = hub.head_file.read(&key);
     if is_used > 0
         && let Some(found) =
-            audit::trouble_at_start(hub.store.reader(), last.as_ref(), None, hub.head_file.exists()).await?
+            audit::trouble_at_start(hub.store.reader(), &key, last.as_ref(), hub.head_file.exists()).await?
     {
         tracing::error!(found, "the audit log may not be what it was");
         trouble.get_or_insert(found);

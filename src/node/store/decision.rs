@@ -64,7 +64,7 @@ impl NodeStore {
         approval: &Approval,
         data: Option<&str>,
     ) -> Result<StoredReview, DecideError> {
-        let mut transaction = self.begin_noted().await?;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let review = load(&mut transaction, id).await?;
         if review.hash != hash {
             return Err(DecideError::OtherHash);

@@ -8,7 +8,11 @@ mod page_code;
 mod review;
 mod started;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{
     Connection, Sqlite, SqlitePool, Transaction,
@@ -20,8 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    audit::{self, Continuity, Entry, HeadFile, HeadKey, LastHead, Signed},
-    sqlite::one_writer,
+    audit::{self, Continuity, Entry, HeadFile, HeadKey, LastHead},
+    sqlite::{keep_private, one_writer},
 };
 
 pub use answer::{Kept, Question, ToTell};
@@ -31,9 +35,6 @@ pub use started::{KeptOutcome, Start, Started};
 
 /// How often it is looked whether another process, the command line, has written to the file.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
-
-/// How long a command waits until the node has signed what it wrote.
-const SIGN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a station waits for the one before it to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -68,7 +69,27 @@ pub struct NodeStore {
 /// How a command signs.
 struct Signs {
     key: HeadKey,
-    file: HeadFile,
+    state: PathBuf,
+}
+
+impl Signs {
+    /// Puts the present end into the file beside the database, so that what the command wrote is missed when somebody takes it
+    /// away. A node that works with the file does it by itself.
+    async fn move_end(&self, pool: &SqlitePool) -> Result<(), StoreError> {
+        let Some(_lock) = try_lock(&self.state)? else { return Ok(()) };
+        let file = HeadFile::beside(&self.state);
+        // What was left open, or is not the log of before, the next start tells.
+        let Some(last @ LastHead { is_closed: true, .. }) = file.read(&self.key) else { return Ok(()) };
+        let mut connection = pool.acquire().await?;
+        let behind = audit::behind(&mut connection, &self.key, last.head.id).await?;
+        if audit::holds(&mut connection, &last.head).await?
+            && behind.iter().all(|behind| behind.is_of_command)
+            && let Some(end) = behind.last()
+        {
+            file.write(&self.key, &LastHead { head: end.entry.clone(), is_closed: true })?;
+        }
+        Ok(())
+    }
 }
 
 /// The triggers and views that a node makes.
@@ -89,19 +110,13 @@ impl NodeStore {
     /// Keeps other stations away from this file for as long as what is given lives: each would take the other's runs for
     /// its own.
     pub async fn lock(path: &Path) -> Result<std::fs::File, StoreError> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
-        let path = Path::new(&beside);
-        keep_private(path)?;
-        let file = std::fs::File::options().append(true).open(path)?;
         let begin = Instant::now();
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
+            match try_lock(path)? {
+                Some(file) => return Ok(file),
                 // The one before may be about to end.
-                Err(std::fs::TryLockError::WouldBlock) if begin.elapsed() < LOCK_PATIENCE => sleep(LOOK_PAUSE).await,
-                Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::InUse),
-                Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+                None if begin.elapsed() < LOCK_PATIENCE => sleep(LOOK_PAUSE).await,
+                None => return Err(StoreError::InUse),
             }
         }
     }
@@ -130,7 +145,7 @@ impl NodeStore {
 
     /// Opens the file for a command that decides.
     pub async fn open_for_command(path: &Path, key: HeadKey) -> Result<Self, StoreError> {
-        let signs = Some(Arc::new(Signs { key, file: HeadFile::beside(path) }));
+        let signs = Some(Arc::new(Signs { key, state: path.to_owned() }));
         Ok(NodeStore { signs, ..NodeStore::open(path).await? })
     }
 
@@ -139,45 +154,13 @@ impl NodeStore {
         &self.log
     }
 
-    /// Begins what stands in the audit log, too. A command waits until the node has signed its own entries, so that the
-    /// command signs none of somebody else.
-    async fn begin_noted(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        let begin = Instant::now();
-        loop {
-            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            let Some(signs) = &self.signs else { return Ok(transaction) };
-            if audit::is_end_signed(&mut transaction, &signs.key).await? {
-                return Ok(transaction);
-            }
-            if begin.elapsed() >= SIGN_PATIENCE {
-                let details = "a command found entries that nobody has signed, and wrote behind them";
-                let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
-                audit::append(&mut transaction, &entry).await?;
-                return Ok(transaction);
-            }
-            drop(transaction);
-            // Between two entries of a busy node there is little time.
-            sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Ends it; a command signs what it has written.
+    /// Ends what stands in the audit log, too; a command signs what it has written.
     async fn commit_noted(&self, mut transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
         let Some(signs) = &self.signs else { return Ok(transaction.commit().await?) };
-        let before = signs.file.read(&signs.key);
-        let mut end = before.as_ref().map(|last| last.head.clone());
-        let signed = audit::sign_head(&mut transaction, &signs.key, &mut end).await?;
-        if signed == Signed::Broken {
-            let details = "a command found a log without the end that was signed last, and wrote to it";
-            let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
-            audit::append(&mut transaction, &entry).await?;
-        }
+        let own = self.log.own(&mut transaction).await?;
+        audit::sign_entries(&mut transaction, &signs.key, &own).await?;
         transaction.commit().await?;
-        // A node that works with the file signs it there by itself.
-        if let (Signed::Holds, Some(LastHead { is_closed: true, .. }), Some(head)) = (signed, before, end) {
-            signs.file.write(&signs.key, &LastHead { head, is_closed: true })?;
-        }
-        Ok(())
+        signs.move_end(&self.pool).await
     }
 
     /// For reading the audit log.
@@ -238,17 +221,16 @@ impl NodeStore {
     }
 }
 
-/// Makes a file that only its owner may read, or makes it so.
-fn keep_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        let file = options.mode(0o600).open(path)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+/// The lock of a state file, unless a station holds it.
+fn try_lock(state_file: &Path) -> std::io::Result<Option<std::fs::File>> {
+    let mut beside = state_file.as_os_str().to_owned();
+    beside.push(".lock");
+    let path = Path::new(&beside);
+    keep_private(path)?;
+    let file = std::fs::File::options().append(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
     }
-    #[cfg(not(unix))]
-    options.open(path)?;
-    Ok(())
 }

@@ -88,6 +88,8 @@ impl Attack {
         over.store(true, Ordering::Relaxed);
         memory.join().unwrap();
         let longest = health.await.unwrap();
+        // Until it is over for the server, too: the next one begins by itself.
+        sleep(Duration::from_millis(500)).await;
         let above = peak.load(Ordering::Relaxed).saturating_sub(self.idle);
         println!("attack: {name}: {} MB above idle, /healthz within {} ms", above >> 10, longest.as_millis());
         if above > MEMORY || longest > ANSWER {
@@ -127,7 +129,11 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     let signed_in = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
     assert_eq!(signed_in.status(), 303);
     let cookies = signed_in.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
-    let cookie = cookies.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ");
+    let cookies: Vec<&str> = cookies.filter_map(|cookie| cookie.split(';').next()).collect();
+    let cookie = cookies.join("; ");
+    // What a browser is known by.
+    let known = cookies.iter().filter(|cookie| cookie.contains("browser")).copied().collect::<Vec<_>>().join("; ");
+    assert!(!known.is_empty(), "{cookie}");
     sleep(Duration::from_millis(500)).await;
     attack.idle = resident(attack.server.id());
     println!("attack: idle at {} MB", attack.idle >> 10);
@@ -453,6 +459,135 @@ async fn no_flood_takes_memory_or_holds_up_others() {
                 }
             });
             join_all(floods).await;
+        })
+        .await;
+    // Objects with a name of no letters: of all JSON they unfold to most.
+    let organizations = [2, 3, 4].map(|id| json!({"id": id, "input": "e30="}));
+    let body = json!({"name": "flood", "description": "", "image": AVERAGE, "collaboration_id": 1, "databases": [],
+        "organizations": organizations});
+    let results = [
+        ("145,000 objects each", format!("[{}0]", "{\"\":0},".repeat(145_000))),
+        (
+            "objects within objects",
+            format!("[{}0]", format!("{}0{},", "{\"\":".repeat(99), "}".repeat(99)).repeat(3_000)),
+        ),
+        ("90,000 columns each", {
+            let columns: Vec<String> = (0..90_000).map(|number| format!("\"k{number}\":{{\"a\":0}}")).collect();
+            format!("{{{}}}", columns.join(","))
+        }),
+    ];
+    for (what, result) in results {
+        let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token).json(&body);
+        let made: Value = made.send().await.unwrap().json().await.unwrap();
+        let task = made["id"].as_i64().unwrap();
+        let runs = attack.http.get(format!("{}/api/run?task_id={task}&sort=id", attack.server.url));
+        let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+        let end =
+            json!({"status": "completed", "finished_at": "2026-11-01T11:00:00", "result": STANDARD.encode(result)});
+        for (number, node) in nodes.iter().enumerate() {
+            let path = format!("api/run/{}", runs["data"][number]["id"]);
+            assert_eq!(remote.call(Method::PATCH, &path, node, end.to_string()).await, 200);
+        }
+        attack
+            .run(&format!("pages, downloads and streams of three results at once, of {what}"), async {
+                let page = format!("{}/tasks/{task}", remote.server.url);
+                let paths = [page.clone(), format!("{page}/results.csv"), format!("{page}/results.json")];
+                let address = remote.server.url.trim_start_matches("http://").to_owned();
+                let ask = format!("GET /tasks/{task}/events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
+                let streams = join_all((0..5).map(async |_| {
+                    let mut stream = TcpStream::connect(&address).await.unwrap();
+                    stream.write_all(ask.as_bytes()).await.unwrap();
+                    stream
+                }));
+                let answers = join_all((0..9).map(async |number| {
+                    let answer = remote.http.get(&paths[number % 3]).header("cookie", &cookie).send().await.unwrap();
+                    let status = answer.status().as_u16();
+                    (status, answer.bytes().await.map_or(0, |bytes| bytes.len()))
+                }));
+                let (streams, answers) = tokio::join!(streams, answers);
+                assert!(answers.iter().all(|(status, length)| *status == 200 && *length > 0), "{answers:?}");
+                drop(streams);
+            })
+            .await;
+    }
+    attack
+        .run("200 new accounts at once, and 200 with a name that there is", async {
+            let (one, other) = (&callers[1], &callers[2]);
+            let calls = (0..400).map(async |number| {
+                let username = if number % 2 == 0 { format!("new{number}") } else { "admin2".to_owned() };
+                let new = json!({"username": username, "password": "Zq7!vbnm<i>kLpw", "firstname": "a", "lastname": "b",
+                    "email": format!("new{number}@example.org"), "roles": []});
+                let caller = if number % 4 < 2 { one } else { other };
+                (number, remote.call(Method::POST, "api/user", caller, new.to_string()).await)
+            });
+            let answers = join_all(calls).await;
+            assert!(
+                answers.iter().all(|(number, status)| match number % 2 {
+                    0 => matches!(status, 201 | 429),
+                    _ => *status == 400,
+                }),
+                "{answers:?}"
+            );
+            assert!(answers.iter().filter(|(_, status)| *status == 201).count() >= 40, "{answers:?}");
+        })
+        .await;
+    attack
+        .run("110 forms of each of 12 addresses that sign in at once, while somebody who is known does", async {
+            let form = |client: Client, url: String, username: String| async move {
+                let request =
+                    client.post(format!("{url}/login")).body(format!("username={username}&password=wrong-password"));
+                let request = request.header("content-type", "application/x-www-form-urlencoded");
+                request.header("origin", &url).send().await.map_or(0, |answer| answer.status().as_u16())
+            };
+            let floods = (1..=12).map(async |number| {
+                let client = Client::builder().local_address(std::net::IpAddr::from([127, 0, 9, number]));
+                let client = client.timeout(Duration::from_secs(120)).build().unwrap();
+                let one = |attempt: usize| form(client.clone(), remote.server.url.clone(), format!("nobody{attempt}"));
+                join_all((0..110).map(one)).await
+            });
+            let known = async {
+                sleep(Duration::from_millis(500)).await;
+                let begin = Instant::now();
+                let right = format!("username=researcher&password={}", support::PASSWORD);
+                let request = no_redirects.post(format!("{}/login", remote.server.url)).body(right);
+                let request =
+                    request.header("content-type", "application/x-www-form-urlencoded").header("cookie", &known);
+                (request.send().await.unwrap().status().as_u16(), begin.elapsed())
+            };
+            let (answers, (status, took)) = tokio::join!(join_all(floods), known);
+            let answers = answers.concat();
+            assert!(answers.iter().all(|status| matches!(status, 422 | 429 | 503)), "{answers:?}");
+            assert!(status == 303 && took < Duration::from_secs(5), "{status} after {took:?}");
+        })
+        .await;
+    attack
+        .run("3,000 half requests, each from an address of its own, and 20 others that come then", async {
+            let address: std::net::SocketAddr = remote.server.url.trim_start_matches("http://").parse().unwrap();
+            let from = async |ip: [u8; 4]| {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.bind((ip, 0).into()).unwrap();
+                socket.connect(address).await.unwrap()
+            };
+            let mut halves = Vec::new();
+            for number in 0..3_000_u16 {
+                let [high, low] = number.to_be_bytes();
+                let mut stream = from([127, 2, high, low]).await;
+                stream.write_all(b"GET / HTTP/1.1\r\nX: a").await.unwrap();
+                halves.push(stream);
+                // It is about who gives way, not about how fast they come.
+                if number % 100 == 0 {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+            for number in 0..20 {
+                let mut stream = from([127, 3, 0, number]).await;
+                sleep(Duration::from_millis(50)).await;
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 200"), "{number}: {answer}");
+            }
+            drop(halves);
         })
         .await;
     attack

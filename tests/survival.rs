@@ -581,11 +581,11 @@ async fn who_writes_behind_the_end_of_a_program_that_has_ended_is_told() {
         atoll::audit::append(&mut connection, &entry).await.unwrap();
     }
     let (holds, text) = verified(data.path());
-    assert!(!holds && text.contains("somebody has written to it"), "{text}");
+    assert!(!holds && text.contains("somebody has written entry"), "{text}");
     let server = Server::start(data.path(), &["--demo"]);
     let token = post(&server.url, "token/user", "", body).await.unwrap();
     let url = format!("{}/api/audit?action=audit.mismatch", server.url);
     let entries = reqwest::Client::new().get(url).bearer_auth(token["access_token"].as_str().unwrap());
     let entries = entries.send().await.unwrap().text().await.unwrap();
-    assert!(entries.contains("somebody has written to it"), "{entries}");
+    assert!(entries.contains("somebody has written entry"), "{entries}");
 }

@@ -3,19 +3,24 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    AlgorithmError, CentralFunction, Computed, Disclosure, PartialFunction, Table,
+    AlgorithmError, CentralFunction, Computed, Disclosure, ORGANIZATIONS_ARGUMENT, PartialFunction, Table,
     column::{self, Number},
+    exact::Exact,
     guard::{EXACT, Guard, Refusal},
 };
-use crate::protocol::domain::{ANSWERED_AT, MissingValue};
+use crate::protocol::{
+    domain::{ANSWERED_AT, MissingValue},
+    name::one_line,
+};
 
 /// Counts up whenever what is computed or told changes.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {
     name: "partial_average",
-    columns: |arguments| Ok(vec![column_name(arguments)?.to_owned()]),
+    arguments: &[COLUMN_ARGUMENT],
+    columns: |arguments| Ok(vec![column_name(arguments)?]),
     question: partial_arguments,
     compute: partial,
     suppressed,
@@ -24,6 +29,7 @@ pub const PARTIAL: PartialFunction = PartialFunction {
 
 /// The central function: the average over the organizations of its subtask.
 pub const CENTRAL: CentralFunction = CentralFunction {
+    arguments: &[COLUMN_ARGUMENT, ORGANIZATIONS_ARGUMENT],
     partial: "partial_average",
     partial_arguments,
     aggregate,
@@ -35,16 +41,17 @@ pub const CENTRAL: CentralFunction = CentralFunction {
 /// The argument that names the column.
 pub const COLUMN_ARGUMENT: &str = "column_name";
 
-fn column_name(arguments: &Map<String, Value>) -> Result<&str, AlgorithmError> {
+/// As names of columns are written everywhere: with blanks around it, it is no other one.
+fn column_name(arguments: &Map<String, Value>) -> Result<String, AlgorithmError> {
     match arguments.get(COLUMN_ARGUMENT) {
-        Some(Value::String(name)) => Ok(name),
+        Some(Value::String(name)) => Ok(one_line(name)),
         Some(_) => Err(AlgorithmError::WrongArgument { name: COLUMN_ARGUMENT, expected: "a text" }),
         None => Err(AlgorithmError::MissingArgument(COLUMN_ARGUMENT)),
     }
 }
 
 /// Sum and count of a column's values: `{"sum", "count"}`. Missing values (null and NaN) are not counted. The sum is
-/// an integer if all values are and it fits, and a [`MissingValue`] if it is not finite. Where the limits do not allow
+/// exact if all values are whole or decimal numbers, and a [`MissingValue`] if it is not finite. Where the limits do not allow
 /// them, both are.
 fn partial(
     arguments: &Map<String, Value>,
@@ -53,9 +60,9 @@ fn partial(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Computed, AlgorithmError> {
     let name = column_name(arguments)?;
-    let index = column::find(&table.schema, name)?;
+    let index = column::find(&table.schema, &name)?;
     let (content, untyped) = (column::content(&table, index), table.untyped);
-    let mut guard = Guard::new(&table, name, 1, disclosure)?;
+    let mut guard = Guard::new(&table, &name, 1, disclosure)?;
     let mut sum = Sum::default();
     for batch in (table.read)(&[index])? {
         if stopped() {
@@ -88,12 +95,15 @@ fn suppressed(reason: &str) -> Value {
     json!({"sum": suppressed, "count": suppressed})
 }
 
-/// A sum that loses no digits: integers exactly, floats with Neumaier's compensation (a plain sum of ten million
+/// A sum that loses no digits: whole and decimal numbers exactly, floats with Neumaier's compensation (a plain sum of ten million
 /// values is off in the last digits).
 #[derive(Default)]
 struct Sum {
     count: u64,
-    integers: i128,
+    /// Of whole and decimal numbers, in parts of which `10^scale` make one.
+    parts: i128,
+    scale: u8,
+    is_too_large: bool,
     has_floats: bool,
     floats: f64,
     compensation: f64,
@@ -103,7 +113,9 @@ impl Sum {
     fn add(&mut self, number: Number) {
         self.count += 1;
         match number {
-            Number::Integer(value) => self.integers += i128::from(value),
+            Number::Integer(value) if self.scale == 0 => self.parts += i128::from(value),
+            Number::Integer(value) => self.add_parts(value.into(), 0),
+            Number::Decimal { parts, scale } => self.add_parts(parts, scale),
             Number::Float(value) => {
                 self.has_floats = true;
                 let next = self.floats + value;
@@ -118,10 +130,26 @@ impl Sum {
         }
     }
 
+    fn add_parts(&mut self, parts: i128, scale: u8) {
+        let common = self.scale.max(scale);
+        let in_common = |parts: i128, scale: u8| {
+            10_i128.checked_pow(u32::from(common - scale)).and_then(|unit| parts.checked_mul(unit))
+        };
+        let sum = in_common(self.parts, self.scale).zip(in_common(parts, scale));
+        match sum.and_then(|(sum, parts)| sum.checked_add(parts)) {
+            Some(sum) => (self.parts, self.scale) = (sum, common),
+            None => self.is_too_large = true,
+        }
+    }
+
     fn total(&self) -> Value {
-        match i64::try_from(self.integers) {
-            Ok(integers) if !self.has_floats => json!(integers),
-            _ => match self.floats + self.compensation + self.integers as f64 {
+        if self.is_too_large {
+            return finite(f64::INFINITY);
+        }
+        let exact = Number::Decimal { parts: self.parts, scale: self.scale };
+        match decimal(self.parts, self.scale) {
+            Some(exact) if !self.has_floats => exact,
+            _ => match self.floats + self.compensation + exact.to_f64() {
                 // A whole number is written in one way: whether a column has decimals can hang on one row, which does not
                 // have to be among those of the sum.
                 whole if whole.fract() == 0.0 && whole.abs() < EXACT => json!(whole as i64),
@@ -140,6 +168,15 @@ fn finite(number: f64) -> Value {
         .to_json()
 }
 
+/// A decimal number with all of its digits and no zeros at its end.
+fn decimal(parts: i128, scale: u8) -> Option<Value> {
+    let digits = format!("{:0>width$}", parts.unsigned_abs(), width = usize::from(scale) + 1);
+    let (whole, decimals) = digits.split_at(digits.len() - usize::from(scale));
+    let (sign, decimals) = (if parts < 0 { "-" } else { "" }, decimals.trim_end_matches('0'));
+    let point = if decimals.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{decimals}").parse().ok().map(Value::Number)
+}
+
 fn partial_arguments(arguments: &Map<String, Value>) -> Result<Map<String, Value>, AlgorithmError> {
     Ok(Map::from_iter([(COLUMN_ARGUMENT.to_owned(), json!(column_name(arguments)?))]))
 }
@@ -148,7 +185,7 @@ fn partial_arguments(arguments: &Map<String, Value>) -> Result<Map<String, Value
 /// With `answered_at` if a part is an answer of before.
 fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError> {
     let unexpected = || AlgorithmError::UnexpectedPartialResult("sum and count are expected".to_owned());
-    let (mut sum, mut count, mut left_out) = (0.0, 0, refused);
+    let (mut sum, mut count, mut left_out) = (Exact::default(), 0, refused);
     // As old as the oldest part.
     let answered_at = partials.iter().filter_map(|partial| partial.get(ANSWERED_AT)?.as_str()).min();
     for partial in partials {
@@ -165,7 +202,12 @@ fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError
             }
             _ => {}
         }
-        sum += partial_sum.as_f64().ok_or_else(unexpected)?;
+        let partial_sum = match (partial_sum.as_i64(), partial_sum.as_f64()) {
+            (Some(whole), _) => Number::Integer(whole),
+            (None, Some(float)) => Number::Float(float),
+            (None, None) => return Err(unexpected()),
+        };
+        sum = sum + Exact::from(partial_sum);
         count = u64::checked_add(count, partial_count.as_u64().ok_or_else(unexpected)?).ok_or_else(unexpected)?;
     }
     let average = match count {
@@ -173,7 +215,7 @@ fn aggregate(partials: &[Value], refused: usize) -> Result<Value, AlgorithmError
             MissingValue::NotEstablished("no organization has a value in this column".to_owned()).to_json()
         }
         0 => MissingValue::NotEstablished("no organization may tell its part".to_owned()).to_json(),
-        count => finite(sum / count as f64),
+        count => finite(sum.divided(count as f64).to_f64()),
     };
     let mut aggregate = json!({"average": average});
     if left_out > 0 {

@@ -1,20 +1,19 @@
 use arrow_array::{
     Array, ArrayRef,
     cast::AsArray,
-    types::{Float64Type, Int64Type},
+    types::{Decimal128Type, Decimal256Type, Float64Type, Int64Type, UInt64Type},
 };
-use arrow_cast::{CastOptions, cast_with_options, display::FormatOptions};
-use arrow_schema::{DataType, Schema};
+use arrow_cast::cast;
+use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType, Schema};
 
 use super::{AlgorithmError, DecimalMark, Table};
-use crate::protocol::name::one_line;
 
 /// The most column names that a message lists.
 const NAMES_SHOWN: usize = 20;
 
 /// The position of a column; an error that lists the columns there are.
 pub fn find(schema: &Schema, column: &str) -> Result<usize, AlgorithmError> {
-    schema.index_of(column).or_else(|_| schema.index_of(&one_line(column))).map_err(|_| {
+    schema.index_of(column).map_err(|_| {
         let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let more = names.len().saturating_sub(NAMES_SHOWN);
         names.truncate(NAMES_SHOWN);
@@ -31,7 +30,8 @@ pub fn content(table: &Table, index: usize) -> String {
     match table.schema.field(index).data_type() {
         _ if table.untyped.is_some() => "it holds text".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "it holds text".to_owned(),
-        DataType::Boolean => "it holds true and false".to_owned(),
+        DataType::Dictionary(_, values) if !is_number_like(values) => "it holds text".to_owned(),
+        kind if is_number_like(kind) => "it holds numbers of more than 30 digits".to_owned(),
         kind if kind.is_temporal() => "it holds dates or times".to_owned(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             "it holds bytes".to_owned()
@@ -47,6 +47,53 @@ pub fn content(table: &Table, index: usize) -> String {
 pub enum Number {
     Integer(i64),
     Float(f64),
+    /// So many parts, of which `10^scale` make one: a decimal number, or a whole one beyond 64 bits.
+    Decimal {
+        parts: i128,
+        scale: u8,
+    },
+}
+
+/// Numbers with more digits are none: what is computed of them could not be checked as exactly as it is told.
+const MOST_PARTS: u128 = 1 << 100;
+
+impl Number {
+    /// A decimal number in its simplest form; `None` if it has too many digits. A negative scale stands for zeros.
+    fn decimal(parts: i128, scale: i8) -> Option<Number> {
+        let power = |exponent: u8| 10_i128.checked_pow(u32::from(exponent));
+        let (parts, scale) = match u8::try_from(scale) {
+            Ok(scale) => (parts, scale),
+            Err(_) => (parts.checked_mul(power(scale.unsigned_abs())?)?, 0),
+        };
+        if parts.unsigned_abs() >= MOST_PARTS {
+            return None;
+        }
+        let unit = power(scale)?;
+        match i64::try_from(parts / unit) {
+            Ok(whole) if parts % unit == 0 => Some(Number::Integer(whole)),
+            _ => Some(Number::Decimal { parts, scale }),
+        }
+    }
+
+    /// The nearest float, or the one beside it.
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Number::Integer(value) => value as f64,
+            Number::Float(value) => value,
+            Number::Decimal { parts, scale } => parts as f64 / 10_f64.powi(i32::from(scale)),
+        }
+    }
+
+    /// Whether it has no decimals.
+    pub fn is_whole(self) -> bool {
+        match self {
+            Number::Integer(_) => true,
+            Number::Float(value) => value.fract() == 0.0,
+            Number::Decimal { parts, scale } => {
+                10_i128.checked_pow(u32::from(scale)).is_some_and(|unit| parts % unit == 0)
+            }
+        }
+    }
 }
 
 /// Texts that stand for a missing value, in small and capital letters as pandas has them
@@ -62,6 +109,14 @@ const LONGEST_MISSING: usize = 8;
 /// Whether a text stands for a missing value.
 pub fn is_missing(text: &str) -> bool {
     text.len() <= LONGEST_MISSING && MISSING.contains(&text)
+}
+
+/// Whether a type holds numbers, as pandas has it: also true and false, and numbers in a dictionary (its categories).
+fn is_number_like(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_number_like(values),
+        kind => kind.is_numeric() || *kind == DataType::Boolean,
+    }
 }
 
 /// Calls `visit` with the row and the value of each number of an array, and with the row alone of what is no number.
@@ -81,14 +136,47 @@ pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit:
                 }
             }
         }
+        DataType::Boolean => {
+            for (row, value) in array.as_boolean().iter().enumerate() {
+                if let Some(value) = value {
+                    visit(row, Some(Number::Integer(i64::from(value))));
+                }
+            }
+        }
+        DataType::UInt64 => {
+            for (row, value) in array.as_primitive::<UInt64Type>().iter().enumerate() {
+                if let Some(value) = value {
+                    visit(row, Number::decimal(i128::from(value), 0));
+                }
+            }
+        }
+        DataType::Decimal128(_, scale) => {
+            for (row, parts) in array.as_primitive::<Decimal128Type>().iter().enumerate() {
+                if let Some(parts) = parts {
+                    visit(row, Number::decimal(parts, *scale));
+                }
+            }
+        }
+        DataType::Decimal256(_, scale) => {
+            for (row, parts) in array.as_primitive::<Decimal256Type>().iter().enumerate() {
+                if let Some(parts) = parts {
+                    visit(row, parts.to_i128().and_then(|parts| Number::decimal(parts, *scale)));
+                }
+            }
+        }
         kind => {
-            let target =
-                if kind.is_integer() && *kind != DataType::UInt64 { DataType::Int64 } else { DataType::Float64 };
-            let options = CastOptions { safe: true, format_options: FormatOptions::default() };
-            let cast = kind.is_numeric().then(|| cast_with_options(array, &target, &options).ok()).flatten();
-            match cast {
-                Some(cast) if target == DataType::Int64 => integers(&cast, visit),
-                Some(cast) => floats(&cast, visit),
+            // All of these hold what is in the narrower type.
+            let target = match kind {
+                DataType::Dictionary(_, values) if is_number_like(values) => Some(values.as_ref().clone()),
+                DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
+                    Some(DataType::Decimal128(DECIMAL128_MAX_PRECISION, *scale))
+                }
+                kind if kind.is_integer() => Some(DataType::Int64),
+                kind if kind.is_floating() => Some(DataType::Float64),
+                _ => None,
+            };
+            match target.and_then(|target| cast(array, &target).ok()) {
+                Some(cast) => for_each_value(None, &cast, &mut visit as &mut dyn FnMut(usize, Option<Number>)),
                 None => (0..array.len()).filter(|row| array.is_valid(*row)).for_each(|row| visit(row, None)),
             }
         }
@@ -99,6 +187,10 @@ pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit:
 pub fn number(text: &str, mark: DecimalMark) -> Option<Number> {
     if let Ok(value) = text.parse::<i64>() {
         return Some(Number::Integer(value));
+    }
+    // Beyond 64 bits a float would be another number.
+    if text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().and_then(|parts| Number::decimal(parts, 0));
     }
     let value = match mark {
         DecimalMark::Point => text.parse::<f64>(),
@@ -129,7 +221,11 @@ fn integers(array: &ArrayRef, mut visit: impl FnMut(usize, Option<Number>)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{Int16Array, StringArray};
+    use arrow_array::{
+        BooleanArray, Decimal128Array, Decimal256Array, DictionaryArray, Int8Array, Int16Array, Int64Array,
+        StringArray, UInt64Array, types::Int8Type,
+    };
+    use arrow_buffer::i256;
     use std::sync::Arc;
 
     fn values(array: ArrayRef) -> Vec<Option<Number>> {
@@ -159,6 +255,44 @@ mod tests {
     #[test]
     fn every_text_that_is_missing_is_found() {
         assert!(MISSING.iter().all(|text| is_missing(text)) && !is_missing("Nobody at all"));
+    }
+
+    #[test]
+    fn numbers_of_every_type_are_exact() {
+        let whole = |value: i64| Some(Number::Integer(value));
+        let long = |parts: i128| Some(Number::Decimal { parts, scale: 0 });
+        let cents = |parts: i128| Some(Number::Decimal { parts, scale: 2 });
+        let of = |array: ArrayRef| {
+            let mut values = Vec::new();
+            for_each_value(None, &array, |_, value| values.push(value));
+            values
+        };
+        let unsigned = UInt64Array::from(vec![Some(9_007_199_254_740_993), Some(u64::MAX), None]);
+        assert_eq!(of(Arc::new(unsigned)), [whole(9_007_199_254_740_993), long(u64::MAX.into())]);
+        let decimals = |values: Vec<i128>, scale: i8| -> ArrayRef {
+            Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, scale).unwrap())
+        };
+        let money = 1_234_567_890_123_456_789_012_i128;
+        assert_eq!(of(decimals(vec![110, 220, 300, money], 2)), [cents(110), cents(220), whole(3), cents(money)]);
+        assert_eq!(of(decimals(vec![5, -5], -3)), [whole(5_000), whole(-5_000)]);
+        assert_eq!(of(decimals(vec![1 << 101], 0)), [None]);
+        let wide = Decimal256Array::from(vec![i256::from(110), i256::MAX]).with_precision_and_scale(76, 2).unwrap();
+        assert_eq!(of(Arc::new(wide)), [cents(110), None]);
+        for kind in [DataType::Decimal32(9, 2), DataType::Decimal64(18, 2)] {
+            assert_eq!(of(cast(&decimals(vec![110], 2), &kind).unwrap()), [cents(110)]);
+        }
+        let truths = BooleanArray::from(vec![Some(true), None, Some(false)]);
+        assert_eq!(of(Arc::new(truths)), [whole(1), whole(0)]);
+        let categories: Int64Array = vec![10, 20].into();
+        let keys = Int8Array::from(vec![Some(1), None, Some(0), Some(1)]);
+        let categories = DictionaryArray::new(keys, Arc::new(categories));
+        assert_eq!(of(Arc::new(categories)), [whole(20), whole(10), whole(20)]);
+        let words: DictionaryArray<Int8Type> = vec!["a", "b"].into_iter().collect();
+        assert_eq!(of(Arc::new(words)), [None, None]);
+        let text = |text: &str| number(text, DecimalMark::Point);
+        assert_eq!(text("18446744073709551616"), long(1 << 64));
+        assert_eq!(text("-9223372036854775809"), long(-(1 << 63) - 1));
+        assert_eq!((text(&"9".repeat(31)), text(&"9".repeat(60)), text("")), (None, None, None));
     }
 
     #[test]

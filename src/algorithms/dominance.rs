@@ -1,7 +1,7 @@
 //! Whether one part makes most of a sum.
 
 /// What parts of both signs leave by chance is seldom a smaller part of the root of their squares.
-const BY_CHANCE: f64 = 0.01;
+const BY_CHANCE: f64 = 0.001;
 
 /// The parts of a sum: rows, or what the rows of each person come to.
 #[derive(Default)]

@@ -7,6 +7,16 @@ pub enum AlgorithmError {
     MissingArgument(&'static str),
     #[error("the argument \"{name}\" has to be {expected}")]
     WrongArgument { name: &'static str, expected: &'static str },
+    #[error("the function has no argument \"{name}\"; its arguments are: {known}{meant}")]
+    UnknownArgument { name: String, known: String, meant: String },
+    #[error("there are {given} arguments, and it takes {most}")]
+    TooManyArguments { given: usize, most: usize },
+    #[error("the argument \"{0}\" is given twice: by its place and by its name")]
+    ArgumentTwice(&'static str),
+    #[error(
+        "the arguments are no JSON: there is NaN or Infinity in them, or half a character, or they are nested too deeply"
+    )]
+    PythonOnly,
     #[error("there is no column \"{column}\"; the columns are: {columns}")]
     NoSuchColumn { column: String, columns: String },
     /// The same, where the columns are not told.

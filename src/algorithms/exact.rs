@@ -30,6 +30,22 @@ impl Exact {
         self.high.fract() == 0.0 && self.low.fract() == 0.0
     }
 
+    /// A whole number.
+    fn whole(value: i128) -> Exact {
+        let high = value as f64;
+        Exact { high, low: (value - high as i128) as f64 }
+    }
+
+    /// One of so many parts.
+    pub fn divided(self, parts: f64) -> Exact {
+        let high = self.high / parts;
+        if !high.is_finite() {
+            return Exact { high, low: 0.0 };
+        }
+        let rest = self + Exact { high, low: 0.0 }.times(-parts);
+        Exact::sum(high, rest.high / parts)
+    }
+
     /// Without so many times a value.
     pub fn minus(self, value: Exact, times: u32) -> Exact {
         self + value.times(-f64::from(times))
@@ -87,10 +103,8 @@ impl From<Number> for Exact {
             Number::Float(value) => Exact { high: value, low: 0.0 },
             // A float holds it.
             Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => Exact { high: value as f64, low: 0.0 },
-            Number::Integer(value) => {
-                let high = value as f64;
-                Exact { high, low: (i128::from(value) - high as i128) as f64 }
-            }
+            Number::Integer(value) => Exact::whole(value.into()),
+            Number::Decimal { parts, scale } => Exact::whole(parts).divided(10_f64.powi(i32::from(scale))),
         }
     }
 }

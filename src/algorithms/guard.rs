@@ -18,7 +18,7 @@ use super::{
     most_frequent::{MostFrequent, other_than_most},
     persons::{Person, Persons, Rounding},
     reference::{FromMiddle, References},
-    sketch::{Sketch, SketchKey},
+    sketch::{Sketch, SketchKey, mix},
     spelling::plain_identifier,
 };
 use crate::protocol::{
@@ -163,6 +163,8 @@ fn value(number: Number) -> Value {
         Number::Float(value) if value.is_nan() => (false, f64::NAN.to_bits()),
         Number::Float(value) if value.fract() == 0.0 => (true, value.to_bits()),
         Number::Float(value) => rounded(value),
+        Number::Decimal { parts, .. } if number.is_whole() => (true, mix(parts as u64 ^ mix((parts >> 64) as u64))),
+        Number::Decimal { .. } => rounded(number.to_f64()),
     }
 }
 
@@ -235,10 +237,7 @@ impl<'a> Guard<'a> {
 
     /// A number, and in which row of the batch it stands; whether it counts.
     pub fn see(&mut self, row: usize, number: Number) -> bool {
-        let amount = match number {
-            Number::Integer(value) => value as f64,
-            Number::Float(value) => value,
-        };
+        let amount = number.to_f64();
         let person = match &mut self.by_person {
             Some(by_person) => match by_person.see(row, number) {
                 Some(person) => Some(person),
@@ -251,10 +250,7 @@ impl<'a> Guard<'a> {
             }
         };
         self.used += 1;
-        self.are_whole &= match number {
-            Number::Integer(_) => true,
-            Number::Float(value) => value.fract() == 0.0,
-        };
+        self.are_whole &= number.is_whole();
         let value = value(number);
         self.references.see(value, Exact::from(number));
         self.most_frequent.see(person, value);

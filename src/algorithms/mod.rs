@@ -1,5 +1,6 @@
 //! The analyses built in: functions over streams of Arrow record batches, one file each with its own description.
 
+mod arguments;
 mod average;
 mod column;
 mod description;
@@ -18,11 +19,13 @@ use arrow_schema::SchemaRef;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub use column::is_missing;
+pub use arguments::by_name;
+pub use column::{Number, for_each_value, is_missing};
 pub use description::describe_all;
 pub use error::AlgorithmError;
 pub use guard::{Computed, Disclosure, Group, People, Refusal, ToldOf};
 pub use sketch::{Change, Sketch, SketchKey};
+pub use spelling::plain_identifier;
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";
@@ -70,6 +73,8 @@ pub type Compute = fn(&Arguments, Table, &Disclosure, &dyn Fn() -> bool) -> Resu
 #[derive(Clone, Copy)]
 pub struct PartialFunction {
     pub name: &'static str,
+    /// The names of its arguments, in their order.
+    pub arguments: &'static [&'static str],
     /// The columns that a call names.
     pub columns: fn(&Arguments) -> Result<Vec<String>, AlgorithmError>,
     /// The arguments that matter: calls that agree in them ask the same question.
@@ -84,6 +89,8 @@ pub struct PartialFunction {
 /// A function that aggregates: it is asked what to run at which organizations, then given their results.
 #[derive(Clone, Copy)]
 pub struct CentralFunction {
+    /// The names of its arguments, in their order.
+    pub arguments: &'static [&'static str],
     /// The partial function of the subtask.
     pub partial: &'static str,
     /// The arguments of the subtask.

@@ -63,7 +63,7 @@ pub async fn verify_from(
     let last: Option<i64> =
         sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
     let known: Vec<&Head> = known.iter().filter(|known| known.id > head.id).collect();
-    let query = format!("SELECT {COLUMNS} FROM audit WHERE id > ? ORDER BY id");
+    let query = format!("SELECT {COLUMNS} FROM audit NOT INDEXED WHERE id > ? ORDER BY id");
     let mut entries = sqlx::query_as::<_, Recorded>(&query).bind(head.id).fetch(pool);
     while let Some(entry) = entries.try_next().await? {
         if entry.id != head.id + 1 {

@@ -2,7 +2,7 @@
 //! two signed ends entries could be taken away, and others written in their place.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -21,8 +21,8 @@ use super::{Behind, Head, HeadKey, Made, differences, in_words, log::head, made,
 pub struct Seen {
     present: Head,
     schema: i64,
-    /// Of entries behind the last signed end.
-    hashes: Vec<String>,
+    /// Entries behind the last signed end.
+    entries: Vec<Head>,
 }
 
 /// What the program knows of one log. It outlives connections: somebody who can write the file can end one.
@@ -34,8 +34,9 @@ pub struct Continuity {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The hashes of entries that were written since the last signed end, also of those that were rolled back.
-    written: HashSet<String>,
+    /// The hashes of entries that were written since the last signed end, with their numbers, also of those that were rolled
+    /// back.
+    written: HashMap<String, i64>,
     /// The last hash that was written with a number.
     hashes: HashMap<i64, String>,
     /// The numbers of entries in the present transaction.
@@ -171,7 +172,7 @@ impl Continuity {
         };
         let known = lock(&self.known);
         let is_shorter = known.went_back || known.last > present.id || !holds;
-        let is_of_others = |behind: &&Behind| !behind.is_of_command && !known.written.contains(&behind.entry.hash);
+        let is_of_others = |behind: &&Behind| !behind.is_of_command && !known.written.contains_key(&behind.entry.hash);
         let of_others = behind.iter().find(is_of_others).map(|behind| behind.entry.id);
         let trouble = match (is_shorter, of_others) {
             (true, _) => Some(format!(
@@ -184,7 +185,7 @@ impl Continuity {
             (false, None) => foreign,
         };
         // It is told once.
-        Ok((trouble, Seen { present, schema, hashes: behind.into_iter().map(|behind| behind.entry.hash).collect() }))
+        Ok((trouble, Seen { present, schema, entries: behind.into_iter().map(|behind| behind.entry).collect() }))
     }
 
     /// What was seen is told: the log goes on from there.
@@ -196,7 +197,7 @@ impl Continuity {
             known.hashes.insert(seen.present.id, seen.present.hash);
         }
         (known.went_back, known.schema) = (false, Some(seen.schema));
-        known.written.extend(seen.hashes);
+        known.written.extend(seen.entries.into_iter().map(|entry| (entry.hash, entry.id)));
     }
 
     /// The entries that this program has written since the last signed end and that stand in the log.
@@ -212,14 +213,12 @@ impl Continuity {
         Ok(own)
     }
 
-    /// The end was signed: what was written before needs not be known any more.
-    pub fn signed(&self) {
+    /// This end was signed: what was written before needs not be known any more. What another connection has written since
+    /// does.
+    pub fn signed(&self, end: &Head) {
         let mut known = lock(&self.known);
-        if known.pending.is_empty() {
-            known.written.clear();
-            let last = known.last;
-            known.hashes.retain(|number, _| *number == last);
-        }
+        known.written.retain(|_, number| *number > end.id);
+        known.hashes.retain(|number, _| *number >= end.id);
     }
 }
 
@@ -236,7 +235,7 @@ pub(super) async fn remember(connection: &mut SqliteConnection, entry: &Head) ->
     if let Some(of_log) = of_log {
         let mut known = lock(&of_log.known);
         known.is_unconfirmed = false;
-        known.written.insert(entry.hash.clone());
+        known.written.insert(entry.hash.clone(), entry.id);
         known.hashes.insert(entry.id, entry.hash.clone());
     }
     Ok(())
@@ -258,6 +257,20 @@ mod tests {
 
     async fn note(connection: &mut SqliteConnection) {
         append(connection, &Entry::done("user 1", "sign_in", "user 1")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_written_between_a_look_and_its_signature_is_known() {
+        let (key, folder) = (HeadKey::derive(b"key"), tempfile::tempdir().unwrap());
+        let log = Continuity::new();
+        let pool = opened(&folder.path().join("log.sqlite"), &log).await;
+        let own = made(&mut pool.acquire().await.unwrap()).await.unwrap();
+        note(&mut pool.acquire().await.unwrap()).await;
+        let end = head(&mut pool.acquire().await.unwrap()).await.unwrap();
+        note(&mut pool.acquire().await.unwrap()).await;
+        log.signed(&end);
+        let (told, _) = log.look(&mut pool.acquire().await.unwrap(), &key, Some(&end), &own).await.unwrap();
+        assert_eq!(told, None);
     }
 
     #[tokio::test]

@@ -19,9 +19,13 @@ impl HeadFile {
         HeadFile(beside(database, "audit-head"))
     }
 
-    /// Whether it is there.
-    pub fn exists(&self) -> bool {
-        self.0.exists()
+    /// Whether it is there; `None` if it is not for this program to read.
+    pub fn is_readable(&self) -> Option<bool> {
+        match fs::File::open(&self.0) {
+            Ok(_) => Some(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
+            Err(_) => None,
+        }
     }
 
     /// What stands in it; `None` if it is not there, or this key has not signed that.
@@ -41,11 +45,25 @@ impl HeadFile {
         let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(file, "{} {} {}", last.head, last.state(), key.sign(&last.signed_text()))?;
+        #[cfg(unix)]
+        if !give_to_owner(file.as_file(), &self.0) {
+            tracing::warn!(file = %self.0.display(), "only the owner of the file can write it: it stays as it is");
+            return Ok(());
+        }
         // After a power failure it is the old one or this one.
         file.as_file().sync_all()?;
         file.persist(&self.0).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// Gives a new file the owner of the one in whose place it comes, as where root runs a command beside a program of another
+/// user; whether it has that owner.
+#[cfg(unix)]
+fn give_to_owner(file: &fs::File, before: &Path) -> bool {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let (Ok(before), Ok(now)) = (fs::metadata(before), file.metadata()) else { return true };
+    before.uid() == now.uid() || fchown(file, Some(before.uid()), Some(before.gid())).is_ok()
 }
 
 /// The file with another ending: `node.runs` beside `node.sqlite`, and `node.org1.runs` beside `node.org1`.
@@ -91,7 +109,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = HeadFile::beside(&folder.path().join("hub.sqlite"));
         let (key, other) = (HeadKey::derive(b"a"), HeadKey::derive(b"b"));
-        assert!(!file.exists() && file.read(&key).is_none());
+        assert!(file.is_readable() == Some(false) && file.read(&key).is_none());
         for id in [0, 7] {
             let head = Head { id, hash: if id == 0 { String::new() } else { "ab".repeat(32) } };
             for is_closed in [false, true] {

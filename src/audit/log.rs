@@ -46,8 +46,9 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
 
 /// The end of the chain.
 pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
-    let last: Option<(i64, String)> =
-        sqlx::query_as("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(connection).await?;
+    let last: Option<(i64, String)> = sqlx::query_as("SELECT id, hash FROM audit NOT INDEXED ORDER BY id DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
     let (id, hash) = last.unwrap_or_default();
     Ok(Head { id, hash })
 }
@@ -150,9 +151,12 @@ pub async fn page(
     let mut count = QueryBuilder::new("SELECT COUNT(*) FROM audit");
     filter.push(&mut count);
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
-    let mut rows = QueryBuilder::new(format!("SELECT {COLUMNS} FROM audit"));
+    // An index finds them, and the table tells what they say.
+    let mut rows =
+        QueryBuilder::new(format!("SELECT {COLUMNS} FROM audit NOT INDEXED WHERE id IN (SELECT id FROM audit"));
     filter.push(&mut rows);
     rows.push(" ORDER BY id DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+    rows.push(") ORDER BY id DESC");
     Ok((rows.build_query_as().fetch_all(pool).await?, total))
 }
 
@@ -164,14 +168,18 @@ pub async fn open(file: &Path) -> Result<SqlitePool, sqlx::Error> {
 
 /// All entries from the first to the last, as a stream.
 pub fn read_all(pool: &SqlitePool) -> impl Stream<Item = Result<Recorded, sqlx::Error>> {
-    let query = "SELECT id, at, actor, action, subject, outcome, details, organization_id, hash FROM audit ORDER BY id";
+    let query = "SELECT id, at, actor, action, subject, outcome, details, organization_id, hash
+         FROM audit NOT INDEXED ORDER BY id";
     sqlx::query_as::<_, Recorded>(query).fetch(pool).into_stream()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Broken, HeadKey, Signed, keep_head, kept_head, kept_heads, sign_head, signed_heads, verify};
+    use crate::audit::{
+        Broken, HeadKey, LastHead, Signed, keep_head, kept_head, kept_heads, last_known, sign_head, signed_heads,
+        verify,
+    };
 
     async fn three_entries() -> SqlitePool {
         let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
@@ -316,10 +324,33 @@ mod tests {
             }
             let mut connection = pool.acquire().await.unwrap();
             assert_eq!(sign_head(&mut connection, &key, &mut known).await.unwrap(), Signed::Broken, "{end:?}");
-            // Also after a restart, unless no end is left at all, which an entry tells.
-            let expected = if end.is_some() { Signed::Broken } else { Signed::Anew };
-            assert_eq!(sign_head(&mut connection, &key, &mut None).await.unwrap(), expected, "{end:?}");
+            // After a restart without the file beside it nothing is known of it but that no end is left, which an entry tells.
+            assert_eq!(sign_head(&mut connection, &key, &mut None).await.unwrap(), Signed::Anew, "{end:?}");
+            let told: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE action = 'audit.mismatch'")
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+            assert_eq!(told, i64::from(end.is_some()), "{end:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_table_may_be_ahead_of_the_file_beside_it_as_long_as_the_program_has_not_ended() {
+        let (pool, key) = (three_entries().await, HeadKey::derive(b"outside of the file"));
+        sign_head(&mut pool.acquire().await.unwrap(), &key, &mut None).await.unwrap();
+        let present = head(&mut pool.acquire().await.unwrap()).await.unwrap();
+        let first: String = sqlx::query_scalar("SELECT hash FROM audit WHERE id = 1").fetch_one(&pool).await.unwrap();
+        for (is_closed, id) in [(false, 3), (true, 1)] {
+            let of_file = LastHead { head: Head { id: 1, hash: first.clone() }, is_closed };
+            assert_eq!(last_known(&pool, &key, of_file).await.unwrap().head.id, id);
+        }
+        // What others have signed counts as little as what is not in the log.
+        let of_file = LastHead { head: Head { id: 1, hash: first.clone() }, is_closed: false };
+        let other = HeadKey::derive(b"another");
+        assert_eq!(last_known(&pool, &other, of_file.clone()).await.unwrap(), of_file);
+        forge(&pool, 2).await;
+        assert_ne!(head(&mut pool.acquire().await.unwrap()).await.unwrap(), present);
+        assert_eq!(last_known(&pool, &key, of_file.clone()).await.unwrap(), of_file);
     }
 
     #[tokio::test]

@@ -17,9 +17,9 @@ pub use continuity::Continuity;
 pub use entry::{Entry, Recorded};
 pub use head_file::{HeadFile, LastHead, beside};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
-pub use schema::{Made, differences, in_words, made, prepare_as};
+pub use schema::{INDEXES, Made, differences, in_words, indexes_hold, made, prepare_as};
 pub use sink::{SinkError, ship};
 pub use witness::{
-    Behind, HeadKey, KeptHead, Signed, SignedHeads, behind, holds, keep_head, kept_head, kept_heads, mismatches,
-    sign_entries, sign_head, signed_heads, trouble_at_start, unclosed, unsigned_behind,
+    Behind, HeadKey, KeptHead, Signed, SignedHeads, behind, holds, keep_head, kept_head, kept_heads, last_known,
+    mismatches, sign_entries, sign_head, signed_heads, trouble_at_start, unclosed, unsigned_behind,
 };

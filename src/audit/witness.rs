@@ -3,7 +3,10 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{Head, LastHead, log::head};
+use super::{
+    Entry, Head, HeadFile, LastHead,
+    log::{append, head},
+};
 use crate::protocol::timestamp;
 
 /// Whose ends of a chain are one's own.
@@ -79,7 +82,7 @@ pub struct Behind {
 /// The entries behind this number, from the first to the last.
 pub async fn behind(connection: &mut SqliteConnection, key: &HeadKey, id: i64) -> Result<Vec<Behind>, sqlx::Error> {
     let rows: Vec<(i64, String, String, Option<String>)> = sqlx::query_as(
-        "SELECT audit.id, audit.hash, audit.at, audit_head.signature FROM audit LEFT JOIN audit_head
+        "SELECT audit.id, audit.hash, audit.at, audit_head.signature FROM audit NOT INDEXED LEFT JOIN audit_head
          ON audit_head.origin = ? AND audit_head.id = audit.id AND audit_head.hash = audit.hash
          WHERE audit.id > ? ORDER BY audit.id",
     )
@@ -169,14 +172,30 @@ pub async fn sign_head(
             .bind(key.name())
             .fetch_all(&mut *connection)
             .await?;
-    let mut last = None;
+    let (mut last, mut forged) = (None, Vec::new());
     for (id, hash, signature) in ends {
         let end = Head { id, hash };
-        // One that only says that this key signed it is no reason to sign what stands there now.
-        if !key.has_signed(&signed_text(&end), &signature) {
-            return Ok(Signed::Broken);
+        match key.has_signed(&signed_text(&end), &signature) {
+            true => last = Some(end),
+            false => forged.push(end),
         }
-        last = Some(end);
+    }
+    // One that only says that this key signed it would stand in the way of all that follow.
+    for end in &forged {
+        sqlx::query("DELETE FROM audit_head WHERE origin = ? AND id = ? AND hash = ?")
+            .bind(OWN)
+            .bind(end.id)
+            .bind(&end.hash)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some(end) = forged.first() {
+        let details = format!(
+            "an end of it, {end}, said that the key signed it, which was not true: somebody has written to the file"
+        );
+        tracing::error!(details, "the audit log may not be what it was");
+        let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
+        append(&mut *connection, &entry).await?;
     }
     for end in last.iter().chain(known.as_ref()) {
         if !holds(&mut *connection, end).await? {
@@ -313,25 +332,43 @@ pub async fn unsigned_behind(pool: &SqlitePool, key: &HeadKey, last: &LastHead) 
 
 /// How often the log says that it, or the one of somebody else, may have been changed, and what it said last.
 pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
-    let query = "SELECT COUNT(*), max(at) || ' ' || details FROM audit WHERE action = 'audit.mismatch'";
+    let query = "SELECT COUNT(*), max(at) || ' ' || details FROM audit NOT INDEXED WHERE action = 'audit.mismatch'";
     sqlx::query_as(query).fetch_one(pool).await
 }
 
-/// What is wrong with a log when its program begins, beside what its chain shows: `last` is what stands in the file beside the
-/// database, if the key has signed that.
+/// The last end that is signed, in the table or in the file beside it. As long as a program has not ended, the file can be
+/// behind: it was not written on a full disk.
+pub async fn last_known(pool: &SqlitePool, key: &HeadKey, of_file: LastHead) -> Result<LastHead, sqlx::Error> {
+    if of_file.is_closed {
+        return Ok(of_file);
+    }
+    let mut of_table = signed_heads(pool, key).await?.heads;
+    of_table.retain(|head| head.id > of_file.head.id);
+    for head in of_table.into_iter().rev() {
+        if holds(&mut *pool.acquire().await?, &head).await? {
+            return Ok(LastHead { head, is_closed: false });
+        }
+    }
+    Ok(of_file)
+}
+
+/// What is wrong with a log when its program begins, beside what its chain shows. `file` stands beside the database.
 pub async fn trouble_at_start(
     pool: &SqlitePool,
     key: &HeadKey,
-    last: Option<&LastHead>,
-    file_exists: bool,
+    file: &HeadFile,
 ) -> Result<Option<String>, sqlx::Error> {
-    let Some(last) = last else {
-        let missing = match file_exists {
-            false => {
+    let Some(last) = file.read(key) else {
+        let missing = match file.is_readable() {
+            None => {
+                "the file beside the database with the end that was signed last cannot be read: give it the owner that the \
+                 database has"
+            }
+            Some(false) => {
                 "the file beside the database with the end that was signed last was not there at the start: it was taken \
                  away, or an older version has not written it"
             }
-            true => {
+            Some(true) => {
                 "the key has not signed what stands in the file beside the database with the end that was signed last: \
                  somebody wrote there, the key is another one, or an older version has written it"
             }
@@ -344,13 +381,16 @@ pub async fn trouble_at_start(
             last.head
         )));
     }
-    let found = unsigned_behind(pool, key, last).await?;
+    let last = last_known(pool, key, last).await?;
+    let found = unsigned_behind(pool, key, &last).await?;
     Ok(found.map(|found| format!("found at the start: {found}")))
 }
 
 /// How often the log says that the program was ended by force, and when it said so last.
 pub async fn unclosed(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
-    sqlx::query_as("SELECT COUNT(*), max(at) FROM audit WHERE action = 'audit.unclosed'").fetch_one(pool).await
+    sqlx::query_as("SELECT COUNT(*), max(at) FROM audit NOT INDEXED WHERE action = 'audit.unclosed'")
+        .fetch_one(pool)
+        .await
 }
 
 /// Whether this is the end of the chain, or was.
@@ -358,8 +398,10 @@ pub async fn holds(connection: &mut SqliteConnection, head: &Head) -> Result<boo
     if head.id == 0 {
         return Ok(true);
     }
-    let hash: Option<String> =
-        sqlx::query_scalar("SELECT hash FROM audit WHERE id = ?").bind(head.id).fetch_optional(connection).await?;
+    let hash: Option<String> = sqlx::query_scalar("SELECT hash FROM audit NOT INDEXED WHERE id = ?")
+        .bind(head.id)
+        .fetch_optional(connection)
+        .await?;
     Ok(hash.as_ref() == Some(&head.hash))
 }
 

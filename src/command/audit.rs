@@ -155,10 +155,14 @@ async fn verify(
     }
     // Without the file the last end in the table has to do, of a program that may be running.
     let of_table = signed.heads.last().map(|head| LastHead { head: head.clone(), is_closed: false });
-    if let (Some(key), Some(last)) = (&key, last.or(of_table))
-        && let Some(found) = audit::unsigned_behind(pool, key, &last).await?
-    {
-        bail!("{found}. By its hashes alone the chain holds");
+    if let (Some(key), Some(last)) = (&key, last.or(of_table)) {
+        let last = audit::last_known(pool, key, last).await?;
+        if let Some(found) = audit::unsigned_behind(pool, key, &last).await? {
+            bail!("{found}. By its hashes alone the chain holds");
+        }
+    }
+    if !audit::indexes_hold(&mut *pool.acquire().await?).await? {
+        bail!("{}. By its hashes alone the chain holds", audit::INDEXES);
     }
     if let Some(told) = foreign_schema {
         bail!("{told}. By its hashes alone the chain holds");

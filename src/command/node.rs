@@ -2,10 +2,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use atoll::{
-    node::{self, Decide, NodeConfig, Station},
+    node::{self, Checked, Decide, NodeConfig, Station},
     protocol::review::{Approval, Verdict},
 };
 use clap::{Args, Subcommand};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{keep_temporary_files_in, print};
@@ -27,6 +28,9 @@ enum Action {
     /// Decide whether runs may start and whether their results may leave; on the node's machine, without any server
     #[command(subcommand)]
     Reviews(Reviews),
+    /// Look at the configuration and the databases: what is in them, what is wrong with them, and what of them is told. It says no
+    /// value, and ends with 1 if a run could not read one of them
+    Check,
 }
 
 #[derive(Subcommand)]
@@ -94,9 +98,17 @@ pub async fn run(options: Node, stop: CancellationToken) -> anyhow::Result<()> {
     let path = options.config.context("--config FILE (ATOLL_CONFIG) is needed: the node's configuration")?;
     let mut config = NodeConfig::read(&path)?;
     config.state_file = options.state_file.or(config.state_file);
-    let Some(Action::Reviews(action)) = options.action else {
-        keep_temporary_files_in(config.state_file().parent().unwrap_or(Path::new("")));
-        return Ok(Station::new(config).run(stop).await?);
+    let action = match options.action {
+        Some(Action::Reviews(action)) => action,
+        Some(Action::Check) => {
+            let Checked { text, is_well } = spawn_blocking(move || node::check(&config)).await?;
+            print(&text)?;
+            return if is_well { Ok(()) } else { bail!("there are problems") };
+        }
+        None => {
+            keep_temporary_files_in(config.state_file().parent().unwrap_or(Path::new("")));
+            return Ok(Station::new(config).run(stop).await?);
+        }
     };
     let decide = |run_id, verdict, reason, decider: Decider, approval| Decide {
         run_id,

@@ -36,6 +36,8 @@ pub enum HubError {
     TooMany,
     #[error("The server is busy with large requests. Try again in a moment.")]
     Busy,
+    #[error("Too many people are signing in at the moment. Wait a minute, then try again.")]
+    Crowded,
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     #[error("the database could not be prepared")]
@@ -87,7 +89,7 @@ impl HubError {
             HubError::Conflict(_) => StatusCode::CONFLICT,
             HubError::NotFound(_) => StatusCode::NOT_FOUND,
             HubError::TooLarge(_) | HubError::PageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            HubError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            HubError::TooMany | HubError::Crowded => StatusCode::TOO_MANY_REQUESTS,
             HubError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             HubError::Database(error) if is_disk_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             HubError::File(error) if error.kind() == ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,

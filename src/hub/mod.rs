@@ -5,6 +5,7 @@ mod authentication;
 mod body;
 mod error;
 mod events;
+mod hashing;
 mod job;
 mod large;
 mod large_answer;

@@ -5,7 +5,8 @@ use sqlx::{Sqlite, Transaction};
 
 use super::{
     Hub, HubError,
-    resource::{check_new_password, hash_api_key, hash_password},
+    hashing::{Hashing, Who},
+    resource::{check_new_password, hash_api_key},
 };
 
 /// A user to be written.
@@ -104,7 +105,7 @@ impl Seed<'_> {
     /// Writes a user with one of the default roles. The password has to be one that the API would take.
     pub async fn add_user(&mut self, user: NewUser<'_>) -> Result<(), HubError> {
         check_new_password(&user.password, &()).map_err(|error| HubError::bad(error.to_string()))?;
-        let hash = hash_password(user.password).await?;
+        let hash = Hashing::new(1).turn(Who::Known(0)).await?.hash(user.password).await?;
         let id = sqlx::query(
             "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
              VALUES (?, ?, ?, ?, ?, ?)",

@@ -8,13 +8,14 @@ use axum::{
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use sqlx::{Sqlite, pool::PoolConnection};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tower::Layer;
 use tower_http::cors::CorsLayer;
 
 use super::{
     HubError, audit, authentication,
     events::{self, EventServer, EventSession, Events, Lanes},
+    hashing::Hashing,
     job::{self, Jobs},
     mail::{MailOptions, Mailer},
     notice::{NoticeOptions, Notices},
@@ -115,8 +116,7 @@ pub struct HubState {
     pub lanes: Lanes,
     /// How often the journal says of a node that what it tells is not accepted.
     pub event_warnings: DefaultKeyedRateLimiter<String>,
-    /// Password hashing takes memory and time: no more at once than there are processors.
-    pub hashing: Semaphore,
+    pub hashing: Hashing,
 }
 
 /// How long a session of Socket.IO is remembered that sends nothing: its pings come more often.
@@ -203,7 +203,7 @@ impl Hub {
             connections_of_nodes: Shares::new(EVENT_CONNECTIONS_OF_NODE),
             lanes: Lanes::default(),
             event_warnings: RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN.saturating_add(9))),
-            hashing: Semaphore::new(processors),
+            hashing: Hashing::new(processors.saturating_sub(1).max(1)),
         });
         tokio::spawn(job::do_all(Arc::downgrade(&state), options.notices.webhook));
         audit::begin(&state).await?;

@@ -1,6 +1,7 @@
 //! The data station: it fetches the runs of its organization, checks them against its policy, and runs them beside
 //! the data.
 
+mod check;
 mod config;
 mod database;
 mod error;
@@ -17,6 +18,7 @@ mod station;
 mod store;
 mod witness;
 
+pub use check::{Checked, check};
 pub use config::NodeConfig;
 pub use error::NodeError;
 pub use review::{CommandError, Decide, decide, end_of_day, list, page_code, show};

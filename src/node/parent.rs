@@ -70,6 +70,7 @@ fn expected(
     let Ok(BuiltIn::Central(central)) = algorithms::find(image, &parent.function) else {
         return Err(format!("the function \"{}\" of its parent asks for nothing", parent.function));
     };
+    let parent = algorithms::by_name(image, parent.clone()).map_err(|error| format!("of its parent, {error}"))?;
     let organizations = parent.kwargs.get(algorithms::ORGANIZATIONS_ARGUMENT).and_then(Value::as_array);
     let is_included = match organizations {
         Some(ids) if !ids.is_empty() => ids.iter().any(|id| id.as_i64() == Some(organization_id)),
@@ -80,7 +81,7 @@ fn expected(
         return Err("its parent does not include this organization".to_owned());
     }
     let kwargs = (central.partial_arguments)(&parent.kwargs).map_err(|error| error.to_string())?;
-    Ok(FunctionCall { function: central.partial.to_owned(), args: Vec::new(), kwargs })
+    Ok(FunctionCall { function: central.partial.to_owned(), args: Vec::new(), kwargs, written: None })
 }
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
 
     fn central(kwargs: Value) -> FunctionCall {
         let kwargs = kwargs.as_object().unwrap().clone();
-        FunctionCall { function: "central_average".to_owned(), args: Vec::new(), kwargs }
+        FunctionCall { function: "central_average".to_owned(), args: Vec::new(), kwargs, written: None }
     }
 
     #[test]

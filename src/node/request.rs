@@ -76,6 +76,7 @@ impl RunRequest {
             function: call.function.clone(),
             args: call.args.clone(),
             kwargs: call.kwargs.clone(),
+            written: call.written.clone(),
             databases,
             columns: about.columns,
             organization_id: shared.organization_id,

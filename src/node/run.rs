@@ -161,6 +161,7 @@ async fn attempt(
         return Err(RunError::TooLarge("the arguments are longer than 200 kB"));
     }
     let (call, dialect) = payload::decode_call(input)?;
+    let call = algorithms::by_name(&task.image, call)?;
     loop {
         let mut request = RunRequest::of(shared, task, &call).await?;
         let hash = request.review.asked.hash();

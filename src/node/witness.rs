@@ -29,6 +29,10 @@ const SHIP: Duration = Duration::from_secs(1);
 const EXCHANGE: u64 = 120;
 /// … and the own one is written into the program's log.
 const TELL: u64 = 3_600;
+/// How often a program that ends tries to sign the last entry.
+const TIMES_TO_END: usize = 3;
+/// What is noted where no end has a signature of the key.
+const ANEW: &str = "no end was signed with this key: ends were taken away, or the key or the version is another one";
 /// Whose log the hub's is.
 const HUB: &str = "hub";
 
@@ -43,7 +47,7 @@ pub struct Begun {
     file: HeadFile,
     /// The end that was signed last.
     known: tokio::sync::Mutex<Option<Head>>,
-    /// Whether the program's log says that it cannot be signed.
+    /// Whether the log says that it is not signed any more.
     is_told: AtomicBool,
 }
 
@@ -116,12 +120,13 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, Stor
     };
     let trouble = match broken {
         Some(broken) => Some(broken),
-        None if is_used => audit::trouble_at_start(store.pool(), &key, last.as_ref(), file.exists()).await?,
+        None if is_used => audit::trouble_at_start(store.pool(), &key, &file).await?,
         None => None,
     };
     let known = tokio::sync::Mutex::new(last.as_ref().map(|last| last.head.clone()));
     let log = Begun { key, file, known, is_told: AtomicBool::default() };
-    log.sign_as_it_is(store).await?;
+    let is_anew = log.sign_as_it_is(store, trouble.is_none()).await? == Signed::Anew;
+    let trouble = trouble.map(|trouble| if is_anew { format!("{ANEW}; {trouble}") } else { trouble });
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
     store.log().begin(&mut transaction).await?;
     if let Some(details) = trouble {
@@ -137,12 +142,16 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, Stor
 impl Begun {
     /// Signs the last end, and says beside the log that nothing comes behind it any more.
     pub async fn end(&self, store: &NodeStore) -> Result<(), StoreError> {
-        self.sign(store).await?;
-        let present = audit::head(&mut *store.pool().acquire().await?).await?;
-        match self.file.read(&self.key).filter(|last| last.head == present) {
-            Some(last) => Ok(self.file.write(&self.key, &LastHead { is_closed: true, ..last })?),
-            None => Ok(()),
+        for _ in 0..TIMES_TO_END {
+            self.sign(store).await?;
+            let present = audit::head(&mut *store.pool().acquire().await?).await?;
+            if let Some(last) = self.file.read(&self.key).filter(|last| last.head == present) {
+                tracing::info!(head = %present, "the end of the audit log");
+                return Ok(self.file.write(&self.key, &LastHead { is_closed: true, ..last })?);
+            }
+            // A command has written in this moment.
         }
+        Ok(())
     }
 
     /// Signs the present end, if it is another one than before.
@@ -152,7 +161,8 @@ impl Begun {
         let present = audit::head(&mut connection).await?;
         drop(connection);
         if !is_doubtful && self.known.lock().await.as_ref() == Some(&present) {
-            return Ok(());
+            // On a full disk it can be behind.
+            return Ok(self.file.write(&self.key, &LastHead { head: present, is_closed: false })?);
         }
         self.sign(store).await
     }
@@ -167,47 +177,52 @@ impl Begun {
         if let Some(trouble) = trouble {
             note(&mut transaction, "audit log", &trouble).await?;
         }
-        let signed = self.sign_in(&mut transaction, &mut known).await?;
+        let signed = self.sign_in(&mut transaction, &mut known, true).await?;
         transaction.commit().await?;
         store.log().seen(seen);
         Ok(self.signed(store, signed, known.as_ref())?)
     }
 
     /// The first time.
-    async fn sign_as_it_is(&self, store: &NodeStore) -> Result<(), StoreError> {
+    async fn sign_as_it_is(&self, store: &NodeStore, tells: bool) -> Result<Signed, StoreError> {
         let mut known = self.known.lock().await;
         let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let signed = self.sign_in(&mut transaction, &mut known).await?;
+        let signed = self.sign_in(&mut transaction, &mut known, tells).await?;
         transaction.commit().await?;
-        Ok(self.signed(store, signed, known.as_ref())?)
+        self.signed(store, signed, known.as_ref())?;
+        Ok(signed)
     }
 
     async fn sign_in(
         &self,
         connection: &mut SqliteConnection,
         known: &mut Option<Head>,
+        tells: bool,
     ) -> Result<Signed, sqlx::Error> {
         let signed = audit::sign_head(&mut *connection, &self.key, known).await?;
-        if signed == Signed::Anew {
-            let details =
-                "no end was signed with this key: ends were taken away, or the key or the version is another one";
-            note(connection, "audit log", details).await?;
+        match signed {
+            Signed::Anew if tells => note(connection, "audit log", ANEW).await?,
+            // It is not signed, so the program says it once.
+            Signed::Broken if !self.is_told.swap(true, Ordering::Relaxed) => {
+                note(
+                    connection,
+                    "audit log",
+                    "it does not hold the end that was signed before: somebody has written to the file",
+                )
+                .await?;
+            }
+            _ => {}
         }
         Ok(signed)
     }
 
     /// The end was signed, or could not be.
     fn signed(&self, store: &NodeStore, signed: Signed, known: Option<&Head>) -> std::io::Result<()> {
-        if signed == Signed::Holds {
-            store.log().signed();
+        if let (Signed::Holds, Some(end)) = (signed, known) {
+            store.log().signed(end);
         }
         if let (Signed::Holds | Signed::Anew, Some(known)) = (signed, known) {
             self.file.write(&self.key, &LastHead { head: known.clone(), is_closed: false })?;
-        }
-        if signed == Signed::Broken && !self.is_told.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                "the audit log is not the one whose end was signed before: somebody wrote to the node's file"
-            );
         }
         Ok(())
     }

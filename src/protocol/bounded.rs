@@ -9,8 +9,12 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
+use super::python_json;
+
 /// Values in all; more than any page or analysis here can use.
 pub const VALUE_LIMIT: usize = 300_000;
+/// An object takes as much memory as so many values more.
+const OBJECT: usize = 6;
 
 /// Why JSON is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +23,12 @@ pub enum BoundedError {
     TooMuch,
 }
 
-/// Reads JSON of at most [`VALUE_LIMIT`] values.
+/// Reads JSON of at most [`VALUE_LIMIT`] values, also as Python writes it.
 pub fn from_slice(bytes: &[u8]) -> Result<Value, BoundedError> {
     let left = Cell::new(VALUE_LIMIT);
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let bytes = python_json::without_mark(bytes);
+    let rewritten = python_json::rewritten(bytes);
+    let mut reader = serde_json::Deserializer::from_slice(rewritten.as_deref().unwrap_or(bytes));
     let value = Seed { left: &left }.deserialize(&mut reader);
     if left.get() == 0 {
         return Err(BoundedError::TooMuch);
@@ -102,20 +108,27 @@ where
     deserializer.deserialize_seq(Items::<T, LIMIT>(PhantomData))
 }
 
+/// The library gives a number that is no small whole one as an object with this key, and what was written as its value.
+pub const NUMBER: &str = "$serde_json::private::Number";
+
 /// One value, of those that are left.
 #[derive(Clone, Copy)]
 struct Seed<'a> {
     left: &'a Cell<usize>,
 }
 
+impl Seed<'_> {
+    fn count<E: de::Error>(self, values: usize) -> Result<(), E> {
+        self.left.set(self.left.get().saturating_sub(values));
+        if self.left.get() == 0 { Err(E::custom("too many values")) } else { Ok(()) }
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.left.set(self.left.get().saturating_sub(1));
-        if self.left.get() == 0 {
-            return Err(de::Error::custom("too many values"));
-        }
+        self.count(1)?;
         deserializer.deserialize_any(self)
     }
 }
@@ -167,7 +180,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
+        let mut is_empty = true;
         while let Some(key) = entries.next_key::<String>()? {
+            if key == NUMBER && object.is_empty() {
+                let text = entries.next_value::<String>()?;
+                return text.parse().map(Value::Number).map_err(de::Error::custom);
+            }
+            if std::mem::take(&mut is_empty) {
+                self.count(OBJECT)?;
+            }
             object.insert(key, entries.next_value_seed(self)?);
         }
         Ok(Value::Object(object))
@@ -194,14 +215,16 @@ mod tests {
 
     #[test]
     fn what_is_short_reads_as_by_serde_json_and_what_unfolds_is_refused() {
-        for value in [json!(null), json!({"a": [1, -2, 2.5, "text", true, {}], "b": null}), json!([])] {
+        for value in [json!(null), json!({"a": [1, -2, 2.5, u64::MAX, "text", true, {}], "b": null}), json!([])] {
             assert_eq!(from_slice(value.to_string().as_bytes()), Ok(value));
         }
-        for wrong in ["", "[1", "1 2", "nonsense"] {
+        let exact = "[12345678901234567890123,-0.1000000000000000055,1e+400,123456789.12345679]";
+        assert_eq!(from_slice(exact.as_bytes()).unwrap().to_string(), exact);
+        for wrong in ["", "[1", "1 2", "nonsense", r#"{"$serde_json::private::Number":"1]"}"#] {
             assert_eq!(from_slice(wrong.as_bytes()), Err(BoundedError::NotJson), "{wrong}");
         }
-        for unit in ["[],", "0,", "{},"] {
-            let many = format!("[{}0]", unit.repeat(VALUE_LIMIT));
+        for (unit, values) in [("[],", 1), ("0,", 1), ("{},", 1), ("{\"\":0},", 2 + OBJECT)] {
+            let many = format!("[{}0]", unit.repeat(VALUE_LIMIT / values));
             assert_eq!(from_slice(many.as_bytes()), Err(BoundedError::TooMuch));
         }
     }

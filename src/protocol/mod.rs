@@ -15,6 +15,7 @@ mod plain_http;
 pub mod policy;
 pub mod printable;
 pub mod problem;
+pub mod python_json;
 pub mod review;
 pub mod socket;
 pub mod spreadsheet;

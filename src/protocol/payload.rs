@@ -5,13 +5,13 @@
 use std::io::{Read, Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader, write::EncoderStringWriter};
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{
     bounded::{self, BoundedError},
     domain::FunctionCall,
     pickle::{self, PickleError},
+    python_json,
 };
 
 const FORMAT_3X: &[u8] = b"json.";
@@ -53,6 +53,9 @@ pub enum PayloadError {
     /// It is JSON, but does not name a function.
     #[error("the input has to be an object with a text \"method\"")]
     NoFunction,
+    /// It is JSON of Python only, and has keys that nobody looks at.
+    #[error("an input with NaN or the like may only have \"method\", \"args\" and \"kwargs\"")]
+    MoreKeys,
 }
 
 /// Encodes a JSON value as base64.
@@ -92,14 +95,19 @@ pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
     if pickle::is_pickle(&bytes) {
         return Ok((pickle::decode(&bytes)?, Dialect::Pickle3x));
     }
-    let (text, dialect) = match bytes.strip_prefix(FORMAT_3X) {
-        Some(text) => (text, Dialect::Json3x),
-        None => (bytes.as_slice(), Dialect::Json),
-    };
+    let (text, dialect) = text_of(&bytes);
     match bounded::from_slice(text) {
         Ok(value) => Ok((value, dialect)),
         Err(BoundedError::NotJson) => Err(PayloadError::NotJson),
         Err(BoundedError::TooMuch) => Err(PayloadError::TooLarge),
+    }
+}
+
+/// The JSON text in the bytes of a payload that is no pickle.
+fn text_of(bytes: &[u8]) -> (&[u8], Dialect) {
+    match bytes.strip_prefix(FORMAT_3X) {
+        Some(text) => (text, Dialect::Json3x),
+        None => (bytes, Dialect::Json),
     }
 }
 
@@ -116,9 +124,10 @@ pub fn json_text(payload: &str) -> Result<Vec<u8>, PayloadError> {
     if bytes.starts_with(FORMAT_3X) {
         bytes.drain(..FORMAT_3X.len());
     }
-    // Nothing of it is kept.
-    serde_json::from_slice::<IgnoredAny>(&bytes).map_err(|_| PayloadError::NotJson)?;
-    Ok(bytes)
+    if bytes.len() != python_json::without_mark(&bytes).len() {
+        bytes.drain(..bytes.len() - python_json::without_mark(&bytes).len());
+    }
+    if python_json::is_json(&bytes) { Ok(bytes) } else { Err(PayloadError::NotJson) }
 }
 
 /// Bytes of a payload that are looked at at once.
@@ -169,6 +178,9 @@ pub fn dialect_of(payload: &str) -> Result<Dialect, PayloadError> {
 
 /// Encodes a function call as a run's `input` of the 4.x API.
 pub fn encode_call(call: &FunctionCall) -> String {
+    if let Some(written) = &call.written {
+        return STANDARD.encode(written);
+    }
     let mut input = Map::new();
     input.insert("method".into(), json!(call.function));
     if !call.args.is_empty() {
@@ -185,6 +197,11 @@ pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadErro
     }
     let (value, dialect) = decode(payload)?;
     let Value::Object(mut input) = value else { return Err(PayloadError::NoFunction) };
+    let written = written_in_python(payload)?;
+    // Nobody would see them.
+    if written.is_some() && input.keys().any(|key| !matches!(key.as_str(), "method" | "args" | "kwargs" | "master")) {
+        return Err(PayloadError::MoreKeys);
+    }
     let Some(Value::String(function)) = input.remove("method") else { return Err(PayloadError::NoFunction) };
     let args = match input.remove("args") {
         Some(Value::Array(args)) => args,
@@ -194,7 +211,17 @@ pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadErro
         Some(Value::Object(kwargs)) => kwargs,
         _ => Map::new(),
     };
-    Ok((FunctionCall { function, args, kwargs }, dialect))
+    Ok((FunctionCall { function, args, kwargs, written }, dialect))
+}
+
+/// The JSON text of a payload, if it is JSON of Python only.
+fn written_in_python(payload: &str) -> Result<Option<String>, PayloadError> {
+    let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
+    let text = python_json::without_mark(text_of(&bytes).0);
+    if pickle::is_pickle(&bytes) || python_json::rewritten(text).is_none() {
+        return Ok(None);
+    }
+    String::from_utf8(text.to_vec()).map(Some).map_err(|_| PayloadError::NotJson)
 }
 
 #[cfg(test)]
@@ -248,6 +275,25 @@ mod tests {
         assert_eq!(dialect_of("!"), Err(PayloadError::NotBase64));
         assert_eq!(dialect_of(""), Err(PayloadError::NotJson));
         assert_eq!(dialect_of("gASVCg=="), Err(PayloadError::Pickle(PickleError::Damaged)));
+    }
+
+    #[test]
+    fn what_python_writes_is_shown_and_passed_on_as_it_came() {
+        let text =
+            "\u{feff}{\"method\": \"f\", \"kwargs\": {\"a\": NaN, \"b\": 12345678901234567890123, \"c\": 0.1000}}";
+        for begin in ["", "json."] {
+            let payload = STANDARD.encode(format!("{begin}{text}"));
+            let (call, _) = decode_call(&payload).unwrap();
+            assert_eq!(json!(call.kwargs).to_string(), r#"{"a":"NaN","b":12345678901234567890123,"c":0.1000}"#);
+            let written = text.trim_start_matches('\u{feff}');
+            assert_eq!(call.written.as_deref(), Some(written));
+            assert_eq!(encode_call(&call), STANDARD.encode(written));
+            assert_eq!(json_text(&payload).unwrap(), written.as_bytes());
+        }
+        let more = STANDARD.encode(r#"{"method": "f", "kwargs": {"a": NaN}, "other": 1}"#);
+        assert_eq!(decode_call(&more), Err(PayloadError::MoreKeys));
+        let plain = STANDARD.encode(r#"{"method": "f", "kwargs": {"a": "NaN"}}"#);
+        assert_eq!(decode_call(&plain).unwrap().0.written, None);
     }
 
     #[test]

@@ -293,14 +293,21 @@ fn write(value: &Value, bytes: &mut Vec<u8>) {
         Value::Null => bytes.push(b'N'),
         Value::Bool(true) => bytes.push(0x88),
         Value::Bool(false) => bytes.push(0x89),
-        Value::Number(number) => match (number.as_i128(), number.as_f64()) {
-            (Some(integer), _) => {
+        Value::Number(number) => match number.as_i128() {
+            Some(integer) => {
                 bytes.extend([0x8a, 16]);
                 bytes.extend(integer.to_le_bytes());
             }
-            (None, float) => {
+            None if number.as_str().contains(['.', 'e', 'E']) => {
                 bytes.push(b'G');
-                bytes.extend(float.unwrap_or(f64::NAN).to_be_bytes());
+                // What is too large is infinite to Python, too.
+                bytes.extend(number.as_str().parse().unwrap_or(f64::NAN).to_be_bytes());
+            }
+            // A whole number in words of protocol 0, which all later ones read.
+            None => {
+                bytes.push(b'L');
+                bytes.extend(number.as_str().as_bytes());
+                bytes.extend(b"L\n");
             }
         },
         Value::String(text) => write_text(text, bytes),
@@ -382,6 +389,13 @@ mod tests {
     fn what_was_written_is_read() {
         let value = json!({"a": [1, -1, u64::MAX, i64::MIN, 0.25, null, true, false, "ö"], "b": {"c": {}, "d": []}});
         assert_eq!(decode(&encode(&value)).unwrap(), value);
+        let exact = "[1180591620717411303424,-1180591620717411303424,12345.678901234567,1e+300]";
+        let value: Value = serde_json::from_str(exact).unwrap();
+        assert_eq!(decode(&encode(&value)).unwrap().to_string(), exact);
+        // 2 ** 70, as Python writes it, and what has more digits than it may have here.
+        assert_eq!(decode_base64("gASVDAAAAAAAAACKCQAAAAAAAAAAQC4=").unwrap().to_string(), "1180591620717411303424");
+        let longer: Value = serde_json::from_str(&format!("[{}]", "9".repeat(60))).unwrap();
+        assert!(encode(&longer).ends_with(format!("L{}L\ne.", "9".repeat(60)).as_bytes()));
     }
 
     #[test]
@@ -393,8 +407,6 @@ mod tests {
             ("gASVCQAAAAAAAACPlChLAUsCkC4=", PickleError::NotPlain(0x8f)),
             // b"ab"
             ("gASVBgAAAAAAAABDAmFilC4=", PickleError::NotPlain(b'C')),
-            // 2 ** 70
-            ("gASVDAAAAAAAAACKCQAAAAAAAAAAQC4=", PickleError::Number),
             // float("inf")
             ("gASVCgAAAAAAAABHf/AAAAAAAAAu", PickleError::Number),
             // {1: 2}

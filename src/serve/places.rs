@@ -1,7 +1,8 @@
 //! The places of connections: how many there may be, of one address and in all, and which of them gives way.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -56,11 +57,14 @@ struct Taken {
     last: u64,
 }
 
-/// Connections that can give way, the oldest first.
+/// Connections that can give way, by their numbers.
 #[derive(Default)]
 struct Oldest {
-    all: BTreeMap<u64, (IpAddr, CancellationToken)>,
-    by_address: HashMap<IpAddr, usize>,
+    all: HashMap<u64, (IpAddr, CancellationToken)>,
+    by_address: HashMap<IpAddr, BTreeSet<u64>>,
+    /// Addresses: that with most connections first, and of those with as many that whose oldest one is older. Who has just
+    /// come is the last of them.
+    order: BTreeSet<(Reverse<usize>, u64, IpAddr)>,
 }
 
 /// One less of an address.
@@ -75,21 +79,33 @@ fn less(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
 
 impl Oldest {
     fn add(&mut self, number: u64, address: IpAddr, ended: CancellationToken) {
-        if self.all.insert(number, (address, ended)).is_none() {
-            *self.by_address.entry(address).or_default() += 1;
-        }
+        self.all.insert(number, (address, ended));
+        self.change(address, |numbers| numbers.insert(number));
     }
 
     fn remove(&mut self, number: u64) -> Option<CancellationToken> {
         let (address, ended) = self.all.remove(&number)?;
-        less(&mut self.by_address, address);
+        self.change(address, |numbers| numbers.remove(&number));
         Some(ended)
+    }
+
+    /// Changes the connections of an address, and its place among others.
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+        let place = |numbers: &BTreeSet<u64>| numbers.first().map(|first| (Reverse(numbers.len()), *first, address));
+        let numbers = self.by_address.entry(address).or_default();
+        if let Some(before) = place(numbers) {
+            self.order.remove(&before);
+        }
+        change(numbers);
+        match place(numbers) {
+            Some(now) => drop(self.order.insert(now)),
+            None => drop(self.by_address.remove(&address)),
+        }
     }
 
     /// Ends the oldest one of the address that has most; whether there is one.
     fn give_way(&mut self) -> bool {
-        let most = self.by_address.iter().max_by_key(|(_, count)| **count).map(|(address, _)| *address);
-        let oldest = self.all.iter().find(|(_, (address, _))| Some(*address) == most).map(|(number, _)| *number);
+        let oldest = self.order.first().map(|(_, oldest, _)| *oldest);
         let ended = oldest.and_then(|number| self.remove(number));
         ended.map(|ended| ended.cancel()).is_some()
     }
@@ -236,5 +252,33 @@ impl Drop for Connection {
             self.mark(kind, false);
         }
         less(&mut self.places.lock().by_address, self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_one_of_the_address_that_has_most_gives_way() {
+        let mut oldest = Oldest::default();
+        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
+        let ended: Vec<CancellationToken> = [1, 2, 3, 2, 3, 4]
+            .into_iter()
+            .zip(1..)
+            .map(|(of, number)| {
+                let ended = CancellationToken::new();
+                oldest.add(number, address(of), ended.clone());
+                ended
+            })
+            .collect();
+        let mut order = Vec::new();
+        while oldest.give_way() {
+            let now = (1..).zip(&ended).filter(|(number, one)| one.is_cancelled() && !order.contains(number));
+            order.extend(now.map(|(number, _)| number).collect::<Vec<u64>>());
+        }
+        // Those of the two that have two, and then by age: the one that came last is the last.
+        assert_eq!(order, [2, 3, 1, 4, 5, 6]);
+        assert!(oldest.all.is_empty() && oldest.by_address.is_empty() && oldest.order.is_empty());
     }
 }

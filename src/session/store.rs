@@ -312,7 +312,8 @@ impl Sessions {
 
     /// Notes which task came of a draft, beside the session: of that a request under way can bring back an older state.
     pub async fn note_task(&self, draft_id: &str, task_id: i64) -> session_store::Result<()> {
-        self.note(TASK_OF_DRAFT, draft_id, task_id.into(), TASK_LIFETIME).await
+        // As text: the library's encoding has no numbers of JSON.
+        self.note(TASK_OF_DRAFT, draft_id, task_id.to_string().into(), TASK_LIFETIME).await
     }
 
     /// Remembers that nobody knows whether a task came of a draft: the hub did not answer.
@@ -327,7 +328,7 @@ impl Sessions {
 
     /// The task that came of a draft.
     pub async fn task_of_draft(&self, draft_id: &str) -> session_store::Result<Option<i64>> {
-        Ok(self.noted(TASK_OF_DRAFT, draft_id).await?.and_then(|task_id| task_id.as_i64()))
+        Ok(self.noted(TASK_OF_DRAFT, draft_id).await?.and_then(|task_id| task_id.as_str()?.parse().ok()))
     }
 
     async fn note(&self, kind: &str, key: &str, value: Value, lifetime: time::Duration) -> session_store::Result<()> {

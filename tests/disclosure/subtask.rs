@@ -83,7 +83,7 @@ async fn a_subtask_asks_what_its_parent_asks_and_nothing_else() {
         // The seed document's name of the same function.
         (ages(), "average_partial", ages(), "default", true),
         (ages(), "partial_average", json!({"column_name": "weight"}), "default", false),
-        (ages(), "partial_average", json!({"column_name": "age", "more": 1}), "default", false),
+        (ages(), "partial_average", json!({"column_name": "Age"}), "default", false),
         (ages(), "partial_average", ages(), "my_other_database", false),
         (ages(), "central_average", ages(), "default", false),
         (only_elsewhere, "partial_average", ages(), "default", false),

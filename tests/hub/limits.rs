@@ -386,7 +386,7 @@ async fn every_limit_that_is_documented_holds() {
                 }
                 answers[..110].iter().all(|status| *status == 200) && answers.contains(&429)
             }
-            "failures of one address" => {
+            "failures of one address, one after the other" => {
                 let web = Web::new(&world, &[]).await;
                 let wrong = json!({"username": "nobody", "password": "wrong"});
                 let mut status = 0;

@@ -269,7 +269,8 @@ async fn a_command_signs_its_own_entry_only_whatever_stands_before_it() {
         sqlx::query(statement).execute(&mut state).await.unwrap();
     }
     let arguments = ["reject", &review.run_id.to_string(), "--hash", &review.hash, "--reason", "no"];
-    assert!(reviews(&world, "example_org1", &arguments).await.0);
+    let (done, answer) = reviews(&world, "example_org1", &arguments).await;
+    assert!(done, "{answer}");
     let (holds, text) = verified(&world);
     assert!(!holds, "{text}");
     let _station = node(&world, "example_org1", ALWAYS).await;
@@ -300,4 +301,115 @@ async fn an_alarm_that_cannot_be_stored_is_stored_later_and_nothing_is_signed_be
         sqlx::query("DROP TRIGGER t").execute(&mut file).await.unwrap();
         eventually(async || !alarms(&mut file).await.is_empty()).await;
     }
+}
+
+/// Changes the subject of an entry in an index only, and leaves no trace in the schema.
+async fn forge_index(world: &World, index: &str, subject: &str) {
+    let open = async || {
+        let mut state = state_file(world).await;
+        sqlx::query("PRAGMA writable_schema = ON").execute(&mut state).await.unwrap();
+        state
+    };
+    let run = async |statements: &[&str]| {
+        let mut state = open().await;
+        for statement in statements {
+            sqlx::query(statement).execute(&mut state).await.unwrap();
+        }
+    };
+    let triggers: Vec<String> = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
+        .fetch_all(&mut open().await)
+        .await
+        .unwrap();
+    let before: String =
+        sqlx::query_scalar("SELECT subject FROM audit WHERE id = 1").fetch_one(&mut open().await).await.unwrap();
+    let (kind, of, root, sql): (String, String, i64, String) =
+        sqlx::query_as("SELECT type, tbl_name, rootpage, sql FROM sqlite_schema WHERE name = ?")
+            .bind(index)
+            .fetch_one(&mut open().await)
+            .await
+            .unwrap();
+    let delete = format!("DELETE FROM sqlite_schema WHERE name = '{index}'");
+    let mut version: i64 = sqlx::query_scalar("PRAGMA schema_version").fetch_one(&mut open().await).await.unwrap();
+    let mut next = || {
+        version += 10;
+        format!("PRAGMA schema_version = {version}")
+    };
+    let drops = ["DROP TRIGGER audit_keeps_entries", "DROP TRIGGER audit_keeps_words"];
+    run(&[drops[0], drops[1], &format!("UPDATE audit SET subject = '{subject}' WHERE id = 1"), &delete, &next()]).await;
+    run(&[&format!("UPDATE audit SET subject = '{before}' WHERE id = 1")]).await;
+    let back = format!(
+        "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('{kind}', '{index}', '{of}', {root}, '{sql}')"
+    );
+    let mut statements: Vec<&str> = triggers.iter().map(String::as_str).collect();
+    let last = next();
+    statements.extend([back.as_str(), last.as_str()]);
+    run(&statements).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_shows_others_than_the_entries_is_found() {
+    let world = World::new().await;
+    node(&world, "example_org1", "").await.stop().await;
+    assert!(verified(&world).0);
+    // One of Atoll's own.
+    forge_index(&world, "audit_of_subject", "forged").await;
+    let shown: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE subject = 'forged'")
+        .fetch_one(&mut state_file(&world).await)
+        .await
+        .unwrap();
+    assert_eq!(shown, 1, "the index shows it");
+    let (holds, text) = verified(&world);
+    assert!(!holds && text.contains("the indexes of the log"), "{text}");
+    node(&world, "example_org1", "").await.stop().await;
+    assert!(alarms(&mut state_file(&world).await).await.iter().any(|told| told.contains("the indexes of the log")));
+    let (holds, text) = verified(&world);
+    assert!(holds, "{text}");
+    // One that somebody has made, over all columns.
+    let all = "CREATE INDEX other ON audit (id, at, actor, action, subject, outcome, details, organization_id, hash)";
+    sqlx::query(all).execute(&mut state_file(&world).await).await.unwrap();
+    forge_index(&world, "other", "forged").await;
+    let (holds, text) = verified(&world);
+    assert!(!holds && text.contains("other"), "{text}");
+    node(&world, "example_org1", "").await.stop().await;
+    assert!(alarms(&mut state_file(&world).await).await.iter().any(|told| told.contains("others: other")));
+    let (holds, text) = verified(&world);
+    assert!(holds, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_nobody_signed_is_told_and_stops_no_signing() {
+    let world = World::new().await;
+    let station = node(&world, "example_org1", "").await;
+    let mut state = state_file(&world).await;
+    let plant = "INSERT INTO audit_head (origin, id, hash, at, key, signature)
+        SELECT '', 1, 'x', '2026-01-01', key, '00' FROM audit_head WHERE origin = '' LIMIT 1";
+    sqlx::query(plant).execute(&mut state).await.unwrap();
+    let researcher = world.client("researcher").await;
+    researcher.create_task(&ages(&[2])).await.unwrap();
+    eventually(async || alarms(&mut state).await.iter().any(|told| told.contains("which was not true"))).await;
+    station.stop().await;
+    let (holds, text) = verified(&world);
+    assert!(holds, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_a_node_that_was_replaced_is_told_once() {
+    let world = World::new().await;
+    node(&world, "example_org1", "").await.stop().await;
+    let root = world.token("root").await;
+    let node_of = world.get("node?organization_id=2", &root).await.1["data"][0]["id"].clone();
+    let (status, answer) =
+        world.call(reqwest::Method::POST, "recover/node", Some(&root), Some(&serde_json::json!({"id": node_of}))).await;
+    assert_eq!(status, 200, "{answer}");
+    let key = answer["api_key"].as_str().unwrap().to_owned();
+    world
+        .start_node_as_written("example_org1", |text| {
+            let line = text.lines().find(|line| line.starts_with("api_key: ")).unwrap().to_owned();
+            *text = text.replace(&line, &format!("api_key: {key}"));
+        })
+        .await
+        .stop()
+        .await;
+    let told = alarms(&mut state_file(&world).await).await;
+    assert_eq!(told.len(), 1, "{told:?}");
 }

@@ -154,10 +154,7 @@ async fn what_cannot_be_reviewed_or_would_not_be_what_runs_is_refused() {
     let _node = node(&world, "example_org1", ALWAYS).await;
     let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
-    let task = researcher
-        .create_task(&average("partial_average", &[2], json!({"column_name": "age", "x": deep})))
-        .await
-        .unwrap();
+    let task = researcher.create_task(&average("partial_average", &[2], json!({"column_name": deep}))).await.unwrap();
     let (status, logs, _) = outcome(&researcher, task.id).await;
     assert_eq!(status, Status::StartFailed);
     assert!(logs[0].contains("nested too deeply"), "{logs:?}");

@@ -377,7 +377,7 @@ pub fn average(function: &str, organizations: &[i64], kwargs: Value) -> TaskSpec
         store_id: None,
         databases: vec!["default".to_owned()],
         organizations: organizations.to_vec(),
-        call: FunctionCall { function: function.to_owned(), args: Vec::new(), kwargs },
+        call: FunctionCall { function: function.to_owned(), args: Vec::new(), kwargs, written: None },
     }
 }
 

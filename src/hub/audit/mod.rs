@@ -194,8 +194,7 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
     let key = hub.secret_key.head_key();
     let last = hub.head_file.read(&key);
     if is_used > 0
-        && let Some(found) =
-            audit::trouble_at_start(hub.store.reader(), &key, last.as_ref(), hub.head_file.exists()).await?
+        && let Some(found) = audit::trouble_at_start(hub.store.reader(), &key, &hub.head_file).await?
     {
         tracing::error!(found, "the audit log may not be what it was");
         trouble.get_or_insert(found);
@@ -227,7 +226,9 @@ pub async fn sign_new_head(hub: &HubState) -> Result<(), HubError> {
     let is_doubtful = hub.store.log().is_doubtful(&mut connection).await?;
     let present = audit::head(&mut connection).await?;
     if !is_doubtful && hub.signed_head.lock().await.as_ref() == Some(&present) {
-        return Ok(());
+        // On a full disk it can be behind.
+        let last = LastHead { head: present, is_closed: false };
+        return hub.head_file.write(&hub.secret_key.head_key(), &last).map_err(HubError::from);
     }
     sign_head_over(hub, &mut connection).await
 }
@@ -305,8 +306,8 @@ async fn sign_in(
 
 /// The end was signed, or could not be.
 fn signed_in(hub: &HubState, signed: Signed, known: Option<&Head>) -> Result<(), HubError> {
-    if signed == Signed::Holds {
-        hub.store.log().signed();
+    if let (Signed::Holds, Some(end)) = (signed, known) {
+        hub.store.log().signed(end);
     }
     if let (Signed::Holds | Signed::Anew, Some(head)) = (signed, known) {
         hub.head_file.write(&hub.secret_key.head_key(), &LastHead { head: head.clone(), is_closed: false })?;

@@ -9,7 +9,7 @@ use serde::{
 };
 
 use crate::protocol::{
-    bounded::SmallValue,
+    bounded::{NUMBER, SmallValue},
     event::{LogLines, StatusChange},
 };
 
@@ -144,6 +144,10 @@ impl<'de> Visitor<'de> for Fact<'_> {
         }
         let is_inner = self.key.is_some();
         while let Some(key) = entries.next_key::<String>()? {
+            if key == NUMBER {
+                let number = entries.next_value::<String>()?;
+                return self.add(number);
+            }
             entries.next_value_seed(Fact { facts: self.facts, key: Some(&key), is_inner })?;
         }
         Ok(())

@@ -158,9 +158,10 @@ impl Proof {
     /// The user's id. Wrong attempts count as those at signing in: the same is guessed.
     async fn check(self, hub: &HubState, caller: &Caller) -> Result<i64, HubError> {
         let id = caller.require_user()?;
-        check_own_password(hub, id, self.password)
-            .await
-            .map_err(|_| HubError::field("password", "This is not your present password."))?;
+        check_own_password(hub, id, self.password).await.map_err(|error| match error {
+            HubError::Unauthenticated(_) => HubError::field("password", "This is not your present password."),
+            error => error,
+        })?;
         second_factor::prove(hub, id, self.mfa_code.as_deref())
             .await
             .map_err(|_| HubError::field("mfa_code", "This code is not right, or it was used already."))?;

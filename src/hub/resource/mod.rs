@@ -39,7 +39,7 @@ use sqlx::SqliteConnection;
 
 pub use assignment::DECIDERS;
 pub use id::{Id, TwoIds};
-pub(super) use password::{check_new_password, hash_password};
+pub(super) use password::check_new_password;
 pub(super) use token::hash_api_key;
 
 use super::{

@@ -1,11 +1,6 @@
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use argon2::{
-    Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
-    password_hash::{SaltString, rand_core::OsRng},
-};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::spawn_blocking;
 
 use axum::{Json, Router, extract::State, routing::patch};
 use garde::Validate;
@@ -23,6 +18,7 @@ use crate::{
     hub::{
         HubError,
         body::{Body, SIGN_IN_LIMIT},
+        hashing::Who,
         permission::Caller,
         server::HubState,
         store::end_all_tokens,
@@ -123,6 +119,8 @@ pub async fn check_credentials(
             .bind(username)
             .fetch_optional(hub.store.reader())
             .await?;
+    let known = account.as_ref().filter(|(id, _, epoch)| came_from.is_known(hub, *id, *epoch)).map(|(id, ..)| *id);
+    let turn = hub.hashing.turn(known.map_or_else(|| came_from.stranger(), Who::Known)).await?;
     // Counted before the password is looked at. An unknown user costs a write as a known or a locked one does.
     let (account, place) = match account {
         Some((id, hash, epoch)) => {
@@ -140,7 +138,7 @@ pub async fn check_credentials(
         }
     };
     let hash = account.as_ref().map(|(_, hash, _)| hash.clone());
-    let right = verify_password(hub, password, hash).await?;
+    let right = turn.verify(password, hash).await?;
     account.filter(|_| right).map(|(id, _, epoch)| Attempt { id, place, epoch }).ok_or(FAILED)
 }
 
@@ -150,8 +148,9 @@ pub async fn check_own_password(hub: &HubState, user_id: i64, password: SecretSt
         .bind(user_id)
         .fetch_optional(hub.store.reader())
         .await?;
+    let turn = hub.hashing.turn(Who::Known(user_id)).await?;
     let may = count(hub, user_id, SIGNED_IN).await?;
-    let right = verify_password(hub, password, hash.filter(|_| may)).await?;
+    let right = turn.verify(password, hash.filter(|_| may)).await?;
     if right { Ok(()) } else { Err(FAILED) }
 }
 
@@ -211,7 +210,7 @@ async fn change(
         return Err(HubError::field("new_password", "New password is the same as current password!"));
     }
     require_no_names_of(&hub, id, "new_password", &change.new_password).await?;
-    let hash = hash_password(change.new_password).await?;
+    let hash = hub.hashing.turn(Who::Known(id)).await?.hash(change.new_password).await?;
     let mut change = hub.change(&caller).await?;
     sqlx::query("UPDATE user SET password_hash = ? WHERE id = ?").bind(hash).bind(id).execute(&mut *change).await?;
     let epoch = end_all_tokens(&mut change, id).await?;
@@ -224,41 +223,6 @@ async fn change(
 pub async fn answer_with_tokens(hub: &HubState, user_id: i64, epoch: i64, text: &str) -> Result<Json<Value>, HubError> {
     let tokens = token::issue(hub, token::Holder::User(user_id), None, epoch).await?;
     Ok(Json(json!({"msg": text, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token})))
-}
-
-/// A hash that no password has, to spend the same time on users who do not exist.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash(&SecretString::from("")).unwrap_or_default());
-
-fn hash(password: &SecretString) -> Result<String, HubError> {
-    let salt = SaltString::generate(&mut OsRng);
-    Argon2::default()
-        .hash_password(password.expose_secret().as_bytes(), &salt)
-        .map(|hash| hash.to_string())
-        .map_err(|error| HubError::Internal(error.to_string()))
-}
-
-/// Hashes a password (argon2id) on a thread of its own.
-pub async fn hash_password(password: SecretString) -> Result<String, HubError> {
-    spawn_blocking(move || hash(&password)).await.map_err(|error| HubError::Internal(error.to_string()))?
-}
-
-/// Whether this is the password of the hash. Without a hash the answer is no, after the same time.
-pub async fn verify_password(
-    hub: &HubState,
-    password: SecretString,
-    expected: Option<String>,
-) -> Result<bool, HubError> {
-    let internal = |error: &dyn std::fmt::Display| HubError::Internal(error.to_string());
-    let _permit = hub.hashing.acquire().await.map_err(|error| internal(&error))?;
-    spawn_blocking(move || {
-        let known = expected.is_some();
-        let text = expected.unwrap_or_else(|| NOBODY.clone());
-        let hash = PasswordHash::new(&text).map_err(|error| internal(&error))?;
-        let right = Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok();
-        Ok(right && known)
-    })
-    .await
-    .map_err(|error| internal(&error))?
 }
 
 /// An error at this field if a new password is made of the names of its owner.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     hub::{
         HubError,
+        hashing::Who,
         server::HubState,
         token::{Claims, Purpose, Subject},
     },
@@ -47,6 +48,11 @@ impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
 }
 
 impl CameFrom {
+    /// Whose turn it is to have a password looked at, unless the browser is known.
+    pub fn stranger(&self) -> Who {
+        Who::Stranger(self.network.clone())
+    }
+
     fn claims(&self, hub: &HubState) -> Option<Claims> {
         hub.tokens.check(self.token.as_deref()?, Purpose::KnownBrowser).ok()
     }

@@ -14,7 +14,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 use super::{
-    hash_api_key, hash_password, message, node,
+    hash_api_key, message, node,
     password::{Attempt, check_credentials, check_new_password, forget_places, require_no_names_of, uncount_failure},
     place::CameFrom,
     token::check_length,
@@ -261,11 +261,12 @@ struct ResetPassword {
 /// A new password ends all tokens: whoever had the old one is out. The second factor stays.
 async fn reset_password(
     State(hub): State<Arc<HubState>>,
+    came_from: CameFrom,
     Body(reset): Body<ResetPassword, SIGN_IN_LIMIT>,
 ) -> Result<Json<Value>, HubError> {
     let id = user_of_token(&hub, hub.store.bookkeeping(), &reset.reset_token, Purpose::PasswordReset).await?;
     require_no_names_of(&hub, id, "password", &reset.password).await?;
-    let hash = hash_password(reset.password).await?;
+    let hash = hub.hashing.turn(came_from.stranger()).await?.hash(reset.password).await?;
     let entry = audit::by_user(&hub, id, "password.reset").await?;
     let mut change = hub.store.change().await?;
     // Two with the same code can have come so far.

@@ -17,7 +17,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{
     Id, LIST_LIMIT,
     assignment::{require_assignable, require_not_above, require_removable},
-    hash_password, is_taken, message,
+    is_taken, message,
     password::{check_new_password, require_no_names},
     recover::{invitation_code, mail_invitation},
     require_new_name, task,
@@ -27,6 +27,7 @@ use crate::{
         HubError,
         audit::{self, changed, difference},
         body::Body,
+        hashing::Who,
         listing::{Filters, ListQuery, Listing, SMALL_ROW, SMALL_ROWS, comma_separated},
         notice,
         permission::{Caller, CallerKind, Reach, Resource},
@@ -280,7 +281,7 @@ async fn create(
     caller: Caller,
     Body(new): Body<NewUser>,
 ) -> Result<(StatusCode, Json<User>), HubError> {
-    caller.require_user()?;
+    let user_id = caller.require_user()?;
     let organization_id = new.organization_id.unwrap_or(caller.authority.organization_id);
     // With the password, or the invitation, one is signed in as this user.
     if !caller.is_inside(Resource::User, Operation::Create, organization_id) {
@@ -289,7 +290,8 @@ async fn create(
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;
     let mailbox = new.email.split('@').next().unwrap_or_default();
     require_no_names("password", &new.password, &[&new.username, &new.email, mailbox])?;
-    let hash = hash_password(new.password).await?;
+    require_free(&mut *hub.store.reader().acquire().await?, 0, &new.username).await?;
+    let hash = hub.hashing.turn(Who::Known(user_id)).await?.hash(new.password).await?;
     let mut change = hub.change(&caller).await?;
     // Hashing takes its time: what the roles may is asked again, now that nothing else changes.
     require_assignable(&hub, &caller, organization_id, &new.roles, &new.rules).await?;

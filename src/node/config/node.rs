@@ -190,7 +190,7 @@ pub struct DatabaseConfig {
     pub separator: Option<u8>,
     /// What stands before decimals in a CSV file: `.` or `,`.
     #[serde(default)]
-    pub decimal: DecimalMark,
+    pub decimal: Option<DecimalMark>,
     /// Whether the first line of a CSV file names the columns, where it is not to be found out.
     #[serde(default)]
     pub header: Option<bool>,

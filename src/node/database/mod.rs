@@ -1,5 +1,6 @@
 //! The files that a node holds, as tables.
 
+mod column_names;
 mod content;
 mod csv;
 mod parquet;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{config::DatabaseConfig, error::RunError};
 use crate::{
     algorithms::{AlgorithmError, Batches, ReadColumns, Table},
-    protocol::{policy::Columns, review::ReviewedDatabase},
+    protocol::{name::one_line, policy::Columns, review::ReviewedDatabase},
 };
 
 /// Rows read at once. A batch of one column is then at most some megabytes.
@@ -36,11 +37,23 @@ pub fn with_other_people(databases: &[DatabaseConfig], of: &DatabaseConfig) -> V
     databases.iter().filter(are_others).map(|database| database.label.clone()).collect()
 }
 
+/// The column of a CSV file that no file has: in which line each row begins.
+pub const LINE: &str = "\0line";
+
 /// Opens a database as a table.
 pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
+    open_as(database, false)
+}
+
+/// The same, where lines are known with the column [`LINE`] (UInt64) behind all others.
+pub fn open_with_lines(database: &DatabaseConfig) -> Result<Table, RunError> {
+    open_as(database, true)
+}
+
+fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunError> {
     let path = Path::new(&database.uri);
     let table = match database.kind.as_str() {
-        "csv" => csv::open(path, &format(database))?,
+        "csv" => csv::open(path, &format(database), with_lines)?,
         "parquet" => parquet::open(path)?,
         kind => return Err(RunError::DatabaseType(kind.to_owned())),
     };
@@ -48,12 +61,16 @@ pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
     // A column that comes twice is numbered, and identifies as well as the first.
     let names = |field: &&arrow_schema::FieldRef| {
         let first = field.name().rsplit_once('.').filter(|(_, number)| number.parse::<u32>().is_ok());
-        database.identifiers.iter().chain(&database.person).any(|named| first.is_some_and(|(first, _)| first == named))
+        database
+            .identifiers
+            .iter()
+            .chain(&database.person)
+            .any(|named| first.is_some_and(|(first, _)| first == one_line(named)))
     };
     table.identifiers = table.schema.fields().iter().filter(names).map(|field| field.name().clone()).collect();
     table.identifiers.extend(database.identifiers.iter().cloned());
     if let Some(person) = &database.person {
-        let place = table.schema.index_of(person).map_err(|_| {
+        let place = table.schema.index_of(&one_line(person)).map_err(|_| {
             AlgorithmError::Unreadable("it has no column that says who its rows are about (person)".to_owned())
         })?;
         table.identifiers.push(person.clone());
@@ -90,20 +107,27 @@ fn in_order(table: Table) -> Table {
     Table { read, ..table }
 }
 
-/// What tells whether a database is still the same: its path, its size, when it was changed, and which file it is. What is
-/// no file, such as a folder, does not tell.
+/// What tells whether a database is still the same: its path, its size, when it was changed, and which file it is; of a folder
+/// of Parquet files that of each. Another folder does not tell.
 pub fn state(database: &DatabaseConfig) -> Result<String, AlgorithmError> {
     let path = Path::new(&database.uri);
-    let data = std::fs::metadata(path).map_err(unreadable)?;
-    if !data.is_file() {
-        return Err(AlgorithmError::Unreadable("it is no file".to_owned()));
+    let mut facts = database.uri.clone();
+    let files = match database.kind.as_str() {
+        "parquet" => parquet::files(path)?,
+        _ => vec![path.to_owned()],
+    };
+    for path in files {
+        let data = std::fs::metadata(&path).map_err(unreadable)?;
+        if !data.is_file() {
+            return Err(AlgorithmError::Unreadable("it is no file".to_owned()));
+        }
+        let changed = data.modified().map_err(unreadable)?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        #[cfg(unix)]
+        let file = std::os::unix::fs::MetadataExt::ino(&data);
+        #[cfg(not(unix))]
+        let file = 0;
+        facts.push_str(&format!("\n{}\n{}\n{file}", data.len(), changed.as_nanos()));
     }
-    let changed = data.modified().map_err(unreadable)?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    #[cfg(unix)]
-    let file = std::os::unix::fs::MetadataExt::ino(&data);
-    #[cfg(not(unix))]
-    let file = 0;
-    let mut facts = format!("{}\n{}\n{}\n{file}", database.uri, data.len(), changed.as_nanos());
     // What SQLite has written and not yet put into the file.
     for journal in ["-wal", "-journal"] {
         let data = std::fs::metadata(format!("{}{journal}", database.uri)).ok().filter(|data| data.len() > 0);

@@ -178,6 +178,17 @@ async fn note_use(shared: &Shared, approval: &StoredReview, run_id: i64) -> Resu
     }
 }
 
+/// Tells the hub what was decided here about a review before it hears that the run has ended: else that would be why the review
+/// has ended there. What fails is tried again by itself.
+pub(super) async fn tell_before_the_end(shared: &Shared, review: &StoredReview) {
+    if review.hub_id.is_some()
+        && !review.told
+        && let Err(error) = tell(shared).await
+    {
+        tracing::warn!(run_id = review.run_id, error, "the hub is not told yet what was decided at this node");
+    }
+}
+
 /// Tells the hub what was decided here, for as long as it is polled.
 pub async fn keep_hub_informed(shared: &Shared) {
     let mut changes = shared.store.changes();

@@ -187,6 +187,7 @@ pub(super) async fn decided(
             review = hub::look(shared, review).await?;
         }
         if review.state != ReviewState::Waiting {
+            hub::tell_before_the_end(shared, &review).await;
             return Ok(review);
         }
         let left = timestamp::parse(&review.expires_at).unwrap_or_default().duration_since(Timestamp::now());

@@ -61,6 +61,9 @@ fn label(task: &v4::Task) -> &str {
 
 /// An error if the call cannot run here at all: nobody has to review it then.
 pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<(), RunError> {
+    if call.written.is_some() {
+        return Err(AlgorithmError::PythonOnly.into());
+    }
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
             (function.columns)(&call.kwargs)?;
@@ -133,7 +136,7 @@ async fn partial(
     };
     request.require_same_data(shared)?;
     logs.line(format!("Reading database \"{label}\""));
-    let question = Question {
+    let mut question = Question {
         other_people: database::with_other_people(&shared.databases, &database),
         ..question(task, &function, &arguments, &database, &disclosure)?
     };
@@ -150,7 +153,10 @@ async fn partial(
         // What data make it panic is no more told than any other failure.
         let panicked = || AlgorithmError::Unreadable("the function panicked".to_owned()).into();
         let computed = match outcome.unwrap_or_else(|_| Err(panicked())) {
-            Ok(computed) => computed,
+            Ok((computed, all_columns)) => {
+                question.all_columns = all_columns;
+                computed
+            }
             // Of data that can no longer be read, or hold something else now, it is not told by an error either.
             Err(error) if error.is_about_data() => {
                 tracing::warn!(%error, label, "a database cannot be read as it was asked for");
@@ -183,7 +189,14 @@ async fn partial(
                 return match told {
                     ToTell::New => read_answer(&answer, &column),
                     ToTell::Kept(kept) => given_before(&kept, logs, &column),
-                    ToTell::Nothing { since } => Ok(nothing(&function, &since)),
+                    ToTell::Nothing { since } => {
+                        tracing::info!(
+                            since,
+                            label,
+                            "nothing is told: the people differ by few, or nobody knows by how many"
+                        );
+                        Ok(nothing(&function, &since))
+                    }
                     ToTell::Without(_) => Ok(nothing(&function, &timestamp::now())),
                 };
             }
@@ -191,7 +204,7 @@ async fn partial(
     }
 }
 
-/// Computes a result of a database whose file stays the same meanwhile.
+/// Computes a result of a database whose file stays the same meanwhile; with the names of all its columns.
 fn compute(
     function: &PartialFunction,
     database: &DatabaseConfig,
@@ -199,10 +212,11 @@ fn compute(
     arguments: &Map<String, Value>,
     disclosure: &Disclosure,
     stop: &CancellationToken,
-) -> Result<Computed, RunError> {
+) -> Result<(Computed, Vec<String>), RunError> {
     let before = database::state(database)?;
-    // What the policies do not allow is not there for the function.
     let mut table = database::open(database)?;
+    let all_columns = table.schema.fields().iter().map(|field| field.name().clone()).collect();
+    // What the policies do not allow is not there for the function.
     for columns in columns {
         table = database::only(table, columns)?;
     }
@@ -211,15 +225,16 @@ fn compute(
         let changed = "its file was changed while it was read; create the task again";
         return Err(AlgorithmError::Unreadable(changed.to_owned()).into());
     }
-    Ok(computed)
+    Ok((computed, all_columns))
 }
 
 const ENDED: &str = "The function has ended";
 
-/// What is told where an answer would tell of few.
+/// What is told where an answer would tell of few, or an error would: which of both is not told.
 fn nothing(function: &PartialFunction, since: &str) -> Value {
     (function.suppressed)(&format!(
-        "its people differ by too few from those of an answer of {} UTC, or nobody knows by how many (smallest_subset)",
+        "its people differ by too few from those of an answer of {} UTC, nobody knows by how many, or its data cannot be read: \
+         the organization's own log says which (smallest_subset)",
         minute(since)
     ))
 }
@@ -291,6 +306,7 @@ fn question(
         hash: format!("{:x}", Sha256::digest(asked.to_string())),
         database: database.label.clone(),
         columns,
+        all_columns: Vec::new(),
         person: database.person.clone(),
         other_people: Vec::new(),
         least: disclosure.limits.smallest_subset.unwrap_or_default(),
@@ -345,6 +361,7 @@ async fn central(
                 databases: task.databases.iter().map(|database| database.label.clone()).collect(),
                 organizations,
                 call: FunctionCall {
+                    written: None,
                     function: function.partial.to_owned(),
                     args: Vec::new(),
                     kwargs: partial_arguments,

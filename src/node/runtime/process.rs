@@ -14,7 +14,6 @@ use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process_group},
 };
-use serde::de::IgnoredAny;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -35,7 +34,7 @@ use crate::{
     node::{
         config::AlgorithmConfig, database, error::RunError, large, log::RunLog, request::RunRequest, station::Shared,
     },
-    protocol::{bounded::VALUE_LIMIT, domain::FunctionCall, status::Status, wire::v4},
+    protocol::{bounded::VALUE_LIMIT, domain::FunctionCall, python_json, status::Status, wire::v4},
 };
 
 /// The largest output, in bytes. As base64 it has to be below what servers take: ours 32 MiB.
@@ -167,9 +166,12 @@ impl Process<'_> {
     }
 
     async fn write_files(&self, folder: &Path, token: &str) -> io::Result<()> {
-        let FunctionCall { function, args, kwargs } = self.call;
-        let input = json!({"method": function, "args": args, "kwargs": kwargs});
-        fs::write(folder.join("input"), input.to_string()).await?;
+        let FunctionCall { function, args, kwargs, written } = self.call;
+        let input = match written {
+            Some(written) => written.clone(),
+            None => json!({"method": function, "args": args, "kwargs": kwargs}).to_string(),
+        };
+        fs::write(folder.join("input"), input).await?;
         fs::write(folder.join("output"), "").await?;
         fs::write(folder.join("token"), token).await?;
         fs::create_dir(folder.join("temporary")).await
@@ -321,7 +323,7 @@ async fn read_output(path: &Path) -> Result<Output, ProcessError> {
         return Err(ProcessError::TooLarge);
     }
     // Never a pickle or anything else that does something when it is read (CVE-2023-23930).
-    let checked = spawn_blocking(move || serde_json::from_slice::<IgnoredAny>(&output).map(|_| output)).await;
-    let text = checked.ok().and_then(Result::ok).ok_or(ProcessError::NotJson)?;
+    let checked = spawn_blocking(move || python_json::is_json(&output).then_some(output)).await;
+    let text = checked.ok().flatten().ok_or(ProcessError::NotJson)?;
     Ok(Output { text, turn })
 }

@@ -25,6 +25,8 @@ pub struct Question {
     /// The database's label: the same data can be at another path tomorrow.
     pub database: String,
     pub columns: Vec<String>,
+    /// All columns of the database, as far as they are known.
+    pub all_columns: Vec<String>,
     /// The column that says who rows are about.
     pub person: Option<String>,
     /// Databases of which the configuration says that other people are in them.
@@ -140,11 +142,16 @@ impl NodeStore {
 
     /// When something was told about one of the same columns, of whatever data; the last time.
     pub async fn told_about(&self, question: &Question) -> Result<Option<String>, StoreError> {
+        if question.least <= 1 {
+            return Ok(None);
+        }
         let mut connection = self.pool.acquire().await?;
-        let told: Vec<(String, String)> =
-            sqlx::query_as("SELECT columns, at FROM answer ORDER BY id DESC").fetch_all(&mut *connection).await?;
-        for (columns, at) in told {
-            if shares_a_column(&question.columns, &columns)? {
+        let told: Vec<(String, String, String)> =
+            sqlx::query_as("SELECT database, columns, at FROM answer ORDER BY id DESC")
+                .fetch_all(&mut *connection)
+                .await?;
+        for (database, columns, at) in told {
+            if !question.other_people.contains(&database) && shares_a_column(question, &columns)? {
                 return Ok(Some(at));
             }
         }
@@ -243,12 +250,15 @@ impl NodeStore {
     }
 }
 
-/// Whether one of these columns is among those of an answer (JSON).
-fn shares_a_column(asked: &[String], of_answer: &str) -> Result<bool, StoreError> {
+/// Whether one of the columns is among those of an answer (JSON). One that is written nearly the same is taken for one that was
+/// renamed, unless that still stands beside it.
+fn shares_a_column(question: &Question, of_answer: &str) -> Result<bool, StoreError> {
     let of_answer: Vec<String> =
         serde_json::from_str(of_answer).map_err(|error| StoreError::Unreadable(error.to_string()))?;
-    let of_answer: Vec<String> = of_answer.iter().map(|column| plain_name(column)).collect();
-    Ok(asked.iter().any(|column| of_answer.contains(&plain_name(column))))
+    let is_same = |asked: &String, before: &String| {
+        asked == before || plain_name(asked) == plain_name(before) && !question.all_columns.contains(before)
+    };
+    Ok(question.columns.iter().any(|asked| of_answer.iter().any(|before| is_same(asked, before))))
 }
 
 /// What follows from the earlier answers.
@@ -288,7 +298,7 @@ async fn compare(
             // ones of before it is known how many they were.
             let is_few = |now: &Group, before: &Group| (1..least).contains(&now.rows.abs_diff(before.rows));
             let of_table = table.as_ref().filter(|_| earlier.database == question.database);
-            if shares_a_column(&question.columns, &earlier.columns)? && is_few(&told_of.taking_part, &taking_part)
+            if shares_a_column(question, &earlier.columns)? && is_few(&told_of.taking_part, &taking_part)
                 || of_table.is_some_and(|table| is_few(&told_of.table, table))
             {
                 conflict.get_or_insert_with(|| earlier.at.clone());
@@ -312,7 +322,7 @@ async fn compare(
             continue;
         }
         let may_have_others = are_others && is_named && !is_mixed;
-        let shares_a_column = shares_a_column(&question.columns, &earlier.columns)?;
+        let shares_a_column = shares_a_column(question, &earlier.columns)?;
         // Households have other identifiers than patients, and are fewer: what both come to is the same.
         tells_of_few |= may_have_others && shares_a_column;
         if let Some(table) = table.filter(|table| is_same_database || are_mostly_the_same(&told_of.table, table)) {
@@ -414,6 +424,7 @@ mod tests {
         Question {
             hash: format!("{hash} of {column} in {database}"),
             database: database.to_owned(),
+            all_columns: Vec::new(),
             columns: vec![column.to_owned()],
             person: Some("patient".to_owned()),
             other_people: Vec::new(),
@@ -703,6 +714,31 @@ mod tests {
                 assert_eq!(tell(&store, &renamed, people(0..100), "x").await, told, "{name}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn columns_that_stand_beside_each_other_are_two_however_alike_their_names_are() {
+        let part = || ToldOf { taking_part: names(0..97), table: names(0..100) };
+        for (both, told) in [(true, "2"), (false, "nothing")] {
+            let (store, _folder) = empty_store().await;
+            let first = question("average", "a", "q1_1");
+            assert_eq!(tell(&store, &first, people(0..100), "1").await, "1");
+            let all_columns = if both { vec!["q1_1".to_owned(), "q11".to_owned()] } else { vec!["q11".to_owned()] };
+            let second = Question { all_columns, ..question("average", "a", "q11") };
+            assert_eq!(tell(&store, &second, part(), "2").await, told, "{both}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_data_that_cannot_be_read_nothing_is_told_where_something_was_told_of_the_column() {
+        let (store, _folder) = empty_store().await;
+        assert_eq!(tell(&store, &age(), people(0..100), "1").await, "1");
+        let elsewhere = question("average", "b", "age");
+        assert!(store.told_about(&elsewhere).await.unwrap().is_some());
+        // Unless other people are in it, or everybody may be told apart.
+        let of_others = Question { other_people: vec!["a".to_owned()], ..elsewhere.clone() };
+        assert_eq!(store.told_about(&of_others).await.unwrap(), None);
+        assert_eq!(store.told_about(&Question { least: 0, ..elsewhere }).await.unwrap(), None);
     }
 
     #[tokio::test]

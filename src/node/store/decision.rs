@@ -246,6 +246,7 @@ pub(super) mod tests {
                 function: "partial_average".into(),
                 args: Vec::new(),
                 kwargs: Map::new(),
+                written: None,
                 databases: vec![ReviewedDatabase { label: "default".into(), parameters: json!({}) }],
                 columns: None,
                 organization_id: 2,

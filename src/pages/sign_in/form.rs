@@ -110,7 +110,6 @@ pub async fn submit(
                 let key = pending.keep(&session).await?;
                 return Ok((code_cookie::set(Some(&key), state.https), Redirect::to("/login/code")).into_response());
             }
-            Err(ClientError::Rejected { status: 429, .. }) => outcome::too_many(),
             Err(error) if error.is_temporary() => outcome::while_hub_is_away(&error, "nobody can sign in"),
             // One answer for all the reasons: who exists is nobody's business.
             Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. } | ClientError::NotFound(_)) => (

@@ -26,6 +26,9 @@ pub fn of_failure(error: ClientError, action: &str) -> Result<(StatusCode, Strin
 
 /// What the page says when the hub may do it later.
 pub fn while_hub_is_away(error: &ClientError, action: &str) -> (StatusCode, String) {
+    if let ClientError::Rejected { status: 429, message, .. } = error {
+        return (StatusCode::TOO_MANY_REQUESTS, message.clone());
+    }
     tracing::warn!(%error, "the hub does not do what it is asked");
     let reason = match error {
         ClientError::Rejected { status: 507, message, .. } => message.trim_end_matches('.').to_owned(),

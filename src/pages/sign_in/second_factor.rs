@@ -66,7 +66,7 @@ pub async fn submit(
                 tracing::info!(username = pending.username, "signed in with a second factor");
                 return Ok((code_cookie::set(None, state.https), known, Redirect::to(&pending.next)).into_response());
             }
-            Err(ClientError::Rejected { status: 429, .. }) => outcome::too_many(),
+            Err(error) if error.is_temporary() => outcome::while_hub_is_away(&error, "nobody can sign in"),
             Ok(_) | Err(ClientError::NotAllowed(_) | ClientError::Rejected { .. }) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "This code is not right, or it was used already. Wait for the next one. After several wrong attempts \

@@ -36,7 +36,7 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
         delete: me.permissions.may_delete(&task_view.task, &me.user),
         repeat: me.permissions.may_create_tasks()
             && task_view.task.parent_id.is_none()
-            && matches!(task_view.call, Some(Ok(_))),
+            && matches!(&task_view.call, Some(Ok(call)) if call.written.is_none()),
     };
     let view = move || view! { <TaskPage view=task_view.clone() actions/> };
     let page = Page::new(title).user(me.clone()).section("/tasks").flash(flash);

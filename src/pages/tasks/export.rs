@@ -63,7 +63,7 @@ impl Runs {
             .then(move |index| {
                 let (hub, (run_id, organization), make) = (hub.clone(), named[index].clone(), make.clone());
                 async move {
-                    let _turn = IN_MEMORY.acquire().await.map_err(io::Error::other)?;
+                    let _turn = results::UNFOLDED.acquire().await.map_err(io::Error::other)?;
                     let result = hub.result_for_download(run_id).await.map_err(io::Error::other)?;
                     let Some(payload) = result else { return Ok(None) };
                     spawn_blocking(move || make(&organization, &payload).map(Bytes::from).and_then(Spooled::new))
@@ -95,9 +95,7 @@ where
 const COLUMNS: usize = 10_000;
 const COLUMNS_BYTES: usize = 1024 * 1024;
 /// Downloads of all users at once.
-static DOWNLOADS: Semaphore = Semaphore::const_new(4);
-/// Whose result is in memory.
-static IN_MEMORY: Semaphore = Semaphore::const_new(1);
+static DOWNLOADS: Semaphore = Semaphore::const_new(64);
 /// So many of a user's downloads wait for each other.
 const QUEUE: usize = 64;
 /// Those who download.
@@ -156,9 +154,10 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
     let mut columns = IndexSet::new();
     let mut seen = Vec::new();
     for (run_id, organization) in runs.named.iter() {
-        let _turn = IN_MEMORY.acquire().await.map_err(|_| PageError::Internal)?;
+        let _turn = results::UNFOLDED.acquire().await.map_err(|_| PageError::Internal)?;
         if let Some(value) = runs.hub.result(*run_id).await?.value {
-            results::add_columns(&mut columns, &NamedResult { organization: organization.clone(), value });
+            let result = NamedResult { organization: organization.clone(), value };
+            columns.extend(results::columns_of(&result).map(str::to_owned));
             seen.push((*run_id, organization.clone()));
         }
         // They stay in memory as long as somebody reads.
@@ -212,6 +211,8 @@ fn record(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, io::Error> {
 
 fn csv_cell(value: &Value) -> String {
     match value {
+        // The number of Python, which is no formula.
+        Value::String(text) if text == "-Infinity" => text.clone(),
         Value::String(text) => neutralise(text),
         // Numbers and other JSON begin with nothing that a spreadsheet takes for a formula, but for the minus of a
         // negative number, which is meant.
@@ -231,7 +232,7 @@ mod tests {
             value: Ok(json!({"a": "@SUM(1)", "b": -5, "c": "x,\"y\"\nz", "d": null})),
         };
         let mut columns = IndexSet::new();
-        results::add_columns(&mut columns, &result);
+        columns.extend(results::columns_of(&result).map(str::to_owned));
         assert!(columns.iter().eq(["a", "b", "c", "d"]));
         let text = String::from_utf8(record(row(&columns, &result)).unwrap()).unwrap();
         assert_eq!(text, "\"'=HYPERLINK(\"\"http://evil.example\"\")\",'@SUM(1),-5,\"x,\"\"y\"\"\nz\",null\r\n");

@@ -8,13 +8,13 @@ use futures::{
     stream::{self, StreamExt, TryStreamExt},
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     explanation::{awaits, explain},
     live::time_of_day,
     log::LogTail,
-    results,
+    results::{self, NamedResult},
     state::{RunState, SubtaskState, TaskState},
 };
 use crate::{
@@ -36,12 +36,10 @@ const RUNS_OF_SUBTASKS: usize = 1_000;
 /// Subtasks whose runs are read at once.
 const SUBTASKS_AT_ONCE: usize = 4;
 /// Up to this size they are read as they come; …
-const SMALL_RESULTS: usize = 256 * 1024;
-/// … larger ones unfold to many times their bytes, so that one task's are in memory at a time, …
-static LARGE_RESULTS: Semaphore = Semaphore::const_new(1);
+const SMALL_RESULTS: usize = 32 * 1024;
 /// So many pages of a user wait for each other.
 const QUEUE: usize = 64;
-/// … and one of each user waits for that.
+/// … and one of each user waits for the turn of larger ones.
 static LARGE_RESULTS_OF_USERS: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::with_queue(1, QUEUE));
 /// How long somebody waits for others.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
@@ -84,17 +82,20 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
     )?;
     let (subtasks, all_subtasks) = (subtasks.items, subtasks.total);
     let organization = |run: &Run| run.organization_id.map_or_else(|| "–".to_owned(), |id| names.organization(id));
-    let table_of = |results: Vec<RunResult>| {
-        let named = results::name_results(results, |run_id| {
-            runs.iter().find(|run| run.id == run_id).map_or_else(|| format!("Run {run_id}"), &organization)
-        });
-        (named.len(), results::table(&named, !subtasks.is_empty()))
-    };
     let results = async {
+        let mut table = results::Table::of(runs.len());
+        let mut add = |result: RunResult| {
+            let run = runs.iter().find(|run| run.id == result.run_id);
+            let organization = run.map_or_else(|| format!("Run {}", result.run_id), &organization);
+            if let Some(value) = result.value {
+                table.add(&NamedResult { organization, value });
+            }
+        };
         match small_results {
-            Some(results) => Ok(table_of(results)),
-            None => of_large_results(me, id, table_of).await,
+            Some(results) => results.into_iter().for_each(add),
+            None => each_large_result(me, id, &mut add).await?,
         }
+        Ok::<_, ClientError>((table.rows(), table.shown(!subtasks.is_empty())))
     };
     // Some at a time: there may be thousands.
     let runs_of_subtasks = subtasks.iter().map(|subtask| hub.run_states(subtask.id)).collect::<Vec<_>>();
@@ -159,16 +160,15 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
     Ok(TaskView { task, runs, call, names, state })
 }
 
-/// What is made of the results of a task that are large, when it is their turn.
-async fn of_large_results<T>(me: &SignedIn, id: i64, make: impl FnOnce(Vec<RunResult>) -> T) -> Result<T, ClientError> {
+/// The results of a task that are large, one after the other, when it is their turn.
+async fn each_large_result(me: &SignedIn, id: i64, each: impl FnMut(RunResult)) -> Result<(), ClientError> {
     let turn = async {
         let own = LARGE_RESULTS_OF_USERS.place(&me.user.id).await.ok()?;
-        Some((own, LARGE_RESULTS.acquire().await))
+        Some((own, results::UNFOLDED.acquire().await))
     };
     let turn = timeout(TURN_PATIENCE, turn).await.ok().flatten();
     let _turn = turn.ok_or(ClientError::Timeout)?;
-    let results = timeout(READ_PATIENCE, me.hub.results_within(id, SHOWN_LIMIT)).await;
-    Ok(make(results.map_err(|_| ClientError::Timeout)??))
+    timeout(READ_PATIENCE, me.hub.each_result_within(id, SHOWN_LIMIT, each)).await.map_err(|_| ClientError::Timeout)?
 }
 
 fn progress(runs: &[Run]) -> String {

@@ -1,14 +1,19 @@
 //! Results as a table: one row an organization, one column a key.
 
-use std::io;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::BuildHasher,
+    io,
+};
 
 use indexmap::IndexSet;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::state::{Cell, ResultRow, Results};
 use crate::protocol::{
-    domain::{ANSWERED_AT, MissingValue, RunResult},
+    domain::{ANSWERED_AT, MissingValue},
     payload::PayloadError,
 };
 
@@ -25,6 +30,10 @@ const NAME_LIMIT: usize = 200;
 const RAW_LIMIT: usize = 100_000;
 /// The most columns of a table that a page shows.
 const COLUMN_LIMIT: usize = 100;
+/// Up to so many of a result are counted.
+const COLUMNS_COUNTED: usize = 100_000;
+/// One result at a time is unfolded, to be shown or downloaded.
+pub static UNFOLDED: Semaphore = Semaphore::const_new(1);
 
 /// The result of one organization, as it came.
 #[derive(Debug, Clone)]
@@ -33,26 +42,11 @@ pub struct NamedResult {
     pub value: Result<Value, PayloadError>,
 }
 
-/// Names the results that are there, in the order of the runs.
-pub fn name_results(results: Vec<RunResult>, name_of_run: impl Fn(i64) -> String) -> Vec<NamedResult> {
-    let named =
-        |result: RunResult| Some(NamedResult { organization: name_of_run(result.run_id), value: result.value? });
-    results.into_iter().filter_map(named).collect()
-}
-
-/// The keys of all results in the order of their first appearance.
-fn columns(results: &[NamedResult]) -> IndexSet<String> {
-    let mut columns = IndexSet::new();
-    results.iter().for_each(|result| add_columns(&mut columns, result));
-    columns
-}
-
-/// Adds the keys of a result that are not among the columns yet.
-pub fn add_columns(columns: &mut IndexSet<String>, result: &NamedResult) {
-    match &result.value {
-        Ok(Value::Object(object)) if !object.is_empty() => columns.extend(object.keys().cloned()),
-        _ => columns.extend([WHOLE.to_owned()]),
-    }
+/// The columns of a result: its keys.
+pub fn columns_of(result: &NamedResult) -> impl Iterator<Item = &str> {
+    let object = result.value.as_ref().ok().and_then(Value::as_object).filter(|object| !object.is_empty());
+    let whole = object.is_none().then_some(WHOLE);
+    object.into_iter().flat_map(|object| object.keys().map(String::as_str)).chain(whole)
 }
 
 /// The value of a result in a column.
@@ -64,34 +58,100 @@ pub fn value_in<'a>(result: &'a NamedResult, column: &str) -> Option<&'a Value> 
     }
 }
 
-/// The table that pages show; `None` without any result.
-pub fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
-    if results.is_empty() {
-        return None;
+/// The table that a page shows. Results unfold to many times their bytes: of each it keeps what is shown, and no more.
+pub struct Table {
+    /// So many results can come.
+    expected: usize,
+    /// Those that are shown.
+    columns: IndexSet<String>,
+    /// The hashes of the others.
+    more_columns: HashSet<u64>,
+    rows: Vec<Row>,
+    raw: String,
+}
+
+struct Row {
+    organization: String,
+    answered_at: Option<String>,
+    cells: HashMap<String, Cell>,
+}
+
+impl Table {
+    /// For so many results.
+    pub fn of(expected: usize) -> Table {
+        let (columns, more_columns) = (IndexSet::new(), HashSet::new());
+        Table { expected, columns, more_columns, rows: Vec::new(), raw: String::new() }
     }
-    // A date stands with the organization, not as a number of its own.
-    let mut columns: Vec<String> = columns(results).into_iter().filter(|column| column != ANSWERED_AT).collect();
-    let more_columns = columns.len().saturating_sub(COLUMN_LIMIT);
-    columns.truncate(COLUMN_LIMIT);
-    let of_cell = (CELLS_LIMIT / (columns.len() * results.len()).max(1)).clamp(LEAST_SHOWN, CELL_LIMIT);
-    let rows = results
-        .iter()
-        .map(|result| ResultRow {
-            organization: result.organization.clone(),
-            answered_at: value_in(result, ANSWERED_AT).and_then(Value::as_str).map(|at| shorten(at, CELL_LIMIT)),
-            cells: columns
-                .iter()
-                .map(|column| match (&result.value, value_in(result, column)) {
-                    (Err(error), _) if column == WHOLE => Cell::Text(format!("cannot be shown: {error}")),
-                    (_, Some(value)) => cell(value, of_cell),
-                    (_, None) => Cell::Missing,
-                })
-                .collect(),
-        })
-        .collect();
-    let columns = columns.iter().map(|column| shorten(column, NAME_LIMIT)).collect();
-    let raw: Vec<RawResult> = results.iter().map(raw_one).collect();
-    Some(Results { aggregated, columns, more_columns, rows, raw: pretty(&raw, RAW_LIMIT) })
+
+    /// How many have come.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds a result.
+    pub fn add(&mut self, result: &NamedResult) {
+        // A date stands with the organization, not as a number of its own.
+        let of_result = columns_of(result).filter(|column| *column != ANSWERED_AT);
+        let of_result = of_result.take(COLUMNS_COUNTED).collect::<Vec<_>>();
+        for column in &of_result {
+            if self.columns.len() < COLUMN_LIMIT {
+                self.columns.insert((*column).to_owned());
+            } else if !self.columns.contains(*column) {
+                self.more_columns.insert(self.columns.hasher().hash_one(column));
+            }
+        }
+        let shown = of_result.into_iter().filter(|column| self.columns.contains(*column)).collect::<Vec<_>>();
+        // It may be less in the end.
+        let limit = limit_of_cells(shown.len() * self.expected);
+        let cell = |column: &str| match (&result.value, value_in(result, column)) {
+            (_, Some(value)) => cell(value, limit),
+            (Err(error), None) => Cell::Text(format!("cannot be shown: {error}")),
+            (Ok(_), None) => Cell::Missing,
+        };
+        let cells = shown.iter().map(|column| ((*column).to_owned(), cell(column))).collect();
+        let answered_at = value_in(result, ANSWERED_AT).and_then(Value::as_str).map(|at| shorten(at, CELL_LIMIT));
+        self.rows.push(Row { organization: result.organization.clone(), answered_at, cells });
+        self.add_raw(result);
+    }
+
+    /// Its JSON in a list.
+    fn add_raw(&mut self, result: &NamedResult) {
+        if self.raw.ends_with(SHORTENED) {
+            return;
+        }
+        let one = pretty(&[raw_one(result)], RAW_LIMIT.saturating_sub(self.raw.len()));
+        let items = one.strip_prefix("[\n").unwrap_or(&one);
+        self.raw.push_str(if self.raw.is_empty() { "[\n" } else { ",\n" });
+        self.raw.push_str(items.strip_suffix("\n]").unwrap_or(items));
+    }
+
+    /// As it is shown; `None` without any result.
+    pub fn shown(mut self, aggregated: bool) -> Option<Results> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        if !self.raw.ends_with(SHORTENED) {
+            self.raw.push_str("\n]");
+        }
+        let limit = limit_of_cells(self.columns.len() * self.rows.len());
+        let cells = |cells: &mut HashMap<String, Cell>| {
+            let cell = |column| cells.remove(column).map_or(Cell::Missing, |cell| shorter(cell, limit));
+            self.columns.iter().map(cell).collect()
+        };
+        let row = |mut row: Row| ResultRow {
+            organization: row.organization,
+            answered_at: row.answered_at,
+            cells: cells(&mut row.cells),
+        };
+        let rows = self.rows.into_iter().map(row).collect();
+        let columns = self.columns.iter().map(|column| shorten(column, NAME_LIMIT)).collect();
+        Some(Results { aggregated, columns, more_columns: self.more_columns.len(), rows, raw: self.raw })
+    }
+}
+
+/// The longest text of so many cells.
+fn limit_of_cells(cells: usize) -> usize {
+    (CELLS_LIMIT / cells.max(1)).clamp(LEAST_SHOWN, CELL_LIMIT)
 }
 
 /// A result as JSON, with its organization.
@@ -115,13 +175,28 @@ pub fn raw_one(result: &NamedResult) -> RawResult<'_> {
 
 fn cell(value: &Value, limit: usize) -> Cell {
     match value {
-        Value::Number(number) => Cell::Number(number.to_string()),
+        Value::Number(number) => Cell::Number(shorten(number.as_str(), limit)),
         Value::String(text) => Cell::Text(shorten(text, limit)),
         Value::Bool(_) | Value::Null => Cell::Text(value.to_string()),
         nested => match MissingValue::read(nested) {
             Some(missing) => Cell::Absent(shorten(&missing.words(), limit)),
             None => Cell::Nested(pretty(nested, limit)),
         },
+    }
+}
+
+/// The same cell, with so much of its text.
+fn shorter(cell: Cell, limit: usize) -> Cell {
+    let short = |text: String| match text.strip_suffix(SHORTENED) {
+        Some(begin) if begin.len() > limit => shorten(begin, limit),
+        None if text.len() > limit => shorten(&text, limit),
+        _ => text,
+    };
+    match cell {
+        Cell::Text(text) => Cell::Text(short(text)),
+        Cell::Nested(text) => Cell::Nested(short(text)),
+        Cell::Absent(text) => Cell::Absent(short(text)),
+        other => other,
     }
 }
 
@@ -172,6 +247,23 @@ mod tests {
 
     fn result(value: Value) -> NamedResult {
         NamedResult { organization: "org".to_owned(), value: Ok(value) }
+    }
+
+    fn table(results: &[NamedResult], aggregated: bool) -> Option<Results> {
+        let mut table = Table::of(results.len());
+        results.iter().for_each(|result| table.add(result));
+        table.shown(aggregated)
+    }
+
+    #[test]
+    fn of_many_columns_the_first_are_shown_and_the_others_are_counted() {
+        let wide = |from: usize, to: usize| result((from..to).map(|column| (format!("k{column}"), json!(1))).collect());
+        let table = table(&[wide(0, 90), wide(80, 130), wide(120, 140), result(json!(7))], false).unwrap();
+        assert_eq!((table.columns.len(), table.columns[99].as_str(), table.more_columns), (100, "k99", 41));
+        let all: Vec<serde_json::Map<String, Value>> = serde_json::from_str(&table.raw).unwrap();
+        assert_eq!((all.len(), &all[3]["result"]), (4, &json!(7)));
+        assert_eq!(table.rows[0].cells[95], Cell::Missing);
+        assert_eq!(table.rows[1].cells[95], Cell::Number("1".into()));
     }
 
     #[test]

@@ -304,15 +304,6 @@ impl HubClient {
         Ok(results)
     }
 
-    /// The results of a task as far as they are fit to be shown: when all together are larger than `limit` bytes,
-    /// those that do not fit are [`PayloadError::TooLarge`].
-    pub async fn results_within(&self, task_id: i64, limit: usize) -> Result<Vec<RunResult>, ClientError> {
-        match self.results_if_within(task_id, limit).await? {
-            Some(results) => Ok(results),
-            None => self.results_one_by_one(task_id, limit).await,
-        }
-    }
-
     /// The results of a task, or nothing if all together are larger than `limit` bytes.
     pub async fn results_if_within(&self, task_id: i64, limit: usize) -> Result<Option<Vec<RunResult>>, ClientError> {
         let query = vec![pair("task_id", task_id)];
@@ -326,11 +317,17 @@ impl HubClient {
         }
     }
 
-    async fn results_one_by_one(&self, task_id: i64, limit: usize) -> Result<Vec<RunResult>, ClientError> {
+    /// The results of a task as far as they are fit to be shown, one after the other: when all together are larger than
+    /// `limit` bytes, those that do not fit are [`PayloadError::TooLarge`].
+    pub async fn each_result_within(
+        &self,
+        task_id: i64,
+        limit: usize,
+        mut each: impl FnMut(RunResult),
+    ) -> Result<(), ClientError> {
         let mut left = limit;
-        let mut results = Vec::new();
         for run in self.run_states(task_id).await? {
-            results.push(match self.limited(left).result_counted(run.id).await {
+            each(match self.limited(left).result_counted(run.id).await {
                 Ok(Counted { read, bytes, .. }) => {
                     left = left.saturating_sub(bytes);
                     read
@@ -341,7 +338,7 @@ impl HubClient {
                 Err(error) => return Err(error),
             });
         }
-        Ok(results)
+        Ok(())
     }
 
     /// The result of one run.

@@ -18,6 +18,9 @@ pub struct FunctionCall {
     pub args: Vec<Value>,
     /// Arguments by name.
     pub kwargs: Map<String, Value>,
+    /// All of it as it was written, where that is JSON of Python only, as with `NaN`: it is shown as above, and passed on
+    /// like this.
+    pub written: Option<String>,
 }
 
 /// The part of a task that one organization runs.

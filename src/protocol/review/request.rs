@@ -53,6 +53,9 @@ pub struct Asked {
     pub function: String,
     pub args: Vec<Value>,
     pub kwargs: Map<String, Value>,
+    /// The whole call as it was written, where that is JSON of Python only, as with `NaN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
     pub databases: Vec<ReviewedDatabase>,
     /// The columns that it reads; `None`: not known.
     pub columns: Option<Vec<String>>,
@@ -142,6 +145,7 @@ mod tests {
             function: "partial_average".into(),
             args: Vec::new(),
             kwargs: Map::from_iter([("column_name".to_owned(), json!("age"))]),
+            written: None,
             databases: vec![ReviewedDatabase { label: "default".into(), parameters: json!({}) }],
             columns: Some(vec!["age".into()]),
             organization_id: 2,
@@ -152,12 +156,13 @@ mod tests {
             beginner_organization_id: None,
             between_organization_ids: Vec::new(),
         };
-        let changes: [fn(&mut Asked); 13] = [
+        let changes: [fn(&mut Asked); 14] = [
             |asked| asked.image.push('4'),
             |asked| asked.digest.push('4'),
             |asked| asked.function = "central_average".into(),
             |asked| asked.args.push(json!(1)),
             |asked| asked.kwargs["column_name"] = json!("height"),
+            |asked| asked.written = Some("{}".into()),
             |asked| asked.databases[0].label = "other".into(),
             |asked| asked.databases[0].parameters = json!({"query": "SELECT 1"}),
             |asked| asked.organization_id = 3,

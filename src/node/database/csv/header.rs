@@ -1,13 +1,11 @@
 //! Whether the first line of a file names its columns, and how.
 
-use std::collections::HashSet;
-
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Time},
 };
 
-use crate::{algorithms::is_missing, protocol::name::one_line};
+use crate::algorithms::is_missing;
 
 /// Whether a first line looks like data and not like names: then nothing of it may be told. `below` are lines that follow.
 ///
@@ -23,9 +21,9 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
         .map(|(place, cell)| (place, cell.trim()))
         .filter(|(_, cell)| !cell.is_empty())
         .collect();
-    let counted = are_counted(&cells);
-    let is_counted = |cell: &str| counted && cell.parse::<i64>().is_ok();
     let column = |place: usize| below.iter().filter_map(move |row| row.get(place).map(|cell| cell.trim()));
+    let counted = are_counted(&cells, |place| column(place).collect());
+    let is_counted = |cell: &str| counted && cell.parse::<i64>().is_ok();
     // A line of data would have nothing there, too, where most lines have nothing.
     let is_under_a_name = |place: usize| {
         let (mut values, mut texts, mut missing) = (0, 0, 0);
@@ -40,22 +38,44 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
         let begins_well = column(place).take(2).all(|cell| is_missing(cell) || is_number(cell) || is_time(cell));
         begins_well && values > texts || missing > values + texts
     };
-    // A name in one piece.
-    let is_word = |cell: &str| !cell.contains(char::is_whitespace) && !cell.contains(':');
-    // Such as of a patient; a year can be part of a name.
-    let has_long_number = |cell: &str| {
-        let numbers = cell.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() >= 3);
-        numbers.into_iter().any(|digits| !digits.parse::<u32>().is_ok_and(|year| (1800..=2100).contains(&year)))
+    // A name in one piece, but for its unit.
+    let is_word = |cell: &str| {
+        let word =
+            cell.strip_suffix(')').and_then(|begin| begin.rsplit_once('(')).map_or(cell, |(word, _)| word.trim());
+        !word.contains(char::is_whitespace) && !word.contains(':')
     };
+    // Such as of a patient, with more digits than letters; a year can be part of a name.
+    let is_identifier = |cell: &str| {
+        let mut numbers = cell.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() >= 3);
+        let is_year = |digits: &str| digits.parse::<u32>().is_ok_and(|year| (1800..=2100).contains(&year));
+        let (letters, digits) =
+            (cell.chars().filter(|c| c.is_alphabetic()).count(), cell.bytes().filter(u8::is_ascii_digit).count());
+        digits >= letters && numbers.any(|digits| !is_year(digits))
+    };
+    // Of genes, several stand above numbers.
+    let is_above_numbers = |(place, cell): &&(usize, &str)| {
+        let mut numbers = column(*place).filter(|cell| !is_missing(cell)).map(is_number).peekable();
+        cell.chars().any(char::is_alphabetic) && numbers.peek().is_some() && numbers.all(|is_number| is_number)
+    };
+    let are_many = cells.iter().filter(is_above_numbers).count() >= 2 && below.len() >= 3;
     let under_names: Vec<&(usize, &str)> =
-        cells.iter().filter(|(place, cell)| !has_long_number(cell) && is_under_a_name(*place)).collect();
+        cells.iter().filter(|(place, cell)| is_under_a_name(*place) && (are_many || !is_identifier(cell))).collect();
     let names = under_names.len();
     let is_surely_data = |(place, cell): &(usize, &str)| {
         let occurs = column(*place).any(|other| other == *cell);
         let begins_with_digit = cell.starts_with(|first: char| first.is_ascii_digit());
         let begins_with_sign = cell.starts_with(|first: char| {
-            matches!(first, '<' | '>' | '=' | '~' | '≤' | '≥' | '€' | '$' | '£' | '+' | '-')
+            matches!(first, '<' | '>' | '=' | '~' | '≤' | '≥' | '$' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}' | '+' | '-')
         });
+        // An amount with its unit, above numbers.
+        let unit = cell.trim_start_matches(|letter: char| letter.is_ascii_digit() || matches!(letter, '.' | ','));
+        let is_amount = begins_with_digit && unit.chars().count() <= 3 && is_under_a_name(*place);
+        // Such as a code of a disease.
+        let has_own_form = {
+            let shape = shape(cell);
+            let has = |kind: fn(char) -> bool| shape.chars().any(kind);
+            has(|letter| letter == '9') && has(|sign| !sign.is_alphanumeric() && !matches!(sign, ' ' | '_'))
+        };
         let is_comment = cell.starts_with('#') && cell.len() > 1;
         let is_value = !is_counted(cell)
             && (is_number(cell)
@@ -63,6 +83,9 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
                 || is_no_word(cell)
                 || is_missing(cell) && names < 2
                 || begins_with_sign
+                || is_amount
+                || cell.contains('@')
+                || has_own_form && is_like_those(cell, column(*place))
                 || is_comment
                 || begins_with_digit && (cell.contains(' ') || is_like_those(cell, column(*place))));
         occurs || is_value
@@ -77,13 +100,31 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     !below.is_empty() && !counted && names < 2 && !under_names.iter().any(|(_, cell)| is_word(cell))
 }
 
-/// Whether the whole numbers among some cells are names that count up.
-fn are_counted(cells: &[(usize, &str)]) -> bool {
-    let numbers: Vec<i64> = cells.iter().filter_map(|(_, cell)| cell.parse().ok()).collect();
-    let goes_up = numbers.len() > 1 && numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+/// Whether the whole numbers among some cells are names that count up. Years are none above other years.
+fn are_counted<'a>(cells: &[(usize, &str)], column: impl Fn(usize) -> Vec<&'a str>) -> bool {
+    let numbers: Vec<(usize, i64)> =
+        cells.iter().filter_map(|(place, cell)| Some((*place, cell.parse().ok()?))).collect();
+    let goes_up = numbers.windows(2).all(|pair| pair[0].1.checked_add(1) == Some(pair[1].1));
     let texts = cells.iter().filter(|(_, cell)| cell.parse::<i64>().is_err()).collect::<Vec<_>>();
-    let is_first_alone = texts.is_empty() || texts.len() == 1 && texts[0].0 == 0;
-    goes_up && is_first_alone && numbers.first().is_some_and(|first| matches!(first, 0 | 1 | 1800..=2100))
+    let is_first_alone = match texts.as_slice() {
+        [] => numbers.len() >= 2,
+        [(0, text)] => numbers.len() >= 3 && !text.contains(char::is_whitespace),
+        _ => false,
+    };
+    let is_year = |number: &i64| (1800..=2100).contains(number);
+    let are_above_years = |place: usize| {
+        let below = column(place);
+        let years = below.iter().filter(|cell| cell.parse().is_ok_and(|number| is_year(&number))).count();
+        2 * years > below.len()
+    };
+    let begins_well = match numbers.first() {
+        Some((_, 0 | 1)) => true,
+        Some((_, first)) => {
+            is_year(first) && 2 * numbers.iter().filter(|(place, _)| are_above_years(*place)).count() <= numbers.len()
+        }
+        None => false,
+    };
+    goes_up && is_first_alone && begins_well
 }
 
 /// How a text is written: its letters, digits and signs, each run as one.
@@ -175,30 +216,6 @@ fn is_month(word: &str) -> bool {
     MONTHS.iter().any(|month| word == *month || word == &month[..3])
 }
 
-/// The names of columns as everybody uses them: without blanks around them, one blank in the place of blanks and line breaks.
-/// One that comes again is numbered as pandas does it (`age`, `age.1`). `None`: a column without a name, which nobody can
-/// ask for.
-pub fn names(first: &[String]) -> Vec<Option<String>> {
-    let plain: Vec<String> = first.iter().map(|name| one_line(name)).collect();
-    let mut used: HashSet<String> = HashSet::new();
-    let given: HashSet<&String> = plain.iter().collect();
-    plain
-        .iter()
-        .map(|name| {
-            if name.is_empty() {
-                return None;
-            }
-            if used.insert(name.clone()) {
-                return Some(name.clone());
-            }
-            let numbered = (1..).map(|number: u32| format!("{name}.{number}"));
-            let free = numbered.into_iter().find(|name| !used.contains(name) && !given.contains(name))?;
-            used.insert(free.clone());
-            Some(free)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +263,14 @@ mod tests {
             ("P0012|never smoked", vec!["1001|5", "1002|6"]),
             ("Patient|Ann Miller", vec!["Diagnosis|HIV", "id|crp", "1|5", "2|6", "3|7"]),
             ("# extract for Ann Miller", vec!["5", "6"]),
+            ("Ann Miller|1961|1962", vec!["Bo Smith|1950|1999", "Cy Jones|1948|2001"]),
+            ("Miller|1950|1951|1952", vec!["Smith|1961|1970|1999", "Jones|1948|1999|2001"]),
+            ("Miller|1|2", vec!["Smith|2|2", "Jones|3|1"]),
+            ("Miller|ann@x.org|none", vec!["Smith|bo@x.org|asthma", "Jones|cy@x.org|none"]),
+            ("Ann|Miller|unknown|C50.1", vec!["Bo|Smith|60|C1.1", "Cy|Jones|70|C2.5"]),
+            ("Miller|45y", vec!["Smith|60", "Jones|70"]),
+            ("Miller|¥45k", vec!["Smith|60", "Jones|70"]),
+            ("P00045|K00231", vec!["P00046|17", "P00047|18", "P00048|19"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(looks_like_data(&row(first), &below), "{first}");
@@ -269,19 +294,15 @@ mod tests {
             ("id|T12|age", vec!["1|5|60"]),
             ("id|NA|K", vec!["1|140|4.1"]),
             ("24h_marker|10_y_decline", vec!["1|5"]),
+            ("patient|ENSG00000139618|ENSG00000141510", vec!["P1|0.5|1.5", "P2|0.1|2", "P3|0.7|1"]),
+            ("id|rs123456|rs99887", vec!["a|0|1", "b|1|2", "c|2|0"]),
+            ("id|glucose_120min", vec!["P1|5.5", "P2|6.1"]),
+            ("id|item_123", vec!["P1|5", "P2|6"]),
+            ("Patient ID|Sex|Age (years)", vec!["P1|F|60", "P2|M|70"]),
+            ("id|0|1|2", vec!["P1|5|6|7", "P2|6|7|8"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(!looks_like_data(&row(first), &below), "{first}");
         }
-    }
-
-    #[test]
-    fn each_column_has_a_name_of_its_own_or_none() {
-        let names = |text: &str| -> Vec<String> {
-            super::names(&row(text)).into_iter().map(Option::unwrap_or_default).collect()
-        };
-        assert_eq!(names("age|age|age"), ["age", "age.1", "age.2"]);
-        assert_eq!(names(" age|age\u{a0}|age.1"), ["age", "age.2", "age.1"]);
-        assert_eq!(names("|age| |Weight\n  (kg)"), ["", "age", "", "Weight (kg)"]);
     }
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    super::{content, unreadable},
+    super::{column_names::column_names, content, unreadable},
     Format,
-    header::{looks_like_data, names},
+    header::looks_like_data,
     records::{Fault, Nothing, Record, Records, Row},
 };
-use crate::algorithms::AlgorithmError;
+use crate::algorithms::{AlgorithmError, DecimalMark};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// So many bytes are looked at, …
@@ -76,13 +76,14 @@ impl Layout {
         let sample = Sample { bytes: bytes.split_off(start), is_whole, line: lines_before + 1 };
         let separator = match separator {
             Some(separator) => separator,
-            None => sample.separator()?,
+            None => sample.separator(format.decimal)?,
         };
         let mut rows = sample.rows(separator)?;
         let Some((Row(first), _)) = rows.first().cloned() else {
             let told = if is_whole { "its file is empty" } else { "its first line is longer than 1 MB" };
             return Err(AlgorithmError::Unreadable(told.to_owned()));
         };
+        let may_be_decimals = format.separator.is_none() && format.decimal.is_none() && separator == b',';
         let has_header = format.header.unwrap_or(format.columns.is_empty());
         // A line of another kind, such as a title: its words are no names.
         let width = first.len();
@@ -107,6 +108,13 @@ impl Layout {
                 let mut below: Vec<Vec<String>> = rows.iter().map(texts).collect();
                 let records: Vec<Record> = rows.iter().map(|(_, record)| *record).collect();
                 if extra_of(&records, first.len(), true) == Extra::RowNames {
+                    if may_be_decimals && have_decimals(&below) {
+                        return Err(AlgorithmError::Unreadable(
+                            "its lines have one value more than the first one, which can be decimals or names of rows: write \
+                             decimal: \",\" or decimal: \".\""
+                                .to_owned(),
+                        ));
+                    }
                     below.iter_mut().for_each(|row| drop(row.remove(0)));
                 }
                 if format.header.is_none() && looks_like_data(&first, &below) {
@@ -116,10 +124,10 @@ impl Layout {
                             .to_owned(),
                     ));
                 }
-                names(&first)
+                column_names(first.iter().map(String::as_str))
             }
             (true, false) => (1..=first.len()).map(|number| Some(format!("column_{number}"))).collect(),
-            (false, _) => names(&format.columns),
+            (false, _) => column_names(format.columns.iter().map(String::as_str)),
         };
         let records: Vec<Record> = rows.into_iter().map(|(_, record)| record).collect();
         let extra = extra_of(&records, names.len(), has_header);
@@ -160,6 +168,15 @@ fn extra_of(records: &[Record], width: usize, may_be_names: bool) -> Extra {
     let are_longer = !records.is_empty() && records.iter().all(|record| record.values == width + 1);
     let empty = records.iter().filter(|record| record.ends_empty).count();
     if are_longer && 2 * empty < records.len() && may_be_names { Extra::RowNames } else { Extra::Nothing }
+}
+
+/// Whether two neighbours in each line can be one number with a comma. Lines that are numbered from 1 on are what R writes.
+fn have_decimals(lines: &[Vec<String>]) -> bool {
+    let is_digits = |cell: &String| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |cell: &String| is_digits(&cell.trim_start_matches(['-', '+']).to_owned());
+    let has = |line: &Vec<String>| line.windows(2).any(|pair| is_number(&pair[0]) && is_digits(&pair[1]));
+    let is_counted = |(number, line): (usize, &Vec<String>)| line.first() == Some(&number.to_string());
+    lines.iter().all(has) && !(1..).zip(lines).all(is_counted)
 }
 
 /// `sep=;` as a line of its own: the separator, and how many bytes the line has.
@@ -208,20 +225,24 @@ impl Sample {
         })
     }
 
-    /// The separator: the comma, unless only another one separates. An error if it can be either.
-    fn separator(&self) -> Result<u8, AlgorithmError> {
+    /// The separator: the comma, unless only another one separates, or it stands before decimals. An error if it can be
+    /// either.
+    fn separator(&self, decimal: Option<DecimalMark>) -> Result<u8, AlgorithmError> {
         // Whether it separates values of the first line, and all lines in the same way.
         let separates = |separator: u8| -> (bool, bool) {
             let Ok(rows) = self.rows(separator) else { return (false, false) };
             let Some(first) = rows.first().map(|(_, first)| first.values) else { return (false, false) };
             (first > 1, rows.iter().all(|(_, record)| record.values == first || record.values == first + 1))
         };
-        let by_comma = separates(b',').0;
+        let is_decimal = decimal == Some(DecimalMark::Comma);
+        let by_comma = !is_decimal && separates(b',').0;
         let others = OTHER_SEPARATORS.map(|other| (other, separates(other)));
         let at_all: Vec<u8> = others.iter().filter(|(_, (first, _))| *first).map(|(other, _)| *other).collect();
         let everywhere: Vec<u8> =
             others.iter().filter(|(_, (first, all))| *first && *all).map(|(other, _)| *other).collect();
         match (by_comma, at_all.as_slice(), everywhere.as_slice()) {
+            // One column.
+            (_, [], _) if is_decimal => Ok(OTHER_SEPARATORS[0]),
             // Unless it is a title, before lines that it separates.
             (false, [], _) if self.separates_below() => Err(AlgorithmError::Unreadable(
                 "its first line does not name the columns: lines below have more values. Take it away, or write separator:"

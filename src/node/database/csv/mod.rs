@@ -6,7 +6,7 @@ mod records;
 
 use std::{fs::File, path::Path, sync::Arc};
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
@@ -14,7 +14,7 @@ use self::{
     layout::{Extra, Layout, not_utf8},
     records::{Columns, Fault, Records, Texts},
 };
-use super::BATCH_ROWS;
+use super::{BATCH_ROWS, LINE};
 use crate::algorithms::{AlgorithmError, Batches, DecimalMark, Table};
 
 /// Bytes of values after which a batch ends, however few rows it has.
@@ -24,7 +24,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct Format {
     pub separator: Option<u8>,
-    pub decimal: DecimalMark,
+    pub decimal: Option<DecimalMark>,
     /// Whether the first line names the columns.
     pub header: Option<bool>,
     /// The names of the columns, instead of those of the file.
@@ -39,19 +39,23 @@ impl From<Fault> for AlgorithmError {
 
 /// Opens a file. Every column is text: only its values tell whether it holds numbers, and guessing from the first rows would
 /// be wrong for the rest.
-pub fn open(path: &Path, format: &Format) -> Result<Table, AlgorithmError> {
+pub fn open(path: &Path, format: &Format, with_lines: bool) -> Result<Table, AlgorithmError> {
     let layout = Layout::of(path, format)?;
     let shift = usize::from(layout.extra == Extra::RowNames);
     let named = layout.names.iter().enumerate().filter_map(|(place, name)| Some((place + shift, name.as_ref()?)));
-    let (places, fields): (Vec<usize>, Vec<Field>) =
+    let (places, mut fields): (Vec<usize>, Vec<Field>) =
         named.map(|(place, name)| (place, Field::new(name, DataType::Utf8, true))).unzip();
     if fields.is_empty() {
         return Err(AlgorithmError::Unreadable("no column of it has a name".to_owned()));
+    }
+    if with_lines {
+        fields.push(Field::new(LINE, DataType::UInt64, false));
     }
     let schema = Arc::new(Schema::new(fields));
     let (path, of_all) = (path.to_owned(), schema.clone());
     let read = Box::new(move |columns: &[usize]| -> Result<Batches, AlgorithmError> {
         let schema = of_all.project(columns).map_err(|error| AlgorithmError::Unreadable(error.to_string()))?;
+        let asks_lines = columns.last().is_some_and(|last| *last == places.len());
         let places = columns.iter().filter_map(|column| places.get(*column).copied()).collect();
         Ok(Box::new(Reading {
             records: layout.open(&path)?,
@@ -59,10 +63,17 @@ pub fn open(path: &Path, format: &Format) -> Result<Table, AlgorithmError> {
             columns: Columns::at(places),
             schema: Arc::new(schema),
             lines: Vec::new(),
+            asks_lines,
             is_over: false,
         }))
     });
-    Ok(Table { schema, untyped: Some(format.decimal), identifiers: Vec::new(), has_person: false, read })
+    Ok(Table {
+        schema,
+        untyped: Some(format.decimal.unwrap_or_default()),
+        identifiers: Vec::new(),
+        has_person: false,
+        read,
+    })
 }
 
 /// A pass over a file.
@@ -73,6 +84,8 @@ struct Reading {
     schema: SchemaRef,
     /// In which line each row of the batch begins.
     lines: Vec<u64>,
+    /// Whether that is a column, behind the others.
+    asks_lines: bool,
     is_over: bool,
 }
 
@@ -97,7 +110,10 @@ impl Reading {
             return Ok(None);
         }
         let arrays = self.columns.columns.iter_mut().map(|texts| array(std::mem::take(texts), &self.lines));
-        let arrays = arrays.collect::<Result<_, _>>()?;
+        let mut arrays = arrays.collect::<Result<Vec<ArrayRef>, _>>()?;
+        if self.asks_lines {
+            arrays.push(Arc::new(UInt64Array::from(self.lines.clone())));
+        }
         let batch = RecordBatch::try_new(self.schema.clone(), arrays);
         batch.map(Some).map_err(|error| AlgorithmError::Unreadable(error.to_string()))
     }
@@ -145,10 +161,10 @@ mod tests {
     fn table_of(text: &[u8], format: &Format) -> Result<Vec<(String, Vec<String>)>, AlgorithmError> {
         let file = file(text);
         let names: Vec<String> =
-            open(file.path(), format)?.schema.fields().iter().map(|field| field.name().clone()).collect();
+            open(file.path(), format, false)?.schema.fields().iter().map(|field| field.name().clone()).collect();
         let values = |place: usize| -> Result<Vec<String>, AlgorithmError> {
             let mut values = Vec::new();
-            for batch in (open(file.path(), format)?.read)(&[place])? {
+            for batch in (open(file.path(), format, false)?.read)(&[place])? {
                 values.extend(batch?.column(0).as_string::<i32>().iter().map(|value| value.unwrap().to_owned()));
             }
             Ok(values)
@@ -227,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn a_comma_that_stands_before_decimals_separates_nothing() {
+        let comma = || Format { decimal: Some(DecimalMark::Comma), ..Format::default() };
+        let read = |text: &str, format: Format| table_of(text.as_bytes(), &format);
+        let weights = "Weight\n60,0\n61,3\n";
+        assert_eq!(read(weights, comma()).unwrap(), [column("Weight", &["60,0", "61,3"])]);
+        let error = read("id,weight\nP0,60,0\nP0,61,3\n", comma()).unwrap_err().to_string();
+        assert!(error.contains("looks like data"), "{error}");
+        let explicit = Format { separator: Some(b','), ..comma() };
+        assert_eq!(read("id,weight\nP0,\"60,5\"\n", explicit).unwrap()[1], column("weight", &["60,5"]));
+        assert_eq!(read("id;weight\nP0;60,5\n", comma()).unwrap()[1], column("weight", &["60,5"]));
+        // Where nothing is said, names of rows could be the parts of a number.
+        for text in [weights, "id,weight\nP0,60,0\nP0,61,3\n"] {
+            let error = as_it_is(text).unwrap_err().to_string();
+            assert!(error.contains("decimal:"), "{text:?}: {error}");
+            let point = Format { decimal: Some(DecimalMark::Point), ..Format::default() };
+            assert!(read(text, point).is_ok(), "{text:?}");
+        }
+        let by_r = as_it_is("\"age\",\"w\"\n\"1\",60,1.5\n\"2\",70,2.5\n").unwrap();
+        assert_eq!(by_r, [column("age", &["60", "70"]), column("w", &["1.5", "2.5"])]);
+    }
+
+    #[test]
     fn faults_name_the_line_and_no_value() {
         for (text, told) in [
             ("age,note\n60,\"secret\n70,x\n80,y\n", "opens in line 2 does not close"),
@@ -249,10 +287,10 @@ mod tests {
         let latin = [b"age,name\n".as_slice(), &b"60,a\n".repeat(6), b"60,Bj\xf6rn\n"].concat();
         let error = table_of(&latin, &Format::default()).unwrap_err().to_string();
         assert!(error.contains("line 8 is not UTF-8"), "{error}");
-        let error = open(Path::new("/nowhere/patients.csv"), &Format::default()).err().unwrap().to_string();
+        let error = open(Path::new("/nowhere/patients.csv"), &Format::default(), false).err().unwrap().to_string();
         assert!(error.contains("not there") && !error.contains("patients"), "{error}");
         let folder = tempfile::tempdir().unwrap();
-        assert!(open(folder.path(), &Format::default()).err().unwrap().to_string().contains("a folder"));
+        assert!(open(folder.path(), &Format::default(), false).err().unwrap().to_string().contains("a folder"));
     }
 
     #[test]
@@ -260,13 +298,14 @@ mod tests {
         let bad = [b"age,name\n60,Bj\xf6rn\n".as_slice(), b"70,", &[b'x'; 2_000_000], b"\n"].concat();
         let file = file(&bad);
         let mut ages =
-            (open(file.path(), &Format { header: Some(true), ..Format::default() }).unwrap().read)(&[0]).unwrap();
+            (open(file.path(), &Format { header: Some(true), ..Format::default() }, false).unwrap().read)(&[0])
+                .unwrap();
         assert_eq!(ages.next().unwrap().unwrap().num_rows(), 2);
         let wide = (0..5_000).map(|number| format!("c{number}")).collect::<Vec<_>>().join(",");
         let rows = ["7"; 5_000].join(",");
         let text = format!("{wide}\n{}", format!("{rows}\n").repeat(100));
         let file = self::file(text.as_bytes());
-        let mut batches = (open(file.path(), &Format::default()).unwrap().read)(&[4_999]).unwrap();
+        let mut batches = (open(file.path(), &Format::default(), false).unwrap().read)(&[4_999]).unwrap();
         let batch = batches.next().unwrap().unwrap();
         assert_eq!((batch.num_rows(), batch.num_columns()), (100, 1));
     }
@@ -276,7 +315,7 @@ mod tests {
         let text = format!("note\n{}", format!("{}\n", "x".repeat(1_000_000)).repeat(20));
         let file = file(text.as_bytes());
         let rows: Vec<usize> =
-            (open(file.path(), &Format { header: Some(true), ..Format::default() }).unwrap().read)(&[0])
+            (open(file.path(), &Format { header: Some(true), ..Format::default() }, false).unwrap().read)(&[0])
                 .unwrap()
                 .map(|batch| batch.unwrap().num_rows())
                 .collect();

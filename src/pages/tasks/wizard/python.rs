@@ -74,7 +74,7 @@ mod tests {
             store_id: None,
             databases: vec!["default".into()],
             organizations: vec![2, 3],
-            call: FunctionCall { function: "f".into(), args: vec![], kwargs },
+            call: FunctionCall { function: "f".into(), args: vec![], kwargs, written: None },
         });
         assert!(call.contains("organizations=[2, 3],"), "{call}");
         assert!(call.contains(r#""kwargs": {"column_name": "age \"x\"", "flag": True, "nothing": None}"#), "{call}");

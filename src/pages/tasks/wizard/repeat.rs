@@ -19,6 +19,11 @@ pub async fn draft_of(me: &SignedIn, view: &TaskView) -> Result<Draft, PageError
         let why = "The arguments of this task cannot be read here, so it cannot be repeated here.";
         return Err(PageError::Refused(StatusCode::BAD_REQUEST, why));
     };
+    if call.written.is_some() {
+        let why =
+            "The arguments of this task hold NaN or the like, which no form can hold: it cannot be repeated here.";
+        return Err(PageError::Refused(StatusCode::BAD_REQUEST, why));
+    }
     let mut draft = Draft {
         collaboration_id: task.collaboration_id,
         study_id: task.study_id,

@@ -34,6 +34,7 @@ pub fn task_spec(draft: &Draft, data: &WizardData) -> Option<TaskSpec> {
             function: function.name,
             args: if function.is_other { draft.other.args.clone() } else { Vec::new() },
             kwargs,
+            written: None,
         },
     })
 }

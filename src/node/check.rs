@@ -1,0 +1,274 @@
+//! `atoll node check`: reads the databases as runs do, and says what is in them, what is wrong with them and what of them is
+//! told. It names columns and lines, and never a value.
+
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use arrow_array::{Array, ArrayRef, cast::AsArray, types::UInt64Type};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::DataType;
+
+use super::{
+    config::{DatabaseConfig, NodeConfig},
+    database::{self, LINE},
+    error::RunError,
+};
+use crate::{
+    algorithms::{AlgorithmError, for_each_value, is_missing, plain_identifier},
+    protocol::printable::printable,
+};
+
+/// Columns that are read in one pass.
+const AT_ONCE: usize = 64;
+
+/// What was found.
+pub struct Checked {
+    /// For whoever asked, in lines.
+    pub text: String,
+    /// Whether runs can read every database.
+    pub is_well: bool,
+}
+
+/// Looks at all databases of a node. It reads each of them whole, so it may take a while, and blocks.
+pub fn check(config: &NodeConfig) -> Checked {
+    let mut checked = Checked { text: String::new(), is_well: true };
+    let databases = config.database_list();
+    if databases.is_empty() {
+        checked.line("There is no database in the configuration.");
+        checked.is_well = false;
+    }
+    for database in &databases {
+        checked.line(&format!("{} ({}, {})", database.label, database.kind, database.uri));
+        if let Err(error) = checked.database(config, database) {
+            checked.problem(&error.to_string());
+        }
+        checked.line("");
+    }
+    checked
+}
+
+/// What the values of a column are.
+#[derive(Debug, Default, Clone)]
+struct Found {
+    whole: u64,
+    decimal: u64,
+    others: u64,
+    /// Where the first of these stands.
+    first_other: Option<u64>,
+    missing: u64,
+}
+
+impl Found {
+    fn numbers(&self) -> u64 {
+        self.whole + self.decimal
+    }
+
+    fn in_words(&self, kind: &DataType) -> String {
+        let numbers = |number| match self.decimal {
+            0 => counted(number, "whole number", "whole numbers"),
+            _ => counted(number, "number", "numbers"),
+        };
+        let (one, many) = match kind {
+            kind if kind.is_temporal() => ("date or time", "dates or times"),
+            kind if kind.is_nested() => ("list, which no function reads", "lists, which no function reads"),
+            kind if kind.is_binary() => {
+                ("value of bytes, which no function reads", "values of bytes, which no function reads")
+            }
+            _ => ("text", "texts"),
+        };
+        let what = match (self.numbers(), self.others) {
+            (0, 0) => "no values".to_owned(),
+            (number, 0) => numbers(number),
+            (0, others) => counted(others, one, many),
+            (number, others) => format!("{} and {}", numbers(number), counted(others, one, many)),
+        };
+        if self.missing > 0 { format!("{what}, {} missing", self.missing) } else { what }
+    }
+}
+
+/// "1 row", "4 rows"
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Whom the rows are about.
+#[derive(Default)]
+struct People {
+    all: HashSet<u64>,
+    nobody: u64,
+    first_nobody: Option<u64>,
+}
+
+impl Checked {
+    fn line(&mut self, line: &str) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(self.text, "{}", printable(line));
+    }
+
+    /// Something because of which runs fail.
+    fn problem(&mut self, what: &str) {
+        self.is_well = false;
+        self.line(&format!("  PROBLEM: {what}"));
+    }
+
+    fn database(&mut self, config: &NodeConfig, database: &DatabaseConfig) -> Result<(), RunError> {
+        let schema = database::open(database)?.schema;
+        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let (mut found, mut people, mut rows) = (Vec::new(), database.person.as_ref().map(|_| People::default()), 0);
+        let all: Vec<usize> = (0..names.len()).collect();
+        for group in all.chunks(AT_ONCE) {
+            let of_people = if found.is_empty() { people.as_mut() } else { None };
+            let (of_group, of_rows) = read(database, group, of_people)?;
+            found.extend(of_group);
+            rows = of_rows;
+        }
+        let of_people = people.as_ref().map(|people| counted(people.all.len() as u64, "person", "people"));
+        let facts = [counted(rows, "row", "rows"), counted(names.len() as u64, "column", "columns")];
+        self.line(&format!("  {}", facts.into_iter().chain(of_people).collect::<Vec<_>>().join(", ")));
+        let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default().min(40);
+        for ((name, field), found) in names.iter().zip(schema.fields()).zip(&found) {
+            let told = config.share_config && config.policies.anybody_may_use(&database.label, name);
+            let mut notes = vec![found.in_words(field.data_type())];
+            if database.person.as_ref() == Some(name) {
+                notes.push("says who rows are about".to_owned());
+            } else if database.identifiers.contains(name) {
+                notes.push("identifies people".to_owned());
+            }
+            if found.numbers() > found.others && found.others > 0 {
+                let line = found.first_other.map(|line| format!(", the first in line {line}")).unwrap_or_default();
+                notes.push(format!("the texts among its numbers keep it from being read{line}"));
+            }
+            notes.push(if told { "its name is told" } else { "its name is not told" }.to_owned());
+            self.line(&format!("    {name:<widest$}  {}", notes.join("; ")));
+        }
+        if let Some(People { nobody, first_nobody, .. }) = people.filter(|people| people.nobody > 0) {
+            let line = first_nobody.map(|line| format!(", the first in line {line}")).unwrap_or_default();
+            self.problem(&format!(
+                "{} about nobody{line}: as long as there is such a row nothing is told",
+                counted(nobody, "row is", "rows are")
+            ));
+        }
+        if database.person.is_none() {
+            self.line("  Each row counts as a person: name the column that says who they are about (person:) if somebody can have several.");
+        }
+        if rows < config.policies.limits().minimum_rows.unwrap_or_default() {
+            self.line("  It has fewer rows than minimum_rows: nothing is told of it.");
+        }
+        if !config.share_config {
+            self.line("  The server is told of its label and of no column (share_config).");
+        }
+        Ok(())
+    }
+}
+
+/// Reads some columns; what is in them, and how many rows there are.
+fn read(
+    database: &DatabaseConfig,
+    columns: &[usize],
+    mut people: Option<&mut People>,
+) -> Result<(Vec<Found>, u64), RunError> {
+    let table = database::open_with_lines(database)?;
+    let (untyped, has_person) = (table.untyped, table.has_person);
+    let line = table.schema.index_of(LINE).ok();
+    let asked: Vec<usize> = columns.iter().copied().chain(line).collect();
+    let (mut found, mut rows) = (vec![Found::default(); columns.len()], 0);
+    for batch in (table.read)(&asked)? {
+        let batch = batch?;
+        let lines = line.map(|_| batch.column(columns.len()).as_primitive::<UInt64Type>().clone());
+        // Without lines the number of the row stands for them.
+        let line_of = |row: usize| lines.as_ref().map_or(rows + row as u64 + 1, |lines| lines.value(row));
+        for (found, array) in found.iter_mut().zip(batch.columns()) {
+            let before = found.numbers() + found.others;
+            for_each_value(untyped, array, |row, number| match number {
+                Some(number) if number.is_whole() => found.whole += 1,
+                Some(_) => found.decimal += 1,
+                None => {
+                    found.others += 1;
+                    found.first_other.get_or_insert_with(|| line_of(row));
+                }
+            });
+            found.missing += batch.num_rows() as u64 - (found.numbers() + found.others - before);
+        }
+        if let Some(people) = people.as_mut().filter(|_| has_person) {
+            let column: &ArrayRef = batch.column(batch.num_columns() - 1);
+            let options = FormatOptions::default();
+            let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
+            let formatter = ArrayFormatter::try_new(column, &options).map_err(unreadable)?;
+            for row in 0..column.len() {
+                let text = if column.is_null(row) { String::new() } else { formatter.value(row).to_string() };
+                match plain_identifier(&text).filter(|_| !is_missing(text.trim())) {
+                    Some(identifier) => {
+                        // Millions of them take less memory so.
+                        let mut hasher = DefaultHasher::new();
+                        identifier.hash(&mut hasher);
+                        people.all.insert(hasher.finish());
+                    }
+                    None => {
+                        people.nobody += 1;
+                        people.first_nobody.get_or_insert_with(|| line_of(row));
+                    }
+                }
+            }
+        }
+        rows += batch.num_rows() as u64;
+    }
+    Ok((found, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// What is said of files with these contents, each with more lines of configuration.
+    fn said(files: &[(&str, &str, &str)]) -> Checked {
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = "api_key: k\nserver_url: http://localhost\nport: 5000\ndatabases:\n".to_owned();
+        for (name, content, more) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+            let label = Path::new(name).file_stem().unwrap().to_string_lossy();
+            text.push_str(&format!("  - {{label: {label}, type: csv, uri: {name}{more}}}\n"));
+        }
+        let path = folder.path().join("node.yaml");
+        std::fs::write(&path, text).unwrap();
+        check(&NodeConfig::read(&path).unwrap())
+    }
+
+    #[test]
+    fn a_steward_reads_what_is_in_a_file_and_where_something_is_wrong_and_no_value() {
+        let file = "id,age,weight,note\nP1,60,70.5,secret\nP2,,71,\n\nP2,secret,72,x\nP3,61,NA,\n";
+        let Checked { text, is_well } = said(&[("default.csv", file, ", person: id")]);
+        assert!(is_well, "{text}");
+        for told in [
+            "4 rows, 4 columns, 3 people",
+            "id      4 texts; says who rows are about; its name is told",
+            "age     2 whole numbers and 1 text, 1 missing; the texts among its numbers keep it from being read, the first in line 5",
+            "weight  3 numbers, 1 missing",
+            "note    2 texts, 2 missing",
+            "fewer rows than minimum_rows",
+        ] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn what_no_run_can_read_is_a_problem() {
+        for (content, more, told) in [
+            ("age,note\n60,\"secret\n70,x\n", "", "opens in line 2 does not close"),
+            ("age,note\n60,x\n70,secret,y\n", "", "line 3 has 3 values"),
+            ("10001,1950-02-03,60\n10002,1961-07-08,70\n", "", "looks like data"),
+            ("id,age\nP1,60\n,70\n", ", person: id", "1 row is about nobody, the first in line 3"),
+            ("", "", "empty"),
+        ] {
+            let Checked { text, is_well } = said(&[("default.csv", content, more), ("other.csv", "a,b\n1,2\n", "")]);
+            assert!(!is_well && text.contains("PROBLEM: ") && text.contains(told), "{told}: {text}");
+            assert!(!text.contains("secret") && !text.contains("10001"), "{text}");
+            // The others are looked at all the same.
+            assert!(text.contains("1 row, 2 columns"), "{text}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -7,7 +8,10 @@ use std::{
 use secrecy::SecretString;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny},
+    de::{
+        Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 use serde_json::Value;
 use strsim::normalized_damerau_levenshtein;
@@ -116,23 +120,65 @@ fn is_policy(key: &str) -> bool {
     !serde_json::from_value::<Policies>(one).is_err_and(|error| error.to_string().contains("unknown field"))
 }
 
-/// A key of policies or databases that stands there without a value, such as a list all of whose lines are comments: it
-/// would limit nothing.
-fn key_without_value(text: &str) -> Result<Option<String>, String> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    let file: Parts = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-    let of_databases = file.databases.as_array().into_iter().flatten().filter_map(Value::as_object);
+/// A key that stands there without a value, such as a list all of whose lines are comments: it would limit nothing. Keys that
+/// have no meaning here may.
+fn key_without_value(file: &Value) -> Option<String> {
+    let of_databases = file["databases"].as_array().into_iter().flatten().filter_map(Value::as_object);
     let protects = |(key, value): &(&String, &Value)| value.is_null() && DATABASE_KEYS.contains(&key.as_str());
-    let of_databases = of_databases.flatten().find(protects).map(|(key, _)| format!("databases: {key}"));
-    Ok(null_in(&file.policies, "policies").or(of_databases))
+    let of_databases = || of_databases.flatten().find(protects).map(|(key, _)| format!("databases: {key}"));
+    let is_empty = |key: &&&str| file.get(**key).is_some_and(Value::is_null);
+    let at_top = KEYS.iter().chain(&["encryption"]).find(is_empty).map(|key| (*key).to_owned());
+    at_top.or_else(|| null_in(&file["policies"], "policies")).or_else(of_databases)
 }
 
-/// The parts of the file that protect, as they are written.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Parts {
-    policies: Value,
-    databases: Value,
+/// In which line a key stands, by the last word of its path.
+fn line_of(text: &str, path: &str) -> String {
+    let key = format!("{}:", path.rsplit(": ").next().unwrap_or(path));
+    let is_whole = |before: &str| !before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+    let begins = |line: &str| line.match_indices(&key).any(|(place, _)| is_whole(&line[..place]));
+    text.lines().position(begins).map(|line| format!(" (line {})", line + 1)).unwrap_or_default()
+}
+
+/// What vantage6 would protect by, and this node does not.
+fn protection_that_is_missing(file: &Value) -> Option<&'static str> {
+    let encryption = &file["encryption"];
+    let is_on = match encryption {
+        Value::Object(encryption) => encryption.get("enabled").is_some_and(|enabled| *enabled != Value::Bool(false)),
+        other => !other.is_null() && *other != Value::Bool(false),
+    };
+    if is_on {
+        return Some(
+            "encryption is on, and this node has none: it takes part in collaborations without encryption only. Write \
+             encryption: {enabled: false}",
+        );
+    }
+    let is_said = |value: &Value| match value {
+        Value::Object(object) => object.values().any(|value| value.as_array().is_none_or(|list| !list.is_empty())),
+        value => !value.is_null(),
+    };
+    let has_commands = file["algorithms"].as_array().is_some_and(|list| !list.is_empty());
+    (has_commands && is_said(&file["whitelist"])).then_some(
+        "whitelist says which addresses algorithms may reach, and nothing keeps a command of algorithms from others: take \
+         whitelist away, and fence the node off as a whole",
+    )
+}
+
+/// The last key before the place that an error names.
+fn key_before(text: &str, error: &str) -> Option<String> {
+    let number = |behind: &str| -> Option<usize> {
+        error.split(behind).nth(1)?.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    };
+    let line = text.lines().nth(number("at line ")?.checked_sub(1)?)?;
+    let before: String = line.chars().take(number(", column ")?).collect();
+    let (before, _) = before.rsplit_once(": ")?;
+    let key = before.rsplit(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next()?;
+    (!key.is_empty()).then(|| key.to_owned())
+}
+
+/// Which key an error is about, for its message: the path to it.
+fn path_of_error(file: Value) -> Option<String> {
+    let path = serde_path_to_error::deserialize::<_, NodeConfig>(file).err()?.path().to_string();
+    (path != ".").then_some(path)
 }
 
 /// The path of the first key without a value.
@@ -159,11 +205,33 @@ fn yes() -> bool {
 }
 
 /// The databases: a list of labels with type and URI, or a plain map from label to path (3.x).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 pub enum Databases {
     List(Vec<DatabaseConfig>),
     Map(BTreeMap<String, String>),
+}
+
+// By hand, since an untagged enum does not say what is wrong.
+impl<'de> Deserialize<'de> for Databases {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListOrMap;
+        impl<'de> Visitor<'de> for ListOrMap {
+            type Value = Databases;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of databases, or their paths by their labels")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Databases, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Databases::List)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Databases, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Databases::Map)
+            }
+        }
+        deserializer.deserialize_any(ListOrMap)
+    }
 }
 
 /// One database.
@@ -264,12 +332,23 @@ impl NodeConfig {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if let Some(key) = key_without_value(text)? {
-            return Err(format!("{key} has no value"));
-        }
         let options = serde_saphyr::options! { with_snippet: false };
-        let mut config: NodeConfig =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+        let file: Value =
+            serde_saphyr::from_str_with_options(text, options.clone()).map_err(|error| error.to_string())?;
+        if let Some(key) = key_without_value(&file) {
+            return Err(format!("{key} has no value{}", line_of(text, &key)));
+        }
+        if let Some(missing) = protection_that_is_missing(&file) {
+            return Err(missing.to_owned());
+        }
+        let config: Result<NodeConfig, _> = serde_saphyr::from_str_with_options(text, options);
+        let mut config = config.map_err(|error| {
+            let error = error.to_string();
+            match key_before(text, &error).or_else(|| path_of_error(file)) {
+                Some(key) => format!("{key}: {error}"),
+                None => error,
+            }
+        })?;
         config.ignored = ignored_keys(text)?;
         if is_unprotected(&config.hub_url()?) && !config.allow_plain_http {
             return Err("server_url is plain HTTP to another machine: key, tokens and results could be read on their \
@@ -367,6 +446,63 @@ mod tests {
         let list = NodeConfig::parse(text).unwrap().database_list();
         assert_eq!((list[0].label.as_str(), list[0].kind.as_str()), ("b", "parquet"));
         assert_eq!((list[1].label.as_str(), list[1].kind.as_str()), ("default", "csv"));
+    }
+
+    const OF_VANTAGE6: [&str; 2] = ["require_algorithm_pull", "allow_basics_algorithm"];
+
+    #[test]
+    fn no_key_that_is_empty_or_wrong_is_passed_over() {
+        let of = |key: &str, value: &str| {
+            let needed = [("api_key", "top-secret"), ("server_url", "https://h"), ("databases", "{a: /x.csv}")];
+            let needed = needed.iter().filter(|(known, _)| *known != key);
+            let lines: Vec<String> = needed.map(|(key, value)| format!("{key}: {value}")).collect();
+            NodeConfig::parse(&format!("{}\n{key}: {value}\n", lines.join("\n")))
+        };
+        // Every key without a value, and with one of another type: a list of lists fits none.
+        for key in KEYS.iter().chain(&["encryption"]) {
+            let error = of(key, "").unwrap_err();
+            let line = if ["api_key", "server_url", "databases"].contains(key) { 3 } else { 4 };
+            assert_eq!(error, format!("{key} has no value (line {line})"));
+            let error = of(key, "[[top-secret]]").unwrap_err();
+            assert!(error.contains(key) && !error.contains("top-secret"), "{key}: {error}");
+        }
+        // As the error of an unknown one lists them.
+        let unknown = serde_json::from_value::<Policies>(serde_json::json!({"unknown": 1})).unwrap_err().to_string();
+        let policies = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        assert!(policies.len() > 15, "{unknown}");
+        for key in policies {
+            let error = of("policies", &format!("{{{key}: }}")).unwrap_err();
+            assert!(error.contains(&format!("policies: {key} has no value (line 4)")), "{error}");
+            // What vantage6 knows and has no meaning here is not looked at.
+            if OF_VANTAGE6.contains(&key.as_str()) {
+                continue;
+            }
+            let error = of("policies", &format!("{{{key}: [[top-secret]]}}")).unwrap_err();
+            assert!(error.contains(&key) && !error.contains("top-secret"), "{key}: {error}");
+        }
+        for (key, value, told) in [
+            ("databases", "[{label: [a], type: csv, uri: x}]", "label: "),
+            (
+                "databases",
+                "[{label: a, type: csv, uri: x}, {label: b, uri: y, header: maybe}]",
+                "header: invalid boolean at line 3",
+            ),
+            ("databases", "[{label: a, type: csv}]", "uri"),
+            ("databases", "{a: [x]}", "a: "),
+            ("databases", "x", "a list of databases"),
+            ("share_config", "maybe", "share_config"),
+            ("encryption", "{enabled: true}", "encryption is on"),
+            ("encryption", "{enabled: 'yes', private_key: /k}", "encryption is on"),
+            ("encryption", "true", "encryption is on"),
+        ] {
+            let error = of(key, value).err().unwrap_or_default();
+            assert!(error.contains(told), "{key}: {value}: {error}");
+        }
+        for off in ["{enabled: false, private_key: /k}", "{}", "false", "{private_key: }"] {
+            assert!(of("encryption", off).is_ok(), "{off}");
+        }
+        // Nobody is allowed, which is not everybody.
+        assert_eq!(of("policies", "{allowed_users: []}").unwrap().policies.allowed_users, Some(Vec::new()));
     }
 
     #[test]

@@ -43,6 +43,28 @@ async fn sign_in_answers_the_same_for_unknown_wrong_and_locked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn capitals_of_a_name_do_not_matter_unless_they_tell_two_users_apart() {
+    let world = World::new().await;
+    let attempt = async |username: &str, password: &str| {
+        let body = json!({"username": username, "password": password});
+        world.call(POST, "token/user", None, Some(&body)).await.0
+    };
+    for name in ["researcher", "Researcher", "RESEARCHER"] {
+        assert_eq!(attempt(name, PASSWORD).await, 200, "{name}");
+        assert_eq!(attempt(name, "wrong").await, 401, "{name}");
+    }
+    // Of an earlier version, which took both.
+    let copy = "INSERT INTO user (username, password_hash, email, firstname, lastname, organization_id)
+        SELECT 'Researcher', password_hash, 'other@example.org', '', '', organization_id FROM user WHERE username = 'researcher'";
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));
+    let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query(copy).execute(&mut database).await.unwrap();
+    for (name, status) in [("researcher", 200), ("Researcher", 200), ("RESEARCHER", 401)] {
+        assert_eq!(attempt(name, PASSWORD).await, status, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_renews_its_token_before_it_ends() {
     let world = World::new().await;
     let client = world.client("researcher").await;

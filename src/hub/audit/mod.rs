@@ -18,6 +18,7 @@ use super::{
     HubError,
     permission::Caller,
     problem,
+    resource::OF_NAME,
     server::HubState,
     store::{Store, own_schema},
     token::{Claims, ClientType, Subject as TokenSubject},
@@ -77,7 +78,7 @@ pub async fn note_sign_in(
     action: &'static str,
     outcome: &'static str,
 ) -> Result<(), HubError> {
-    let known: Option<(i64, i64)> = sqlx::query_as("SELECT id, organization_id FROM user WHERE username = ?")
+    let known: Option<(i64, i64)> = sqlx::query_as(&format!("SELECT id, organization_id FROM user WHERE {OF_NAME}"))
         .bind(username)
         .fetch_optional(hub.store.reader())
         .await?;

@@ -173,6 +173,11 @@ async fn require_new_name(
     }
 }
 
+/// The user of the name `?1`, as a condition. People write their names with other capitals: that counts unless two users differ by
+/// these only.
+pub const OF_NAME: &str = "id = coalesce((SELECT id FROM user WHERE username = ?1),
+     (SELECT min(id) FROM user WHERE lower(username) = lower(?1) HAVING COUNT(*) = 1))";
+
 /// Whether a statement failed because a value that has to be unique is taken.
 fn is_taken(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())

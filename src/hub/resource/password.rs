@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::{
+    OF_NAME,
     common_passwords::{is_common, is_made_of_names},
     place::{BROWSER_PLACE, CameFrom},
     token,
@@ -115,7 +116,7 @@ pub async fn check_credentials(
     password: SecretString,
 ) -> Result<Attempt, HubError> {
     let account: Option<(i64, String, i64)> =
-        sqlx::query_as("SELECT id, password_hash, token_epoch FROM user WHERE username = ? AND disabled = 0")
+        sqlx::query_as(&format!("SELECT id, password_hash, token_epoch FROM user WHERE {OF_NAME} AND disabled = 0"))
             .bind(username)
             .fetch_optional(hub.store.reader())
             .await?;

@@ -14,7 +14,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 use super::{
-    hash_api_key, message, node,
+    OF_NAME, hash_api_key, message, node,
     password::{Attempt, check_credentials, check_new_password, forget_places, require_no_names_of, uncount_failure},
     place::CameFrom,
     token::check_length,
@@ -84,11 +84,9 @@ async fn lost_password(
 }
 
 async fn mail_password_token(hub: &HubState, lost: LostPassword) -> Result<(), HubError> {
-    let id: Option<i64> = sqlx::query_scalar("SELECT id FROM user WHERE (username = ? OR email = ?) AND disabled = 0")
-        .bind(lost.username)
-        .bind(lost.email)
-        .fetch_optional(hub.store.reader())
-        .await?;
+    let query = format!("SELECT id FROM user WHERE ({OF_NAME} OR email = ?2) AND disabled = 0");
+    let id: Option<i64> =
+        sqlx::query_scalar(&query).bind(lost.username).bind(lost.email).fetch_optional(hub.store.reader()).await?;
     match id {
         Some(id) => mail_token(hub, id, Purpose::PasswordReset).await.map(drop),
         None => Ok(()),

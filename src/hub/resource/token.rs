@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
+    OF_NAME,
     password::{Attempt, check_credentials, forget_failures, uncount_failure},
     place::CameFrom,
 };
@@ -95,7 +96,7 @@ async fn sign_in_user(
 ) -> Result<Json<SignInReply>, HubError> {
     let username = credentials.username.clone();
     let user: Option<(i64, i64)> =
-        sqlx::query_as("SELECT id, token_epoch FROM user WHERE username = ? AND disabled = 0")
+        sqlx::query_as(&format!("SELECT id, token_epoch FROM user WHERE {OF_NAME} AND disabled = 0"))
             .bind(&username)
             .fetch_optional(hub.store.reader())
             .await?;

@@ -31,12 +31,15 @@ pub fn TextField(
     let error_id = format!("{name}-error");
     let described = error.is_some().then(|| error_id.clone());
     let invalid = error.is_some().then_some("true");
+    // What a phone would begin with a capital, or correct.
+    let is_name = autocomplete == Some("username");
+    let (autocapitalize, spellcheck) = (is_name.then_some("none"), is_name.then_some("false"));
     view! {
         <div class="field">
             <label for=name>{label}</label>
             {help.map(|help| view! { <p class="help">{help}</p> })}
             <input id=name name=name type=kind value=value autocomplete=autocomplete maxlength=maxlength inputmode=inputmode
-                required=required autofocus=autofocus aria-invalid=invalid aria-describedby=described/>
+                autocapitalize=autocapitalize spellcheck=spellcheck required=required autofocus=autofocus aria-invalid=invalid aria-describedby=described/>
             <FieldError id=error_id error/>
         </div>
     }

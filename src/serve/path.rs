@@ -1,10 +1,12 @@
 use axum::http::{Uri, uri::PathAndQuery};
 
-/// Writes a path in its one form: without empty segments, as vantage6's servers do, and with letters and digits as
-/// themselves (RFC 3986, section 6.2.2.2). Rules and limits for `/api/token/user` would not know `/api//token/user`, nor the
+/// Writes a path in its one form: without empty segments, as vantage6's servers do, without a slash at its end, and with letters
+/// and digits as themselves (RFC 3986, section 6.2.2.2). Rules and limits for `/api/token/user` would not know `/api//token/user`, nor the
 /// audit log `/api/user/%33`.
 pub(super) fn normalize(uri: &mut Uri) {
-    if !uri.path().contains("//") && !uri.path().contains('%') {
+    // Socket.IO's own path has one.
+    let has_end = uri.path().len() > 1 && uri.path().ends_with('/') && !uri.path().trim_matches('/').eq(SOCKET);
+    if !uri.path().contains("//") && !uri.path().contains('%') && !has_end {
         return;
     }
     let mut path = String::with_capacity(uri.path().len());
@@ -26,6 +28,9 @@ pub(super) fn normalize(uri: &mut Uri) {
         }
         rest = &rest[character.len_utf8()..];
     }
+    if path.len() > 1 && path.trim_matches('/') != SOCKET {
+        path.truncate(path.trim_end_matches('/').len());
+    }
     if let Some(query) = uri.query() {
         path.push('?');
         path.push_str(query);
@@ -37,6 +42,8 @@ pub(super) fn normalize(uri: &mut Uri) {
         *uri = normal;
     }
 }
+
+const SOCKET: &str = "socket.io";
 
 fn is_encoded(text: &str) -> bool {
     text.get(1..3).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
@@ -59,7 +66,13 @@ mod tests {
         for (path, expected) in [
             ("/api//token/user", "/api/token/user"),
             ("//", "/"),
-            ("///api///token//user//?a=b//c", "/api/token/user/?a=b//c"),
+            ("///api///token//user//?a=b//c", "/api/token/user?a=b//c"),
+            ("/tasks/", "/tasks"),
+            ("/tasks/?q=a/", "/tasks?q=a/"),
+            ("/", "/"),
+            ("/?a=b", "/?a=b"),
+            ("/socket.io/?EIO=4", "/socket.io/?EIO=4"),
+            ("//socket.io//", "/socket.io/"),
             ("/api/token/user?next=//evil", "/api/token/user?next=//evil"),
             ("/api/%2F/x", "/api/%2F/x"),
             ("/api/user/%33?a=%33", "/api/user/3?a=%33"),

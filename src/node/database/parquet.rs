@@ -10,6 +10,9 @@ use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuild
 use super::{BATCH_ROWS, column_names::column_names, unreadable};
 use crate::algorithms::{AlgorithmError, Batches, Table};
 
+/// Rows read at once of however many columns.
+const LEAST_ROWS: usize = 256;
+
 /// Opens a Parquet file, or a folder of them as one table, as Spark and others write it.
 pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
     let files = files(path)?;
@@ -74,7 +77,9 @@ fn builder(file: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Algorit
 fn of_file(file: &Path, roots: &[usize]) -> Result<Batches, AlgorithmError> {
     let builder = builder(file)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
-    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+    // Of many columns fewer rows at a time, so that a batch stays as large as one of a column.
+    let rows = (BATCH_ROWS / roots.len().max(1)).max(LEAST_ROWS);
+    let reader = builder.with_projection(mask).with_batch_size(rows).build();
     let reader = reader.map_err(|error| why(error, "its file is not Parquet"))?;
     Ok(Box::new(reader.map(|batch| batch.map_err(|error| why(error, "its file is damaged")))))
 }

@@ -32,7 +32,7 @@ fn named(known: &[&'static str], args: Vec<Value>, kwargs: Arguments) -> Result<
     if let Some(name) = kwargs.keys().find(|name| !known.contains(&name.as_str())) {
         let alike = known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
         let nearest = alike.filter(|(alike, _)| *alike >= ALIKE).max_by(|one, other| one.0.total_cmp(&other.0));
-        let meant = nearest.map(|(_, known)| format!("; did you mean \"{known}\"?")).unwrap_or_default();
+        let meant = nearest.map(|(_, known)| format!(" (did you mean \"{known}\"?)")).unwrap_or_default();
         return Err(AlgorithmError::UnknownArgument { name: name.clone(), known: known.join(", "), meant });
     }
     let mut all = Arguments::new();

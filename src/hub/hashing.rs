@@ -34,7 +34,7 @@ pub enum Who {
 
 /// Whose turn it is.
 pub struct Hashing {
-    /// One at a time of each, so that nobody else waits behind many of theirs.
+    /// Each has one turn at a time: who sends many holds up nobody else.
     each: Shares<Who>,
     strangers: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -116,7 +116,7 @@ impl Turn {
         .await
     }
 
-    /// On a thread of its own, which has the turn until it ends, whoever still waits for it.
+    /// Runs the work on a thread of its own. The thread keeps the turn until it ends, even if nobody waits any more.
     async fn spend<T: Send + 'static>(
         self,
         work: impl FnOnce() -> Result<T, HubError> + Send + 'static,

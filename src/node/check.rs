@@ -26,7 +26,7 @@ const AT_ONCE: usize = 64;
 
 /// What was found.
 pub struct Checked {
-    /// For whoever asked, in lines.
+    /// The report, line by line.
     pub text: String,
     /// Whether runs can read every database.
     pub is_well: bool,
@@ -267,7 +267,7 @@ mod tests {
             let Checked { text, is_well } = said(&[("default.csv", content, more), ("other.csv", "a,b\n1,2\n", "")]);
             assert!(!is_well && text.contains("PROBLEM: ") && text.contains(told), "{told}: {text}");
             assert!(!text.contains("secret") && !text.contains("10001"), "{text}");
-            // The others are looked at all the same.
+            // One damaged database does not hide the others.
             assert!(text.contains("1 row, 2 columns"), "{text}");
         }
     }

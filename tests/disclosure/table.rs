@@ -629,7 +629,7 @@ async fn numbers_that_each_person_has_for_themselves_are_identifiers_however_oft
         let target = Target::new(format, &[("visits", &visits), ("long", &long)], WITH_PERSON, "").await;
         for label in ["visits", "long"] {
             let (status, log, result) = target.ask_with(label, json!({"column_name": "insurance"})).await;
-            // As text they are whole numbers, all the same, whose sum is exact.
+            // CSV holds them as whole numbers, so their sum is exact.
             if (format, label) == ("csv", "long") {
                 assert_eq!(result["sum"].to_string(), "660000000000000000000", "{log}");
                 continue;

@@ -10,7 +10,7 @@ pub fn column_names<'a>(written: impl IntoIterator<Item = &'a str>) -> Vec<Optio
     let plain: Vec<String> = written.into_iter().map(one_line).collect();
     let given: HashSet<&String> = plain.iter().collect();
     let mut used: HashSet<String> = HashSet::new();
-    // The number from which a free one is looked for.
+    // The next number to try for each name.
     let mut next: HashMap<&String, u32> = HashMap::new();
     plain
         .iter()

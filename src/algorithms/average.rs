@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    AlgorithmError, CentralFunction, Computed, Disclosure, ORGANIZATIONS_ARGUMENT, PartialFunction, Table,
+    AlgorithmError, CentralFunction, Computed, Disclosure, GoesOn, ORGANIZATIONS_ARGUMENT, PartialFunction, Table,
     column::{self, Number},
     exact::Exact,
     guard::{EXACT, Guard, Refusal},
@@ -57,7 +57,7 @@ fn partial(
     arguments: &Map<String, Value>,
     table: Table,
     disclosure: &Disclosure,
-    stopped: &dyn Fn() -> bool,
+    goes_on: GoesOn<'_>,
 ) -> Result<Computed, AlgorithmError> {
     let name = column_name(arguments)?;
     let index = column::find(&table.schema, &name)?;
@@ -65,11 +65,9 @@ fn partial(
     let mut guard = Guard::new(&table, &name, 1, disclosure)?;
     let mut sum = Sum::default();
     for batch in (table.read)(&[index])? {
-        if stopped() {
-            return Err(AlgorithmError::Stopped);
-        }
         let batch = batch?;
         guard.batch(&batch)?;
+        goes_on(guard.bytes())?;
         column::for_each_value(untyped, batch.column(0), |row, value| match value {
             Some(number) => {
                 if guard.see(row, number) {
@@ -257,7 +255,7 @@ mod tests {
 
     fn call_within(column: &str, table: Table, limits: Limits) -> Result<Value, AlgorithmError> {
         let arguments = Map::from_iter([("column_name".to_owned(), json!(column))]);
-        Ok(partial(&arguments, table, &within(limits), &|| false)?.value)
+        Ok(partial(&arguments, table, &within(limits), &|_| Ok(()))?.value)
     }
 
     #[test]
@@ -296,10 +294,10 @@ mod tests {
         assert_eq!(error.to_string(), "there is no column \"age\"; the columns are: name");
         let limits = within(Limits::default());
         let arguments = Map::from_iter([("column_name".to_owned(), json!("name"))]);
-        let text = partial(&arguments, table(vec![("name", name.clone())]), &limits, &|| false).unwrap();
+        let text = partial(&arguments, table(vec![("name", name.clone())]), &limits, &|_| Ok(())).unwrap();
         assert_eq!(text.refusal, Some(Refusal::NotNumeric("it holds text".to_owned())));
         assert_eq!((text.value, text.told_of.taking_part.rows), (Value::Null, 1));
-        let error = partial(&Map::new(), table(vec![("name", name)]), &limits, &|| false).unwrap_err();
+        let error = partial(&Map::new(), table(vec![("name", name)]), &limits, &|_| Ok(())).unwrap_err();
         assert_eq!(error, AlgorithmError::MissingArgument("column_name"));
     }
 
@@ -308,7 +306,8 @@ mod tests {
         let age: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let arguments = Map::from_iter([("column_name".to_owned(), json!("age"))]);
         let table = table(vec![("age", age)]);
-        let stopped = partial(&arguments, table, &within(Limits::default()), &|| true).unwrap_err();
+        let stopped =
+            partial(&arguments, table, &within(Limits::default()), &|_| Err(AlgorithmError::Stopped)).unwrap_err();
         assert_eq!(stopped, AlgorithmError::Stopped);
     }
 
@@ -350,7 +349,7 @@ mod tests {
             let read = table.read;
             let table = Table { read: Box::new(move |_| read(&[0, 1])), ..table };
             let arguments = Map::from_iter([("column_name".to_owned(), json!("age"))]);
-            partial(&arguments, table, &within(limits), &|| false).unwrap()
+            partial(&arguments, table, &within(limits), &|_| Ok(())).unwrap()
         };
         let two_people = of(vec![Some("a"), Some("b"), Some("b"), Some("b")], vec![60, 61, 62, 63]);
         assert!(two_people.refusal.is_some() && two_people.value.to_string().contains("fewer than 3 people"));
@@ -390,7 +389,7 @@ mod tests {
             };
             let allowed_identifiers = allowed.iter().map(|name| (*name).to_owned()).collect();
             let disclosure = Disclosure { allowed_identifiers, ..within(Limits::SAFE) };
-            partial(&Map::from_iter([("column_name".to_owned(), json!("number"))]), table, &disclosure, &|| false)
+            partial(&Map::from_iter([("column_name".to_owned(), json!("number"))]), table, &disclosure, &|_| Ok(()))
         };
         let ids: Vec<f64> = (100_000..100_040).map(f64::from).collect();
         assert!(of(ids.clone(), &[], &[]).is_ok_and(|computed| computed.refusal == Some(Refusal::Identifiers)));

@@ -33,6 +33,32 @@ pub enum AlgorithmError {
     UnexpectedPartialResult(String),
     #[error("the database cannot be read: {0}")]
     Unreadable(String),
+    /// The same, with a reason that is for the organization's own people: it can hold what others may not read.
+    #[error("the database cannot be read: {told}")]
+    Damaged { told: &'static str, reason: String },
+    #[error("it needs more memory than this node has for runs")]
+    TooLarge,
     #[error("it was stopped")]
     Stopped,
+}
+
+impl AlgorithmError {
+    /// Whether it says something of the data, and not only of what was asked.
+    pub fn is_about_data(&self) -> bool {
+        matches!(
+            self,
+            AlgorithmError::Identifiers(_)
+                | AlgorithmError::Unreadable(_)
+                | AlgorithmError::Damaged { .. }
+                | AlgorithmError::TooLarge
+        )
+    }
+
+    /// What the organization's own people read, with what others may not.
+    pub fn in_full(&self) -> String {
+        match self {
+            AlgorithmError::Damaged { reason, .. } => format!("{self} ({reason})"),
+            error => error.to_string(),
+        }
+    }
 }

@@ -226,6 +226,11 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
+    /// How many bytes it holds, and may hold before the next batch is over.
+    pub fn bytes(&self) -> usize {
+        self.by_person.as_ref().map_or(0, |by_person| by_person.persons.bytes())
+    }
+
     /// Something that is no number, and in which row of the batch it stands. Who has it takes part: whether there is
     /// somebody who has is compared like an answer.
     pub fn see_other(&mut self, row: usize) {

@@ -66,8 +66,11 @@ pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, AlgorithmError>> 
 /// Arguments by name.
 pub type Arguments = Map<String, Value>;
 
-/// Arguments and one table to a result that tells no more than it may; the last argument says whether to stop.
-pub type Compute = fn(&Arguments, Table, &Disclosure, &dyn Fn() -> bool) -> Result<Computed, AlgorithmError>;
+/// Arguments and one table to a result that tells no more than it may. The last argument is called for each batch.
+pub type Compute = fn(&Arguments, Table, &Disclosure, GoesOn<'_>) -> Result<Computed, AlgorithmError>;
+
+/// Whether a function goes on that holds so many bytes beside the present batch; an error that ends it.
+pub type GoesOn<'a> = &'a dyn Fn(usize) -> Result<(), AlgorithmError>;
 
 /// A function that runs beside the data.
 #[derive(Clone, Copy)]

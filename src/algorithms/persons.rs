@@ -77,6 +77,12 @@ impl Persons {
         }
     }
 
+    /// How many bytes they take, and will take when those gathered are settled.
+    pub fn bytes(&self) -> usize {
+        let known = self.known.capacity().max(self.known.len() + self.gathered.len());
+        (known + self.gathered.capacity()) * size_of::<Person>()
+    }
+
     /// Looks for those gathered among those who are known.
     pub fn settle(&mut self) {
         self.gathered.sort_unstable_by_key(|person| person.key);
@@ -100,6 +106,8 @@ impl Persons {
         });
         // From the end, so that nothing needs a second place.
         let (mut old, mut new) = (self.known.len(), self.gathered.len());
+        // As many as there are, and not twice as many: each time a quarter more comes than is there, and not one.
+        self.known.reserve_exact(new);
         self.known.resize(old + new, Person::of_row(0, None));
         while new > 0 {
             let person = self.gathered[new - 1];

@@ -43,7 +43,7 @@ pub fn check(config: &NodeConfig) -> Checked {
     for database in &databases {
         checked.line(&format!("{} ({}, {})", database.label, database.kind, database.uri));
         if let Err(error) = checked.database(config, database) {
-            checked.problem(&error.to_string());
+            checked.problem(&error.in_full());
         }
         checked.line("");
     }

@@ -35,6 +35,8 @@ pub enum RunError {
     Parameters,
     #[error("{0}")]
     TooLarge(&'static str),
+    #[error("this node stopped working twice while it computed this, and does not try again; its own log may say why")]
+    Deadly,
     #[error("{0}")]
     Algorithm(#[from] AlgorithmError),
     #[error("{0}")]
@@ -77,9 +79,17 @@ impl RunError {
         }
     }
 
+    /// What the organization's own people read, with what others may not.
+    pub fn in_full(&self) -> String {
+        match self {
+            RunError::Algorithm(error) => error.in_full(),
+            error => error.to_string(),
+        }
+    }
+
     /// Whether it says something of the data, and not only of what was asked.
     pub fn is_about_data(&self) -> bool {
-        matches!(self, RunError::Algorithm(AlgorithmError::Identifiers(_) | AlgorithmError::Unreadable(_)))
+        matches!(self, RunError::Algorithm(error) if error.is_about_data())
     }
 
     /// The same, without the names of columns and types of databases where the configuration does not share them.
@@ -107,7 +117,7 @@ impl RunError {
             RunError::Process(error) => error.status(),
             RunError::Released { status, .. } => status.clone(),
             RunError::Stopped | RunError::Algorithm(AlgorithmError::Stopped) => Status::Killed,
-            RunError::Algorithm(_) | RunError::PartialFailed { .. } => Status::Crashed,
+            RunError::Algorithm(_) | RunError::Deadly | RunError::PartialFailed { .. } => Status::Crashed,
             RunError::Subtask(_)
             | RunError::ServerAway(_)
             | RunError::DataChanged

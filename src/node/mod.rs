@@ -2,6 +2,7 @@
 //! the data.
 
 mod check;
+mod computing;
 mod config;
 mod database;
 mod error;

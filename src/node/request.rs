@@ -35,6 +35,8 @@ pub struct RunRequest {
     reads: Vec<String>,
     /// With which data it was started, where its approval holds for no others.
     pub started_with: Option<String>,
+    /// Whether nothing else is computed meanwhile: the node died when this was computed before.
+    pub computes_alone: bool,
 }
 
 impl RunRequest {
@@ -119,6 +121,7 @@ impl RunRequest {
             tells_columns: shared.share_config,
             reads,
             started_with: None,
+            computes_alone: false,
         };
         request.check(&shared.policies)?;
         runtime::check(shared, task, call)?;

@@ -33,7 +33,11 @@ pub fn details(config: &NodeConfig) -> Value {
                 columns.truncate(COLUMN_LIMIT);
                 details.insert(format!("columns_{}", database.label), json!(columns));
             }
-            Err(error) => tracing::warn!(label = database.label, %error, "the columns of a database are not known"),
+            Err(error) => tracing::warn!(
+                label = database.label,
+                error = error.in_full(),
+                "the columns of a database are not known"
+            ),
         }
     }
     Value::Object(details)

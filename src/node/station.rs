@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     NodeConfig, NodeError,
+    computing::Computing,
     config::{AlgorithmConfig, DatabaseConfig},
     log::Outgoing,
     page, review, run, runtime, share,
@@ -78,8 +79,8 @@ pub struct Shared {
     pub events: broadcast::Sender<Event>,
     /// Held while a run starts by an approval.
     pub starting: tokio::sync::Mutex<()>,
-    /// One permit a processor, for functions that compute.
-    pub processors: Semaphore,
+    /// For functions that compute.
+    pub computing: Computing,
     /// A permit for each run that asks the server about who asks and what for: of a thousand that come at once, not all
     /// wait for answers at the same time.
     pub questions: Semaphore,
@@ -172,6 +173,7 @@ impl Station {
         let _lock = NodeStore::lock(&state_file).await?;
         let store = NodeStore::open(&state_file).await?;
         let log = Arc::new(witness::begin(&store, &self.config).await?);
+        store.count_deaths().await?;
         let stopped = async {
             stop.cancelled().await;
             // Whoever is connected says goodbye, so that another program may take the place at once.
@@ -181,6 +183,9 @@ impl Station {
             result = self.work(store.clone(), log.clone(), &stop) => result,
             () = stopped => Ok(()),
         };
+        if let Err(error) = store.leave_in_peace().await {
+            tracing::error!(%error, "runs under way will count as if the node had died");
+        }
         if let Err(error) = log.end(&store).await {
             tracing::error!(%error, "that the audit log ends here is not signed");
         }
@@ -207,7 +212,6 @@ impl Station {
         let hub = self.sign_in(&transport, &station).await?;
         let (organization_id, collaboration_id, node_id) = self.place(&hub).await?;
         let (outgoing, mut from_runs) = mpsc::unbounded_channel();
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Arc::new(Shared {
             hub,
             node_id,
@@ -226,7 +230,7 @@ impl Station {
             outgoing,
             events: broadcast::channel(256).0,
             starting: tokio::sync::Mutex::default(),
-            processors: Semaphore::new(processors),
+            computing: Computing::with_memory(self.config.memory()),
             questions: Semaphore::new(QUESTIONS),
             large_answers: Semaphore::new(1),
         });

@@ -4,6 +4,7 @@
 mod support;
 
 mod command;
+mod memory;
 mod program;
 mod station;
 mod witness;

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{
     Deserialize, Deserializer,
@@ -15,6 +16,7 @@ use serde::{
 };
 use serde_json::Value;
 use strsim::normalized_damerau_levenshtein;
+use sysinfo::System;
 use url::Url;
 
 use super::algorithm::{self, AlgorithmConfig};
@@ -64,6 +66,9 @@ pub struct NodeConfig {
     /// Address and port of the node's own page for reviews, on loopback only; without, there is no page.
     #[serde(default)]
     pub review_page: Option<SocketAddr>,
+    /// How much memory the built-in functions may take in all, such as `2GB`; half of the machine's if it is not said.
+    #[serde(default)]
+    pub memory: Option<ByteSize>,
     /// A second file that gets every entry of the audit log, for who ships logs elsewhere. A relative path counts from
     /// the folder of the configuration file.
     #[serde(default)]
@@ -74,7 +79,7 @@ pub struct NodeConfig {
 }
 
 /// The keys that have a meaning here.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "api_key",
     "server_url",
     "port",
@@ -88,8 +93,13 @@ const KEYS: [&str; 14] = [
     "share_algorithm_logs",
     "state_file",
     "review_page",
+    "memory",
     "audit_file",
 ];
+/// Less would be a mistake in its unit.
+const LEAST_MEMORY: ByteSize = ByteSize::mb(10);
+/// Where nobody knows how much there is.
+const USUAL_MEMORY: ByteSize = ByteSize::gb(1);
 /// How alike a key has to be to one of them, from 0 to 1, to be a typing mistake.
 const ALIKE: f64 = 0.8;
 
@@ -194,6 +204,14 @@ fn null_in(value: &Value, path: &str) -> Option<String> {
         }),
         _ => None,
     }
+}
+
+/// Half of the memory of the machine, or of the container in which the node runs.
+fn half_of_memory() -> u64 {
+    let Ok(mut system) = System::new() else { return USUAL_MEMORY.as_u64() };
+    system.refresh_memory();
+    let of_container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    system.total_memory().min(of_container) / 2
 }
 
 fn default_api_path() -> String {
@@ -331,6 +349,12 @@ impl NodeConfig {
         self.state_file.clone().unwrap_or_else(|| PathBuf::from("node.sqlite"))
     }
 
+    /// How many bytes the built-in functions may take in all.
+    pub fn memory(&self) -> usize {
+        let bytes = self.memory.map_or_else(half_of_memory, |memory| memory.as_u64());
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let options = serde_saphyr::options! { with_snippet: false };
         let file: Value =
@@ -360,6 +384,9 @@ impl NodeConfig {
         }
         if config.review_page.is_some_and(|address| !address.ip().is_loopback()) {
             return Err("review_page has to be on loopback, such as 127.0.0.1:7000".to_owned());
+        }
+        if config.memory.is_some_and(|memory| memory < LEAST_MEMORY) {
+            return Err(format!("memory is less than {LEAST_MEMORY}: no function could compute; write such as 2GB"));
         }
         if let Some(mistake) = algorithm::mistake(&config.algorithms, &config.algorithm_env) {
             return Err(format!("algorithms: {mistake}"));

@@ -15,8 +15,10 @@ use crate::{
     protocol::{name::one_line, policy::Columns, review::ReviewedDatabase},
 };
 
-/// Rows read at once. A batch of one column is then at most some megabytes.
+/// The most rows read at once, …
 const BATCH_ROWS: usize = 65_536;
+/// … and about the most bytes of values, of however few rows.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// The database with this label. Others are named only where the configuration shares them.
 pub fn find<'a>(databases: &'a [DatabaseConfig], label: &str, shares: bool) -> Result<&'a DatabaseConfig, RunError> {

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use tokio::{sync::broadcast, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{SemaphorePermit, broadcast},
+    task::spawn_blocking,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::About;
 use crate::{
     algorithms::{self, AlgorithmError, BuiltIn, CentralFunction, Computed, Disclosure, PartialFunction, Refusal},
     node::{
+        computing::Held,
         config::DatabaseConfig,
         database,
         error::RunError,
@@ -130,10 +135,8 @@ async fn partial(
         left_out: Vec::new(),
     };
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
-    let _permit = tokio::select! {
-        permit = shared.processors.acquire() => permit.map_err(|error| RunError::Internal(error.to_string()))?,
-        () = stopped.cancelled() => return Err(RunError::Stopped),
-    };
+    let mut is_alone = request.computes_alone;
+    let mut permit = turn(shared, is_alone, stopped).await?;
     request.require_same_data(shared)?;
     logs.line(format!("Reading database \"{label}\""));
     let mut question = Question {
@@ -143,23 +146,32 @@ async fn partial(
     let column = question.columns.join(", ");
     let mut left_out = Vec::new();
     loop {
-        let disclosure = Disclosure { left_out, ..disclosure.clone() };
+        let disclosure = Disclosure { left_out: left_out.clone(), ..disclosure.clone() };
+        let held = shared.computing.hold_nothing();
         let (database, columns, arguments, stop) =
             (database.clone(), columns.clone(), arguments.clone(), stopped.clone());
         let is_without = !disclosure.left_out.is_empty();
         let outcome =
-            spawn_blocking(move || compute(&function, &database, &columns, &arguments, &disclosure, &stop)).await;
+            spawn_blocking(move || compute(&function, &database, &columns, &arguments, &disclosure, &held, &stop))
+                .await;
         request.require_same_data(shared)?;
         // What data make it panic is no more told than any other failure.
         let panicked = || AlgorithmError::Unreadable("the function panicked".to_owned()).into();
         let computed = match outcome.unwrap_or_else(|_| Err(panicked())) {
+            // There may be room for it beside no others.
+            Err(RunError::Algorithm(AlgorithmError::TooLarge)) if !is_alone => {
+                drop(permit);
+                (is_alone, permit) = (true, turn(shared, true, stopped).await?);
+                request.require_same_data(shared)?;
+                continue;
+            }
             Ok((computed, all_columns)) => {
                 question.all_columns = all_columns;
                 computed
             }
             // Of data that can no longer be read, or hold something else now, it is not told by an error either.
             Err(error) if error.is_about_data() => {
-                tracing::warn!(%error, label, "a database cannot be read as it was asked for");
+                tracing::warn!(error = error.in_full(), label, "a database cannot be read as it was asked for");
                 if let Some(kept) = shared.store.last_answer(&question).await? {
                     logs.of_data(ENDED);
                     return given_before(&kept, logs, &column);
@@ -204,6 +216,18 @@ async fn partial(
     }
 }
 
+/// Waits until this may compute.
+async fn turn<'a>(
+    shared: &'a Shared,
+    alone: bool,
+    stopped: &CancellationToken,
+) -> Result<SemaphorePermit<'a>, RunError> {
+    tokio::select! {
+        permit = shared.computing.turn(alone) => permit.map_err(|error| RunError::Internal(error.to_string())),
+        () = stopped.cancelled() => Err(RunError::Stopped),
+    }
+}
+
 /// Computes a result of a database whose file stays the same meanwhile; with the names of all its columns.
 fn compute(
     function: &PartialFunction,
@@ -211,8 +235,14 @@ fn compute(
     columns: &[Columns],
     arguments: &Map<String, Value>,
     disclosure: &Disclosure,
+    held: &Held,
     stop: &CancellationToken,
 ) -> Result<(Computed, Vec<String>), RunError> {
+    let goes_on = |bytes| match stop.is_cancelled() {
+        true => Err(AlgorithmError::Stopped),
+        false if held.hold(bytes) => Ok(()),
+        false => Err(AlgorithmError::TooLarge),
+    };
     let before = database::state(database)?;
     let mut table = database::open(database)?;
     let all_columns = table.schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -220,7 +250,7 @@ fn compute(
     for columns in columns {
         table = database::only(table, columns)?;
     }
-    let computed = (function.compute)(arguments, table, disclosure, &|| stop.is_cancelled())?;
+    let computed = (function.compute)(arguments, table, disclosure, &goes_on)?;
     if database::state(database)? != before {
         let changed = "its file was changed while it was read; create the task again";
         return Err(AlgorithmError::Unreadable(changed.to_owned()).into());

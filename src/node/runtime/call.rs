@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{built_in, code, process};
 use crate::{
-    algorithms,
+    algorithms::{self, BuiltIn},
     node::{config::AlgorithmConfig, error::RunError, large::Turn, log::RunLog, request::RunRequest, station::Shared},
     protocol::{domain::FunctionCall, wire::v4},
 };
@@ -60,6 +60,11 @@ pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<()
         Some(_) => process::check(shared, task),
         None => Err(RunError::NoSuchImage(task.image.clone())),
     }
+}
+
+/// Whether a function computes at this node, and not only waits for others that do.
+pub fn computes(image: &str, function: &str) -> bool {
+    !matches!(algorithms::find(image, function), Ok(BuiltIn::Central(_)))
 }
 
 /// What a function gave.

@@ -7,6 +7,7 @@ mod difference;
 mod page_code;
 mod review;
 mod started;
+mod under_way;
 
 use std::{
     path::{Path, PathBuf},

@@ -14,11 +14,8 @@ use self::{
     layout::{Extra, Layout, not_utf8},
     records::{Columns, Fault, Records, Texts},
 };
-use super::{BATCH_ROWS, LINE};
+use super::{BATCH_BYTES, BATCH_ROWS, LINE};
 use crate::algorithms::{AlgorithmError, Batches, DecimalMark, Table};
-
-/// Bytes of values after which a batch ends, however few rows it has.
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// What the configuration says of a file; what it does not say, the file tells.
 #[derive(Debug, Clone, Default)]

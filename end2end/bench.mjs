@@ -237,6 +237,33 @@ async function throughput() {
   await stop(server)
 }
 
+/** Writes a CSV file with so many columns of small numbers beside `age`. */
+async function writeWide(file, columns, count) {
+  const writer = createWriteStream(file)
+  const names = Array.from({ length: columns - 1 }, (_, index) => `measurement_${index}`)
+  writer.write(`age,${names.join(',')}\n`)
+  const rest = names.map((_, index) => index % 10).join(',')
+  const rows = Math.min(count, Math.ceil(10_000 / columns) * 100)
+  for (let done = 0; done < count; done += rows) {
+    const block = Array.from({ length: Math.min(rows, count - done) }, (_, index) => `${(done + index) % 90},${rest}\n`).join('')
+    if (!writer.write(block)) await new Promise((done) => writer.once('drain', done))
+  }
+  await new Promise((done) => writer.end(done))
+}
+
+/** A node on files with many columns. */
+async function wide() {
+  const server = await start(['--without-node', 'example_org1'])
+  for (const [columns, count, name] of [[20_000, 10, '20,000 columns, 10 rows'], [100, 10_000_000, '100 columns, 10 million rows']]) {
+    const file = join(server.data, `wide-${columns}.csv`)
+    await writeWide(file, columns, count)
+    const { seconds, peak } = await averageOver(server, file, '')
+    row(`Node, average over a CSV file with ${name}`, `${seconds.toFixed(2)} s, ${peak.toFixed(0)} MB resident`, '≤ 150 MB')
+    rmSync(file)
+  }
+  await stop(server)
+}
+
 const built = readdirSync(join(site, 'pkg'))
 const size = (end) => built.filter((name) => name.endsWith(end)).reduce((sum, name) => sum + statSync(join(site, 'pkg', name)).size, 0)
 row('Module (wasm), brotli', kilobytes(size('.wasm.br')))
@@ -251,5 +278,6 @@ await silence(browser)
 await browser.close()
 await load()
 await throughput()
+await wide()
 console.log(`| what | measured (${cpus().length} cores) | target |\n|---|---|---|`)
 for (const cells of rows) console.log(`| ${cells.join(' | ')} |`)

@@ -589,3 +589,87 @@ async fn who_writes_behind_the_end_of_a_program_that_has_ended_is_told() {
     let entries = entries.send().await.unwrap().text().await.unwrap();
     assert!(entries.contains("somebody has written entry"), "{entries}");
 }
+
+/// A token of Root.
+async fn root_token(server: &Server) -> String {
+    let body = json!({"username": "root", "password": support::PASSWORD});
+    let token = post(&server.url, "token/user", "", body).await.unwrap();
+    token["access_token"].as_str().unwrap().to_owned()
+}
+
+/// What Root is told of at the start page.
+async fn problems(server: &Server, token: &str) -> String {
+    let request = reqwest::Client::new().get(format!("{}/api/problem", server.url)).bearer_auth(token);
+    request.send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_cannot_look_at_its_log_or_sign_it_tells_root() {
+    let ends =
+        "CREATE TABLE audit_head (origin TEXT NOT NULL, id INTEGER NOT NULL, hash TEXT NOT NULL, at TEXT NOT NULL,
+        key TEXT NOT NULL, signature BLOB NOT NULL, PRIMARY KEY (origin, id, hash))";
+    for statements in [
+        vec!["DROP TABLE audit_head"],
+        // Of another type than is read.
+        vec![
+            "CREATE TEMP TABLE before AS SELECT origin, id, hash, at, key, CAST(signature AS BLOB) AS signature FROM audit_head",
+            "DROP TABLE audit_head",
+            ends,
+            "INSERT INTO audit_head SELECT * FROM before",
+        ],
+    ] {
+        let data = tempfile::TempDir::new().unwrap();
+        let server =
+            Server::start(data.path(), &["--demo", "--without-node", "example_org1,example_org2,example_org3"]);
+        let token = root_token(&server).await;
+        assert!(!problems(&server, &token).await.contains("audit log"));
+        change_file(data.path(), &statements).await;
+        eventually(async || problems(&server, &token).await.contains("audit log")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_the_log_that_takes_not_every_entry_is_made_anew_at_the_start() {
+    let columns = "id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+        subject TEXT NOT NULL, outcome TEXT NOT NULL, details TEXT NOT NULL, organization_id INTEGER, hash TEXT NOT NULL";
+    let audit = format!("CREATE TABLE audit ({columns}, CHECK (action <> 'audit.mismatch')) STRICT");
+    let change_ends = [
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = replace(sql, 'id INTEGER NOT NULL', 'id INTEGER NOT NULL CHECK (id <= 4)')
+         WHERE name = 'audit_head'",
+    ];
+    let change_entries = [
+        "ALTER TABLE audit RENAME TO before",
+        &audit,
+        "INSERT INTO audit SELECT * FROM before",
+        "DROP TRIGGER audit_keeps_entries",
+        "DROP TABLE before",
+        "CREATE TRIGGER audit_keeps_entries BEFORE DELETE ON audit
+         BEGIN SELECT RAISE(ABORT, 'audit entries are not deleted'); END",
+        "CREATE TRIGGER audit_keeps_words BEFORE UPDATE ON audit
+         BEGIN SELECT RAISE(ABORT, 'audit entries are not changed'); END",
+        "CREATE INDEX audit_of_organization ON audit (organization_id)",
+        "CREATE INDEX audit_of_subject ON audit (subject, action)",
+    ];
+    for statements in [change_ends.as_slice(), change_entries.as_slice()] {
+        let data = tempfile::TempDir::new().unwrap();
+        let none = ["--demo", "--without-node", "example_org1,example_org2,example_org3"];
+        Server::start(data.path(), &none).end();
+        let (holds, before) = verified(data.path());
+        assert!(holds, "{before}");
+        change_file(data.path(), statements).await;
+        let (holds, text) = verified(data.path());
+        assert!(!holds && text.contains("tables of the log"), "{text}");
+        let server = Server::start(data.path(), &none);
+        let told = problems(&server, &root_token(&server).await).await;
+        assert!(told.contains("tables of the log"), "{told}");
+        server.end();
+        let (holds, text) = verified(data.path());
+        assert!(holds && text.contains("may have been changed"), "{text}");
+        // And it takes what it did not.
+        let server = Server::start(data.path(), &none);
+        change_file(data.path(), &["DELETE FROM audit_head"]).await;
+        let token = root_token(&server).await;
+        eventually(async || problems(&server, &token).await.contains("directly")).await;
+    }
+}

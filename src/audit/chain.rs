@@ -44,6 +44,8 @@ pub enum Broken {
     Changed(i64),
     #[error("entry {0} is not the one that was the end before: the log was written anew")]
     OtherHistory(i64),
+    #[error("its signed ends were taken away")]
+    NoEnds,
     #[error("an end of it says that the key signed it, which is not true")]
     Forged,
 }

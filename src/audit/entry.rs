@@ -33,9 +33,14 @@ impl Entry {
         Entry { actor, action, subject, outcome: "done", details: String::new(), organization_id: None }
     }
 
-    /// A program begins, and the one before was ended by force when its log was signed up to here.
-    pub fn unclosed(signed: &Head) -> Self {
-        let details = format!("the program was ended by force: entries after {} could be missing or forged", signed.id);
+    /// A program begins, and the one before was ended by force when its log was signed up to here; it had looked after it at
+    /// this time, or within a minute after it.
+    pub fn unclosed(signed: &Head, looked_at: &str) -> Self {
+        let details = format!(
+            "the program was ended by force: entries after {} could be missing or forged, of the time after {} UTC",
+            signed.id,
+            looked_at.split('.').next().unwrap_or(looked_at)
+        );
         Entry::done("system", "audit.unclosed", "audit log").outcome("failed").details(details)
     }
 

@@ -5,9 +5,16 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use jiff::Timestamp;
+
 use super::{Head, HeadKey};
+use crate::protocol::timestamp;
+
+/// For how long the same end needs not be written again.
+const SAME_TIME: Duration = Duration::from_secs(60);
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -30,21 +37,30 @@ impl HeadFile {
 
     /// What stands in it; `None` if it is not there, or this key has not signed that.
     pub fn read(&self, key: &HeadKey) -> Option<LastHead> {
-        let text = fs::read_to_string(&self.0).ok()?;
-        let mut words = text.split_whitespace();
-        let (head, state, signature) = (words.next()?, words.next()?, words.next()?);
-        let last = LastHead { head: head.parse().ok()?, is_closed: state == CLOSED };
-        key.has_signed(&last.signed_text(), signature).then_some(last)
+        Some(self.read_with_time(key)?.0)
     }
 
-    /// Puts this into it.
+    /// The same with the time (UTC) at which the program looked after its log, or up to a minute before.
+    pub fn read_with_time(&self, key: &HeadKey) -> Option<(LastHead, String)> {
+        let text = fs::read_to_string(&self.0).ok()?;
+        let mut words = text.split_whitespace();
+        let (head, state, at, signature) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        let last = LastHead { head: head.parse().ok()?, is_closed: state == CLOSED };
+        key.has_signed(&last.signed_text(at), signature).then(|| (last, at.to_owned()))
+    }
+
+    /// Puts this into it, with the present time.
     pub fn write(&self, key: &HeadKey, last: &LastHead) -> io::Result<()> {
-        if self.read(key).as_ref() == Some(last) {
+        let is_recent = |at: &str| {
+            timestamp::parse(at).is_some_and(|at| Timestamp::now().duration_since(at).unsigned_abs() < SAME_TIME)
+        };
+        if self.read_with_time(key).is_some_and(|(known, at)| known == *last && is_recent(&at)) {
             return Ok(());
         }
         let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{} {} {}", last.head, last.state(), key.sign(&last.signed_text()))?;
+        let at = timestamp::now();
+        writeln!(file, "{} {} {at} {}", last.head, last.state(), key.sign(&last.signed_text(&at)))?;
         #[cfg(unix)]
         if !give_to_owner(file.as_file(), &self.0) {
             tracing::warn!(file = %self.0.display(), "only the owner of the file can write it: it stays as it is");
@@ -95,8 +111,8 @@ impl LastHead {
     }
 
     /// Signed for this file only: the ends in the table are others, which stay there for years.
-    fn signed_text(&self) -> String {
-        format!("last {} {}", self.head, self.state())
+    fn signed_text(&self, at: &str) -> String {
+        format!("last {} {} {at}", self.head, self.state())
     }
 }
 
@@ -120,14 +136,16 @@ mod tests {
             // What is signed in the table is not good here.
             let path = folder.path().join("hub.audit-head");
             for state in ["open", "closed", ""] {
-                fs::write(&path, format!("{head} {state} {}", key.sign(&head.to_string()))).unwrap();
+                fs::write(&path, format!("{head} {state} 2026-01-01 {}", key.sign(&head.to_string()))).unwrap();
                 assert_eq!(file.read(&key), None);
             }
             file.write(&key, &LastHead { head, is_closed: true }).unwrap();
         }
         let text = fs::read_to_string(folder.path().join("hub.audit-head")).unwrap();
+        let at = file.read_with_time(&key).unwrap().1;
         for changed in [
-            text.replacen('7', "8", 1),
+            text.replacen(&at, "2020-01-01T00:00:00", 1),
+            text.replacen("7:", "8:", 1),
             text.replacen("closed", "open", 1),
             String::new(),
             "7:".into(),

@@ -161,11 +161,10 @@ async fn verify(
             bail!("{found}. By its hashes alone the chain holds");
         }
     }
-    if !audit::indexes_hold(&mut *pool.acquire().await?).await? {
-        bail!("{}. By its hashes alone the chain holds", audit::INDEXES);
-    }
-    if let Some(told) = foreign_schema {
-        bail!("{told}. By its hashes alone the chain holds");
+    let indexes = (!audit::indexes_hold(&mut *pool.acquire().await?).await?).then(|| audit::INDEXES.to_owned());
+    let told: Vec<String> = foreign_schema.into_iter().chain(indexes).collect();
+    if !told.is_empty() {
+        bail!("{}. By its hashes alone the chain holds", told.join("; "));
     }
     let ends = |number: usize| if number == 1 { "1 end".to_owned() } else { format!("{number} ends") };
     let mut compared = Vec::new();
@@ -197,8 +196,8 @@ async fn verify(
     let (ended_by_force, last) = audit::unclosed(pool).await?;
     if let Some(last) = last {
         print(&format!(
-            "The program was ended by force {ended_by_force} times, at last before {last}: what was written in the second \
-             before could have been taken away.\n"
+            "The program was ended by force {ended_by_force} times, at last before {last}: each entry audit.unclosed says from \
+             when on some could have been taken away.\n"
         ))?;
     }
     if signed.of_other_keys > 0 {

@@ -115,6 +115,12 @@ pub fn short(text: &str, limit: usize) -> String {
     }
 }
 
+/// Whether somebody else holds the file (SQLITE_BUSY and its kinds, <https://www.sqlite.org/rescode.html>).
+pub fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
 /// Whether there is no more room (SQLITE_FULL).
 pub fn is_disk_full(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("13"))

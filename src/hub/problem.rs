@@ -74,11 +74,7 @@ pub async fn all(hub: &HubState) -> Result<Vec<Problem>, HubError> {
         let text = match action.as_str() {
             "notice.fail" if number == 1 => "A mail or a post to the webhook was given up: nobody got it.".to_owned(),
             "notice.fail" => format!("{number} mails or posts to the webhook were given up: nobody got them."),
-            "audit.unclosed" => {
-                "The hub was ended by force or lost its power: what the audit log says of its last second \
-                                 may be incomplete."
-                    .to_owned()
-            }
+            "audit.unclosed" => format!("The hub was ended by force or lost its power: {details}."),
             _ => format!("An audit log may have been changed, or comes from a backup: {details}."),
         };
         problems.push(Problem { text, since: at });

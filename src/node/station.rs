@@ -171,7 +171,7 @@ impl Station {
     pub async fn run(self, stop: CancellationToken) -> Result<(), NodeError> {
         let state_file = self.config.state_file();
         let _lock = NodeStore::lock(&state_file).await?;
-        let store = NodeStore::open(&state_file).await?;
+        let store = NodeStore::open_for_station(&state_file).await?;
         let log = Arc::new(witness::begin(&store, &self.config).await?);
         store.count_deaths().await?;
         let stopped = async {

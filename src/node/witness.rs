@@ -71,6 +71,9 @@ pub async fn keep(shared: &Shared, log: &Begun) {
                 Ok(()) => {}
                 // Servers of vantage6 have no such log.
                 Err(WitnessError::Hub(ClientError::NotFound(_))) => is_ours = false,
+                Err(error @ WitnessError::Store(_)) => {
+                    tracing::error!(%error, "the ends of the audit logs are not exchanged: has somebody changed the file?");
+                }
                 Err(error) => tracing::debug!(%error, "the ends of the audit logs are not exchanged"),
             }
         }
@@ -107,7 +110,7 @@ enum WitnessError {
 /// by force, or if something is wrong.
 pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, StoreError> {
     let (key, file) = (head_key(config), HeadFile::beside(&config.state_file()));
-    let last = file.read(&key);
+    let (last, looked_at) = file.read_with_time(&key).unzip();
     let is_used = store.is_used().await?;
     let signed = audit::signed_heads(store.pool(), &key).await?;
     let known: Vec<Head> = signed.heads.iter().cloned().chain(last.as_ref().map(|last| last.head.clone())).collect();
@@ -127,13 +130,14 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, Stor
     let log = Begun { key, file, known, is_told: AtomicBool::default() };
     let is_anew = log.sign_as_it_is(store, trouble.is_none()).await? == Signed::Anew;
     let trouble = trouble.map(|trouble| if is_anew { format!("{ANEW}; {trouble}") } else { trouble });
+    let trouble: Vec<String> = trouble.into_iter().chain(store.found().map(str::to_owned)).collect();
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
     store.log().begin(&mut transaction).await?;
-    if let Some(details) = trouble {
-        note(&mut transaction, "audit log", &details).await?;
+    if !trouble.is_empty() {
+        note(&mut transaction, "audit log", &trouble.join("; ")).await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
-        audit::append(&mut transaction, &Entry::unclosed(&head)).await?;
+        audit::append(&mut transaction, &Entry::unclosed(&head, &looked_at.unwrap_or_default())).await?;
     }
     transaction.commit().await?;
     Ok(log)
@@ -177,8 +181,10 @@ impl Begun {
         if let Some(trouble) = trouble {
             note(&mut transaction, "audit log", &trouble).await?;
         }
-        let signed = self.sign_in(&mut transaction, &mut known, true).await?;
+        let mut next = known.clone();
+        let signed = self.sign_in(&mut transaction, &mut next, true).await?;
         transaction.commit().await?;
+        *known = next;
         store.log().seen(seen);
         Ok(self.signed(store, signed, known.as_ref())?)
     }
@@ -187,8 +193,10 @@ impl Begun {
     async fn sign_as_it_is(&self, store: &NodeStore, tells: bool) -> Result<Signed, StoreError> {
         let mut known = self.known.lock().await;
         let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let signed = self.sign_in(&mut transaction, &mut known, tells).await?;
+        let mut next = known.clone();
+        let signed = self.sign_in(&mut transaction, &mut next, tells).await?;
         transaction.commit().await?;
+        *known = next;
         self.signed(store, signed, known.as_ref())?;
         Ok(signed)
     }

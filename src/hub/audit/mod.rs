@@ -6,7 +6,10 @@ mod foreign;
 mod keep;
 mod refusal;
 
-use std::time::{Duration, Instant};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection, Sqlite, SqliteConnection, pool::PoolConnection};
 
@@ -16,6 +19,7 @@ pub use refusal::{Repeated, note_ended, note_refused};
 
 use super::{
     HubError,
+    error::{is_busy, is_disk_full},
     permission::Caller,
     problem,
     resource::OF_NAME,
@@ -78,12 +82,14 @@ pub async fn note_sign_in(
     action: &'static str,
     outcome: &'static str,
 ) -> Result<(), HubError> {
-    let known: Option<(i64, i64)> = sqlx::query_as(&format!("SELECT id, organization_id FROM user WHERE {OF_NAME}"))
-        .bind(username)
-        .fetch_optional(hub.store.reader())
-        .await?;
+    // The name as the user has it, however it was typed.
+    let known: Option<(i64, String, i64)> =
+        sqlx::query_as(&format!("SELECT id, username, organization_id FROM user WHERE {OF_NAME}"))
+            .bind(username)
+            .fetch_optional(hub.store.reader())
+            .await?;
     let entry = match known {
-        Some((id, organization_id)) => {
+        Some((id, username, organization_id)) => {
             Entry::done(format!("user {id} ({username})"), action, format!("user {id}")).of(organization_id)
         }
         None => Entry::done("somebody", action, "an unknown name"),
@@ -152,6 +158,11 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
         return Ok(verified.outcome.clone().map(|head| head.id));
     }
     let (pool, key) = (hub.store.reader().clone(), hub.secret_key.head_key());
+    // What the hub knows of it elsewhere than in the database.
+    let signed_last = hub.signed_head.lock().await.clone();
+    let has_signed = signed_last.is_some();
+    let of_file = hub.head_file.read(&key).map(|last| last.head).filter(|_| has_signed);
+    let elsewhere = [signed_last, of_file].into_iter().flatten();
     // A long log takes a while. It is read to its end even if nobody waits for that any more.
     let reading = tokio::spawn(async move {
         let at = Instant::now();
@@ -161,8 +172,10 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
             _ => (at, Head::default()),
         };
         let signed = audit::signed_heads(&pool, &key).await?;
+        let known: Vec<Head> = signed.heads.iter().cloned().chain(elsewhere).collect();
         let outcome = match signed.forged {
-            0 => audit::verify_from(&pool, from, &signed.heads).await?,
+            0 if signed.heads.is_empty() && has_signed => Err(Broken::NoEnds),
+            0 => audit::verify_from(&pool, from, &known).await?,
             _ => Err(Broken::Forged),
         };
         *kept = Some(Verified { at: Instant::now(), whole_at, outcome: outcome.clone() });
@@ -193,13 +206,14 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
         }
     };
     let key = hub.secret_key.head_key();
-    let last = hub.head_file.read(&key);
+    let (last, looked_at) = hub.head_file.read_with_time(&key).unzip();
     if is_used > 0
         && let Some(found) = audit::trouble_at_start(hub.store.reader(), &key, &hub.head_file).await?
     {
         tracing::error!(found, "the audit log may not be what it was");
         trouble.get_or_insert(found);
     }
+    let trouble: Vec<String> = trouble.into_iter().chain(hub.store.found().map(str::to_owned)).collect();
     let mut connection = hub.store.bookkeeping().acquire().await?;
     let is_holding = sign_as_it_is(hub, &mut connection).await?;
     if !is_holding {
@@ -207,11 +221,11 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
     }
     hub.store.log().begin(&mut connection).await?;
     // It is in the log now, and the next entry would make the chain look whole.
-    if let Some(details) = trouble {
-        note_mismatch(&mut connection, &details).await?;
+    if !trouble.is_empty() {
+        note_mismatch(&mut connection, &trouble.join("; ")).await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
-        audit::append(&mut connection, &Entry::unclosed(&head)).await?;
+        audit::append(&mut connection, &Entry::unclosed(&head, &looked_at.unwrap_or_default())).await?;
     }
     Ok(())
 }
@@ -257,8 +271,29 @@ fn tell_of_others(hub: &HubState, is_wrong: bool) {
     hub.problems.set(problem::Kind::AuditLog, is_wrong.then(|| text.to_owned()));
 }
 
-/// Looks and signs in one transaction: nobody writes in between. What is wrong and cannot be told is not signed.
+/// Looks and signs. What keeps the hub from it can be what somebody has written to its file: Root is told, also where no entry
+/// can be.
 async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Result<(), HubError> {
+    let signed = look_and_sign(hub, connection).await;
+    // These have reasons of their own, and are told elsewhere.
+    let is_known = |error: &HubError| match error {
+        HubError::Database(error) => is_disk_full(error) || is_busy(error),
+        HubError::File(error) => error.kind() == ErrorKind::StorageFull,
+        _ => false,
+    };
+    if let Err(error) = &signed
+        && !is_known(error)
+    {
+        let text = "The audit log cannot be signed: somebody may have written to the hub's file directly. The hub's own log says \
+                    why.";
+        hub.problems.set(problem::Kind::AuditLog, Some(text.to_owned()));
+        tracing::error!(%error, "the end of the audit log is not signed");
+    }
+    signed
+}
+
+/// In one transaction: nobody writes in between. What is wrong and cannot be told is not signed.
+async fn look_and_sign(hub: &HubState, connection: &mut SqliteConnection) -> Result<(), HubError> {
     let mut known = hub.signed_head.lock().await;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let key = hub.secret_key.head_key();
@@ -270,8 +305,10 @@ async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Re
         note_mismatch(&mut transaction, trouble).await?;
     }
     let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
-    let signed = sign_in(hub, &mut transaction, &mut known).await?;
+    let mut next = known.clone();
+    let signed = sign_in(hub, &mut transaction, &mut next).await?;
     transaction.commit().await?;
+    *known = next;
     hub.foreign_writes.told(is_foreign);
     hub.store.log().seen(seen);
     signed_in(hub, signed, known.as_ref())?;
@@ -285,8 +322,10 @@ async fn sign_head_over(hub: &HubState, connection: &mut SqliteConnection) -> Re
 async fn sign_as_it_is(hub: &HubState, connection: &mut SqliteConnection) -> Result<bool, HubError> {
     let mut known = hub.signed_head.lock().await;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let signed = sign_in(hub, &mut transaction, &mut known).await?;
+    let mut next = known.clone();
+    let signed = sign_in(hub, &mut transaction, &mut next).await?;
     transaction.commit().await?;
+    *known = next;
     signed_in(hub, signed, known.as_ref())?;
     Ok(signed != Signed::Broken)
 }

@@ -38,6 +38,8 @@ pub struct Store {
     generation: watch::Sender<u64>,
     /// What the hub knows of its audit log.
     log: Arc<Continuity>,
+    /// What was not as the hub makes it when the file was opened.
+    found: Option<String>,
 }
 
 /// The triggers and views that the hub makes.
@@ -76,7 +78,7 @@ impl Store {
         let writer = log.watched(one_writer()).connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
         let mut connection = writer.acquire().await?;
-        audit::prepare_as(&mut connection, own_schema().await?).await?;
+        let found = audit::prepare_as(&mut connection, own_schema().await?).await?;
         drop(connection);
         let reader = SqlitePoolOptions::new()
             .min_connections(1)
@@ -90,6 +92,7 @@ impl Store {
             authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
             generation: watch::Sender::new(0),
             log,
+            found,
         };
         store.write_rules_and_roles().await?;
         // Whoever was connected when the last process ended is not connected to this one.
@@ -98,6 +101,11 @@ impl Store {
         sqlx::query("DELETE FROM node_config").execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(store)
+    }
+
+    /// What was not as the hub makes it when the file was opened, and has to stand in the log.
+    pub fn found(&self) -> Option<&str> {
+        self.found.as_deref()
     }
 
     /// What the hub knows of its audit log.

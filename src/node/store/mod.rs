@@ -51,6 +51,8 @@ pub enum StoreError {
     File(#[from] std::io::Error),
     #[error("another node works with this state file: stop it first")]
     InUse,
+    #[error("the node that is running has another API key than its configuration: start it again first")]
+    OtherKey,
     #[error("the node's state file holds what cannot be read: {0}")]
     Unreadable(String),
 }
@@ -65,6 +67,8 @@ pub struct NodeStore {
     /// With what a command signs what it has written: the node that works with the file would take that for somebody
     /// else's.
     signs: Option<Arc<Signs>>,
+    /// What was not as the node makes it when the file was opened.
+    found: Option<String>,
 }
 
 /// How a command signs.
@@ -122,8 +126,20 @@ impl NodeStore {
         }
     }
 
-    /// Opens the file, makes it if it is missing, readable for its owner only, and brings it to the present schema.
+    /// Opens the file for a command: an entry says what was not as the node makes it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let store = NodeStore::open_for_station(path).await?;
+        if let Some(found) = &store.found {
+            let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(found);
+            let mut transaction = store.pool.begin_with("BEGIN IMMEDIATE").await?;
+            audit::append(&mut transaction, &entry).await?;
+            transaction.commit().await?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the file, makes it if it is missing, readable for its owner only, and brings it to the present schema.
+    pub async fn open_for_station(path: &Path) -> Result<Self, StoreError> {
         keep_private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -139,15 +155,25 @@ impl NodeStore {
         let pool = log.watched(one_writer()).connect_with(options).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
-        audit::prepare_as(&mut connection, own_schema().await?).await?;
+        let found = audit::prepare_as(&mut connection, own_schema().await?).await?;
         drop(connection);
-        Ok(NodeStore { pool, changes: watch::Sender::new(0), log, signs: None })
+        Ok(NodeStore { pool, changes: watch::Sender::new(0), log, signs: None, found })
     }
 
     /// Opens the file for a command that decides.
     pub async fn open_for_command(path: &Path, key: HeadKey) -> Result<Self, StoreError> {
+        let file = HeadFile::beside(path);
+        let is_running = path.exists() && try_lock(path)?.is_none();
+        if is_running && file.is_readable() == Some(true) && file.read(&key).is_none() {
+            return Err(StoreError::OtherKey);
+        }
         let signs = Some(Arc::new(Signs { key, state: path.to_owned() }));
         Ok(NodeStore { signs, ..NodeStore::open(path).await? })
+    }
+
+    /// What was not as the node makes it when the file was opened, and has to stand in the log.
+    pub fn found(&self) -> Option<&str> {
+        self.found.as_deref()
     }
 
     /// What the node knows of its audit log.

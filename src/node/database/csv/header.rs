@@ -77,6 +77,7 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
             has(|letter| letter == '9') && has(|sign| !sign.is_alphanumeric() && !matches!(sign, ' ' | '_'))
         };
         let is_comment = cell.starts_with('#') && cell.len() > 1;
+        let is_answer = ANSWERS.iter().any(|answer| cell.eq_ignore_ascii_case(answer));
         let is_value = !is_counted(cell)
             && (is_number(cell)
                 || is_time(cell)
@@ -87,6 +88,8 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
                 || cell.contains('@')
                 || has_own_form && is_like_those(cell, column(*place))
                 || is_comment
+                || is_answer
+                || is_made_like_those(cell, &column(*place).filter(|other| !is_missing(other)).collect::<Vec<_>>())
                 || begins_with_digit && (cell.contains(' ') || is_like_those(cell, column(*place))));
         occurs || is_value
     };
@@ -153,6 +156,67 @@ fn is_like_those<'a>(cell: &str, others: impl Iterator<Item = &'a str>) -> bool 
         alike += usize::from(shape(other) == own);
     }
     2 * alike > all
+}
+
+/// What stands in the place of an answer, and never names a column.
+const ANSWERS: [&str; 18] = [
+    "unknown",
+    "not known",
+    "n/k",
+    "none",
+    "refused",
+    "not done",
+    "yes",
+    "no",
+    "true",
+    "false",
+    "unbekannt",
+    "keine",
+    "ja",
+    "nein",
+    "onbekend",
+    "inconnu",
+    "oui",
+    "non",
+];
+
+/// Whether a text that is more than words is made as most of these are: with as many letters at the same places, as numbers of
+/// patients are, or codes of one length out of letters and digits; or, with blanks, as a line of an address.
+fn is_made_like_those(cell: &str, others: &[&str]) -> bool {
+    if !cell.chars().any(|letter| letter.is_ascii_digit() || matches!(letter, '+' | '-')) {
+        return false;
+    }
+    let are_most =
+        |is_alike: &dyn Fn(&str) -> bool| 2 * others.iter().filter(|other| is_alike(other)).count() > others.len();
+    let form = form(cell);
+    let is_code = |text: &str| {
+        let has = |kind: fn(&u8) -> bool| text.bytes().any(|byte| kind(&byte));
+        text.len() >= 6
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && has(u8::is_ascii_digit)
+            && has(u8::is_ascii_alphabetic)
+    };
+    are_most(&|other| self::form(other) == form)
+        || cell.contains(' ') && are_most(&|other| shape(other) == shape(cell))
+        || is_code(cell) && are_most(&|other| other.len() == cell.len() && is_code(other))
+}
+
+/// How a text is written: each letter, large or small, its digits as one, and either of two signs.
+fn form(text: &str) -> String {
+    let mut form = String::new();
+    for letter in text.chars() {
+        let kind = match letter {
+            letter if letter.is_uppercase() => 'A',
+            letter if letter.is_alphabetic() => 'a',
+            letter if letter.is_numeric() => '9',
+            '+' | '-' => '-',
+            other => other,
+        };
+        if kind != '9' || !form.ends_with(kind) {
+            form.push(kind);
+        }
+    }
+    form
 }
 
 fn has_digits_or_signs(cell: &str) -> bool {
@@ -270,6 +334,15 @@ mod tests {
             ("Ann|Miller|unknown|C50.1", vec!["Bo|Smith|60|C1.1", "Cy|Jones|70|C2.5"]),
             ("Miller|45y", vec!["Smith|60", "Jones|70"]),
             ("Miller|¥45k", vec!["Smith|60", "Jones|70"]),
+            // One that is written like those below it says it for the whole line.
+            ("AB123456C|Miller|Ann|refused", vec!["AB123458C|Smithc|Boc|22", "AB123459C|Smithd|Bod|23"]),
+            ("P0001|Main Street 5|Miller|Ann", vec!["P0002|High Road 2|Smithc|22", "P0003|Low Lane 4|Smithd|23"]),
+            ("a3f9c2d1e4|Miller|palliative", vec!["b71d02d1e2|Smithc|22", "0fe902d1e2|Smithd|23"]),
+            ("P0001|C50|stage|F", vec!["P0002|C52|22|2", "P0003|C53|23|3"]),
+            ("Miller|HIV+|stage", vec!["Smithc|HIV-|22", "Smithd|HIV-|23"]),
+            ("Miller|deceased|unknown", vec!["Smithc||22", "Smithd||23"]),
+            ("P0001|Miller|melanoma|Berlin", vec!["P0002|Smithc||Bonn", "P0003|Smithd||Bonn"]),
+            ("Miller|Main Street 5|stage", vec!["Smithc|High Road 2|22", "Smithd|Low Lane 4|23"]),
             ("P00045|K00231", vec!["P00046|17", "P00047|18", "P00048|19"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
@@ -299,6 +372,8 @@ mod tests {
             ("id|glucose_120min", vec!["P1|5.5", "P2|6.1"]),
             ("id|item_123", vec!["P1|5", "P2|6"]),
             ("Patient ID|Sex|Age (years)", vec!["P1|F|60", "P2|M|70"]),
+            ("patient|ICD10|CD4+|T-score", vec!["P1|C50|60|-2", "P2|C51|70|-1"]),
+            ("Patient-ID|q1|q2", vec!["P-1|a|b", "P-2|b|c"]),
             ("id|0|1|2", vec!["P1|5|6|7", "P2|6|7|8"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();

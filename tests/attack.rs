@@ -461,6 +461,89 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             join_all(floods).await;
         })
         .await;
+    // Six bytes are written for each where somebody writes it out for programmers.
+    let odd = "\u{7f}".repeat(30_000_000);
+    attack
+        .run("texts of 30 MB in the place of a number, and of 1 MB in events of three nodes", async {
+            let body = format!("{{\"name\":\"x\",\"organizations\":[{{\"id\":\"{odd}\",\"input\":\"e30=\"}}]}}");
+            let calls = join_all((0..3).map(|_| remote.call(Method::POST, "api/task", &token, body.clone())));
+            let address = format!("{}/socket.io/?EIO=4&transport=polling", remote.server.url);
+            let event = format!(
+                "42/tasks,[\"algorithm_log\",{{\"log\":\"a\",\"task_id\":1,\"run_id\":\"{}\"}}]",
+                &odd[..1_000_000]
+            );
+            let events = join_all(nodes.iter().flat_map(|node| [node; 8]).map(async |node| {
+                let send = |request: reqwest::RequestBuilder| async { request.bearer_auth(node).send().await };
+                let opened = send(remote.http.get(&address)).await.unwrap().text().await.unwrap();
+                let Some(session) = opened.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()) else {
+                    return;
+                };
+                let session = format!("{address}&sid={session}");
+                let _ = send(remote.http.post(&session).body("40/tasks,")).await;
+                for _ in 0..10 {
+                    let _ = send(remote.http.post(&session).body(event.clone())).await;
+                }
+            }));
+            let (answers, _) = tokio::join!(calls, events);
+            assert!(answers.iter().all(|status| matches!(status, 400 | 503)), "{answers:?}");
+        })
+        .await;
+    let described = json!({"name": "flood", "description": "a".repeat(1024), "image": AVERAGE, "collaboration_id": 1,
+        "databases": [], "organizations": [{"id": 2, "input": "e30="}]})
+    .to_string();
+    for _ in 0..20 {
+        join_all((0..100).map(|_| remote.call(Method::POST, "api/task", &token, described.clone()))).await;
+    }
+    attack
+        .run(
+            "lists of 2,000 rows narrowed by patterns that fit nearly, of six callers, while strangers ask, too",
+            async {
+                let path = format!("api/task?description=%25{}b", "a".repeat(190));
+                let mut of_lists = callers.clone();
+                of_lists.push(node.clone());
+                let lists = join_all(of_lists.iter().flat_map(|caller| [caller; 4]).map(async |caller| {
+                    let mut answers = Vec::new();
+                    for _ in 0..3 {
+                        answers.push(remote.call(Method::GET, &path, caller, String::new()).await);
+                    }
+                    answers
+                }));
+                let body = json!({"api_key": "00000000-0000-4000-8000-000000000000"}).to_string();
+                let strangers =
+                    join_all((0..1_000).map(|_| remote.call(Method::POST, "api/token/node", "", body.clone())));
+                let others = async {
+                    let begin = Instant::now();
+                    let status = remote.call(Method::GET, "api/organization/2", &token, String::new()).await;
+                    (status, begin.elapsed())
+                };
+                let (lists, strangers, (status, took)) = tokio::join!(lists, strangers, others);
+                assert!(lists.concat().iter().all(|status| matches!(status, 200 | 429 | 503)), "{lists:?}");
+                assert!(strangers.iter().all(|status| matches!(status, 401 | 429)), "{strangers:?}");
+                assert!(status == 200 && took < Duration::from_secs(2), "{status} after {took:?}");
+                let too_long = format!("api/task?description={}", "a".repeat(300));
+                assert_eq!(remote.call(Method::GET, &too_long, &token, String::new()).await, 400);
+            },
+        )
+        .await;
+    attack
+        .run("1,500 forms of somebody signed in, each with 12 kB of headers, that are never whole", async {
+            let address = remote.server.url.trim_start_matches("http://").to_owned();
+            let headers: String = (0..100).map(|number| format!("X-{number}: {}\r\n", "h".repeat(110))).collect();
+            let begin = format!(
+                "POST /tasks/new HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nCookie: {cookie}\r\n{headers}\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 200000\r\n\r\n{}",
+                "a".repeat(60_000)
+            );
+            let halves = join_all((0..1_500).map(async |_| {
+                let mut stream = TcpStream::connect(&address).await.ok()?;
+                let _ = timeout(Duration::from_secs(5), stream.write_all(begin.as_bytes())).await;
+                Some(stream)
+            }))
+            .await;
+            sleep(Duration::from_secs(2)).await;
+            drop(halves);
+        })
+        .await;
     // Objects with a name of no letters: of all JSON they unfold to most.
     let organizations = [2, 3, 4].map(|id| json!({"id": id, "input": "e30="}));
     let body = json!({"name": "flood", "description": "", "image": AVERAGE, "collaboration_id": 1, "databases": [],

@@ -20,7 +20,10 @@ use tokio::{
 };
 
 use super::{HubError, error::short, large, large_answer::QUEUE, permission::Caller, server::HubState};
-use crate::serve::Shares;
+use crate::{
+    protocol::brief::{self, begin_of},
+    serve::Shares,
+};
 
 /// The largest body of what is asked by somebody who is not signed in yet, in bytes.
 pub const SIGN_IN_LIMIT: usize = 16 * 1024;
@@ -46,7 +49,7 @@ where
         let bytes = whole(request, LIMIT).await?;
         if let Some(named) = named {
             // What cannot be read names nothing.
-            let _ = named.0.set(serde_json::from_slice(&bytes).unwrap_or_default());
+            let _ = named.0.set(brief::from_slice(&bytes).unwrap_or_default());
         }
         checked(parse(&bytes)?).map(Body)
     }
@@ -176,9 +179,13 @@ const NAME_LIMIT: usize = 100;
 
 /// Reads JSON, each error at its field.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HubError> {
+    brief::read_slice(bytes, parse_all)
+}
+
+fn parse_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HubError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = short(&error.path().to_string(), NAME_LIMIT);
+        let path = short(&begin_of(error.path()), NAME_LIMIT);
         let one = |field: &str, message: &str| {
             HubError::fields(BTreeMap::from([(field.to_owned(), vec![message.to_owned()])]))
         };

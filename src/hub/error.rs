@@ -91,6 +91,7 @@ impl HubError {
             HubError::TooLarge(_) | HubError::PageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             HubError::TooMany | HubError::Crowded => StatusCode::TOO_MANY_REQUESTS,
             HubError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            HubError::Database(error) if is_interrupted(error) => StatusCode::SERVICE_UNAVAILABLE,
             HubError::Database(error) if is_disk_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             HubError::File(error) if error.kind() == ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             HubError::Database(_)
@@ -121,6 +122,11 @@ pub fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
+/// Whether reading took longer than it may (SQLITE_INTERRUPT).
+fn is_interrupted(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("9"))
+}
+
 /// Whether there is no more room (SQLITE_FULL).
 pub fn is_disk_full(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("13"))
@@ -132,6 +138,10 @@ impl IntoResponse for HubError {
         let body = match self {
             HubError::BadRequest { message, errors } => ErrorBody { msg: message, errors },
             HubError::Busy => ErrorBody { msg: HubError::Busy.to_string(), ..Default::default() },
+            HubError::Database(error) if is_interrupted(&error) => ErrorBody {
+                msg: "This list takes too long to read. Narrow it, or sort it otherwise.".to_owned(),
+                ..Default::default()
+            },
             error if status == StatusCode::INSUFFICIENT_STORAGE => {
                 tracing::error!(%error, source = ?std::error::Error::source(&error), "the disk is full");
                 ErrorBody {

@@ -138,6 +138,9 @@ fn integer(name: &str, text: &str) -> Result<i64, HubError> {
     text.parse().map_err(|_| HubError::field(name, "Not a valid integer."))
 }
 
+/// The longest pattern by which a list is narrowed, in bytes: names have 128 characters at most.
+const PATTERN_LIMIT: usize = 200;
+
 /// What a list is narrowed by: SQL conditions with their values.
 #[derive(Default)]
 pub struct Filters {
@@ -166,8 +169,14 @@ impl Filters {
     }
 
     /// A column like a pattern with `%` and `_`, `\` taking their meaning away, if there is a pattern.
-    pub fn like(&mut self, column: &str, pattern: Option<&str>) {
+    pub fn like(&mut self, column: &str, pattern: Option<&str>) -> Result<(), HubError> {
+        // SQLite tries it at each letter of each row.
+        if pattern.is_some_and(|pattern| pattern.len() > PATTERN_LIMIT) {
+            let name = column.rsplit('.').next().unwrap_or(column);
+            return Err(HubError::field(name, format!("Longer than {PATTERN_LIMIT} characters.")));
+        }
         self.text(&format!("{column} LIKE ? ESCAPE '\\'"), pattern);
+        Ok(())
     }
 
     /// A column among ids.

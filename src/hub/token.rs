@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::HubError;
+use crate::protocol::brief;
 
 /// Lifetime of an access token in seconds.
 pub const ACCESS_SECONDS: i64 = 6 * 3600;
@@ -244,7 +245,7 @@ impl Tokens {
             return Err(INVALID);
         }
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| INVALID)?;
-        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| INVALID)?;
+        let claims: Claims = brief::from_slice(&payload).map_err(|_| INVALID)?;
         let now = Timestamp::now().as_second();
         if claims.exp.is_some_and(|exp| exp < now - LEEWAY) {
             return Err(HubError::Unauthenticated("Token has expired"));

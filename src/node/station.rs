@@ -201,7 +201,7 @@ impl Station {
         let state_file = self.config.state_file();
         let runs = runtime::folder_of_runs(&state_file);
         runtime::clear(&runs).map_err(|error| NodeError::Runs { path: runs.display().to_string(), error })?;
-        let station = store.station().await?;
+        let station = store.station(&state_file).await?;
         store.note_policies(&self.config.policies.summary()).await?;
         if !self.config.ignored.is_empty() {
             let keys = self.config.ignored.join(", ");

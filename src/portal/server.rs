@@ -121,7 +121,8 @@ impl Portal {
             .with_same_site(SameSite::Lax)
             .with_expiry(Expiry::OnInactivity(INACTIVITY));
         tokio::spawn(tell_version(state.registry.transport().clone(), options.stop.clone()));
-        let live = Live { upstream: Arc::default(), streams: Arc::new(Shares::new(STREAMS)), stop: options.stop };
+        let live =
+            Live { upstream: Arc::default(), streams: Arc::new(Shares::without_queue(STREAMS)), stop: options.stop };
         let pages = pages::routes()
             .route("/tasks/{id}/events", get(events::stream))
             .route("/reviews/events", get(inbox::stream))

@@ -27,8 +27,8 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// Forms up to this size, in bytes, are read as they come. Of larger ones there are some in memory.
 const SMALL: u64 = 16 * 1024;
 static LARGE: Semaphore = Semaphore::const_new(128);
-/// Those of one user.
-static LARGE_OF_USER: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::new(4));
+/// Those of one user, of whom some more wait: one that waits is not read, and nobody notices when its client goes away.
+static LARGE_OF_USER: LazyLock<Shares<i64>> = LazyLock::new(|| Shares::with_queue(4, 16));
 /// How long a form waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -45,10 +45,13 @@ pub async fn read_first(State(state): State<PageState>, request: Request, next: 
     let _places = match is_small {
         true => None,
         false => {
-            let both = async { (LARGE_OF_USER.place(&user.signed_in.user.id).await, LARGE.acquire().await) };
+            let both = async {
+                let own = LARGE_OF_USER.place(&user.signed_in.user.id).await.ok()?;
+                Some((own, LARGE.acquire().await.ok()?))
+            };
             match timeout(PATIENCE, both).await {
-                Ok(places) => Some(places),
-                Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+                Ok(Some(places)) => Some(places),
+                Ok(None) | Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
             }
         }
     };

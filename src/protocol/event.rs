@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{review::ReviewChange, status::Status};
+use super::{brief, review::ReviewChange, status::Status};
 
 /// The Socket.IO namespace in which servers and nodes talk.
 pub const NAMESPACE: &str = "/tasks";
@@ -126,7 +126,7 @@ impl Event {
             run_id: i64,
         }
         fn read<T: serde::de::DeserializeOwned>(payload: Value) -> Option<T> {
-            serde_json::from_value(payload).ok()
+            brief::from_value(payload).ok()
         }
         match name {
             "sync" => Some(Event::Sync),

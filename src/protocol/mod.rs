@@ -4,6 +4,7 @@
 pub mod account;
 pub mod audit;
 pub mod bounded;
+pub mod brief;
 pub mod client;
 pub mod domain;
 pub mod event;

@@ -79,7 +79,8 @@ impl Default for AttemptLimits {
         AttemptLimits {
             users: Attempts::new(USER_ATTEMPTS, true),
             nodes: Attempts::new(NODE_ATTEMPTS, false),
-            under_way: Shares::new(UNDER_WAY),
+            // Connections that wait give way to others.
+            under_way: Shares::with_queue(UNDER_WAY, usize::MAX),
             all_under_way: Semaphore::new(ALL_UNDER_WAY),
             key: uuid::Uuid::new_v4().simple().to_string(),
             inside: uuid::Uuid::new_v4().simple().to_string(),

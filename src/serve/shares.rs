@@ -46,9 +46,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
-    /// As many may wait as come.
-    pub fn new(places_each: usize) -> Self {
-        Shares::with_queue(places_each, usize::MAX)
+    /// Nobody waits for a place.
+    pub fn without_queue(places_each: usize) -> Self {
+        Shares::with_queue(places_each, 0)
     }
 
     /// So many of each may wait for a place.

@@ -81,6 +81,30 @@ async fn a_second_program_with_the_key_of_a_connected_node_is_refused_and_its_pa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_node_that_runs_is_another_program() {
+    let world = World::new().await;
+    let first = world.start_node_with("example_org1", |text| that_counts(&world, text)).await;
+    world.wait_for_node(2, true).await;
+    let (from, to) = (world.node_folder("example_org1"), world.node_folder("example_org1").with_file_name("copy"));
+    std::fs::create_dir(&to).unwrap();
+    for entry in std::fs::read_dir(&from).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    let copy = crate::support::RunningNode::start(&to.join("node.yaml"));
+    let client = world.client("researcher").await;
+    for run in 1..=3 {
+        let spec = TaskSpec { image: IMAGE.to_owned(), ..average("count", &[2], json!({})) };
+        let task = client.create_task(&spec).await.unwrap();
+        assert_eq!(outcome(&client, task.id).await.0, Status::Completed);
+        assert_eq!(runs_of(&from), run, "the first one goes on");
+    }
+    let nodes = client.nodes_of(1).await.unwrap();
+    assert!(nodes.iter().any(|node| node.organization_id == Some(2) && node.second_program.is_some()));
+    first.stop().await;
+    copy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_station_that_was_ended_hard_takes_its_own_place_again_and_nobody_else_does() {
     let mut world = World::new().await;
     let node = world.start_node("example_org1").await;

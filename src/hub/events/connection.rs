@@ -5,16 +5,17 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, http::HeaderMap};
 use socketioxide::{
     SocketIo,
-    extract::{AckSender, SocketRef, TryData},
+    extract::{AckSender, SocketRef},
     socket::DisconnectReason,
 };
 
 use super::{
     door::{Begun, EventServer},
     lane::{Lane, LastTold},
+    message::Message,
     node::{self, Present},
     sender::{collaboration_room, log_room, organization_log_room, organization_room},
-    told::{Facts, Told},
+    told::Facts,
 };
 use crate::{
     hub::{
@@ -72,14 +73,13 @@ fn register(socket: &SocketRef, hub: &Arc<HubState>) {
     macro_rules! on {
         ($name:expr, $told:ty, $is_new:expr, $handler:path) => {
             let shared = hub.clone();
-            socket.on($name, move |socket: SocketRef, TryData(told): TryData<$told>, ack: AckSender| {
+            socket.on($name, move |socket: SocketRef, message: Message, ack: AckSender| {
                 let hub = shared.clone();
                 async move {
                     let Some(lane) = socket.extensions.get::<Arc<Lane>>() else { return };
-                    let weight = told.as_ref().map_or(0, Told::weight);
-                    let Some(_turn) = lane.turn(weight).await else { return end_flood(&hub, socket) };
+                    let Some(_turn) = lane.turn(message.bytes()).await else { return end_flood(&hub, socket) };
                     let Some((caller, id)) = node_at(&socket, &hub).await else { return end_who_only_listens(socket) };
-                    let done = match told {
+                    let done = match message.read::<$told>() {
                         Ok(told) if $is_new(&socket, &told) => $handler(&hub, &caller, id, told).await,
                         Ok(_) => Ok(()),
                         Err(error) => Err(HubError::bad(error.to_string())),

@@ -13,7 +13,10 @@ use axum::{
     Router,
     body::{Body, HttpBody, to_bytes},
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{
+        HeaderName, Method, StatusCode,
+        header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, UPGRADE},
+    },
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -175,19 +178,33 @@ async fn door(State(doors): State<Doors>, mut request: Request) -> Response {
         Err(_) => return doors.enter(Kind::User, request).await,
         Ok(claims) => claims,
     };
+    // Nothing is told to algorithms, and a node can have any number of their tokens.
+    let Subject::Id(id) = claims.sub else {
+        return HubError::WrongClient("Algorithms do not listen to events").into_response();
+    };
     // Each session is kept for a while after the last that was heard of it.
-    let owner = format!("{:?} {:?}", claims.client_type, claims.sub);
+    let owner = format!("{:?} {id}", claims.client_type);
     if hub.openings.check_key(&owner).is_err() {
         return HubError::TooMany.into_response();
     }
-    let (kind, node_id, places) = match (claims.client_type, &claims.sub) {
-        (ClientType::Node, Subject::Id(id)) => (Kind::Node, Some(*id), &hub.connections_of_nodes),
+    let (kind, node_id, places) = match claims.client_type {
+        ClientType::Node => (Kind::Node, Some(id), &hub.connections_of_nodes),
         _ => (Kind::User, None, &hub.connections_of_users),
     };
     // Here, and not when it is known who it is: before that a connection takes as much.
     let Some(place) = places.free_place(&owner) else { return HubError::TooMany.into_response() };
     request.extensions_mut().insert(Begun { node_id, _place: Arc::new(place) });
+    // They are kept as long as the connection is there.
+    for name in request.headers().keys().filter(|name| !is_needed(name)).cloned().collect::<Vec<_>>() {
+        request.headers_mut().remove(name);
+    }
     remember_session(&hub, kind, doors.enter(kind, request).await).await
+}
+
+/// Whether a connection begins with this header.
+fn is_needed(name: &HeaderName) -> bool {
+    let of_socket = name.as_str().starts_with("sec-websocket-");
+    of_socket || [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, UPGRADE].contains(name)
 }
 
 /// A message that is being read.

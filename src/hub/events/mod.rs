@@ -3,6 +3,7 @@
 mod connection;
 mod door;
 mod lane;
+mod message;
 mod node;
 mod sender;
 mod told;

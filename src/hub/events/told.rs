@@ -8,10 +8,7 @@ use serde::{
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::protocol::{
-    bounded::{NUMBER, SmallValue},
-    event::{LogLines, StatusChange},
-};
+use crate::protocol::bounded::{NUMBER, SmallValue};
 
 /// The most facts that a node may share of itself.
 const FACTS: usize = 10_000;
@@ -19,34 +16,6 @@ const FACTS: usize = 10_000;
 const FACT_BYTES: usize = 10_000;
 /// The most bytes of all facts of a node, with a key for each value.
 pub const CONFIG_BYTES: usize = 2 * 1024 * 1024;
-/// What an event takes in memory beside its texts, in bytes.
-const EACH: usize = 256;
-
-/// Something that a node tells.
-pub trait Told {
-    /// What it takes in memory, in bytes.
-    fn weight(&self) -> usize;
-}
-
-impl Told for StatusChange {
-    fn weight(&self) -> usize {
-        EACH + self.status.as_str().len()
-    }
-}
-
-impl Told for LogLines {
-    fn weight(&self) -> usize {
-        EACH + self.log.len()
-    }
-}
-
-impl Told for Facts {
-    fn weight(&self) -> usize {
-        // Two texts for each row.
-        EACH + self.bytes + 96 * self.rows.len()
-    }
-}
-
 /// `{"key": value or list of values}`: what a node tells of itself, as a row for each value. The official node puts types
 /// and columns of databases into objects of their own: what is in them counts.
 #[derive(Debug, Default, PartialEq)]

@@ -56,7 +56,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         until: query.time("until")?,
     };
     let (offset, limit) = query.window();
-    let (entries, total) = audit::page(hub.store.reader(), &filter, offset, limit).await?;
+    let (entries, total) = audit::page(hub.store.lists(), &filter, offset, limit).await?;
     query.answer_page(entries, total as usize).await
 }
 

@@ -84,7 +84,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     if reach < Reach::Everything {
         filters.among("collaboration.id", &caller.authority.collaborations);
     }
-    filters.like("name", query.text("name"));
+    filters.like("name", query.text("name"))?;
     filters.integer("encrypted = ?", query.flag("encrypted")?.map(i64::from));
     if let Some(id) = query.integer("organization_id")? {
         if reach < Reach::Everything && id != caller.authority.organization_id {
@@ -97,7 +97,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         );
     }
     let with_organizations = query.includes("organizations");
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut members =
         if with_organizations { members::of_all(&hub, COLLABORATION, &ids).await? } else { BTreeMap::new() };

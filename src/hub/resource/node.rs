@@ -123,10 +123,10 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         Some(_) => filters.when("0".to_owned()),
     }
     filters.text("ip = ?", query.text("ip"));
-    filters.like("node.name", query.text("name"));
+    filters.like("node.name", query.text("name"))?;
     filters.text("last_seen >= ?", query.time("last_seen_from")?);
     filters.text("last_seen <= ?", query.time("last_seen_till")?);
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut configs = configs(&hub, &ids).await?;
     rows.answer(|row| {

@@ -80,7 +80,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         Reach::Collaboration => filters.among("organization.id", &caller.authority.organizations),
         _ => filters.integer("organization.id = ?", Some(caller.authority.organization_id)),
     }
-    filters.like("name", query.text("name"));
+    filters.like("name", query.text("name"))?;
     filters.text("country = ?", query.text("country"));
     let ids = query.integers("ids")?;
     if !ids.is_empty() {
@@ -102,7 +102,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
             Some(id),
         );
     }
-    LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Organization::from).await
+    LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?.answer(Organization::from).await
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Organization, HubError> {

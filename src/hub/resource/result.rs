@@ -59,7 +59,7 @@ const LISTING: Listing = Listing {
 
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let filters = run::filters(&caller, &query, run::Listed::Results)?;
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     audit::note_results(&hub, &caller, &with_result(&rows.rows), false).await?;
     rows.answer(ResultItem::from).await
 }

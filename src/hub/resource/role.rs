@@ -111,9 +111,9 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         filters.integer("role.id IN (SELECT role_id FROM user_role WHERE user_id = ?)", Some(user_id));
     }
     filters.integer("role.id IN (SELECT role_id FROM role_rule WHERE rule_id = ?)", query.integer("rule_id")?);
-    filters.like("name", query.text("name"));
-    filters.like("description", query.text("description"));
-    LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Role::from).await
+    filters.like("name", query.text("name"))?;
+    filters.like("description", query.text("description"))?;
+    LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?.answer(Role::from).await
 }
 
 async fn load(hub: &HubState, id: i64) -> Result<Row, HubError> {

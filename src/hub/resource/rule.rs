@@ -43,7 +43,7 @@ impl From<Row> for Rule {
 /// Rules are the same for everybody; only whose they are is protected.
 async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery) -> Result<Response, HubError> {
     let mut filters = Filters::default();
-    filters.like("resource", query.text("name"));
+    filters.like("resource", query.text("name"))?;
     filters.text("operation = upper(?)", query.text("operation"));
     filters.text("scope = upper(?)", query.text("scope"));
     let role_id = query.integer("role_id")?;
@@ -68,7 +68,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         bytes: SMALL_ROWS,
         row_limit: SMALL_ROW,
     };
-    listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(Rule::from).await
+    listing.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?.answer(Rule::from).await
 }
 
 /// The rules of a role.

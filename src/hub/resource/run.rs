@@ -283,7 +283,7 @@ async fn list(
     let filters = filters(&caller, &query, listed)?;
     let with_task = includes_task(&caller, &query)?;
     let listing = if asks_without_input(&query) { WITHOUT_INPUT } else { LISTING };
-    let mut rows = listing.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let mut rows = listing.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     if let Some(whole) = of_runs_seen_whole(&caller.kind, caller.authority.organization_id) {
         let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
         let whole: Vec<i64> = sqlx::query_scalar(&format!(

@@ -87,11 +87,11 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         Reach::Collaboration => filters.among("collaboration_id", &caller.authority.collaborations),
         _ => filters.integer(of_organization, Some(caller.authority.organization_id)),
     }
-    filters.like("name", query.text("name"));
+    filters.like("name", query.text("name"))?;
     filters.integer("collaboration_id = ?", query.integer("collaboration_id")?);
     filters.integer(of_organization, query.integer("organization_id")?);
     let with_organizations = query.includes("organizations");
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let mut members = if with_organizations { members::of_all(&hub, STUDY, &ids).await? } else { BTreeMap::new() };
     rows.answer(|row| {

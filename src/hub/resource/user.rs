@@ -115,7 +115,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
         _ => filters.integer("user.id = ?", Some(own_id)),
     }
     for name in ["username", "firstname", "lastname", "email"] {
-        filters.like(name, query.text(name));
+        filters.like(name, query.text(name))?;
     }
     if let Some(search) = query.text("search") {
         filters.among("user.id", &found(&hub, search).await?);
@@ -141,7 +141,7 @@ async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQuery
     filters.integer("user.id IN (SELECT user_id FROM user_rule WHERE rule_id = ?)", query.integer("rule_id")?);
     filters.text("last_seen >= ?", query.time("last_seen_from")?);
     filters.text("last_seen <= ?", query.time("last_seen_till")?);
-    LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?.answer(User::from).await
+    LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?.answer(User::from).await
 }
 
 /// The users of whose username, e-mail or name this is a part, or whose id it is. Atoll's own, for its list

@@ -5,7 +5,11 @@ mod change;
 pub use authority::container_epoch;
 pub use change::Change;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use moka::sync::Cache;
 use sqlx::{
@@ -32,6 +36,7 @@ const AUTHORITY_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5
 /// is emptied at each write is never stale.
 pub struct Store {
     reader: SqlitePool,
+    lists: SqlitePool,
     writer: SqlitePool,
     authorities: Cache<AuthorityKey, Arc<Authority>>,
     /// Counts changes: what was read before one is not kept after it.
@@ -54,6 +59,18 @@ async fn make_schema() -> Result<audit::Made, HubError> {
     let mut memory = memory.acquire().await?;
     audit::prepare(&mut memory).await?;
     Ok(audit::made(&mut memory).await?)
+}
+
+/// For how long somebody may read over a connection for lists.
+const LIST_TIME: Duration = Duration::from_secs(2);
+/// How often SQLite looks whether that is over, in steps of its own.
+const STEPS: i32 = 1_000;
+
+/// From now on what is read over this connection ends after a while.
+async fn end_soon(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let end = Instant::now() + LIST_TIME;
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,14 +97,20 @@ impl Store {
         let mut connection = writer.acquire().await?;
         let found = audit::prepare_as(&mut connection, own_schema().await?).await?;
         drop(connection);
-        let reader = SqlitePoolOptions::new()
+        // Each of them keeps pages of its own; what is large fills them.
+        let options = options.read_only(true).pragma("cache_size", "-2500");
+        let reader =
+            SqlitePoolOptions::new().min_connections(1).max_connections(4).connect_with(options.clone()).await?;
+        let lists = SqlitePoolOptions::new()
             .min_connections(1)
-            .max_connections(6)
-            // Each of them keeps pages of its own; what is large fills them.
-            .connect_with(options.read_only(true).pragma("cache_size", "-2500"))
+            .max_connections(3)
+            .after_connect(|connection, _| Box::pin(end_soon(connection)))
+            .before_acquire(|connection, _| Box::pin(async move { end_soon(connection).await.map(|()| true) }))
+            .connect_with(options)
             .await?;
         let store = Store {
             reader,
+            lists,
             writer,
             authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
             generation: watch::Sender::new(0),
@@ -116,6 +139,12 @@ impl Store {
     /// For queries that read.
     pub fn reader(&self) -> &SqlitePool {
         &self.reader
+    }
+
+    /// For lists, which callers filter and sort as they like: they take no connection from anything else, and end after a
+    /// while.
+    pub fn lists(&self) -> &SqlitePool {
+        &self.lists
     }
 
     /// For what is written without being a change that somebody makes: attempts, tokens, states of nodes and runs,
@@ -272,4 +301,25 @@ pub const NEW_EPOCH: &str = "abs(random() >> 11)";
 pub async fn end_all_tokens(connection: &mut SqliteConnection, user_id: i64) -> Result<i64, HubError> {
     let query = format!("UPDATE user SET token_epoch = {NEW_EPOCH} WHERE id = ? RETURNING token_epoch");
     Ok(sqlx::query_scalar(&query).bind(user_id).fetch_one(connection).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_that_takes_too_long_ends_and_the_next_one_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("hub.sqlite")).await.unwrap();
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n";
+        let begin = Instant::now();
+        // More than there are connections.
+        let lists = (0..5).map(|_| sqlx::query_scalar::<_, i64>(endless).fetch_one(store.lists()));
+        let ended = futures::future::join_all(lists).await;
+        for ended in ended {
+            assert_eq!(HubError::from(ended.unwrap_err()).status_code(), 503);
+        }
+        assert!(begin.elapsed() < 4 * LIST_TIME, "{:?}", begin.elapsed());
+        assert_eq!(sqlx::query_scalar::<_, i64>("SELECT 7").fetch_one(store.lists()).await.unwrap(), 7);
+    }
 }

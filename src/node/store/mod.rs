@@ -201,16 +201,22 @@ impl NodeStore {
         Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?)
     }
 
-    /// Which station this is: that with this file.
-    pub async fn station(&self) -> Result<String, StoreError> {
+    /// Which station this is: that with this file. A copy of the file, somewhere else, is another one: both could compute at
+    /// once.
+    pub async fn station(&self, path: &Path) -> Result<String, StoreError> {
+        let place = place_of(path)?;
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let known: Option<String> =
-            sqlx::query_scalar("SELECT id FROM station").fetch_optional(&mut *transaction).await?;
-        if let Some(id) = known {
-            return Ok(id);
-        }
-        let id = uuid::Uuid::new_v4().to_string();
-        sqlx::query("INSERT INTO station (id) VALUES (?)").bind(&id).execute(&mut *transaction).await?;
+        let known: Option<(String, String)> =
+            sqlx::query_as("SELECT id, place FROM station").fetch_optional(&mut *transaction).await?;
+        // A file of an earlier version does not say where it was.
+        let id = known.filter(|(_, before)| before.is_empty() || *before == place).map(|(id, _)| id);
+        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        sqlx::query("DELETE FROM station").execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO station (id, place) VALUES (?, ?)")
+            .bind(&id)
+            .bind(place)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -246,6 +252,16 @@ impl NodeStore {
             sleep(LOOK_PAUSE).await;
         }
     }
+}
+
+/// What a file has that a copy of it has not.
+fn place_of(path: &Path) -> std::io::Result<String> {
+    let path = path.canonicalize()?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&path.metadata()?);
+    #[cfg(not(unix))]
+    let number = 0;
+    Ok(format!("{number} {}", path.display()))
 }
 
 /// The lock of a state file, unless a station holds it.

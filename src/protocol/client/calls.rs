@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ClientError, HubClient, StoreClient, hub::Counted};
 use crate::protocol::{
+    brief,
     domain::{Collaboration, FunctionCall, Node, Organization, Rule, Run, RunResult, Task, TaskSpec, User},
     payload::PayloadError,
     status::Status,
@@ -180,7 +181,7 @@ impl HubClient {
         let answer: Value = self.get("rule", &query).await?;
         let list = answer.get("data").cloned().unwrap_or(answer);
         let rules: Vec<v4::Rule> =
-            serde_json::from_value(list).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+            brief::from_value(list).map_err(|error| ClientError::Unreadable(error.to_string()))?;
         Ok(rules.into_iter().filter_map(|rule| Rule::try_from(rule).ok()).collect())
     }
 

@@ -14,6 +14,7 @@ use super::{
     transport::{Answer, parse},
 };
 use crate::protocol::{
+    brief,
     domain::Algorithm,
     wire::v4::{Page, StoreAlgorithm, StoreLink},
 };
@@ -101,7 +102,7 @@ impl StoreClient {
 
     /// One algorithm that cannot be read must not hide the others.
     fn understood(&self, algorithm: Value) -> Option<Algorithm> {
-        let read = serde_json::from_value::<StoreAlgorithm>(algorithm);
+        let read = brief::from_value::<StoreAlgorithm>(algorithm);
         read.inspect_err(|error| tracing::warn!(store = self.name, %error, "an algorithm is not understood"))
             .ok()
             .map(Algorithm::from)

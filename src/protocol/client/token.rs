@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::protocol::wire::v4;
+use crate::protocol::{brief, wire::v4};
 
 /// What a sign-in gives: a token to ask with, and one to renew it.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl TokenPair {
             .split('.')
             .nth(1)
             .and_then(|part| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok())
-            .and_then(|bytes| serde_json::from_slice::<Claims>(&bytes).ok());
+            .and_then(|bytes| brief::from_slice::<Claims>(&bytes).ok());
         let (expires, subject) = match claims {
             Some(Claims { exp, sub }) => (
                 exp.and_then(|seconds| Timestamp::from_second(seconds as i64).ok()),

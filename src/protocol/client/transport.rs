@@ -1,5 +1,5 @@
 use std::{
-    io::{self, BufReader},
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ use tokio_util::bytes::Bytes;
 use url::Url;
 
 use super::{ClientError, LARGEST_ANSWER, ServerInfo};
-use crate::protocol::{bounded::MostValues, wire::v4::ErrorBody};
+use crate::protocol::{bounded::MostValues, brief, wire::v4::ErrorBody};
 
 /// The largest answer that is read, in bytes: of what holds inputs, results or many things, …
 const LARGE_ANSWER: usize = 64 * 1024 * 1024;
@@ -221,14 +221,14 @@ pub(super) async fn parse_as<W: DeserializeOwned, T: Send + 'static>(
 ) -> Result<T, ClientError> {
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
     let file = match answer.body {
-        Body::Small(bytes) => return serde_json::from_slice(&bytes).map(make).map_err(|error| unreadable(&error)),
+        Body::Small(bytes) => return brief::from_slice(&bytes).map(make).map_err(|error| unreadable(&error)),
         Body::Large(file, _room) => file.into_std().await,
     };
     let turn = LARGE_ANSWERS.acquire().await.map_err(|error| unreadable(&error))?;
     let read = spawn_blocking(move || {
         // The turn is held here, also where nobody waits any more.
         let _turn = turn;
-        serde_json::from_reader(BufReader::with_capacity(BUFFER, file)).map(make)
+        brief::from_file(file).map(make)
     });
     read.await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
 }

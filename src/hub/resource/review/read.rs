@@ -58,7 +58,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
         filters.text("subject = ?", Some(subject.as_str()));
     }
     filters.text("hash = ?", query.text("hash"));
-    let rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     rows.try_answer(Review::try_from).await
 }
 

@@ -75,7 +75,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
         filters.integer(sql, query.integer(name)?);
     }
     for (column, name) in [("task.name", "name"), ("task.image", "image"), ("task.description", "description")] {
-        filters.like(column, query.text(name));
+        filters.like(column, query.text(name))?;
     }
     filters.text("EXISTS (SELECT 1 FROM task_database WHERE task_id = task.id AND label = ?)", query.text("database"));
     filters.text("task.status = ?", query.text("status"));
@@ -89,7 +89,7 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
             filters.when(seen);
         }
     }
-    let mut rows = LISTING.fetch::<Row>(hub.store.reader(), &caller, query, filters).await?;
+    let mut rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
     let ids: Vec<i64> = rows.rows.iter().map(|row| row.id).collect();
     let (items, bytes) = included(&hub, &ids, with_runs, with_results).await?;
     rows.wait_for(&caller, items, bytes).await?;

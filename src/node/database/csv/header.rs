@@ -373,7 +373,7 @@ mod tests {
             ("id|item_123", vec!["P1|5", "P2|6"]),
             ("Patient ID|Sex|Age (years)", vec!["P1|F|60", "P2|M|70"]),
             ("patient|ICD10|CD4+|T-score", vec!["P1|C50|60|-2", "P2|C51|70|-1"]),
-            ("Patient-ID|q1|q2", vec!["P-1|a|b", "P-2|b|c"]),
+            ("Patient-ID|q1|q2", vec!["P-1|1|2", "P-2|2|3"]),
             ("id|0|1|2", vec!["P1|5|6|7", "P2|6|7|8"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();

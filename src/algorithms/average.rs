@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 
 /// Counts up whenever what is computed or told changes.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Sum and count of a column at one organization.
 pub const PARTIAL: PartialFunction = PartialFunction {
@@ -113,6 +113,7 @@ impl Sum {
         match number {
             Number::Integer(value) if self.scale == 0 => self.parts += i128::from(value),
             Number::Integer(value) => self.add_parts(value.into(), 0),
+            Number::Boolean(value) => self.add_parts(value.into(), 0),
             Number::Decimal { parts, scale } => self.add_parts(parts, scale),
             Number::Float(value) => {
                 self.has_floats = true;
@@ -266,6 +267,33 @@ mod tests {
         assert_eq!(call("weight", table(vec![("weight", weight)])), Ok(json!({"sum": 1.5, "count": 1})));
         let small = Arc::new(Int32Array::from(vec![1, 2]));
         assert_eq!(call("small", table(vec![("small", small)])), Ok(json!({"sum": 3, "count": 2})));
+    }
+
+    #[test]
+    fn true_is_one_and_beside_numbers_a_text() {
+        let of_text = |values: Vec<&str>| Table {
+            untyped: Some(crate::algorithms::DecimalMark::Point),
+            ..table(vec![("x", Arc::new(StringArray::from(values)))])
+        };
+        assert_eq!(call("x", of_text(vec!["True", "FALSE", "true", ""])), Ok(json!({"sum": 2, "count": 3})));
+        assert_eq!(call("x", of_text(vec!["True", "2"])), Ok(Value::Null));
+        assert_eq!(call("x", of_text(vec!["yes", "no"])), Ok(Value::Null));
+        let booleans: ArrayRef = Arc::new(arrow_array::BooleanArray::from(vec![Some(true), None, Some(false)]));
+        assert_eq!(call("x", table(vec![("x", booleans)])), Ok(json!({"sum": 1, "count": 2})));
+    }
+
+    #[test]
+    fn decimals_have_the_digits_that_they_need() {
+        use arrow_array::{Decimal128Array, Decimal256Array};
+        use arrow_buffer::i256;
+        let narrow = Decimal128Array::from(vec![5 * 10_i128.pow(29), 25 * 10_i128.pow(29), 0]);
+        let narrow: ArrayRef = Arc::new(narrow.with_precision_and_scale(38, 30).unwrap());
+        assert_eq!(call("x", table(vec![("x", narrow)])), Ok(json!({"sum": 3, "count": 3})));
+        let wide =
+            |tenths: i128| i256::from_i128(tenths * 10_i128.pow(20)).wrapping_mul(i256::from_i128(10_i128.pow(17)));
+        let wide = Decimal256Array::from(vec![wide(25), wide(50), i256::ZERO]);
+        let wide: ArrayRef = Arc::new(wide.with_precision_and_scale(76, 38).unwrap());
+        assert_eq!(call("x", table(vec![("x", wide)])), Ok(json!({"sum": 7.5, "count": 3})));
     }
 
     #[test]

@@ -3,8 +3,9 @@ use arrow_array::{
     cast::AsArray,
     types::{Decimal128Type, Decimal256Type, Float64Type, Int64Type, UInt64Type},
 };
+use arrow_buffer::i256;
 use arrow_cast::cast;
-use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType, Schema};
+use arrow_schema::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType, Schema};
 
 use super::{AlgorithmError, DecimalMark, Table};
 
@@ -46,6 +47,8 @@ pub fn content(table: &Table, index: usize) -> String {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     Integer(i64),
+    /// Counts as 1 or 0.
+    Boolean(bool),
     Float(f64),
     /// So many parts, of which `10^scale` make one: a decimal number, or a whole one beyond 64 bits.
     Decimal {
@@ -61,10 +64,17 @@ impl Number {
     /// A decimal number in its simplest form; `None` if it has too many digits. A negative scale stands for zeros.
     fn decimal(parts: i128, scale: i8) -> Option<Number> {
         let power = |exponent: u8| 10_i128.checked_pow(u32::from(exponent));
-        let (parts, scale) = match u8::try_from(scale) {
+        let (mut parts, mut scale) = match u8::try_from(scale) {
             Ok(scale) => (parts, scale),
             Err(_) => (parts.checked_mul(power(scale.unsigned_abs())?)?, 0),
         };
+        // Zeros at the end are no digits of its own.
+        while (parts.unsigned_abs() >= MOST_PARTS || scale > DECIMAL128_MAX_SCALE.unsigned_abs())
+            && scale > 0
+            && parts % 10 == 0
+        {
+            (parts, scale) = (parts / 10, scale - 1);
+        }
         if parts.unsigned_abs() >= MOST_PARTS {
             return None;
         }
@@ -75,10 +85,20 @@ impl Number {
         }
     }
 
+    /// The same of a longer one.
+    fn long_decimal(mut parts: i256, mut scale: i8) -> Option<Number> {
+        let ten = i256::from_i128(10);
+        while parts.to_i128().is_none() && scale > 0 && parts.checked_rem(ten)? == i256::ZERO {
+            (parts, scale) = (parts.checked_div(ten)?, scale - 1);
+        }
+        Number::decimal(parts.to_i128()?, scale)
+    }
+
     /// The nearest float, or the one beside it.
     pub fn to_f64(self) -> f64 {
         match self {
             Number::Integer(value) => value as f64,
+            Number::Boolean(value) => f64::from(u8::from(value)),
             Number::Float(value) => value,
             Number::Decimal { parts, scale } => parts as f64 / 10_f64.powi(i32::from(scale)),
         }
@@ -87,7 +107,7 @@ impl Number {
     /// Whether it has no decimals.
     pub fn is_whole(self) -> bool {
         match self {
-            Number::Integer(_) => true,
+            Number::Integer(_) | Number::Boolean(_) => true,
             Number::Float(value) => value.fract() == 0.0,
             Number::Decimal { parts, scale } => {
                 10_i128.checked_pow(u32::from(scale)).is_some_and(|unit| parts % unit == 0)
@@ -139,7 +159,7 @@ pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit:
         DataType::Boolean => {
             for (row, value) in array.as_boolean().iter().enumerate() {
                 if let Some(value) = value {
-                    visit(row, Some(Number::Integer(i64::from(value))));
+                    visit(row, Some(Number::Boolean(value)));
                 }
             }
         }
@@ -160,7 +180,7 @@ pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit:
         DataType::Decimal256(_, scale) => {
             for (row, parts) in array.as_primitive::<Decimal256Type>().iter().enumerate() {
                 if let Some(parts) = parts {
-                    visit(row, parts.to_i128().and_then(|parts| Number::decimal(parts, *scale)));
+                    visit(row, Number::long_decimal(parts, *scale));
                 }
             }
         }
@@ -187,6 +207,11 @@ pub fn for_each_value(untyped: Option<DecimalMark>, array: &ArrayRef, mut visit:
 pub fn number(text: &str, mark: DecimalMark) -> Option<Number> {
     if let Ok(value) = text.parse::<i64>() {
         return Some(Number::Integer(value));
+    }
+    match text {
+        "True" | "TRUE" | "true" => return Some(Number::Boolean(true)),
+        "False" | "FALSE" | "false" => return Some(Number::Boolean(false)),
+        _ => {}
     }
     // Beyond 64 bits a float would be another number.
     if text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit()) {
@@ -282,7 +307,7 @@ mod tests {
             assert_eq!(of(cast(&decimals(vec![110], 2), &kind).unwrap()), [cents(110)]);
         }
         let truths = BooleanArray::from(vec![Some(true), None, Some(false)]);
-        assert_eq!(of(Arc::new(truths)), [whole(1), whole(0)]);
+        assert_eq!(of(Arc::new(truths)), [Some(Number::Boolean(true)), Some(Number::Boolean(false))]);
         let categories: Int64Array = vec![10, 20].into();
         let keys = Int8Array::from(vec![Some(1), None, Some(0), Some(1)]);
         let categories = DictionaryArray::new(keys, Arc::new(categories));

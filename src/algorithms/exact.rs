@@ -104,6 +104,7 @@ impl From<Number> for Exact {
             // A float holds it.
             Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => Exact { high: value as f64, low: 0.0 },
             Number::Integer(value) => Exact::whole(value.into()),
+            Number::Boolean(value) => Exact { high: f64::from(u8::from(value)), low: 0.0 },
             Number::Decimal { parts, scale } => Exact::whole(parts).divided(10_f64.powi(i32::from(scale))),
         }
     }

@@ -114,6 +114,9 @@ pub struct Guard<'a> {
     is_numeric: bool,
     /// … or one that is no whole number, or too large to be surely one.
     are_whole: bool,
+    /// Whether true or false was seen, and whether other numbers.
+    has_booleans: bool,
+    has_numbers: bool,
 }
 
 /// What is counted by person.
@@ -156,6 +159,7 @@ enum Identifiers {
 fn value(number: Number) -> Value {
     match number {
         // 1 and 1.0 are the same value, as text and in a column of floats; beyond 2^53 floats are no exact integers.
+        Number::Boolean(value) => (true, f64::from(u8::from(value)).to_bits()),
         Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => (true, (value as f64).to_bits()),
         Number::Integer(value) => (true, !(value as u64)),
         // There are two zeros, and many that are no number.
@@ -205,6 +209,8 @@ impl<'a> Guard<'a> {
             identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
             dominance: Dominance::default(),
             is_numeric: true,
+            has_booleans: false,
+            has_numbers: false,
             are_whole: true,
         })
     }
@@ -255,6 +261,8 @@ impl<'a> Guard<'a> {
             }
         };
         self.used += 1;
+        self.has_booleans |= matches!(number, Number::Boolean(_));
+        self.has_numbers |= !matches!(number, Number::Boolean(_));
         self.are_whole &= number.is_whole();
         let value = value(number);
         self.references.see(value, Exact::from(number));
@@ -355,7 +363,10 @@ impl<'a> Guard<'a> {
         let refusal = match reason {
             // Before anything is said of what somebody has.
             Some(reason) => Some(Refusal::Suppressed(reason)),
-            None if !self.is_numeric => Some(Refusal::NotNumeric(otherwise.to_owned())),
+            // True beside numbers is a text, as pandas has it.
+            None if !self.is_numeric || self.has_booleans && self.has_numbers => {
+                Some(Refusal::NotNumeric(otherwise.to_owned()))
+            }
             // Of few values all can be different by chance, and they are suppressed anyway.
             None if self.used > 1 && self.identifiers.are_all_different() => Some(Refusal::Identifiers),
             None => None,

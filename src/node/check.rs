@@ -17,8 +17,8 @@ use super::{
     error::RunError,
 };
 use crate::{
-    algorithms::{AlgorithmError, for_each_value, is_missing, plain_identifier},
-    protocol::printable::printable,
+    algorithms::{AlgorithmError, Number, Table, for_each_value, is_missing, plain_identifier},
+    protocol::{name::plain_name, printable::printable},
 };
 
 /// Columns that are read in one pass.
@@ -40,6 +40,10 @@ pub fn check(config: &NodeConfig) -> Checked {
         checked.line("There is no database in the configuration.");
         checked.is_well = false;
     }
+    let weaker = config.policies.limits().weaker();
+    if !weaker.is_empty() {
+        checked.line(&format!("The policies protect less than usual: {}.\n", weaker.join(", ")));
+    }
     for database in &databases {
         checked.line(&format!("{} ({}, {})", database.label, database.kind, database.uri));
         if let Err(error) = checked.database(config, database) {
@@ -54,16 +58,27 @@ pub fn check(config: &NodeConfig) -> Checked {
 #[derive(Debug, Default, Clone)]
 struct Found {
     whole: u64,
+    booleans: u64,
     decimal: u64,
     others: u64,
     /// Where the first of these stands.
     first_other: Option<u64>,
+    first_boolean: Option<u64>,
     missing: u64,
 }
 
 impl Found {
     fn numbers(&self) -> u64 {
         self.whole + self.decimal
+    }
+
+    /// As a run has it, for which true beside numbers is a text.
+    fn as_read(mut self) -> Found {
+        if self.booleans > 0 && self.numbers() > 0 {
+            self.others += std::mem::take(&mut self.booleans);
+            self.first_other = self.first_other.into_iter().chain(self.first_boolean).min();
+        }
+        self
     }
 
     fn in_words(&self, kind: &DataType) -> String {
@@ -73,13 +88,23 @@ impl Found {
         };
         let (one, many) = match kind {
             kind if kind.is_temporal() => ("date or time", "dates or times"),
-            kind if kind.is_nested() => ("list, which no function reads", "lists, which no function reads"),
+            DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
+                ("list, which no function reads", "lists, which no function reads")
+            }
+            kind if kind.is_nested() => {
+                ("value of several parts, which no function reads", "values of several parts, which no function reads")
+            }
+            DataType::Null => ("value of a type that is not known", "values of a type that is not known"),
+            kind if kind.is_numeric() => ("number of more than 30 digits", "numbers of more than 30 digits"),
             kind if kind.is_binary() => {
                 ("value of bytes, which no function reads", "values of bytes, which no function reads")
             }
             _ => ("text", "texts"),
         };
-        let what = match (self.numbers(), self.others) {
+        let what = match (self.numbers() + self.booleans, self.others) {
+            (number, 0) if self.booleans > 0 => {
+                counted(number, "value that is true or false", "values that are true or false")
+            }
             (0, 0) => "no values".to_owned(),
             (number, 0) => numbers(number),
             (0, others) => counted(others, one, many),
@@ -87,6 +112,17 @@ impl Found {
         };
         if self.missing > 0 { format!("{what}, {} missing", self.missing) } else { what }
     }
+}
+
+/// The columns of a database that policies name, with their keys. Of several databases each can have some of those that may
+/// be used though they identify people.
+fn named_by_policies<'a>(config: &'a NodeConfig, label: &str) -> Vec<(&'static str, &'a [String])> {
+    let rules = config.policies.allowed_databases.iter().flatten().filter(|rule| rule.database == label);
+    let mut named: Vec<_> = rules.filter_map(|rule| Some(("allowed_databases", rule.columns.as_deref()?))).collect();
+    if config.database_list().len() == 1 {
+        named.push(("allowed_identifiers", &config.policies.allowed_identifiers));
+    }
+    named
 }
 
 /// "1 row", "4 rows"
@@ -115,7 +151,7 @@ impl Checked {
     }
 
     fn database(&mut self, config: &NodeConfig, database: &DatabaseConfig) -> Result<(), RunError> {
-        let schema = database::open(database)?.schema;
+        let Table { schema, identifiers, .. } = database::open(database)?;
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let (mut found, mut people, mut rows) = (Vec::new(), database.person.as_ref().map(|_| People::default()), 0);
         let all: Vec<usize> = (0..names.len()).collect();
@@ -134,7 +170,7 @@ impl Checked {
             let mut notes = vec![found.in_words(field.data_type())];
             if database.person.as_ref() == Some(name) {
                 notes.push("says who rows are about".to_owned());
-            } else if database.identifiers.contains(name) {
+            } else if identifiers.iter().any(|named| plain_name(named) == plain_name(name)) {
                 notes.push("identifies people".to_owned());
             }
             if found.numbers() > found.others && found.others > 0 {
@@ -151,8 +187,19 @@ impl Checked {
                 counted(nobody, "row is", "rows are")
             ));
         }
+        for (key, columns) in named_by_policies(config, &database.label) {
+            for missing in
+                columns.iter().filter(|column| !names.iter().any(|name| plain_name(name) == plain_name(column)))
+            {
+                self.line(&format!("  There is no column \"{missing}\", which the policies name ({key})."));
+            }
+        }
         if database.person.is_none() {
-            self.line("  Each row counts as a person: name the column that says who they are about (person:) if somebody can have several.");
+            self.line(
+                "  Each row counts as a person: name the column that says who they are about (person:) if somebody can have \
+                 several. Without it answers are compared by the file and its number of rows: somebody who replaces rows can \
+                 find out about them.",
+            );
         }
         if rows < config.policies.limits().minimum_rows.unwrap_or_default() {
             self.line("  It has fewer rows than minimum_rows: nothing is told of it.");
@@ -181,8 +228,12 @@ fn read(
         // Without lines the number of the row stands for them.
         let line_of = |row: usize| lines.as_ref().map_or(rows + row as u64 + 1, |lines| lines.value(row));
         for (found, array) in found.iter_mut().zip(batch.columns()) {
-            let before = found.numbers() + found.others;
+            let before = found.numbers() + found.booleans + found.others;
             for_each_value(untyped, array, |row, number| match number {
+                Some(Number::Boolean(_)) => {
+                    found.booleans += 1;
+                    found.first_boolean.get_or_insert_with(|| line_of(row));
+                }
                 Some(number) if number.is_whole() => found.whole += 1,
                 Some(_) => found.decimal += 1,
                 None => {
@@ -190,7 +241,7 @@ fn read(
                     found.first_other.get_or_insert_with(|| line_of(row));
                 }
             });
-            found.missing += batch.num_rows() as u64 - (found.numbers() + found.others - before);
+            found.missing += batch.num_rows() as u64 - (found.numbers() + found.booleans + found.others - before);
         }
         if let Some(people) = people.as_mut().filter(|_| has_person) {
             let column: &ArrayRef = batch.column(batch.num_columns() - 1);
@@ -215,7 +266,7 @@ fn read(
         }
         rows += batch.num_rows() as u64;
     }
-    Ok((found, rows))
+    Ok((found.into_iter().map(Found::as_read).collect(), rows))
 }
 
 #[cfg(test)]
@@ -256,8 +307,48 @@ mod tests {
     }
 
     #[test]
+    fn what_policies_and_identifiers_name_has_to_be_there() {
+        let file = "Insurance No,smoker,odd\n7,True,1\n8,FALSE,True\n9,,2\n";
+        let Checked { text, is_well } = said(&[("default.csv", file, ", identifiers: [insurance_no]")]);
+        assert!(is_well, "{text}");
+        for told in [
+            "Insurance No  3 whole numbers; identifies people",
+            "smoker        2 values that are true or false, 1 missing;",
+            "odd           2 whole numbers and 1 text; the texts among its numbers keep it from being read, the first in line 3",
+            "Without it answers are compared by the file",
+        ] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+        let policies = "\npolicies: {minimum_rows: 1, allowed_identifiers: [nobody], allowed_databases: [{database: default, \
+                        columns: [odd, gone]}]}\n";
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("default.csv"), file).unwrap();
+        let path = folder.path().join("node.yaml");
+        let database = "databases:\n  - {label: default, type: csv, uri: default.csv, identifiers: [insurance]}";
+        std::fs::write(&path, format!("api_key: k\nserver_url: http://localhost\n{database}{policies}")).unwrap();
+        let Checked { text, is_well } = check(&NodeConfig::read(&path).unwrap());
+        assert!(
+            !is_well && text.contains("no column \"insurance\"") && text.contains("protect less than usual"),
+            "{text}"
+        );
+        std::fs::write(
+            &path,
+            format!(
+                "api_key: k\nserver_url: http://localhost\n{}{policies}",
+                database.replace("insurance]", "insurance_no]")
+            ),
+        )
+        .unwrap();
+        let Checked { text, .. } = check(&NodeConfig::read(&path).unwrap());
+        for told in ["no column \"gone\"", "no column \"nobody\"", "allowed_identifiers"] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+    }
+
+    #[test]
     fn what_no_run_can_read_is_a_problem() {
         for (content, more, told) in [
+            ("age,note\n60,x\n", ", identifiers: [ages]", "there is no column \"ages\""),
             ("age,note\n60,\"secret\n70,x\n", "", "opens in line 2 does not close"),
             ("age,note\n60,x\n70,secret,y\n", "", "line 3 has 3 values"),
             ("10001,1950-02-03,60\n10002,1961-07-08,70\n", "", "looks like data"),

@@ -399,6 +399,14 @@ impl NodeConfig {
         if let Some(pair) = labels.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("the database label \"{}\" stands twice", pair[0]));
         }
+        let databases = config.database_list();
+        let mut others = databases.iter().flat_map(|database| &database.other_people_than);
+        if let Some(unknown) = others.find(|label| !labels.contains(label)) {
+            return Err(format!(
+                "other_people_than: there is no database \"{unknown}\"; there is {}",
+                labels.join(", ")
+            ));
+        }
         let allowed = config.policies.allowed_databases.iter().flatten();
         if let Some(rule) = allowed.into_iter().find(|rule| !labels.contains(&rule.database)) {
             return Err(format!(

@@ -12,7 +12,11 @@ use sha2::{Digest, Sha256};
 use super::{config::DatabaseConfig, error::RunError};
 use crate::{
     algorithms::{AlgorithmError, Batches, ReadColumns, Table},
-    protocol::{name::one_line, policy::Columns, review::ReviewedDatabase},
+    protocol::{
+        name::{one_line, plain_name},
+        policy::Columns,
+        review::ReviewedDatabase,
+    },
 };
 
 /// The most rows read at once, …
@@ -70,6 +74,16 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
             .any(|named| first.is_some_and(|(first, _)| first == one_line(named)))
     };
     table.identifiers = table.schema.fields().iter().filter(names).map(|field| field.name().clone()).collect();
+    let is_there =
+        |named: &&String| table.schema.fields().iter().any(|field| plain_name(field.name()) == plain_name(named));
+    // What is not there protects nothing: it can have another name since.
+    if let Some(missing) = database.identifiers.iter().find(|named| !is_there(named)) {
+        return Err(AlgorithmError::Damaged {
+            told: "a column that its configuration names is not there (identifiers)",
+            reason: format!("there is no column \"{missing}\""),
+        }
+        .into());
+    }
     table.identifiers.extend(database.identifiers.iter().cloned());
     if let Some(person) = &database.person {
         let place = table.schema.index_of(&one_line(person)).map_err(|_| {

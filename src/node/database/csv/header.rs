@@ -159,26 +159,7 @@ fn is_like_those<'a>(cell: &str, others: impl Iterator<Item = &'a str>) -> bool 
 }
 
 /// What stands in the place of an answer, and never names a column.
-const ANSWERS: [&str; 18] = [
-    "unknown",
-    "not known",
-    "n/k",
-    "none",
-    "refused",
-    "not done",
-    "yes",
-    "no",
-    "true",
-    "false",
-    "unbekannt",
-    "keine",
-    "ja",
-    "nein",
-    "onbekend",
-    "inconnu",
-    "oui",
-    "non",
-];
+const ANSWERS: [&str; 8] = ["unknown", "not known", "n/k", "refused", "not done", "unbekannt", "onbekend", "inconnu"];
 
 /// Whether a text that is more than words is made as most of these are: with as many letters at the same places, as numbers of
 /// patients are, or codes of one length out of letters and digits; or, with blanks, as a line of an address.
@@ -229,6 +210,9 @@ fn is_no_word(cell: &str) -> bool {
 }
 
 fn is_number(cell: &str) -> bool {
+    if ["True", "TRUE", "true", "False", "FALSE", "false"].contains(&cell) {
+        return true;
+    }
     // As in Germany, too.
     let is_infinite =
         ["inf", "infinity", "nan"].iter().any(|word| cell.trim_start_matches(['+', '-']).eq_ignore_ascii_case(word));

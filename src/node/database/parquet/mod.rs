@@ -16,7 +16,7 @@ use crate::algorithms::{AlgorithmError, Batches, Table};
 /// Opens a Parquet file, or a folder of them as one table, as Spark and others write it.
 pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
     let files = files(path)?;
-    let mut fields = files.iter().map(|file| Ok::<_, AlgorithmError>(ParquetFile::open(file)?.fields()));
+    let mut fields = files.iter().map(|file| Ok::<_, AlgorithmError>(opened(file)?.fields()));
     let written =
         fields.next().ok_or_else(|| AlgorithmError::Unreadable("its folder has no Parquet file".to_owned()))??;
     for other in fields {
@@ -34,15 +34,24 @@ pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
     let read = Box::new(move |columns: &[usize]| -> Result<Batches, AlgorithmError> {
         let places: Vec<usize> = columns.iter().filter_map(|column| places.get(*column).copied()).collect();
         // One file after the other is open.
-        Ok(Box::new(files.into_iter().flat_map(move |file| {
-            match ParquetFile::open(&file).and_then(|file| file.read(&places)) {
-                Ok(batches) => batches,
-                Err(error) => Box::new(std::iter::once(Err(error))),
-            }
+        Ok(Box::new(files.into_iter().flat_map(move |file| match opened(&file).and_then(|file| file.read(&places)) {
+            Ok(batches) => batches,
+            Err(error) => Box::new(std::iter::once(Err(error))),
         })))
     });
     let schema = Arc::new(Schema::new(fields));
     Ok(Table { schema, untyped: None, identifiers: Vec::new(), has_person: false, read })
+}
+
+/// Opens one of the files; an error says which for those who may know.
+fn opened(file: &Path) -> Result<ParquetFile, AlgorithmError> {
+    ParquetFile::open(file).map_err(|error| match error {
+        AlgorithmError::Damaged { told, reason } => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            AlgorithmError::Damaged { told, reason: format!("{name}: {reason}") }
+        }
+        error => error,
+    })
 }
 
 /// The files of a database: itself, or those of its folder in the order of their names.
@@ -61,9 +70,8 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, AlgorithmError> {
         if entry.path().is_dir() {
             return Err(AlgorithmError::Unreadable("its folder has folders: name one of them".to_owned()));
         }
-        if name.ends_with(".parquet") {
-            files.push(entry.path());
-        }
+        // Whatever its ending: some writers give none.
+        files.push(entry.path());
     }
     files.sort();
     Ok(files)
@@ -150,6 +158,15 @@ mod tests {
             weights.extend(batch.unwrap().column(0).as_primitive::<Int64Type>().values().to_vec());
         }
         assert_eq!(weights, [6, 7]);
+        // Whatever they are called.
+        write(&folder.path().join("part-00002"), &[("age", 80), ("__index_level_0__", 2), ("weight", 8)]);
+        write(&folder.path().join("part-3.PARQUET"), &[("age", 90), ("__index_level_0__", 3), ("weight", 9)]);
+        let rows: usize = (open().unwrap().read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
+        assert_eq!(rows, 4);
+        std::fs::write(folder.path().join("notes.txt"), "of Monday").unwrap();
+        let error = open().err().unwrap();
+        assert!(error.to_string().contains("not Parquet") && error.in_full().contains("notes.txt"), "{error}");
+        std::fs::remove_file(folder.path().join("notes.txt")).unwrap();
         write(&folder.path().join("part-2.parquet"), &[("age", 60)]);
         assert!(open().err().unwrap().to_string().contains("not the same columns"));
         std::fs::create_dir(folder.path().join("year=2020")).unwrap();

@@ -153,20 +153,25 @@ impl Checked {
     fn database(&mut self, config: &NodeConfig, database: &DatabaseConfig) -> Result<(), RunError> {
         let Table { schema, identifiers, .. } = database::open(database)?;
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let (mut found, mut people, mut rows) = (Vec::new(), database.person.as_ref().map(|_| People::default()), 0);
+        let mut people = database.person.as_ref().map(|_| People::default());
+        // What is wrong with the whole file is found without any column.
+        let (_, rows) = read(database, &[], people.as_mut())?;
         let all: Vec<usize> = (0..names.len()).collect();
-        for group in all.chunks(AT_ONCE) {
-            let of_people = if found.is_empty() { people.as_mut() } else { None };
-            let (of_group, of_rows) = read(database, group, of_people)?;
-            found.extend(of_group);
-            rows = of_rows;
-        }
+        let found: Vec<Result<Found, String>> =
+            all.chunks(AT_ONCE).flat_map(|group| read_each(database, group)).collect();
         let of_people = people.as_ref().map(|people| counted(people.all.len() as u64, "person", "people"));
         let facts = [counted(rows, "row", "rows"), counted(names.len() as u64, "column", "columns")];
         self.line(&format!("  {}", facts.into_iter().chain(of_people).collect::<Vec<_>>().join(", ")));
         let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default().min(40);
         for ((name, field), found) in names.iter().zip(schema.fields()).zip(&found) {
             let told = config.share_config && config.policies.anybody_may_use(&database.label, name);
+            let found = match found {
+                Ok(found) => found,
+                Err(reason) => {
+                    self.problem(&format!("the column {name} cannot be read: {reason}"));
+                    continue;
+                }
+            };
             let mut notes = vec![found.in_words(field.data_type())];
             if database.person.as_ref() == Some(name) {
                 notes.push("says who rows are about".to_owned());
@@ -208,6 +213,20 @@ impl Checked {
             self.line("  The server is told of its label and of no column (share_config).");
         }
         Ok(())
+    }
+}
+
+/// Reads some columns; of each what is in it, or why it cannot be read: one that is damaged spoils none of the others.
+fn read_each(database: &DatabaseConfig, columns: &[usize]) -> Vec<Result<Found, String>> {
+    match read(database, columns, None) {
+        Ok((found, _)) => found.into_iter().map(Ok).collect(),
+        Err(error) if columns.len() == 1 => {
+            vec![Err(error.in_full().trim_start_matches("the database cannot be read: ").to_owned())]
+        }
+        Err(_) => {
+            let (some, others) = columns.split_at(columns.len() / 2);
+            [read_each(database, some), read_each(database, others)].concat()
+        }
     }
 }
 
@@ -279,7 +298,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut text = "api_key: k\nserver_url: http://localhost\nport: 5000\ndatabases:\n".to_owned();
         for (name, content, more) in files {
-            std::fs::write(folder.path().join(name), content).unwrap();
+            // As Latin-1 has it, which is UTF-8 where all is ASCII.
+            let bytes: Vec<u8> = content.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
+            std::fs::write(folder.path().join(name), bytes).unwrap();
             let label = Path::new(name).file_stem().unwrap().to_string_lossy();
             text.push_str(&format!("  - {{label: {label}, type: csv, uri: {name}{more}}}\n"));
         }
@@ -348,6 +369,7 @@ mod tests {
     #[test]
     fn what_no_run_can_read_is_a_problem() {
         for (content, more, told) in [
+            ("age,note\n60,x\n70,\u{f6}\n", "", "the column note cannot be read: line 3 is not UTF-8"),
             ("age,note\n60,x\n", ", identifiers: [ages]", "there is no column \"ages\""),
             ("age,note\n60,\"secret\n70,x\n", "", "opens in line 2 does not close"),
             ("age,note\n60,x\n70,secret,y\n", "", "line 3 has 3 values"),

@@ -214,14 +214,19 @@ pub fn database_of(database: &v4::TaskDatabase) -> ReviewedDatabase {
     let parameters = database.parameters.as_deref().unwrap_or("{}");
     let parameters = serde_json::from_str(parameters).unwrap_or_else(|_| Value::String(parameters.to_owned()));
     // Absent and empty are the same.
-    let is_absent = match &parameters {
+    let parameters = if is_nothing(&parameters) { json!({}) } else { parameters };
+    ReviewedDatabase { label: database.label.clone(), parameters }
+}
+
+/// Whether a value asks for nothing, such as an empty list of preprocessing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),
-        Value::Object(object) => object.values().all(Value::is_null),
-        _ => false,
-    };
-    let parameters = if is_absent { json!({}) } else { parameters };
-    ReviewedDatabase { label: database.label.clone(), parameters }
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.values().all(is_nothing),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Where this node protects less than it could, for whoever reviews.

@@ -4,8 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::{config::NodeConfig, database};
 
-/// The most column names that are shared of a database.
-const COLUMN_LIMIT: usize = 2_000;
+/// The bytes of all column names that are told: a message has 1 MiB.
+const COLUMN_BYTES: usize = 700_000;
+/// What a name takes beside its letters.
+const NAME_BYTES: usize = 8;
+/// A longer name is none, in bytes: it could be what stands in the file.
+const LONGEST_NAME: usize = 1_000;
 
 /// Labels, types and columns of the databases, and the policies. Reads the files' headers, so it may block.
 pub fn details(config: &NodeConfig) -> Value {
@@ -25,12 +29,24 @@ pub fn details(config: &NodeConfig) -> Value {
     let databases: Vec<_> = config.database_list().into_iter().filter(|database| allowed(&database.label)).collect();
     let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
     details.insert("database_labels".into(), json!(labels));
-    for database in &databases {
+    let mut room = COLUMN_BYTES;
+    for (index, database) in databases.iter().enumerate() {
         details.insert(format!("db_type_{}", database.label), json!(database.kind));
         match database::columns(database) {
             Ok(mut columns) => {
                 columns.retain(|column| policies.anybody_may_use(&database.label, column));
-                columns.truncate(COLUMN_LIMIT);
+                let all = columns.len();
+                room -= keep_what_fits(&mut columns, room / (databases.len() - index));
+                if columns.len() < all {
+                    let (label, told) = (&database.label, columns.len());
+                    tracing::warn!(
+                        label,
+                        all,
+                        told,
+                        "not all names of columns are told: they are too many, or too long"
+                    );
+                    details.insert(format!("more_columns_{}", database.label), json!((all - told).to_string()));
+                }
                 details.insert(format!("columns_{}", database.label), json!(columns));
             }
             Err(error) => tracing::warn!(
@@ -41,4 +57,55 @@ pub fn details(config: &NodeConfig) -> Value {
         }
     }
     Value::Object(details)
+}
+
+/// What tells whether the databases are still what they were.
+pub fn states(config: &NodeConfig) -> String {
+    let states = config.database_list().iter().map(database::state).collect::<Vec<_>>();
+    states.into_iter().map(|state| state.unwrap_or_else(|error| error.in_full()) + "\n").collect()
+}
+
+/// Leaves out names that are too long, and the last ones where they take more than so many bytes; how many bytes the others
+/// take.
+fn keep_what_fits(columns: &mut Vec<String>, room: usize) -> usize {
+    let mut taken = 0;
+    columns.retain(|column| {
+        // As JSON, in which a letter can have six bytes.
+        let bytes = json!(column).to_string().len() + NAME_BYTES;
+        let fits = column.len() <= LONGEST_NAME && taken + bytes <= room;
+        taken += if fits { bytes } else { 0 };
+        fits
+    });
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_told_and_the_rest_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let wide = (0..20_000).map(|number| format!("measurement {number}")).collect::<Vec<_>>().join(",");
+        let row = ["7"; 20_000].join(",");
+        std::fs::write(folder.path().join("wide.csv"), format!("{wide}\n{row}\n{row}\n")).unwrap();
+        let odd = "x".repeat(10_000);
+        std::fs::write(folder.path().join("odd.csv"), format!("age,{odd},weight\n1,2,3\n")).unwrap();
+        let mut text = "api_key: k\nserver_url: http://localhost\ndatabases:\n".to_owned();
+        for label in ["wide", "odd", "more"] {
+            let file = if label == "odd" { "odd" } else { "wide" };
+            text.push_str(&format!("  - {{label: {label}, type: csv, uri: {file}.csv}}\n"));
+        }
+        let path = folder.path().join("node.yaml");
+        std::fs::write(&path, text).unwrap();
+        let details = details(&NodeConfig::read(&path).unwrap());
+        let told = |label: &str| details[format!("columns_{label}")].as_array().unwrap().len();
+        let more =
+            |label: &str| details.get(format!("more_columns_{label}")).map(|more| more.as_str().unwrap().to_owned());
+        assert_eq!((details["columns_odd"].clone(), more("odd")), (json!(["age", "weight"]), Some("1".to_owned())));
+        // One takes what the others leave.
+        assert!(told("wide") > 5_000 && told("more") > 10_000, "{} {}", told("wide"), told("more"));
+        assert_eq!(more("wide").unwrap().parse::<usize>().unwrap() + told("wide"), 20_000);
+        assert!(details.to_string().len() < 800_000);
+    }
 }

@@ -159,6 +159,8 @@ const UNHEARD: &str = "the server does not take what is sent";
 const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause before it is tried again to open the page for reviews.
 const PAGE_PAUSE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the files of databases have changed.
+const FILES_PAUSE: Duration = Duration::from_secs(10);
 /// Pause before a server is told again what this node has.
 const TELL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -450,16 +452,35 @@ impl Station {
     }
 }
 
-/// Tells the server of the databases whenever it asks, which may take a while to look at: events are heard meanwhile. A
-/// server that asks all the time is told now and then.
+/// Tells the server of the databases whenever it asks, and when their files have changed. It may take a while to look at them:
+/// events are heard meanwhile. A server that asks all the time is told now and then.
 async fn tell_details(config: Arc<NodeConfig>, taking: &Taking, outgoing: mpsc::UnboundedSender<Outgoing>) {
+    // The states of the files that were told last.
+    let mut told: Option<String> = None;
     loop {
-        taking.tell.notified().await;
-        let config = config.clone();
-        match spawn_blocking(move || share::details(&config)).await {
-            // Without a receiver the node is stopping.
-            Ok(payload) => drop(outgoing.send(Outgoing { name: "node_info_update", payload, taken: None })),
-            Err(error) => tracing::error!(%error, "the databases cannot be looked at"),
+        let is_asked = tokio::select! {
+            () = taking.tell.notified() => true,
+            () = sleep(FILES_PAUSE), if told.is_some() => false,
+        };
+        let (config, known) = (config.clone(), told.clone());
+        let look = move || {
+            let states = share::states(&config);
+            (is_asked || known.as_ref() != Some(&states)).then(|| (share::details(&config), states))
+        };
+        match spawn_blocking(look).await {
+            Ok(None) => continue,
+            Ok(Some((payload, states))) => {
+                if !is_asked {
+                    tracing::info!("the files of the databases have changed: the server is told of their columns anew");
+                }
+                // Without a receiver the node is stopping.
+                let _ = outgoing.send(Outgoing { name: "node_info_update", payload, taken: None });
+                told = Some(states);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the databases cannot be looked at");
+                told = Some(String::new());
+            }
         }
         sleep(TELL_PAUSE).await;
     }

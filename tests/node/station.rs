@@ -144,6 +144,28 @@ async fn a_central_run_goes_on_with_its_subtask_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_while_the_node_runs_is_told_anew() {
+    let world = World::new().await;
+    let _node = world.start_node("example_org1").await;
+    world.wait_for_node(2, true).await;
+    let client = world.client("researcher").await;
+    let columns = async || {
+        let nodes = client.nodes_of(1).await.unwrap();
+        let node = nodes.into_iter().find(|node| node.organization_id == Some(2)).unwrap();
+        node.database("default").and_then(|database| database.columns.clone()).unwrap_or_default()
+    };
+    assert!(columns().await.contains(&"age".to_owned()));
+    // As an export of the night does it: whole, and with other columns.
+    let file = world.node_folder("example_org1").join("default.csv");
+    std::fs::write(file.with_extension("new"), "pulse,waist\n60,80\n70,90\n").unwrap();
+    std::fs::rename(file.with_extension("new"), &file).unwrap();
+    eventually(async || columns().await == ["pulse", "waist"]).await;
+    // And while it is not there nothing is told of it.
+    std::fs::remove_file(&file).unwrap();
+    eventually(async || columns().await.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_stops_the_run_and_its_subtask() {
     let world = World::new().await;
     let _node = world.start_node("example_org1").await;

@@ -22,7 +22,7 @@ use crate::{
     protocol::{
         event::{LogLines, NodePresence, StatusChange},
         timestamp,
-        wire::v4::SECOND_PROGRAM,
+        wire::v4::{LEFT_OUT, SECOND_PROGRAM},
     },
 };
 
@@ -175,7 +175,8 @@ pub async fn info_update(hub: &HubState, caller: &Caller, node_id: i64, facts: F
 /// The policies of a node's configuration, a hash first, since the text may be cut.
 fn policies_in_words(config: &[(String, String)]) -> String {
     let is_policy = |key: &str| {
-        !(matches!(key, "encryption" | "database_labels") || key.starts_with("db_type_") || key.starts_with("columns_"))
+        let of_databases = ["db_type_", "columns_", "more_columns_"].iter().any(|begin| key.starts_with(begin));
+        !(matches!(key, "encryption" | "database_labels" | LEFT_OUT) || of_databases)
     };
     let policies: BTreeSet<String> =
         config.iter().filter(|(key, _)| is_policy(key)).map(|(key, value)| format!("{key} {value}")).collect();

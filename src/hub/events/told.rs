@@ -8,10 +8,13 @@ use serde::{
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::protocol::bounded::{NUMBER, SmallValue};
+use crate::protocol::{
+    bounded::{NUMBER, SmallValue},
+    wire::v4::LEFT_OUT,
+};
 
-/// The most facts that a node may share of itself.
-const FACTS: usize = 10_000;
+/// The most facts that are kept of a node.
+const FACTS: usize = 50_000;
 /// The longest single fact, in bytes.
 const FACT_BYTES: usize = 10_000;
 /// The most bytes of all facts of a node, with a key for each value.
@@ -22,17 +25,20 @@ pub const CONFIG_BYTES: usize = 2 * 1024 * 1024;
 pub struct Facts {
     pub rows: Vec<(String, String)>,
     bytes: usize,
+    /// How many did not fit.
+    left_out: usize,
 }
 
 impl Facts {
-    fn add(&mut self, key: &str, value: String) -> Result<(), &'static str> {
-        self.bytes += key.len() + value.len();
-        let is_large = key.len() > FACT_BYTES || value.len() > FACT_BYTES || self.bytes > CONFIG_BYTES;
-        if is_large || self.rows.len() == FACTS {
-            return Err("a node's configuration is too large");
+    /// Keeps a fact, if it fits.
+    fn add(&mut self, key: &str, value: String) {
+        let bytes = key.len() + value.len();
+        if key.len().max(value.len()) > FACT_BYTES || self.bytes + bytes > CONFIG_BYTES || self.rows.len() == FACTS {
+            self.left_out += 1;
+            return;
         }
+        self.bytes += bytes;
         self.rows.push((key.to_owned(), value));
-        Ok(())
     }
 }
 
@@ -41,6 +47,10 @@ impl<'de> Deserialize<'de> for Facts {
         let mut facts = Facts::default();
         let whole = Fact { facts: &mut facts, key: None, is_inner: false };
         deserializer.deserialize_map(whole)?;
+        if facts.left_out > 0 {
+            let left_out = (LEFT_OUT.to_owned(), facts.left_out.to_string());
+            facts.rows.push(left_out);
+        }
         Ok(facts)
     }
 }
@@ -54,8 +64,9 @@ struct Fact<'a> {
 }
 
 impl Fact<'_> {
-    fn add<E: Error>(self, value: String) -> Result<(), E> {
-        self.facts.add(self.key.unwrap_or_default(), value).map_err(E::custom)
+    fn add<E>(self, value: String) -> Result<(), E> {
+        self.facts.add(self.key.unwrap_or_default(), value);
+        Ok(())
     }
 }
 
@@ -101,7 +112,7 @@ impl<'de> Visitor<'de> for Fact<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(SmallValue(item)) = items.next_element()? {
             let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-            self.facts.add(self.key.unwrap_or_default(), text).map_err(A::Error::custom)?;
+            self.facts.add(self.key.unwrap_or_default(), text);
         }
         Ok(())
     }
@@ -151,12 +162,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_or_too_much_is_refused() {
-        let many = format!("{{\"a\": [{}0]}}", "0,".repeat(FACTS));
-        let long = format!("{{\"a\": \"{}\"}}", "x".repeat(FACT_BYTES + 1));
-        let empty_keys = format!("{{{}\"a\":0}}", "\"\":0,".repeat(FACTS));
-        for text in ["1", "[]", "null", "\"a\"", &many, &long, &empty_keys] {
-            assert!(read(text).is_err(), "{}", text.chars().take(40).collect::<String>());
+    fn what_fits_is_kept_and_the_rest_is_counted() {
+        let long = "x".repeat(FACT_BYTES + 1);
+        let facts = read(&format!("{{\"a\": \"{long}\", \"{long}\": 1, \"b\": [\"{long}\", 2], \"c\": 3}}")).unwrap();
+        let expected = [("b", "2"), ("c", "3"), (LEFT_OUT, "3")];
+        assert_eq!(facts, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let many = read(&format!("{{\"a\": [{}0], \"b\": 1}}", "0,".repeat(FACTS + 1))).unwrap();
+        assert_eq!((many.len(), many[FACTS].1.as_str()), (FACTS + 1, "3"));
+        let large = read(&format!("{{\"a\": [{}\"\"]}}", format!("\"{}\",", "x".repeat(9_000)).repeat(400))).unwrap();
+        let bytes: usize = large.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!(bytes <= CONFIG_BYTES + 30 && large.len() > 200, "{bytes}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in ["1", "[]", "null", "\"a\""] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }

@@ -6,6 +6,18 @@ use web_sys::{Element, Event, FormData, HtmlFormElement, RequestInit, Response, 
 
 use super::{document, morph::morph, parse};
 
+/// How long somebody has not typed when what depends on it is asked for, in milliseconds.
+const TYPING: i32 = 250;
+
+async fn pause(milliseconds: i32) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        if let Some(window) = window() {
+            let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+        }
+    });
+    let _ = JsFuture::from(promise).await;
+}
+
 /// Listens to changes of a form and refreshes what depends on them.
 pub fn keep_up_to_date(form_id: &str) {
     let Some(form) = document().and_then(|document| document.get_element_by_id(form_id)) else { return };
@@ -14,11 +26,21 @@ pub fn keep_up_to_date(form_id: &str) {
     let latest = Rc::new(Cell::new(0_u32));
     let listener = Closure::<dyn Fn(Event)>::new({
         let form = form.clone();
-        move |_: Event| {
+        move |event: Event| {
+            if event.type_() == "input" && !searches(&event) {
+                return;
+            }
             let (form, latest) = (form.clone(), latest.clone());
             latest.set(latest.get() + 1);
             let own = latest.get();
+            let is_typing = event.type_() == "input";
             spawn_local(async move {
+                if is_typing {
+                    pause(TYPING).await;
+                }
+                if latest.get() != own {
+                    return;
+                }
                 let Ok(html) = ask(&form).await else { return };
                 if latest.get() == own {
                     update_dependents(&html);
@@ -26,8 +48,16 @@ pub fn keep_up_to_date(form_id: &str) {
             });
         }
     });
-    let _ = form.add_event_listener_with_callback("change", listener.as_ref().unchecked_ref());
+    for event in ["change", "input"] {
+        let _ = form.add_event_listener_with_callback(event, listener.as_ref().unchecked_ref());
+    }
     listener.forget();
+}
+
+/// Whether what is typed in a field is searched for while it is typed.
+fn searches(event: &Event) -> bool {
+    let field = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    field.is_some_and(|field| field.closest("[data-search]").is_ok_and(|around| around.is_some()))
 }
 
 async fn ask(form: &HtmlFormElement) -> Result<String, JsValue> {

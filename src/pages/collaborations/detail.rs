@@ -108,13 +108,13 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                             {collaboration.organizations.into_iter().map(|organization| {
                                 let node = nodes.iter().find(|node| node.organization_id == Some(organization.id)).cloned();
                                 let link = node.as_ref().map(|node| view! { <a href=format!("/nodes/{}", node.id)>{node.name.clone()}</a> });
-                                let databases = node.clone().map(|node| (node.databases, node.online));
+                                let of_databases = node.clone();
                                 view! {
                                     <tr>
                                         <th scope="row"><a href=format!("/organizations/{}", organization.id)>{organization.name}</a></th>
                                         <td data-label="Node">{link}</td>
                                         <td data-label="State"><NodeState node/></td>
-                                        <td data-label="Databases and columns">{databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}</td>
+                                        <td data-label="Databases and columns">{of_databases.map(|node| view! { <DatabaseList node/> })}</td>
                                     </tr>
                                 }
                             }).collect_view()}

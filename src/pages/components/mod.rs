@@ -26,6 +26,7 @@ pub use node_policies::NodePolicies;
 pub use node_state::{DatabaseList, NodeState, SecondProgram};
 pub use pagination::Pagination;
 pub use permission_table::PermissionTable;
+pub use room::Room;
 pub use status_badge::StatusBadge;
 pub use table_frame::TableFrame;
 pub use task_table::TaskTable;

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use leptos::prelude::*;
 
 use super::{Time, room::Room};
-use crate::protocol::domain::{Node, NodeDatabase};
+use crate::protocol::domain::Node;
 
 /// Whether a node is online, and since when not.
 #[component]
@@ -31,9 +31,10 @@ pub fn SecondProgram(at: Option<Timestamp>) -> impl IntoView {
     })
 }
 
-/// Databases with their types and columns.
+/// Databases of a node with their types and columns.
 #[component]
-pub fn DatabaseList(databases: Vec<NodeDatabase>, #[prop(default = true)] online: bool) -> impl IntoView {
+pub fn DatabaseList(node: Node) -> impl IntoView {
+    let Node { databases, online, left_out, .. } = node;
     if databases.is_empty() {
         let reason = if online { "The node does not share its databases." } else { "Known while the node is online." };
         return view! { <p class="muted">{reason}</p> }.into_any();
@@ -44,14 +45,19 @@ pub fn DatabaseList(databases: Vec<NodeDatabase>, #[prop(default = true)] online
             {databases.into_iter().map(|database| {
                 let (label, kind) = (room.name(&database.label), room.name(&database.kind));
                 let columns = database.columns.map(|columns| room.names(&columns));
+                let more = (database.more_columns > 0)
+                    .then(|| format!(" and {} more, whose names are too many or too long to be told", database.more_columns));
                 view! {
                     <li>
                         <strong>{label}</strong> " " <span class="tag">{kind}</span>
-                        <span class="columns">{columns.unwrap_or_else(|| "columns not shared".to_owned())}</span>
+                        <span class="columns">{columns.unwrap_or_else(|| "columns not shared".to_owned())} {more}</span>
                     </li>
                 }
             }).collect_view()}
         </ul>
+        {(left_out > 0).then(|| view! {
+            <p class="reason">{format!("The node tells more of itself than is kept: {left_out} facts are left out.")}</p>
+        })}
     }
     .into_any()
 }

@@ -71,7 +71,7 @@ async fn render(
     let view = move || {
         let (node, way, organization, wrong) = (node.clone(), way.clone(), organization.clone(), wrong.clone());
         let (typed, error) = wrong.map_or((node.name.clone(), None), |(typed, error)| (typed, Some(error)));
-        let (databases, online) = (node.databases.clone(), node.online);
+        let of_databases = node.clone();
         view! {
             <Breadcrumbs way/>
             <div class="page-head">
@@ -84,7 +84,7 @@ async fn render(
             <dl class="facts">
                 <div><dt>"State"</dt><dd><NodeState node=Some(node.clone())/> <SecondProgram at=node.second_program/></dd></div>
                 <div><dt>"Organization"</dt><dd>{organization.map(|(id, name)| view! { <a href=format!("/organizations/{id}")>{name}</a> })}</dd></div>
-                <div><dt>"Databases"</dt><dd><DatabaseList databases online/></dd></div>
+                <div><dt>"Databases"</dt><dd><DatabaseList node=of_databases/></dd></div>
                 <div><dt>"Policies"</dt><dd><NodePolicies node=node.clone()/></dd></div>
             </dl>
             {edits.then(|| view! {

@@ -58,13 +58,13 @@ pub async fn show(State(state): State<PageState>, user: User, Path(id): Path<Str
                 <ul class="cards wide">
                     {of_this.into_iter().map(|collaboration| {
                         let node = nodes.iter().find(|node| node.collaboration_id == Some(collaboration.id)).cloned();
-                        let databases = node.clone().map(|node| (node.databases, node.online));
+                        let of_databases = node.clone();
                         view! {
                             <li class="card">
                                 <p class="card-title"><a href=format!("/collaborations/{}", collaboration.id)>{collaboration.name}</a></p>
                                 <p><NodeState node=node.clone()/> {node.as_ref().map(|node| view! { " " <a href=format!("/nodes/{}", node.id)>{node.name.clone()}</a> })}</p>
                                 <SecondProgram at=node.as_ref().and_then(|node| node.second_program)/>
-                                {databases.map(|(databases, online)| view! { <DatabaseList databases online/> })}
+                                {of_databases.map(|node| view! { <DatabaseList node/> })}
                                 {node.map(|node| view! { <h3>"Policies of its node"</h3> <NodePolicies node/> })}
                             </li>
                         }

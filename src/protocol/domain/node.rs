@@ -22,6 +22,8 @@ pub struct Node {
     pub policies: Policies,
     /// When a second program came with its key, since it is connected; our hub only.
     pub second_program: Option<Timestamp>,
+    /// How many facts did not fit that the node tells of itself; our hub only.
+    pub left_out: usize,
 }
 
 /// A database of a node.
@@ -32,6 +34,8 @@ pub struct NodeDatabase {
     pub kind: String,
     /// Column names in the order of the data; `None` if the node does not tell.
     pub columns: Option<Vec<String>>,
+    /// How many more there are that it does not tell, being too many or too long.
+    pub more_columns: usize,
 }
 
 /// The most databases of a node that are looked at.
@@ -51,6 +55,7 @@ impl From<v4::Node> for Node {
             facts.entry(&item.key).or_default().push(item.value.clone());
         }
         let values = |key: &str| facts.get(key).cloned().unwrap_or_default();
+        let number = |key: &str| values(key).pop().and_then(|number| number.parse().ok()).unwrap_or_default();
         let databases = values("database_labels")
             .into_iter()
             .take(MOST_DATABASES)
@@ -59,6 +64,7 @@ impl From<v4::Node> for Node {
                 NodeDatabase {
                     kind: values(&format!("db_type_{label}")).pop().unwrap_or_else(|| "other".to_owned()),
                     columns: (!columns.is_empty()).then_some(columns),
+                    more_columns: number(&format!("more_columns_{label}")),
                     label,
                 }
             })
@@ -70,6 +76,7 @@ impl From<v4::Node> for Node {
             databases,
             shares_config: wire.config.iter().any(|item| item.key != v4::SECOND_PROGRAM),
             second_program: values(v4::SECOND_PROGRAM).pop().as_deref().and_then(timestamp::parse),
+            left_out: number(v4::LEFT_OUT),
             policies: Policies::from_facts(values),
             organization_id: id_of(wire.organization.clone()),
             collaboration_id: id_of(wire.collaboration.clone()),
@@ -94,7 +101,8 @@ mod tests {
                 {"key": "allowed_users", "value": "2"},
                 {"key": "database_labels", "value": "default"}, {"key": "database_labels", "value": "omop"},
                 {"key": "db_type_default", "value": "csv"},
-                {"key": "columns_default", "value": "age"}, {"key": "columns_default", "value": "sex"}]
+                {"key": "columns_default", "value": "age"}, {"key": "columns_default", "value": "sex"},
+                {"key": "more_columns_default", "value": "7"}, {"key": "atoll_left_out", "value": "3"}]
         }))
         .unwrap();
         let node = Node::from(wire);
@@ -102,6 +110,7 @@ mod tests {
         assert_eq!(node.policies.allowed_algorithms, None);
         assert_eq!(node.policies.allowed_users, Some(vec!["2".to_owned()]));
         assert_eq!(node.database("default").unwrap().columns, Some(vec!["age".to_owned(), "sex".to_owned()]));
+        assert_eq!((node.database("default").unwrap().more_columns, node.left_out), (7, 3));
         assert_eq!(node.database("omop").unwrap().kind, "other");
         assert_eq!(node.database("omop").unwrap().columns, None);
     }

@@ -1,9 +1,10 @@
 //! Arguments: from what was typed to JSON values, by the types that the function's description gives.
 
 use serde_json::{Map, Value, json};
+use strsim::normalized_damerau_levenshtein;
 
 use super::{
-    data::{ChosenFunction, WizardData},
+    data::{ChosenFunction, SharedColumns, WizardData},
     form::Errors,
 };
 use crate::{
@@ -107,7 +108,7 @@ pub fn values(draft: &Draft, data: &WizardData, function: &ChosenFunction) -> Re
             .map(|entry| entry.trim().to_owned())
             .filter(|entry| !entry.is_empty())
             .collect();
-        match value(argument, &entries, columns.as_deref(), &members) {
+        match value(argument, &entries, columns.as_ref(), &members) {
             Ok(Some(value)) if !argument.frontend_only => {
                 values.insert(argument.name.clone(), value);
             }
@@ -127,7 +128,7 @@ pub fn values(draft: &Draft, data: &WizardData, function: &ChosenFunction) -> Re
 fn value(
     argument: &Argument,
     entries: &[String],
-    columns: Option<&[String]>,
+    columns: Option<&SharedColumns>,
     members: &[i64],
 ) -> Result<Option<Value>, String> {
     if entries.is_empty() {
@@ -147,7 +148,7 @@ fn value(
     Ok(if is_list(argument.kind) { Some(Value::Array(items)) } else { items.pop() })
 }
 
-fn item(kind: ArgumentType, text: &str, columns: Option<&[String]>, members: &[i64]) -> Result<Value, String> {
+fn item(kind: ArgumentType, text: &str, columns: Option<&SharedColumns>, members: &[i64]) -> Result<Value, String> {
     use ArgumentType::*;
     match kind {
         String | StringList => Ok(json!(text)),
@@ -161,8 +162,8 @@ fn item(kind: ArgumentType, text: &str, columns: Option<&[String]>, members: &[i
         Boolean => Ok(json!(yes_or_no(text))),
         Json => serde_json::from_str(text).map_err(|error| format!("This is not JSON: {error}.")),
         Column | ColumnList => match columns {
-            Some(columns) if !columns.iter().any(|column| column == text) => {
-                Err(format!("The chosen databases do not share a column \"{text}\"."))
+            Some(columns) if !columns.may_have_more && !columns.names.iter().any(|column| column == text) => {
+                Err(no_such_column(&columns.names, text))
             }
             _ => Ok(json!(text)),
         },
@@ -171,6 +172,36 @@ fn item(kind: ArgumentType, text: &str, columns: Option<&[String]>, members: &[i
             _ => Err("This organization is not in the collaboration.".to_owned()),
         },
     }
+}
+
+fn no_such_column(names: &[String], text: &str) -> String {
+    let message = format!("The chosen databases do not share a column \"{text}\".");
+    match nearest(names, text).join(", ") {
+        like if like.is_empty() => message,
+        like => format!("{message} There is: {like}."),
+    }
+}
+
+/// How many names are suggested in a message.
+const SUGGESTED: usize = 5;
+
+/// Names that have what was typed in them; if none has, those that are like it.
+fn nearest<'a>(names: &'a [String], text: &str) -> Vec<&'a str> {
+    let with: Vec<&str> = containing(names, text).take(SUGGESTED).collect();
+    if !with.is_empty() {
+        return with;
+    }
+    let like = |name: &&String| normalized_damerau_levenshtein(name, text) >= 0.7;
+    names.iter().filter(like).map(String::as_str).take(SUGGESTED).collect()
+}
+
+/// The names in which a text stands, in small or capital letters: first those that begin with it.
+pub fn containing<'a>(names: &'a [String], text: &str) -> impl Iterator<Item = &'a str> {
+    let text = text.trim().to_lowercase();
+    let places = names.iter().map(move |name| (name.as_str(), name.to_lowercase().find(&text)));
+    let found: Vec<(&str, usize)> = places.filter_map(|(name, place)| Some((name, place?))).collect();
+    let of = |begins: bool| found.clone().into_iter().filter(move |(_, place)| (*place == 0) == begins);
+    of(true).chain(of(false)).map(|(name, _)| name)
 }
 
 #[cfg(test)]
@@ -193,7 +224,8 @@ mod tests {
 
     fn of(kind: ArgumentType, entries: &[&str]) -> Result<Option<Value>, std::string::String> {
         let entries: Vec<_> = entries.iter().map(|entry| (*entry).to_owned()).collect();
-        value(&argument(kind, None), &entries, Some(&["age".to_owned()]), &[2, 3])
+        let columns = SharedColumns { names: vec!["age".to_owned(), "weight_kg".to_owned()], may_have_more: false };
+        value(&argument(kind, None), &entries, Some(&columns), &[2, 3])
     }
 
     #[test]
@@ -260,6 +292,21 @@ mod tests {
             assert!(of(kind, &[entry]).is_err(), "{kind:?}");
         }
         assert!(of(ArgumentType::String, &[]).is_err());
+    }
+
+    #[test]
+    fn names_that_are_meant_are_suggested() {
+        assert_eq!(
+            of(ArgumentType::Column, &["weight"]).unwrap_err(),
+            "The chosen databases do not share a column \"weight\". There is: weight_kg."
+        );
+        assert!(of(ArgumentType::Column, &["wieght_kg"]).unwrap_err().contains("weight_kg"));
+        assert!(!of(ArgumentType::Column, &["x"]).unwrap_err().contains("There is"));
+        let names = ["height", "weight", "Birth weight"].map(str::to_owned);
+        assert_eq!(containing(&names, "WEIGHT").collect::<Vec<_>>(), ["weight", "Birth weight"]);
+        let more = SharedColumns { names: names.to_vec(), may_have_more: true };
+        let value = value(&argument(ArgumentType::Column, None), &["other".to_owned()], Some(&more), &[]);
+        assert_eq!(value, Ok(Some(json!("other"))));
     }
 
     #[test]

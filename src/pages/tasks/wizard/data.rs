@@ -1,12 +1,13 @@
 //! What the hub and the stores say, seen from a draft: which functions, organizations, databases and columns can be
 //! chosen.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     pages::error::PageError,
     protocol::domain::{
-        Algorithm, Argument, ArgumentType, Collaboration, Function, FunctionDatabase, Node, Organization, Partitioning,
+        Algorithm, Argument, ArgumentType, Collaboration, Function, FunctionDatabase, Node, NodeDatabase, Organization,
+        Partitioning,
     },
     session::{Draft, FunctionChoice, SignedIn},
 };
@@ -60,7 +61,30 @@ pub struct Label {
     /// Names of organizations whose nodes do not tell.
     pub unknown: Vec<String>,
     /// The columns that all of those have that tell; `None` if nobody tells.
-    pub columns: Option<Vec<String>>,
+    pub columns: Option<SharedColumns>,
+}
+
+/// Columns that several databases have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedColumns {
+    pub names: Vec<String>,
+    /// Whether there can be more, which a node does not tell.
+    pub may_have_more: bool,
+}
+
+impl SharedColumns {
+    fn of(database: &NodeDatabase) -> Option<SharedColumns> {
+        let names = database.columns.clone()?;
+        Some(SharedColumns { names, may_have_more: database.more_columns > 0 })
+    }
+
+    /// Those that both have, in the order of the first.
+    fn and(mut self, other: &SharedColumns) -> SharedColumns {
+        let of_other: HashSet<&str> = other.names.iter().map(String::as_str).collect();
+        self.names.retain(|name| of_other.contains(name.as_str()));
+        self.may_have_more |= other.may_have_more;
+        self
+    }
 }
 
 impl WizardData {
@@ -183,13 +207,10 @@ impl WizardData {
     }
 
     /// The columns that the chosen databases share; `None` if no node tells.
-    pub fn columns(&self, draft: &Draft) -> Option<Vec<String>> {
+    pub fn columns(&self, draft: &Draft) -> Option<SharedColumns> {
         let labels = self.labels(draft);
-        let chosen = labels.iter().filter(|label| draft.databases.contains(&label.label));
-        chosen.filter_map(|label| label.columns.clone()).reduce(|mut shared, other| {
-            shared.retain(|column| other.contains(column));
-            shared
-        })
+        let chosen = labels.into_iter().filter(|label| draft.databases.contains(&label.label));
+        chosen.filter_map(|label| label.columns).reduce(|shared, other| shared.and(&other))
     }
 }
 
@@ -208,13 +229,10 @@ fn describe(label: &str, places: &[(&str, Option<&Node>)]) -> Label {
         if !described.kinds.contains(&database.kind) {
             described.kinds.push(database.kind.clone());
         }
-        described.columns = match (described.columns.take(), &database.columns) {
+        described.columns = match (described.columns.take(), SharedColumns::of(database)) {
             (shared, None) => shared,
-            (None, Some(columns)) => Some(columns.clone()),
-            (Some(mut shared), Some(columns)) => {
-                shared.retain(|column| columns.contains(column));
-                Some(shared)
-            }
+            (None, told) => told,
+            (Some(shared), Some(told)) => Some(shared.and(&told)),
         };
     }
     described
@@ -252,7 +270,6 @@ impl ChosenFunction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::domain::NodeDatabase;
 
     fn organization(id: i64) -> Organization {
         Organization {
@@ -279,11 +296,13 @@ mod tests {
                     label: (*label).to_owned(),
                     kind: "csv".to_owned(),
                     columns: Some(columns.iter().map(|column| (*column).to_owned()).collect()),
+                    more_columns: 0,
                 })
                 .collect(),
             shares_config: true,
             policies: Default::default(),
             second_program: None,
+            left_out: 0,
         }
     }
 
@@ -315,7 +334,8 @@ mod tests {
         let labels = data().labels(&draft(&[2, 3]));
         assert_eq!(labels[0].label, "default");
         assert!(labels[0].lacking.is_empty());
-        assert_eq!(labels[0].columns, Some(vec!["age".to_owned()]));
+        let shared = SharedColumns { names: vec!["age".to_owned()], may_have_more: false };
+        assert_eq!(labels[0].columns, Some(shared));
         assert_eq!((labels[1].label.as_str(), labels[1].lacking.as_slice()), ("only_here", &["org3".to_owned()][..]));
     }
 

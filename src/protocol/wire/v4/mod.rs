@@ -13,7 +13,7 @@ mod user;
 
 pub use collaboration::{Collaboration, Study};
 pub use link::{Included, Link};
-pub use node::{ConfigItem, Node, SECOND_PROGRAM, STATION};
+pub use node::{ConfigItem, LEFT_OUT, Node, SECOND_PROGRAM, STATION};
 pub use organization::Organization;
 pub use page::{ErrorBody, Page, PageLinks};
 pub use run::{ResultItem, Run, RunNode, RunPatch, RunTask};

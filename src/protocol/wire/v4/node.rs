@@ -39,6 +39,9 @@ pub const STATION: &str = "x-atoll-station";
 /// Under this key our hub tells when a second program came with the key of a node that is connected.
 pub const SECOND_PROGRAM: &str = "atoll_second_program";
 
+/// Under this key our hub tells how many facts of a node did not fit.
+pub const LEFT_OUT: &str = "atoll_left_out";
+
 /// One fact of a node's shared configuration. Lists are several items with the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigItem {

@@ -5,7 +5,8 @@ use crate::{
     pages::{
         components::{FieldError, TextArea},
         tasks::wizard::{
-            arguments::{applies, field, is_list, typed},
+            arguments::{applies, containing, field, is_list, typed},
+            data::SharedColumns,
             form::SHOWN,
         },
     },
@@ -35,19 +36,61 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
     let fields = asked.into_iter().map(|argument| {
         let name = field(&argument.name);
         let applies = applies(&page.draft, &function, argument);
-        let options = options(argument, columns.as_deref(), &organizations);
+        // Too many to look through, or not all of them told: what is typed is searched for.
+        let searched = columns.clone().filter(|columns| {
+            let is_column = matches!(argument.kind, ArgumentType::Column | ArgumentType::ColumnList);
+            is_column && argument.allowed_values.is_empty() && (columns.may_have_more || columns.names.len() > MANY)
+        });
+        let options = match &searched {
+            Some(_) => None,
+            None => options(argument, columns.as_ref().map(|columns| columns.names.as_slice()), &organizations),
+        };
         let block = format!("block-{name}");
         let error = page.error(&name);
         let content = applies.then(|| {
             view! {
                 <input type="hidden" name=SHOWN value=name.clone()/>
-                <ArgumentField argument=argument.clone() name values=typed(&page.draft, argument) options error/>
+                <ArgumentField argument=argument.clone() name values=typed(&page.draft, argument) options searched error/>
             }
         });
         // Only what depends on another answer is replaced in place; the rest keeps focus and cursor.
         view! { <div id=block data-dependent=argument.condition.is_some().then_some("")>{content}</div> }
     });
     fields.collect_view().into_any()
+}
+
+/// More columns than these are searched for by their names.
+const MANY: usize = 200;
+/// So many of those found are offered.
+const OFFERED: usize = 50;
+
+/// The columns in whose names stands what was typed last.
+#[component]
+fn FoundColumns(name: String, columns: SharedColumns, typed: Vec<String>) -> impl IntoView {
+    let all = columns.names.len();
+    let text = typed.last().and_then(|entry| entry.lines().last()).unwrap_or_default().to_owned();
+    let found: Vec<String> = containing(&columns.names, &text).map(str::to_owned).collect();
+    let more =
+        if columns.may_have_more { " A node does not tell all of its columns: any name can be typed." } else { "" };
+    let told = match found.len() {
+        0 => format!("None of {all} columns has \u{201c}{text}\u{201d} in its name.{more}"),
+        _ if text.is_empty() => format!("{all} columns. Type a name or a part of it.{more}"),
+        1 if found[0] == text => format!("One of {all} columns.{more}"),
+        number => {
+            let shown = found.iter().take(OFFERED).cloned().collect::<Vec<_>>().join(", ");
+            let rest = number.saturating_sub(OFFERED);
+            let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            format!("With \u{201c}{text}\u{201d} in the name: {shown}{rest}.{more}")
+        }
+    };
+    view! {
+        <div id=format!("{name}-found") data-dependent role="status">
+            <datalist id=format!("{name}-list")>
+                {found.into_iter().take(OFFERED).map(|column| view! { <option value=column></option> }).collect_view()}
+            </datalist>
+            <p class="help">{told}</p>
+        </div>
+    }
 }
 
 /// What can be chosen, as values and words; `None` if it has to be typed.
@@ -74,8 +117,11 @@ fn ArgumentField(
     name: String,
     values: Vec<String>,
     options: Option<Vec<(String, String)>>,
+    searched: Option<SharedColumns>,
     error: Option<String>,
 ) -> impl IntoView {
+    let found = searched.map(|columns| view! { <FoundColumns name=name.clone() columns typed=values.clone()/> });
+    let (searches, list) = (found.is_some().then_some(""), found.is_some().then(|| format!("{name}-list")));
     let error_id = format!("{name}-error");
     let described = error.is_some().then(|| error_id.clone());
     let optional = argument.default.is_some();
@@ -121,7 +167,13 @@ fn ArgumentField(
         None if is_list(argument.kind) || argument.kind == ArgumentType::Json => {
             let hint = if argument.kind == ArgumentType::Json { "JSON" } else { "One a line" };
             let help = if help.is_empty() { hint.to_owned() } else { format!("{}. {hint}.", help.trim_end_matches('.')) };
-            view! { <TextArea name label value=values.join("\n") help code=true error/> }.into_any()
+            view! {
+                <div data-search=searches>
+                    <TextArea name label value=values.join("\n") help code=true error/>
+                    {found}
+                </div>
+            }
+            .into_any()
         }
         None => {
             let present = values.into_iter().next().unwrap_or_default();
@@ -131,12 +183,13 @@ fn ArgumentField(
                 _ => "text",
             };
             view! {
-                <div class="field">
+                <div class="field" data-search=searches>
                     <label for=name.clone()>{label}</label>
                     {help_text}
-                    <input id=name.clone() name=name type="text" inputmode=mode value=present aria-describedby=described
+                    <input id=name.clone() name=name type="text" inputmode=mode value=present list=list aria-describedby=described
                         aria-invalid=error.is_some().then_some("true")/>
                     <FieldError id=error_id error/>
+                    {found}
                 </div>
             }
             .into_any()

@@ -1,7 +1,10 @@
 use leptos::prelude::*;
 
 use super::StepPage;
-use crate::pages::{components::FieldError, tasks::wizard::data::Label};
+use crate::pages::{
+    components::{FieldError, Room},
+    tasks::wizard::data::{Label, SharedColumns},
+};
 
 pub fn view(page: &StepPage) -> impl IntoView + use<> {
     let Some(function) = page.data.function(&page.draft) else { return ().into_any() };
@@ -24,13 +27,21 @@ pub fn view(page: &StepPage) -> impl IntoView + use<> {
         {fields}
         <p id="shared-columns" class="help" data-dependent role="status">
             {match columns {
-                Some(columns) if columns.is_empty() => "The chosen databases share no column.".to_owned(),
-                Some(columns) => format!("Columns that the chosen databases share: {}.", columns.join(", ")),
+                Some(SharedColumns { may_have_more: false, names }) if names.is_empty() => {
+                    "The chosen databases share no column.".to_owned()
+                }
+                Some(columns) => format!("Columns that the chosen databases share: {}.", in_words(&columns)),
                 None => String::new(),
             }}
         </p>
     }
     .into_any()
+}
+
+/// As many as can be read.
+fn in_words(columns: &SharedColumns) -> String {
+    let names = Room::new().names(&columns.names);
+    if columns.may_have_more { format!("{names}, and others that a node does not tell") } else { names }
 }
 
 #[component]
@@ -76,7 +87,7 @@ fn DatabaseChoice(
                         <input type="radio" name=name.clone() id=id.clone() value=label.label.clone() checked=is_chosen disabled=lacking/>
                         <div>
                             <label for=id>{label.label} " " {label.kinds.into_iter().map(|kind| view! { <span class="tag">{kind}</span> }).collect_view()}</label>
-                            {label.columns.map(|columns| view! { <p class="muted">"Columns: " {columns.join(", ")}</p> })}
+                            {label.columns.map(|columns| view! { <p class="muted">"Columns: " {in_words(&columns)}</p> })}
                             {lacking.then(|| view! { <p class="reason">{format!("Not available: {} does not have it.", label.lacking.join(", "))}</p> })}
                             {(!label.unknown.is_empty()).then(|| view! { <p class="reason">{format!("Not known at {}: its node does not tell.", label.unknown.join(", "))}</p> })}
                         </div>

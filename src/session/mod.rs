@@ -1,5 +1,6 @@
 //! Who is signed in: the record in the session store, the user's client of the hub, sign-in limits, flash messages.
 
+mod asked_mail;
 mod browser;
 mod draft;
 mod flash;
@@ -13,6 +14,7 @@ mod registry;
 mod sealed;
 mod store;
 
+pub use asked_mail::{MINUTES_BETWEEN_MAILS, next_mail_in};
 pub use browser::name_of_browser;
 pub use draft::{Draft, FunctionChoice, Unsent};
 pub use flash::{Flash, FlashKind, put_flash, take_flash};

@@ -13,7 +13,7 @@ use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
     protocol::client::lost_password,
     serve::ClientAddress,
-    session::{FlashKind, put_flash},
+    session::{FlashKind, MINUTES_BETWEEN_MAILS, next_mail_in, put_flash},
 };
 
 const TITLE: &str = "Forgotten password";
@@ -46,9 +46,14 @@ pub async fn submit(
         state.limits.users.failed(address);
         match lost_password(state.registry.transport(), &account, &state.counted_headers(address)).await {
             Ok(()) => {
-                let text = "If there is such an account, a mail with a code is on its way. One is sent every 15 \
-                            minutes at most. Enter the code here. If no mail comes, ask the administrator of the \
-                            server: it may not send any.";
+                let text = match next_mail_in(&session, "password", &account).await? {
+                    None => format!(
+                        "If there is such an account, a mail with a code is on its way; the next one can be sent in \
+                         {MINUTES_BETWEEN_MAILS} minutes. Enter the code here. If no mail comes, ask the administrator of the \
+                         server: it may not send any."
+                    ),
+                    Some(minutes) => outcome::too_early(minutes),
+                };
                 put_flash(&session, FlashKind::Success, text).await?;
                 return Ok(Redirect::to("/password/reset").into_response());
             }

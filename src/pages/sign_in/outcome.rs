@@ -41,3 +41,12 @@ pub fn while_hub_is_away(error: &ClientError, action: &str) -> (StatusCode, Stri
 pub fn browser_of(headers: &HeaderMap) -> String {
     name_of_browser(headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default())
 }
+
+/// What is told to somebody who asks for a mail again.
+pub fn too_early(minutes: i64) -> String {
+    let minutes = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+    format!(
+        "You asked for this mail a short while ago, and no other one is sent yet: the next can be sent in {minutes}. The code of \
+         the first one is good for an hour: enter it here."
+    )
+}

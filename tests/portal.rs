@@ -467,3 +467,44 @@ async fn what_the_portal_refuses_by_itself_stands_in_the_log() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_among_twenty_thousand_is_typed_and_searched_for() {
+    let world = World::new().await;
+    let file = world.node_folder("example_org1").join("default.csv");
+    let write = |odd: &str| {
+        let names: Vec<String> = (0..20_000).map(|number| format!("measurement_{number}")).collect();
+        let (names, row) = (names.join(","), ["7"; 20_000].join(","));
+        std::fs::write(&file, format!("age{odd},{names}\n{0}\n{0}\n", format!("60,{row}"))).unwrap();
+    };
+    write("");
+    let node = world.start_node("example_org1").await;
+    world.wait_for_node(2, true).await;
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    let step = web.wizard_until("argument_column_name").await;
+    let (_, page) = web.get(&step).await;
+    assert!(page.contains("20001 columns. Type a name or a part of it.") && page.len() < 100_000, "{page}");
+    let typed = |column| [("argument_column_name", column), ("action", "update")];
+    let (_, _, page) = web.post(&step, &typed("ment_1999")).await;
+    assert!(page.contains("in the name: measurement_1999, measurement_19990"), "{page}");
+    let (status, _, page) = web.post(&step, &[("argument_column_name", "ment_19999")]).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.contains("There is: measurement_19999.") && page.contains("value=\"ment_19999\""), "{page}");
+    let (status, ..) = web.post(&step, &[("argument_column_name", "measurement_19999")]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let (_, page) = web.get("/collaborations/1").await;
+    assert!(page.contains("measurement_9,") && page.contains(" more") && page.len() < 100_000, "{}", page.len());
+    node.stop().await;
+    // What cannot be told is said, and may be typed; the rest is there.
+    write(&format!(",{}", "x".repeat(10_000)));
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace("\n60", "\n60,1")).unwrap();
+    let _node = world.start_node("example_org1").await;
+    world.wait_for_node(2, true).await;
+    let (_, page) = web.get("/collaborations/1").await;
+    assert!(page.contains("and 1 more, whose names are too many or too long to be told"), "{page:.3000}");
+    let step = web.wizard_until("argument_column_name").await;
+    let (_, page) = web.get(&step).await;
+    assert!(page.contains("any name can be typed"), "{page}");
+    assert_eq!(web.post(&step, &[("argument_column_name", "of_our_own")]).await.0, StatusCode::SEE_OTHER);
+}

@@ -7,7 +7,7 @@ use super::{config::NodeConfig, database};
 /// The bytes of all column names that are told: a message has 1 MiB.
 const COLUMN_BYTES: usize = 700_000;
 /// What a name takes beside its letters.
-const NAME_BYTES: usize = 8;
+const NAME_BYTES: usize = 1;
 /// A longer name is none, in bytes: it could be what stands in the file.
 const LONGEST_NAME: usize = 1_000;
 
@@ -29,32 +29,36 @@ pub fn details(config: &NodeConfig) -> Value {
     let databases: Vec<_> = config.database_list().into_iter().filter(|database| allowed(&database.label)).collect();
     let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
     details.insert("database_labels".into(), json!(labels));
-    let mut room = COLUMN_BYTES;
-    for (index, database) in databases.iter().enumerate() {
+    let mut told = Vec::new();
+    for database in &databases {
         details.insert(format!("db_type_{}", database.label), json!(database.kind));
         match database::columns(database) {
             Ok(mut columns) => {
                 columns.retain(|column| policies.anybody_may_use(&database.label, column));
-                let all = columns.len();
-                room -= keep_what_fits(&mut columns, room / (databases.len() - index));
-                if columns.len() < all {
-                    let (label, told) = (&database.label, columns.len());
-                    tracing::warn!(
-                        label,
-                        all,
-                        told,
-                        "not all names of columns are told: they are too many, or too long"
-                    );
-                    details.insert(format!("more_columns_{}", database.label), json!((all - told).to_string()));
-                }
-                details.insert(format!("columns_{}", database.label), json!(columns));
+                told.push((&database.label, columns));
             }
-            Err(error) => tracing::warn!(
-                label = database.label,
-                error = error.in_full(),
-                "the columns of a database are not known"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    label = database.label,
+                    error = error.in_full(),
+                    "the columns of a database are not known"
+                );
+            }
         }
+    }
+    // Those that need little leave room for the others.
+    told.sort_by_key(|(_, columns)| columns.iter().map(|column| bytes_of(column)).sum::<usize>());
+    let (mut room, mut left) = (COLUMN_BYTES, told.len());
+    for (label, mut columns) in told {
+        let all = columns.len();
+        room -= keep_what_fits(&mut columns, room / left);
+        left -= 1;
+        if columns.len() < all {
+            let told = columns.len();
+            tracing::warn!(label, all, told, "not all names of columns are told: they are too many, or too long");
+            details.insert(format!("more_columns_{label}"), json!((all - told).to_string()));
+        }
+        details.insert(format!("columns_{label}"), json!(columns));
     }
     Value::Object(details)
 }
@@ -70,13 +74,17 @@ pub fn states(config: &NodeConfig) -> String {
 fn keep_what_fits(columns: &mut Vec<String>, room: usize) -> usize {
     let mut taken = 0;
     columns.retain(|column| {
-        // As JSON, in which a letter can have six bytes.
-        let bytes = json!(column).to_string().len() + NAME_BYTES;
+        let bytes = bytes_of(column);
         let fits = column.len() <= LONGEST_NAME && taken + bytes <= room;
         taken += if fits { bytes } else { 0 };
         fits
     });
     taken
+}
+
+/// What a name takes as JSON, in which a letter can have six bytes.
+fn bytes_of(column: &str) -> usize {
+    json!(column).to_string().len() + NAME_BYTES
 }
 
 #[cfg(test)]
@@ -103,8 +111,8 @@ mod tests {
         let more =
             |label: &str| details.get(format!("more_columns_{label}")).map(|more| more.as_str().unwrap().to_owned());
         assert_eq!((details["columns_odd"].clone(), more("odd")), (json!(["age", "weight"]), Some("1".to_owned())));
-        // One takes what the others leave.
-        assert!(told("wide") > 5_000 && told("more") > 10_000, "{} {}", told("wide"), told("more"));
+        // Each has as much room, and takes what the others leave.
+        assert!(told("wide") > 10_000 && told("more") > 10_000, "{} {}", told("wide"), told("more"));
         assert_eq!(more("wide").unwrap().parse::<usize>().unwrap() + told("wide"), 20_000);
         assert!(details.to_string().len() < 800_000);
     }

@@ -110,6 +110,11 @@ impl Web {
 
     /// Answers all questions of the wizard up to its overview; the address of the overview.
     pub async fn overview(&self) -> String {
+        self.wizard_until("").await
+    }
+
+    /// The step of the wizard that asks for this field; the overview if none does.
+    pub async fn wizard_until(&self, field: &str) -> String {
         let (_, mut place, _) = self.post("/tasks/new?step=collaboration", &[("collaboration", "1")]).await;
         let (_, page) = self.get(&place).await;
         let function = page.split("value=\"").filter_map(|rest| rest.split('"').next());
@@ -121,7 +126,7 @@ impl Web {
             ("argument_column_name", "age"),
             ("name", "Pressed"),
         ];
-        for answer in answers {
+        for answer in answers.into_iter().take_while(|(name, _)| *name != field) {
             let (status, next, page) = self.post(&place, &[answer]).await;
             assert_eq!(status, StatusCode::SEE_OTHER, "{answer:?} {page}");
             place = next;

@@ -659,10 +659,10 @@ async fn a_table_of_the_log_that_takes_not_every_entry_is_made_anew_at_the_start
         assert!(holds, "{before}");
         change_file(data.path(), statements).await;
         let (holds, text) = verified(data.path());
-        assert!(!holds && text.contains("tables of the log"), "{text}");
+        assert!(!holds && text.contains("tables of the database"), "{text}");
         let server = Server::start(data.path(), &none);
         let told = problems(&server, &root_token(&server).await).await;
-        assert!(told.contains("tables of the log"), "{told}");
+        assert!(told.contains("tables of the database"), "{told}");
         server.end();
         let (holds, text) = verified(data.path());
         assert!(holds && text.contains("may have been changed"), "{text}");
@@ -672,4 +672,53 @@ async fn a_table_of_the_log_that_takes_not_every_entry_is_made_anew_at_the_start
         let token = root_token(&server).await;
         eventually(async || problems(&server, &token).await.contains("directly")).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_told() {
+    let none = ["--demo", "--without-node", "example_org1,example_org2,example_org3"];
+    for (statements, told) in [
+        (
+            vec![
+                "INSERT INTO audit VALUES (-1, '2026-11-27T17:54:00.000000', 'user 3', 'review.approve', 'run 3', 'done', 'FORGED', 3, 'x')",
+            ],
+            "before the first one",
+        ),
+        (
+            // A trigger may have the name of an index.
+            vec![
+                "CREATE TRIGGER audit_of_subject AFTER UPDATE OF disabled ON user WHEN NEW.disabled = 1
+                 BEGIN UPDATE user SET disabled = 0 WHERE id = NEW.id; END",
+                "DROP INDEX audit_of_subject",
+                "CREATE INDEX audit_of_subject ON audit (subject, action)",
+            ],
+            "trigger audit_of_subject",
+        ),
+        (
+            vec!["DROP TABLE ended_family", "CREATE TABLE ended_family (family TEXT PRIMARY KEY, at TEXT, CHECK (0))"],
+            "table ended_family",
+        ),
+    ] {
+        let data = tempfile::TempDir::new().unwrap();
+        Server::start(data.path(), &none).end();
+        change_file(data.path(), &statements).await;
+        let (holds, text) = verified(data.path());
+        assert!(!holds && text.contains(told), "{text}");
+        let server = Server::start(data.path(), &none);
+        let token = root_token(&server).await;
+        let shown = problems(&server, &token).await;
+        assert!(shown.contains(told), "{shown}");
+        let entries = reqwest::Client::new().get(format!("{}/api/audit", server.url)).bearer_auth(&token);
+        assert!(!entries.send().await.unwrap().text().await.unwrap().contains("FORGED"));
+        server.end();
+        // Of what could be put right nothing is left to be told.
+        assert_eq!(verified(data.path()).0, told.starts_with("trigger"));
+    }
+    // While the hub runs it is told as well.
+    let data = tempfile::TempDir::new().unwrap();
+    let server = Server::start(data.path(), &none);
+    let token = root_token(&server).await;
+    let forged = "INSERT INTO audit VALUES (0, '2026-11-27T17:54:00.000000', 'user 3', 'review.approve', 'run 3', 'done', '', 3, 'x')";
+    change_file(data.path(), &[forged]).await;
+    eventually(async || problems(&server, &token).await.contains("has not written")).await;
 }

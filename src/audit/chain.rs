@@ -3,7 +3,10 @@ use std::{fmt, str::FromStr};
 use futures::TryStreamExt;
 use sqlx::SqlitePool;
 
-use super::{Recorded, log::COLUMNS};
+use super::{
+    Recorded,
+    log::{self, COLUMNS},
+};
 
 /// The end of a chain: with it somebody can show later that nothing before was changed or taken away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub enum Broken {
     Changed(i64),
     #[error("entry {0} is not the one that was the end before: the log was written anew")]
     OtherHistory(i64),
+    #[error("there is an entry before the first one")]
+    BeforeTheFirst,
     #[error("its signed ends were taken away")]
     NoEnds,
     #[error("an end of it says that the key signed it, which is not true")]
@@ -61,6 +66,9 @@ pub async fn verify_from(
     mut head: Head,
     known: &[Head],
 ) -> Result<Result<Head, Broken>, sqlx::Error> {
+    if log::has_others(&mut *pool.acquire().await?).await? {
+        return Ok(Err(Broken::BeforeTheFirst));
+    }
     // The last entries may be gone: how many there were is written beside the table. Read first, since others come.
     let last: Option<i64> =
         sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;

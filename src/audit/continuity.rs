@@ -14,13 +14,19 @@ use sqlx::{
     sqlite::{SqliteOperation, SqlitePoolOptions},
 };
 
-use super::{Behind, Head, HeadKey, Made, differences, in_words, log::head, made, witness};
+use super::{
+    Behind, Head, HeadKey, Made, differences, in_words,
+    log::{has_others, head},
+    made, witness,
+};
 
 /// What a look has seen.
 #[derive(Debug)]
 pub struct Seen {
     present: Head,
     schema: i64,
+    /// Whether there are rows before the first entry.
+    has_others: bool,
     /// Entries behind the last signed end.
     entries: Vec<Head>,
 }
@@ -50,6 +56,8 @@ struct Known {
     went_back: bool,
     /// What stands for the schema of the file.
     schema: Option<i64>,
+    /// It is told that there are rows before the first entry.
+    has_told_others: bool,
 }
 
 static ALL: LazyLock<Mutex<HashMap<u64, Weak<Continuity>>>> = LazyLock::new(Mutex::default);
@@ -137,10 +145,14 @@ impl Continuity {
     /// Whether there is something to look at: the log does not end where this program left it.
     pub async fn is_doubtful(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
         let present = head(&mut *connection).await?;
-        let schema = schema_of(connection).await?;
+        let schema = schema_of(&mut *connection).await?;
+        let has_others = has_others(connection).await?;
         let mut known = lock(&self.known);
         known.is_unconfirmed = false;
-        Ok(known.went_back || known.last != present.id || known.schema != Some(schema))
+        Ok((has_others && !known.has_told_others)
+            || known.went_back
+            || known.last != present.id
+            || known.schema != Some(schema))
     }
 
     /// Whether the log went on from the end that was `signed` last, but for what a command has written and signed; else what is wrong. It is to be told, and the end signed, in the same transaction; what was seen is given to
@@ -159,6 +171,7 @@ impl Continuity {
             true => in_words(&differences(&made(&mut *connection).await?, own)),
             false => None,
         };
+        let has_others = has_others(&mut *connection).await?;
         let behind = witness::behind(&mut *connection, key, signed.map(|end| end.id).unwrap_or_default()).await?;
         let last = {
             let mut known = lock(&self.known);
@@ -182,10 +195,16 @@ impl Continuity {
             (false, Some(id)) => {
                 Some(format!("somebody has written entry {id} to the log while the program was running"))
             }
+            (false, None) if has_others && !known.has_told_others => {
+                Some("there are rows in the log that the program has not written".to_owned())
+            }
             (false, None) => foreign,
         };
         // It is told once.
-        Ok((trouble, Seen { present, schema, entries: behind.into_iter().map(|behind| behind.entry).collect() }))
+        Ok((
+            trouble,
+            Seen { present, schema, has_others, entries: behind.into_iter().map(|behind| behind.entry).collect() },
+        ))
     }
 
     /// What was seen is told: the log goes on from there.
@@ -196,7 +215,7 @@ impl Continuity {
             (known.last, known.last_before) = (seen.present.id, seen.present.id);
             known.hashes.insert(seen.present.id, seen.present.hash);
         }
-        (known.went_back, known.schema) = (false, Some(seen.schema));
+        (known.went_back, known.schema, known.has_told_others) = (false, Some(seen.schema), seen.has_others);
         known.written.extend(seen.entries.into_iter().map(|entry| (entry.hash, entry.id)));
     }
 

@@ -44,6 +44,8 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
+const FULL: &str = "the audit log has no more numbers: somebody has written to its table";
+
 /// The end of the chain.
 pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
     let last: Option<(i64, String)> = sqlx::query_as("SELECT id, hash FROM audit NOT INDEXED ORDER BY id DESC LIMIT 1")
@@ -53,14 +55,22 @@ pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error
     Ok(Head { id, hash })
 }
 
+/// Whether there are rows that the program has not numbered: it counts from 1 on.
+pub(super) async fn has_others(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM audit NOT INDEXED WHERE id < 1 OR id = 9223372036854775807)")
+        .fetch_one(connection)
+        .await
+}
+
 /// Adds an entry, as [`append`] does, unless the last one of this action about this subject says the same.
 pub async fn append_change(connection: &mut SqliteConnection, entry: &Entry) -> Result<(), sqlx::Error> {
-    let last: Option<String> =
-        sqlx::query_scalar("SELECT details FROM audit WHERE action = ? AND subject = ? ORDER BY id DESC LIMIT 1")
-            .bind(entry.action.as_ref())
-            .bind(plain(&entry.subject))
-            .fetch_optional(&mut *connection)
-            .await?;
+    let last: Option<String> = sqlx::query_scalar(
+        "SELECT details FROM audit WHERE action = ? AND subject = ? AND id > 0 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(entry.action.as_ref())
+    .bind(plain(&entry.subject))
+    .fetch_optional(&mut *connection)
+    .await?;
     if last.as_deref() == Some(plain(&entry.details).as_str()) { Ok(()) } else { append(connection, entry).await }
 }
 
@@ -69,7 +79,7 @@ pub async fn append_change(connection: &mut SqliteConnection, entry: &Entry) -> 
 pub async fn append(connection: &mut SqliteConnection, entry: &Entry) -> Result<(), sqlx::Error> {
     let head = head(&mut *connection).await?;
     let mut recorded = Recorded {
-        id: head.id + 1,
+        id: head.id.checked_add(1).ok_or_else(|| sqlx::Error::Protocol(FULL.to_owned()))?,
         at: timestamp::now(),
         actor: plain(&entry.actor),
         action: entry.action.to_string(),
@@ -121,7 +131,7 @@ pub struct Filter {
 
 impl Filter {
     fn push(&self, query: &mut QueryBuilder<'_, Sqlite>) {
-        query.push(" WHERE 1");
+        query.push(" WHERE id > 0");
         if let Some(id) = self.organization_id {
             query.push(" AND organization_id = ").push_bind(id);
         }
@@ -169,7 +179,7 @@ pub async fn open(file: &Path) -> Result<SqlitePool, sqlx::Error> {
 /// All entries from the first to the last, as a stream.
 pub fn read_all(pool: &SqlitePool) -> impl Stream<Item = Result<Recorded, sqlx::Error>> {
     let query = "SELECT id, at, actor, action, subject, outcome, details, organization_id, hash
-         FROM audit NOT INDEXED ORDER BY id";
+         FROM audit NOT INDEXED WHERE id > 0 ORDER BY id";
     sqlx::query_as::<_, Recorded>(query).fetch(pool).into_stream()
 }
 

@@ -332,7 +332,8 @@ pub async fn unsigned_behind(pool: &SqlitePool, key: &HeadKey, last: &LastHead) 
 
 /// How often the log says that it, or the one of somebody else, may have been changed, and what it said last.
 pub async fn mismatches(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
-    let query = "SELECT COUNT(*), max(at) || ' ' || details FROM audit NOT INDEXED WHERE action = 'audit.mismatch'";
+    let query =
+        "SELECT COUNT(*), max(at) || ' ' || details FROM audit NOT INDEXED WHERE action = 'audit.mismatch' AND id > 0";
     sqlx::query_as(query).fetch_one(pool).await
 }
 
@@ -388,7 +389,7 @@ pub async fn trouble_at_start(
 
 /// How often the log says that the program was ended by force, and when it said so last.
 pub async fn unclosed(pool: &SqlitePool) -> Result<(i64, Option<String>), sqlx::Error> {
-    sqlx::query_as("SELECT COUNT(*), max(at) FROM audit NOT INDEXED WHERE action = 'audit.unclosed'")
+    sqlx::query_as("SELECT COUNT(*), max(at) FROM audit NOT INDEXED WHERE action = 'audit.unclosed' AND id > 0")
         .fetch_one(pool)
         .await
 }

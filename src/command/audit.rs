@@ -37,6 +37,9 @@ enum Action {
         /// the hub. Of each line the word that is one counts
         #[arg(long, value_name = "FILE")]
         heads: Option<PathBuf>,
+        /// Whose ends of that file count, such as "node 3": needed where there are those of several nodes
+        #[arg(long, value_name = "NAME", requires = "heads")]
+        of: Option<String>,
         /// File with the secret key of the hub, if it is not where the server finds it
         #[arg(long, env = "ATOLL_SECRET_KEY_FILE", value_name = "FILE", conflicts_with = "node")]
         secret_key_file: Option<PathBuf>,
@@ -69,13 +72,13 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
     };
     let pool = audit::open(&file).await.with_context(|| format!("opening {}", file.display()))?;
     match options.action {
-        Action::Verify { head: mut known, heads, secret_key_file } => {
+        Action::Verify { head: mut known, heads, of, secret_key_file } => {
             if let Some(file) = heads {
                 let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
                 let before = known.len();
-                known.extend(text.split_whitespace().filter_map(|word| word.parse::<Head>().ok()));
+                known.extend(ends_in(&text, of.as_deref(), options.node.is_some())?);
                 if known.len() == before {
-                    bail!("{} has no end of a chain such as 12:1f3a…", file.display());
+                    bail!("{} has no end of a chain such as 12:1f3a… that is of this log", file.display());
                 }
             }
             let key = match &options.node {
@@ -89,11 +92,7 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
                 None => atoll::hub::own_schema().await?,
             };
             let made = audit::made(&mut *pool.acquire().await?).await?;
-            // A file of an earlier version has not all of them.
-            let differences: Vec<String> = audit::differences(&made, own)
-                .into_iter()
-                .filter(|name| made.contains_key(name) || name.starts_with("audit_"))
-                .collect();
+            let differences = audit::differences(&made, own);
             verify(&pool, known, key, HeadFile::beside(&file), audit::in_words(&differences)).await
         }
         Action::Heads => {
@@ -120,6 +119,27 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
             std::io::stdout().flush().context("writing to the terminal")
         }
     }
+}
+
+/// The ends of one log among those of a file: a hub's are called so, others are of nodes. Without a word behind it an end
+/// can be of any.
+fn ends_in(text: &str, of: Option<&str>, is_node: bool) -> anyhow::Result<Vec<Head>> {
+    let ends = text.lines().filter_map(|line| {
+        let place = line.split_whitespace().position(|word| word.parse::<Head>().is_ok())?;
+        let head = line.split_whitespace().nth(place)?.parse::<Head>().ok()?;
+        Some((head, line.split_whitespace().skip(place + 1).collect::<Vec<_>>().join(" ")))
+    });
+    let is_meant = |origin: &str| match of {
+        Some(of) => origin == of,
+        None => origin.is_empty() || (origin != "hub") == is_node,
+    };
+    let ends: Vec<(Head, String)> = ends.filter(|(_, origin)| is_meant(origin)).collect();
+    let mut origins: Vec<&String> = ends.iter().map(|(_, origin)| origin).filter(|origin| !origin.is_empty()).collect();
+    origins.dedup();
+    if origins.len() > 1 {
+        bail!("there are ends of several logs: say which is meant, such as --of \"{}\"", origins[0]);
+    }
+    Ok(ends.into_iter().map(|(head, _)| head).collect())
 }
 
 /// Checks a chain, and says against what.

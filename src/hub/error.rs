@@ -91,7 +91,7 @@ impl HubError {
             HubError::TooLarge(_) | HubError::PageTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             HubError::TooMany | HubError::Crowded => StatusCode::TOO_MANY_REQUESTS,
             HubError::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            HubError::Database(error) if is_interrupted(error) => StatusCode::SERVICE_UNAVAILABLE,
+            HubError::Database(error) if is_interrupted(error) || is_busy(error) => StatusCode::SERVICE_UNAVAILABLE,
             HubError::Database(error) if is_disk_full(error) => StatusCode::INSUFFICIENT_STORAGE,
             HubError::File(error) if error.kind() == ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             HubError::Database(_)
@@ -138,6 +138,10 @@ impl IntoResponse for HubError {
         let body = match self {
             HubError::BadRequest { message, errors } => ErrorBody { msg: message, errors },
             HubError::Busy => ErrorBody { msg: HubError::Busy.to_string(), ..Default::default() },
+            HubError::Database(error) if is_busy(&error) => {
+                tracing::error!(%error, "another process holds the database");
+                ErrorBody { msg: HubError::Busy.to_string(), ..Default::default() }
+            }
             HubError::Database(error) if is_interrupted(&error) => ErrorBody {
                 msg: "This list takes too long to read. Narrow it, or sort it otherwise.".to_owned(),
                 ..Default::default()

@@ -64,7 +64,7 @@ pub async fn all(hub: &HubState) -> Result<Vec<Problem>, HubError> {
     // Beside the greatest time SQLite gives the details of that entry (<https://www.sqlite.org/lang_select.html#bareagg>).
     let noted: Vec<(String, i64, String, String)> = sqlx::query_as(
         "SELECT action, COUNT(*), MAX(at), details FROM audit WHERE action IN ('notice.fail', 'audit.mismatch', 'audit.unclosed')
-         AND at > ?
+         AND at > ? AND id > 0
          GROUP BY action",
     )
     .bind(since)

@@ -1,3 +1,6 @@
+/// What is told of a fault in a line: which one it is would say how many there are before it.
+pub const OF_A_LINE: &str = "one of its lines cannot be read; the organization's own log says which";
+
 /// Why an analysis gives no result. Messages name columns, labels and types, and never contain values of the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AlgorithmError {
@@ -57,6 +60,7 @@ impl AlgorithmError {
     /// What the organization's own people read, with what others may not.
     pub fn in_full(&self) -> String {
         match self {
+            AlgorithmError::Damaged { told: OF_A_LINE, reason } => format!("the database cannot be read: {reason}"),
             AlgorithmError::Damaged { reason, .. } => format!("{self} ({reason})"),
             error => error.to_string(),
         }

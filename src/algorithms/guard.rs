@@ -256,7 +256,7 @@ impl<'a> Guard<'a> {
             },
             None => {
                 self.dominance.see(amount);
-                self.early.see(amount);
+                self.early.see(Exact::from(number));
                 None
             }
         };
@@ -267,7 +267,13 @@ impl<'a> Guard<'a> {
         let value = value(number);
         self.references.see(value, Exact::from(number));
         self.most_frequent.see(person, value);
-        self.most_frequent_exactly.see(person, if value.0 { value } else { (false, amount.to_bits()) });
+        // With all the digits with which it is added up.
+        let exactly = match number {
+            Number::Decimal { .. } => (false, Exact::from(number).bits()),
+            _ if value.0 => value,
+            _ => (false, amount.to_bits()),
+        };
+        self.most_frequent_exactly.see(person, exactly);
         // Long numbers are read as floats, in which different ones can be the same.
         let is_exact = !matches!(number, Number::Float(value) if value.abs() >= EXACT);
         self.identifiers.see(value, is_exact, person);

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 pub use arguments::by_name;
 pub use column::{Number, for_each_value, is_missing};
 pub use description::describe_all;
-pub use error::AlgorithmError;
+pub use error::{AlgorithmError, OF_A_LINE};
 pub use guard::{Computed, Disclosure, Group, People, Refusal, ToldOf};
 pub use sketch::{Change, Sketch, SketchKey};
 pub use spelling::plain_identifier;

@@ -79,8 +79,9 @@ impl Persons {
 
     /// How many bytes they take, and will take when those gathered are settled.
     pub fn bytes(&self) -> usize {
-        let known = self.known.capacity().max(self.known.len() + self.gathered.len());
-        (known + self.gathered.capacity()) * size_of::<Person>()
+        // Twice, while a larger place is there beside the one before.
+        let larger = self.known.len() + self.gathered.len();
+        (self.known.capacity() + larger + self.gathered.capacity()) * size_of::<Person>()
     }
 
     /// Looks for those gathered among those who are known.

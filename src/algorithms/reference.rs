@@ -82,24 +82,23 @@ const FIRST: usize = 65;
 /// one of them dominates.
 #[derive(Default)]
 pub struct FromMiddle {
-    first: Vec<f64>,
-    middle: Option<f64>,
+    first: Vec<Exact>,
+    middle: Option<Exact>,
     differences: Dominance,
 }
 
 impl FromMiddle {
-    /// Another value.
-    pub fn see(&mut self, value: f64) {
+    /// Another value: a decimal one can differ from the middle by less than a float of its size can.
+    pub fn see(&mut self, value: Exact) {
         if let Some(middle) = self.middle {
-            self.differences.see(value - middle);
+            self.differences.see(value.minus(middle, 1).to_f64());
             return;
         }
         self.first.push(value);
         if self.first.len() == FIRST {
-            let mut sorted = self.first.clone();
-            let middle = *sorted.select_nth_unstable_by(FIRST / 2, f64::total_cmp).1;
+            let middle = middle_of(&self.first);
             self.middle = Some(middle);
-            self.first.drain(..).for_each(|value| self.differences.see(value - middle));
+            self.first.drain(..).for_each(|value| self.differences.see(value.minus(middle, 1).to_f64()));
         }
     }
 
@@ -108,13 +107,18 @@ impl FromMiddle {
         if self.middle.is_some() || self.first.is_empty() {
             return self.differences.largest_part();
         }
-        let mut sorted = self.first.clone();
-        let place = sorted.len() / 2;
-        let middle = *sorted.select_nth_unstable_by(place, f64::total_cmp).1;
+        let middle = middle_of(&self.first);
         let mut differences = Dominance::default();
-        self.first.iter().for_each(|value| differences.see(value - middle));
+        self.first.iter().for_each(|value| differences.see(value.minus(middle, 1).to_f64()));
         differences.largest_part()
     }
+}
+
+/// About the middle one.
+fn middle_of(values: &[Exact]) -> Exact {
+    let mut sorted = values.to_vec();
+    let place = sorted.len() / 2;
+    *sorted.select_nth_unstable_by(place, |one, other| one.to_f64().total_cmp(&other.to_f64())).1
 }
 
 #[cfg(test)]
@@ -127,9 +131,12 @@ mod tests {
         of.values().into_iter().map(Exact::to_f64).collect()
     }
 
+    fn exact(value: f64) -> Exact {
+        Exact::from(Number::Float(value))
+    }
+
     fn seen(values: impl IntoIterator<Item = f64>) -> References {
         let mut references = References::default();
-        let exact = |value: f64| Exact::from(Number::Float(value));
         values.into_iter().for_each(|value| references.see((true, value.to_bits()), exact(value)));
         references
     }
@@ -155,10 +162,13 @@ mod tests {
         assert!(dominated(100.0).unwrap() > 0.99);
         // Also where they are too many to be counted.
         let mut many = FromMiddle::default();
-        (0..65).map(|row| 70_000.0 + f64::from(row % 40) / 100.0).chain([75_000.3]).for_each(|value| many.see(value));
+        (0..65)
+            .map(|row| 70_000.0 + f64::from(row % 40) / 100.0)
+            .chain([75_000.3])
+            .for_each(|value| many.see(exact(value)));
         assert!(many.largest_part().unwrap() > 0.99);
         let mut even = FromMiddle::default();
-        (0..200).map(|row| 70_000.0 + f64::from(row)).for_each(|value| even.see(value));
+        (0..200).map(|row| 70_000.0 + f64::from(row)).for_each(|value| even.see(exact(value)));
         assert!(even.largest_part().unwrap() < 0.1);
         let even = seen((0..60).map(|row| {
             f64::from(if row < 10 {

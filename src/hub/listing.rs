@@ -13,6 +13,7 @@ use axum::{
 };
 use futures::TryStreamExt;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, sqlite::SqliteRow};
 
 use super::{
@@ -359,13 +360,15 @@ impl<R> Rows<R> {
         Ok(())
     }
 
-    /// As [`Rows::answer`], for rows that may be unreadable.
+    /// As [`Rows::answer`], for rows that may be unreadable, and that unfold to many times their bytes: each becomes text before
+    /// the next one is read.
     pub async fn try_answer<W: Serialize + Send + 'static>(
         self,
-        to_wire: impl FnMut(R) -> Result<W, HubError>,
+        mut to_wire: impl FnMut(R) -> Result<W, HubError>,
     ) -> Result<Response, HubError> {
         let Rows { rows, total, query, turn } = self;
-        let rows = rows.into_iter().map(to_wire).collect::<Result<Vec<W>, HubError>>()?;
+        let text = |row| to_raw_value(&to_wire(row)?).map_err(|error| HubError::Internal(error.to_string()));
+        let rows = rows.into_iter().map(text).collect::<Result<Vec<Box<RawValue>>, HubError>>()?;
         Rows { rows, total, query, turn }.answer(|row| row).await
     }
 

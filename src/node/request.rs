@@ -21,6 +21,7 @@ const DEPTH: usize = 8;
 
 /// A run's request with everything that decisions about it need.
 pub struct RunRequest {
+    pub run_id: i64,
     pub review: ReviewRequest,
     /// All who have to be allowed: who asks; of a subtask each organization that asks on the way, without the user whom
     /// it acts for, and who began the task. Otherwise somebody who is not allowed could ask through another.
@@ -35,13 +36,16 @@ pub struct RunRequest {
     reads: Vec<String>,
     /// With which data it was started, where its approval holds for no others.
     pub started_with: Option<String>,
-    /// Whether nothing else is computed meanwhile: the node died when this was computed before.
-    pub computes_alone: bool,
 }
 
 impl RunRequest {
     /// Gathers what the run, the server and the function tell; an error unless it is surely allowed and can run here.
-    pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<RunRequest, RunError> {
+    pub async fn of(
+        shared: &Shared,
+        run_id: i64,
+        task: &v4::Task,
+        call: &FunctionCall,
+    ) -> Result<RunRequest, RunError> {
         let asking = shared.questions.acquire().await;
         let requester = requester(shared, task).await?;
         let mut above = tasks_above(shared, task).await?;
@@ -113,6 +117,7 @@ impl RunRequest {
         };
         review.check().map_err(RunError::TooLarge)?;
         let mut request = RunRequest {
+            run_id,
             review,
             askers: askers(requester, between, beginner, shared.organization_id),
             store,
@@ -121,7 +126,6 @@ impl RunRequest {
             tells_columns: shared.share_config,
             reads,
             started_with: None,
-            computes_alone: false,
         };
         request.check(&shared.policies)?;
         runtime::check(shared, task, call)?;

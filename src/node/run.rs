@@ -30,9 +30,6 @@ use crate::protocol::{
 /// Pauses between attempts to report an end, while the server is away; the last one is repeated.
 const REPORT_PAUSES: [u64; 5] = [1, 2, 5, 15, 30];
 
-/// How often the node may die while it computes a run, until it does not try again.
-const MOST_DEATHS: u32 = 2;
-
 /// Takes a run, executes it and reports. `stopped` ends it early; whoever cancels it has told the server already.
 pub async fn execute(shared: &Shared, run: v4::Run, stopped: CancellationToken) {
     let Some(v4::RunTask::Task(task)) = run.task.clone() else {
@@ -167,7 +164,7 @@ async fn attempt(
     let (call, dialect) = payload::decode_call(input)?;
     let call = algorithms::by_name(&task.image, call)?;
     loop {
-        let mut request = RunRequest::of(shared, task, &call).await?;
+        let mut request = RunRequest::of(shared, run.id, task, &call).await?;
         let hash = request.review.asked.hash();
         // Computed before, and the server did not have it yet.
         let kept = shared.store.kept_outcome(run.id, &hash).await?;
@@ -192,12 +189,6 @@ async fn attempt(
             continue;
         }
         request.started_with = shared.store.started_with(run.id, &hash).await?;
-        if runtime::computes(&task.image, &call.function) {
-            match shared.store.begin_to_compute(run.id).await? {
-                deaths if deaths >= MOST_DEATHS => return Err(RunError::Deadly),
-                deaths => request.computes_alone = deaths > 0,
-            }
-        }
         match begin(shared, run, task, (call.clone(), dialect), &request, log, stopped).await {
             Err(RunError::DataChanged) => {
                 log.line("The data were changed after this was approved: it waits for another review");
@@ -233,7 +224,6 @@ async fn begin(
         log.line("What the algorithm prints stays at the node, in its own log");
     }
     let output = runtime::run(shared, task, call, request, output_may_leave, log, stopped).await;
-    shared.store.end_to_compute(run.id).await?;
     // In the dialect of the input.
     let outcome = match output.and_then(|Output { text, turn }| Ok((Outcome::of(&text, dialect, is_held)?, turn))) {
         Ok(outcome) => outcome,

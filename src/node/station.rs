@@ -109,6 +109,10 @@ struct Taking {
 struct Runs {
     /// Each with its task and what stops it.
     under_way: HashMap<i64, (i64, CancellationToken)>,
+    /// What each of these holds, and for whom.
+    held: HashMap<i64, (Option<i64>, usize)>,
+    /// Whether an open one is left for later since others hold too much.
+    has_left_some: bool,
     /// When runs ended or were stopped: an answer of the server that was on its way may still call them open.
     over: HashMap<i64, Instant>,
     /// Whether another program with the same key computes, or may do so.
@@ -593,9 +597,10 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         }
         let task_id = run.task.as_ref().map_or(0, |task| task.id());
         let (id, token) = (run.id, CancellationToken::new());
-        if !taking.begin(id, task_id, &token, asked_at) {
+        if !taking.has_room(&run) || !taking.begin(id, task_id, &token, asked_at) {
             continue;
         }
+        taking.hold(&run);
         let (shared, taking) = (shared.clone(), taking.clone());
         let given_up = taking.lock().given_up.clone();
         runs.spawn(async move {
@@ -607,6 +612,26 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             taking.end(id);
         });
     }
+}
+
+/// What the runs of one user that are under way, or wait, may hold in memory, in bytes as they come; …
+const HELD_OF_USER: usize = 2 * 1024 * 1024;
+/// … and all of them. One that is larger is taken alone.
+const HELD_OF_ALL: usize = 16 * 1024 * 1024;
+/// What a run holds beside its texts, in bytes.
+const HELD_BESIDE: usize = 2 * 1024;
+
+/// Who began the task of a run, and how much it holds.
+fn held_by(run: &v4::Run) -> (Option<i64>, usize) {
+    let texts = [&run.input, &run.log].into_iter().flatten().map(String::len).sum::<usize>();
+    let Some(v4::RunTask::Task(task)) = &run.task else { return (None, HELD_BESIDE + texts) };
+    let databases = task
+        .databases
+        .iter()
+        .map(|database| database.label.len() + database.parameters.as_ref().map_or(0, String::len));
+    let of_task = task.name.len() + task.image.len() + task.description.as_ref().map_or(0, String::len);
+    let user = task.init_user.as_ref().map(|link| link.id);
+    (user, HELD_BESIDE + texts + of_task + databases.sum::<usize>())
 }
 
 impl Taking {
@@ -636,10 +661,30 @@ impl Taking {
         true
     }
 
+    /// Whether a run may be taken beside those that are under way: what waits for a decision, or for a processor, is in memory.
+    fn has_room(&self, run: &v4::Run) -> bool {
+        let (user, bytes) = held_by(run);
+        let mut runs = self.lock();
+        let of_all: usize = runs.held.values().map(|(_, bytes)| bytes).sum();
+        let of_user: usize = runs.held.values().filter(|(other, _)| *other == user).map(|(_, bytes)| bytes).sum();
+        let fits = |held: usize, most: usize| held == 0 || held + bytes <= most;
+        let has_room = fits(of_user, HELD_OF_USER) && fits(of_all, HELD_OF_ALL);
+        runs.has_left_some |= !has_room;
+        has_room
+    }
+
+    fn hold(&self, run: &v4::Run) {
+        self.lock().held.insert(run.id, held_by(run));
+    }
+
     fn end(&self, id: i64) {
         let mut runs = self.lock();
         runs.over.insert(id, Instant::now());
         runs.under_way.remove(&id);
+        runs.held.remove(&id);
+        if std::mem::take(&mut runs.has_left_some) {
+            self.wake.notify_one();
+        }
     }
 
     fn stop(&self, ids: impl IntoIterator<Item = i64>) {
@@ -676,6 +721,34 @@ impl Taking {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_of_a_user_hold_so_much_and_those_of_others_go_on() {
+        let run = |id: i64, user: i64, length: usize| -> v4::Run {
+            serde_json::from_value(serde_json::json!({
+                "id": id, "status": "pending", "input": "x".repeat(length), "log": "l".repeat(length),
+                "task": {"id": 1, "name": "t", "image": "i", "status": "pending", "init_user": {"id": user, "link": "", "methods": []}}
+            }))
+            .unwrap()
+        };
+        let taking = Taking::default();
+        let take = |run: v4::Run| {
+            let fits = taking.has_room(&run);
+            if fits {
+                taking.hold(&run);
+            }
+            fits
+        };
+        let taken = (0..100).filter(|id| take(run(*id, 7, 180_000))).count();
+        // Of a log only the end is there.
+        assert_eq!(taken, 9);
+        assert!(take(run(200, 8, 1_000)) && !take(run(201, 7, 180_000)));
+        assert!(taking.lock().has_left_some);
+        taking.end(0);
+        assert!(take(run(202, 7, 180_000)));
+        let others = (300..400).filter(|id| take(run(*id, *id, 200_000))).count();
+        assert!((50..70).contains(&others), "{others}");
+    }
 
     #[test]
     fn a_run_begins_once_whatever_the_order_of_answers_and_ends() {

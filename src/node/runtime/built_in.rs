@@ -91,7 +91,9 @@ pub async fn run(
     match algorithms::find(&task.image, &call.function)? {
         BuiltIn::Partial(function) => {
             let logs = Logs { all: log, may_tell };
-            partial(shared, task, function, call.kwargs, request, &logs, stopped).await
+            let result = partial(shared, task, function, call.kwargs, request, &logs, stopped).await;
+            shared.store.end_to_compute(request.run_id).await?;
+            result
         }
         BuiltIn::Central(function) => central(shared, task, function, &call.kwargs, log, stopped).await,
     }
@@ -135,8 +137,11 @@ async fn partial(
         left_out: Vec::new(),
     };
     // Reading uses a whole processor; runs beyond that wait here and not in the middle of their work.
-    let mut is_alone = request.computes_alone;
+    let deaths = shared.store.deaths(request.run_id).await?.ok_or(RunError::Deadly)?;
+    // Whatever ends the node then is this one's.
+    let mut is_alone = deaths > 0;
     let mut permit = turn(shared, is_alone, stopped).await?;
+    shared.store.begin_to_compute(request.run_id).await?;
     request.require_same_data(shared)?;
     logs.line(format!("Reading database \"{label}\""));
     let mut question = Question {
@@ -161,7 +166,9 @@ async fn partial(
             // There may be room for it beside no others.
             Err(RunError::Algorithm(AlgorithmError::TooLarge)) if !is_alone => {
                 drop(permit);
+                shared.store.pause_computing(request.run_id).await?;
                 (is_alone, permit) = (true, turn(shared, true, stopped).await?);
+                shared.store.begin_to_compute(request.run_id).await?;
                 request.require_same_data(shared)?;
                 continue;
             }

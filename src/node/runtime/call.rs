@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{built_in, code, process};
 use crate::{
-    algorithms::{self, BuiltIn},
+    algorithms,
     node::{config::AlgorithmConfig, error::RunError, large::Turn, log::RunLog, request::RunRequest, station::Shared},
     protocol::{domain::FunctionCall, wire::v4},
 };
@@ -62,11 +62,6 @@ pub fn check(shared: &Shared, task: &v4::Task, call: &FunctionCall) -> Result<()
     }
 }
 
-/// Whether a function computes at this node, and not only waits for others that do.
-pub fn computes(image: &str, function: &str) -> bool {
-    !matches!(algorithms::find(image, function), Ok(BuiltIn::Central(_)))
-}
-
 /// What a function gave.
 pub struct Output {
     /// JSON, as it was written.
@@ -92,7 +87,13 @@ pub async fn run(
     }
     let algorithm = algorithm(shared, &task.image).ok_or_else(|| RunError::NoSuchImage(task.image.clone()))?;
     let process = process::Process { shared, algorithm, task, call: &call, request };
-    process.run(output_may_leave.then_some(log), stopped).await
+    if shared.store.deaths(request.run_id).await?.is_none() {
+        return Err(RunError::Deadly);
+    }
+    shared.store.begin_to_compute(request.run_id).await?;
+    let output = process.run(output_may_leave.then_some(log), stopped).await;
+    shared.store.end_to_compute(request.run_id).await?;
+    output
 }
 
 fn algorithm<'a>(shared: &'a Shared, image: &str) -> Option<&'a AlgorithmConfig> {

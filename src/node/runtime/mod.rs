@@ -7,7 +7,7 @@ mod environment;
 mod leftover;
 mod process;
 
-pub use call::{About, Output, about, check, computes, digest, run};
+pub use call::{About, Output, about, check, digest, run};
 pub use code::warn_of_missing_code;
 pub use environment::is_variable;
 pub use leftover::{clear, folder_of_runs};

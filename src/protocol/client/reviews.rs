@@ -46,8 +46,16 @@ impl HubClient {
         pairs.extend(query.decided.then(|| pair("decided", 1)));
         pairs.extend(query.subject.map(|subject| pair("subject", subject.as_str())));
         pairs.extend(query.hash.as_ref().map(|hash| pair("hash", hash)));
-        pairs.extend([pair("page", query.page.max(1)), pair("per_page", query.per_page.clamp(1, 100))]);
-        self.page::<Review, Review>("review", pairs).await
+        pairs.push(pair("page", query.page.max(1)));
+        let mut per_page = query.per_page.clamp(1, 100);
+        loop {
+            let pairs = [pairs.clone(), vec![pair("per_page", per_page)]].concat();
+            match self.page::<Review, Review>("review", pairs).await {
+                // Of a first page that is too large the beginning is better than nothing.
+                Err(ClientError::TooLarge { .. }) if per_page > 1 && query.page <= 1 => per_page = per_page.div_ceil(5),
+                outcome => return outcome,
+            }
+        }
     }
 
     /// One review.

@@ -86,6 +86,8 @@ pub struct ReviewedDatabase {
 const SIZE_LIMIT: usize = 200 * 1024;
 /// How deep arguments may be nested: a request is put into other JSON, which readers take to a depth of 128.
 const DEPTH_LIMIT: usize = 32;
+/// The most values of arguments: a page of reviews has some requests, and so does a node whose runs wait.
+const VALUES_LIMIT: usize = 10_000;
 
 impl ReviewRequest {
     /// Who asks, in words: this user, of which organization, and through which other one if a central function asks.
@@ -107,13 +109,29 @@ impl ReviewRequest {
         let parameters = asked.databases.iter().map(|database| &database.parameters);
         let of_parent = self.parent.iter().flat_map(|parent| parent.args.iter().chain(parent.kwargs.values()));
         let values = asked.args.iter().chain(asked.kwargs.values()).chain(parameters).chain(of_parent);
-        if values.into_iter().any(|value| is_deeper(value, DEPTH_LIMIT)) {
-            return Err("the arguments are nested too deeply");
+        let mut number = 0;
+        for value in values {
+            if is_deeper(value, DEPTH_LIMIT) {
+                return Err("the arguments are nested too deeply");
+            }
+            number += values_of(value);
+        }
+        if number > VALUES_LIMIT {
+            return Err("the arguments have more than 10,000 values");
         }
         match serde_json::to_vec(self) {
             Ok(json) if json.len() <= SIZE_LIMIT => Ok(()),
             _ => Err("the arguments are longer than 200 kB"),
         }
+    }
+}
+
+/// How many values there are in one, itself included.
+fn values_of(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(values_of).sum(),
+        Value::Object(object) => object.values().map(values_of).sum(),
+        _ => 0,
     }
 }
 

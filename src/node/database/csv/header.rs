@@ -1,5 +1,7 @@
 //! Whether the first line of a file names its columns, and how.
 
+use std::collections::HashMap;
+
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Time},
@@ -96,6 +98,23 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     if cells.iter().any(is_surely_data) {
         return true;
     }
+    // Numbers of patients, codes and months do not name anything. Several that are alike may, above numbers: genes do.
+    let odd: Vec<&(usize, &str)> = cells.iter().filter(|(_, cell)| !is_counted(cell) && has_odd_digits(cell)).collect();
+    let mut alike: HashMap<String, usize> = HashMap::new();
+    for (_, cell) in odd.iter().copied().filter(is_above_numbers) {
+        *alike.entry(shape(cell)).or_default() += 1;
+    }
+    // Nor does a line of data have words above several columns of numbers.
+    let is_name = |cell: &(usize, &str)| {
+        is_above_numbers(&cell) && (names >= 3 || alike.get(&shape(cell.1)).is_some_and(|alike| *alike >= 2))
+    };
+    if odd.iter().any(|cell| !is_name(cell)) {
+        return true;
+    }
+    // Nothing says what stands in the only line.
+    if below.is_empty() && !counted {
+        return true;
+    }
     let alike = cells.iter().filter(|(place, cell)| has_digits_or_signs(cell) && is_like_those(cell, column(*place)));
     if 2 * alike.count() >= cells.len().max(1) && !counted {
         return true;
@@ -180,6 +199,31 @@ fn is_made_like_those(cell: &str, others: &[&str]) -> bool {
     are_most(&|other| self::form(other) == form)
         || cell.contains(' ') && are_most(&|other| shape(other) == shape(cell))
         || is_code(cell) && are_most(&|other| other.len() == cell.len() && is_code(other))
+}
+
+/// Whether there are digits in a text as in what identifies somebody or says what they have, and not as in names of columns,
+/// which number (`item_123`, `age.1`), or say when (`q1_2019`).
+fn has_odd_digits(cell: &str) -> bool {
+    if cell.contains(['[', '@']) {
+        return true;
+    }
+    let letters: Vec<char> = cell.chars().collect();
+    let digits = letters.iter().filter(|letter| letter.is_ascii_digit()).count();
+    let is_joined = cell.contains('_') && !cell.contains(['.', '/', '>', '-']);
+    let words = cell.split(|letter: char| !letter.is_alphabetic()).filter(|word| !word.is_empty()).count();
+    if digits >= 3 && !(is_joined && words > 0) {
+        return true;
+    }
+    // A digit beside a sign, but for a number at the end of a word.
+    let at = |place: Option<usize>| place.and_then(|place| letters.get(place)).copied().unwrap_or(' ');
+    letters.iter().enumerate().any(|(place, sign)| {
+        let (before, after) = (at(place.checked_sub(1)), at(Some(place + 1)));
+        match sign {
+            '/' | '>' => before.is_ascii_digit() || after.is_ascii_digit(),
+            '.' => before.is_ascii_digit() && after.is_ascii_digit(),
+            _ => false,
+        }
+    })
 }
 
 /// How a text is written: each letter, large or small, its digits as one, and either of two signs.
@@ -318,6 +362,17 @@ mod tests {
             ("Ann|Miller|unknown|C50.1", vec!["Bo|Smith|60|C1.1", "Cy|Jones|70|C2.5"]),
             ("Miller|45y", vec!["Smith|60", "Jones|70"]),
             ("Miller|¥45k", vec!["Smith|60", "Jones|70"]),
+            // What names nothing, whatever stands below.
+            ("Miller|Ann|E11.8|allergisch", vec!["Smithc|Bo|I10|", "Smithd|Cy|C50|", "Smithe|Di|I10.90|"]),
+            ("A123456780|Miller|verstorben", vec!["99123|Smithc|", "88123|Smithd|"]),
+            ("A0042X|Miller|verstorben", vec!["0000005|Smithc|", "0000006|Smithd|"]),
+            ("KH1-0042-A|Miller|positiv", vec!["UK3/0042|Smithc|5.1", "KH1-0042|Smithd|6"]),
+            ("Miller|Mai 1950|verstorben", vec!["Smithc|1950|", "Smithd|Juni 1970|"]),
+            ("Miller|c.68_69delAG|pathogen", vec!["Smithc|wt|", "Smithd|c.5266dupC|"]),
+            ("Miller|Ann|HIV1/2|reaktiv", vec!["Smithc|Bo|CRP|5", "Smithd|Cy|HbA1c|6"]),
+            ("ann.miller[at]web.de|verstorben", vec!["x1@web.de|", "x2@web.de|"]),
+            ("P0001|Miller|HIV", vec![]),
+            ("Miller|E11.8", vec![]),
             // One that is written like those below it says it for the whole line.
             ("AB123456C|Miller|Ann|refused", vec!["AB123458C|Smithc|Boc|22", "AB123459C|Smithd|Bod|23"]),
             ("P0001|Main Street 5|Miller|Ann", vec!["P0002|High Road 2|Smithc|22", "P0003|Low Lane 4|Smithd|23"]),
@@ -343,7 +398,8 @@ mod tests {
             ("0|1|2", vec!["5.1|7|a"]),
             ("V1|CD4+|Weight, kg|e1|inf-status", vec!["1|2|3|4|5"]),
             ("age (years)|date_of_birth|q1_2019", vec!["1|2|3"]),
-            ("x", vec![]),
+            ("x", vec!["5"]),
+            ("mean.1|age.1|item_123|q1_2019", vec!["1|2|3|4", "2|3|4|5"]),
             ("patient|icd10|age", vec!["P1|C50|60", "P2|C51|70"]),
             ("First Name|born|%", vec!["Ann Miller|1950-02-03|5"]),
             ("1|2|3", vec!["4.5|6.5|7.5"]),

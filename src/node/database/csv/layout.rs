@@ -10,6 +10,7 @@ use super::{
     super::{column_names::column_names, content, unreadable},
     Format,
     header::looks_like_data,
+    of_a_line,
     records::{Fault, Nothing, Record, Records, Row},
 };
 use crate::algorithms::{AlgorithmError, DecimalMark};
@@ -155,10 +156,8 @@ impl Layout {
         if fits {
             return Ok(());
         }
-        Err(AlgorithmError::Unreadable(format!(
-            "line {} has {} values, and there are {width} columns",
-            record.line, record.values
-        )))
+        let (line, values) = (record.line, record.values);
+        Err(of_a_line(format!("line {line} has {values} values, and there are {width} columns")))
     }
 }
 
@@ -260,5 +259,5 @@ impl Sample {
 
 /// An error for a line that is not UTF-8.
 pub fn not_utf8(line: u64) -> AlgorithmError {
-    AlgorithmError::Unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
+    of_a_line(format!("line {line} is not UTF-8; save the file as UTF-8"))
 }

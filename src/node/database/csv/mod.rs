@@ -15,7 +15,7 @@ use self::{
     records::{Columns, Fault, Records, Texts},
 };
 use super::{BATCH_BYTES, BATCH_ROWS, LINE};
-use crate::algorithms::{AlgorithmError, Batches, DecimalMark, Table};
+use crate::algorithms::{AlgorithmError, Batches, DecimalMark, OF_A_LINE, Table};
 
 /// What the configuration says of a file; what it does not say, the file tells.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +30,13 @@ pub struct Format {
 
 impl From<Fault> for AlgorithmError {
     fn from(fault: Fault) -> Self {
-        AlgorithmError::Unreadable(fault.to_string())
+        of_a_line(fault.to_string())
     }
+}
+
+/// A fault of a line; in which one it is the organization's own people read.
+fn of_a_line(reason: String) -> AlgorithmError {
+    AlgorithmError::Damaged { told: OF_A_LINE, reason }
 }
 
 /// Opens a file. Every column is text: only its values tell whether it holds numbers, and guessing from the first rows would
@@ -235,7 +240,7 @@ mod tests {
         assert_eq!(read("a|b;c\n1|2;3\n", format(&[], None, Some(b'|'))).unwrap()[1], column("b;c", &["2;3"]));
         let error = as_it_is("a|b;c\n1|2;3\n").unwrap_err().to_string();
         assert!(error.contains("separator:"), "{error}");
-        let error = read("1,2,3\n", format(&["x", "y"], None, None)).unwrap_err().to_string();
+        let error = read("1,2,3\n", format(&["x", "y"], None, None)).unwrap_err().in_full();
         assert!(error.contains("line 1 has 3 values"), "{error}");
     }
 
@@ -278,11 +283,16 @@ mod tests {
             ("age,w\n60,1,\n70,2,secret\n80,1,\n", "line 2 has 3 values"),
             ("", "empty"),
         ] {
-            let error = as_it_is(text).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(error.contains(told) && !error.contains("secret"), "{text:?}: {error}");
+            let error = as_it_is(text).unwrap_err();
+            assert!(error.in_full().contains(told) && !error.in_full().contains("secret"), "{text:?}: {error}");
+            let of_a_line = told.contains(|letter: char| letter.is_ascii_digit());
+            assert!(
+                !of_a_line || !error.to_string().contains("line 4") && !error.to_string().contains("line 2"),
+                "{error}"
+            );
         }
         let latin = [b"age,name\n".as_slice(), &b"60,a\n".repeat(6), b"60,Bj\xf6rn\n"].concat();
-        let error = table_of(&latin, &Format::default()).unwrap_err().to_string();
+        let error = table_of(&latin, &Format::default()).unwrap_err().in_full();
         assert!(error.contains("line 8 is not UTF-8"), "{error}");
         let error = open(Path::new("/nowhere/patients.csv"), &Format::default(), false).err().unwrap().to_string();
         assert!(error.contains("not there") && !error.contains("patients"), "{error}");

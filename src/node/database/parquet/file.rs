@@ -195,6 +195,8 @@ fn as_view(field: &FieldRef) -> FieldRef {
         DataType::LargeList(of) => DataType::LargeList(as_view(of)),
         DataType::FixedSizeList(of, size) => DataType::FixedSizeList(as_view(of), *size),
         DataType::Struct(fields) => DataType::Struct(of_all(fields)),
+        // Dictionaries of these are not read.
+        DataType::Dictionary(_, of) if *of.as_ref() == DataType::Boolean || of.is_decimal() => of.as_ref().clone(),
         DataType::Map(of, is_sorted) => DataType::Map(as_view(of), *is_sorted),
         _ => return field.clone(),
     };

@@ -20,7 +20,8 @@ pub struct Run {
     #[serde(default)]
     pub finished_at: Option<String>,
     pub status: Status,
-    #[serde(default)]
+    /// Of a long one the end.
+    #[serde(default, deserialize_with = "read_log")]
     pub log: Option<String>,
     #[serde(default)]
     pub cleanup_at: Option<String>,
@@ -39,6 +40,17 @@ pub struct Run {
     /// Of our hub only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<RunReview>,
+}
+
+/// What is read of a log, in bytes: pages show less.
+const LOG_LIMIT: usize = 32 * 1024;
+
+fn read_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let log = Option::<String>::deserialize(deserializer)?;
+    Ok(log.map(|log| match log.len().checked_sub(LOG_LIMIT) {
+        Some(more) if more > 0 => log[log.ceil_char_boundary(more)..].to_owned(),
+        _ => log,
+    }))
 }
 
 fn read_input<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -695,7 +695,10 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
             "trigger audit_of_subject",
         ),
         (
-            vec!["DROP TABLE ended_family", "CREATE TABLE ended_family (family TEXT PRIMARY KEY, at TEXT, CHECK (0))"],
+            vec![
+                "DROP TABLE ended_family",
+                "CREATE TABLE ended_family (family TEXT PRIMARY KEY, until INTEGER NOT NULL, CHECK (0)) STRICT",
+            ],
             "table ended_family",
         ),
     ] {
@@ -720,5 +723,9 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
     let token = root_token(&server).await;
     let forged = "INSERT INTO audit VALUES (0, '2026-11-27T17:54:00.000000', 'user 3', 'review.approve', 'run 3', 'done', '', 3, 'x')";
     change_file(data.path(), &[forged]).await;
-    eventually(async || problems(&server, &token).await.contains("has not written")).await;
+    eventually(async || {
+        let entries = reqwest::Client::new().get(format!("{}/api/audit?action=audit.mismatch", server.url));
+        entries.bearer_auth(&token).send().await.unwrap().text().await.unwrap().contains("has not written")
+    })
+    .await;
 }

@@ -136,8 +136,11 @@ impl Continuity {
     /// The log goes on from its present end.
     pub async fn begin(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let present = head(&mut *connection).await?;
-        let schema = schema_of(connection).await?;
+        let schema = schema_of(&mut *connection).await?;
+        // The start itself tells of them.
+        let has_others = has_others(connection).await?;
         let mut known = lock(&self.known);
+        known.has_told_others = has_others;
         (known.last, known.last_before, known.went_back, known.schema) = (present.id, present.id, false, Some(schema));
         Ok(())
     }

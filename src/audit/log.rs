@@ -48,9 +48,10 @@ const FULL: &str = "the audit log has no more numbers: somebody has written to i
 
 /// The end of the chain.
 pub async fn head(connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
-    let last: Option<(i64, String)> = sqlx::query_as("SELECT id, hash FROM audit NOT INDEXED ORDER BY id DESC LIMIT 1")
-        .fetch_optional(connection)
-        .await?;
+    let last: Option<(i64, String)> =
+        sqlx::query_as("SELECT id, hash FROM audit NOT INDEXED WHERE id > 0 ORDER BY id DESC LIMIT 1")
+            .fetch_optional(connection)
+            .await?;
     let (id, hash) = last.unwrap_or_default();
     Ok(Head { id, hash })
 }

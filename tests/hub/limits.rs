@@ -58,7 +58,7 @@ async fn until_closed(world: &World, send: &[u8]) -> u64 {
     begin.elapsed().as_secs()
 }
 
-/// Whether what a node tells of itself is kept, and too much of it is not, however it is written.
+/// Whether of what a node tells of itself is kept what fits, however it is written.
 async fn told_of_itself(world: &World) -> bool {
     let token = world.node_token("example_org2").await;
     let mut node = Socket::connect(&world.url.parse().unwrap(), &token.clone().into()).await.unwrap();
@@ -77,8 +77,9 @@ async fn told_of_itself(world: &World) -> bool {
     let few = tell(json!({"encryption": "False", "other": ["a", "b"]})).await;
     // A key of 9,000 bytes is stored with each of its values.
     let long = tell(json!({"k".repeat(9_000): vec!["x"; 300]})).await;
-    let many = tell(json!({"k": vec!["x"; 10_001]})).await;
-    (few, long, many) == (3, 3, 3)
+    let many = tell(json!({"k": vec!["x"; 60_000]})).await;
+    // With one more that says that some are left out.
+    (few, long, many) == (3, 2 * 1024 * 1024 / 9_001 + 1, 50_001)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -371,7 +371,7 @@ async fn an_index_that_shows_others_than_the_entries_is_found() {
     let (holds, text) = verified(&world);
     assert!(!holds && text.contains("other"), "{text}");
     node(&world, "example_org1", "").await.stop().await;
-    assert!(alarms(&mut state_file(&world).await).await.iter().any(|told| told.contains("others: other")));
+    assert!(alarms(&mut state_file(&world).await).await.iter().any(|told| told.contains("others: index other")));
     let (holds, text) = verified(&world);
     assert!(holds, "{text}");
 }

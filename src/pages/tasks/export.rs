@@ -2,6 +2,8 @@
 //! download is under way, and of all some; of these one has a result in memory.
 
 use std::{
+    borrow::Cow,
+    collections::HashMap,
     io::{self, Write},
     sync::{Arc, LazyLock},
     time::Duration,
@@ -9,12 +11,13 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::Path,
+    extract::{Path, Query},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use indexmap::IndexSet;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -22,7 +25,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::results::{self, NamedResult};
+use super::{
+    frame,
+    results::{self, NamedResult},
+};
 use crate::{
     pages::{error::PageError, user::User},
     protocol::{
@@ -147,8 +153,17 @@ pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageEr
     Ok(attachment("application/json", &format!("task-{}-results.json", runs.task_id), items))
 }
 
+#[derive(Deserialize)]
+pub struct CsvOptions {
+    /// `excel`: with a byte order mark, without which Excel takes UTF-8 for something else.
+    #[serde(default, rename = "for")]
+    reader: String,
+}
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// `GET /tasks/{id}/results.csv`: read once for the columns, and once for the rows.
-pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
+pub async fn csv(user: User, Path(id): Path<String>, Query(options): Query<CsvOptions>) -> Result<Response, PageError> {
     let mut runs = Runs::load(&user, &id).await?;
     let turn = turn_of(user.signed_in.user.id).await?;
     let mut columns = IndexSet::new();
@@ -157,7 +172,11 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
         let _turn = results::UNFOLDED.acquire().await.map_err(|_| PageError::Internal)?;
         if let Some(value) = runs.hub.result(*run_id).await?.value {
             let result = NamedResult { organization: organization.clone(), value };
-            columns.extend(results::columns_of(&result).map(str::to_owned));
+            let of_text = result.value.as_ref().ok().and_then(frame::in_text);
+            match results::frame_of(&result, of_text.as_ref()) {
+                Some(frame) => columns.extend(frame.columns.into_iter().map(Cow::into_owned)),
+                None => columns.extend(results::columns_of(&result).map(str::to_owned)),
+            }
             seen.push((*run_id, organization.clone()));
         }
         // They stay in memory as long as somebody reads.
@@ -176,12 +195,14 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
     let columns = Arc::new(columns);
     let rows = runs.parts(move |organization, payload| {
         let value = payload::decode(payload).map(|(value, _)| value);
-        record(row(&columns, &NamedResult { organization: organization.to_owned(), value }))
+        lines(&columns, &NamedResult { organization: organization.to_owned(), value })
     });
     let rows = rows.map_ok(move |part| {
         let _turn = &turn;
         part.read()
     });
+    let mark = if options.reader == "excel" { BYTE_ORDER_MARK } else { "" };
+    let header = header.map(|header| [mark.as_bytes(), &header].concat());
     let lines = stream::once(async move { header.map(Bytes::from) }).chain(rows.try_flatten());
     Ok(attachment("text/csv; charset=utf-8", &format!("task-{}-results.csv", runs.task_id), lines))
 }
@@ -189,6 +210,24 @@ pub async fn csv(user: User, Path(id): Path<String>) -> Result<Response, PageErr
 /// A text by itself.
 fn only(text: &'static str) -> impl Stream<Item = Result<Bytes, io::Error>> + Send {
     stream::once(async move { Ok(text.into()) })
+}
+
+/// The lines of a result: one, or those of a table.
+fn lines(columns: &IndexSet<String>, result: &NamedResult) -> Result<Vec<u8>, io::Error> {
+    let of_text = result.value.as_ref().ok().and_then(frame::in_text);
+    let Some(frame) = results::frame_of(result, of_text.as_ref()) else { return record(row(columns, result)) };
+    let by_name: HashMap<&str, usize> =
+        frame.columns.iter().enumerate().map(|(place, column)| (column.as_ref(), place)).collect();
+    let places: Vec<Option<usize>> = columns.iter().map(|column| by_name.get(column.as_str()).copied()).collect();
+    let mut lines = Vec::new();
+    for row in &frame.rows {
+        let cell = |place: &Option<usize>| {
+            place.and_then(|place| row.get(place)?.as_ref()).map_or(String::new(), |value| csv_cell(value))
+        };
+        let cells = std::iter::once(neutralise(&result.organization)).chain(places.iter().map(cell));
+        lines.extend(record(cells)?);
+    }
+    Ok(lines)
 }
 
 fn row<'a>(columns: &'a IndexSet<String>, result: &'a NamedResult) -> impl Iterator<Item = String> + 'a {
@@ -236,5 +275,18 @@ mod tests {
         assert!(columns.iter().eq(["a", "b", "c", "d"]));
         let text = String::from_utf8(record(row(&columns, &result)).unwrap()).unwrap();
         assert_eq!(text, "\"'=HYPERLINK(\"\"http://evil.example\"\")\",'@SUM(1),-5,\"x,\"\"y\"\"\nz\",null\r\n");
+    }
+
+    #[test]
+    fn tables_have_a_line_for_each_row() {
+        let records = json!([{"sex": "f", "n": 30}, {"n": -2}]);
+        let columns = IndexSet::from_iter(["sex", "n", "other"].map(str::to_owned));
+        for value in [records.clone(), json!(records.to_string())] {
+            let result = NamedResult { organization: "org".to_owned(), value: Ok(value) };
+            let text = String::from_utf8(lines(&columns, &result).unwrap()).unwrap();
+            assert_eq!(text, "org,f,30,\r\norg,,-2,\r\n");
+        }
+        let one = NamedResult { organization: "org".to_owned(), value: Ok(json!({"n": 5})) };
+        assert_eq!(lines(&columns, &one).unwrap(), b"org,,5,\r\n");
     }
 }

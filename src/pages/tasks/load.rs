@@ -95,7 +95,7 @@ async fn load(me: &SignedIn, id: i64, with_call: bool) -> Result<TaskView, Clien
             Some(results) => results.into_iter().for_each(add),
             None => each_large_result(me, id, &mut add).await?,
         }
-        Ok::<_, ClientError>((table.rows(), table.shown(!subtasks.is_empty())))
+        Ok::<_, ClientError>((table.results(), table.shown(!subtasks.is_empty())))
     };
     // Some at a time: there may be thousands.
     let runs_of_subtasks = subtasks.iter().map(|subtask| hub.run_states(subtask.id)).collect::<Vec<_>>();

@@ -4,6 +4,7 @@ mod actions;
 mod detail;
 mod explanation;
 mod export;
+mod frame;
 mod list;
 mod live;
 mod load;

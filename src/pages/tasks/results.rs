@@ -11,7 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::state::{Cell, ResultRow, Results};
+use super::{
+    frame::{self, Frame},
+    state::{Cell, ResultRow, Results},
+};
 use crate::protocol::{
     domain::{ANSWERED_AT, MissingValue},
     payload::PayloadError,
@@ -28,6 +31,8 @@ const LEAST_SHOWN: usize = 100;
 /// The longest name of a column, and the longest raw JSON, that a page shows.
 const NAME_LIMIT: usize = 200;
 const RAW_LIMIT: usize = 100_000;
+/// The most rows of tables that a page shows.
+const ROWS_LIMIT: usize = 200;
 /// The most columns of a table that a page shows.
 const COLUMN_LIMIT: usize = 100;
 /// Up to so many of a result are counted.
@@ -49,6 +54,11 @@ pub fn columns_of(result: &NamedResult) -> impl Iterator<Item = &str> {
     object.into_iter().flat_map(|object| object.keys().map(String::as_str)).chain(whole)
 }
 
+/// What a result is as a table, if it is one; `of_text` is what [`frame::in_text`] found in it.
+pub fn frame_of<'a>(result: &'a NamedResult, of_text: Option<&'a Value>) -> Option<Frame<'a>> {
+    of_text.or(result.value.as_ref().ok()).and_then(frame::of)
+}
+
 /// The value of a result in a column.
 pub fn value_in<'a>(result: &'a NamedResult, column: &str) -> Option<&'a Value> {
     match &result.value {
@@ -67,6 +77,10 @@ pub struct Table {
     /// The hashes of the others.
     more_columns: HashSet<u64>,
     rows: Vec<Row>,
+    /// How many results have come.
+    results: usize,
+    /// How many rows of tables are not shown.
+    more_rows: usize,
     raw: String,
 }
 
@@ -80,26 +94,60 @@ impl Table {
     /// For so many results.
     pub fn of(expected: usize) -> Table {
         let (columns, more_columns) = (IndexSet::new(), HashSet::new());
-        Table { expected, columns, more_columns, rows: Vec::new(), raw: String::new() }
+        Table { expected, columns, more_columns, rows: Vec::new(), results: 0, more_rows: 0, raw: String::new() }
     }
 
-    /// How many have come.
-    pub fn rows(&self) -> usize {
-        self.rows.len()
+    /// How many results have come.
+    pub fn results(&self) -> usize {
+        self.results
     }
 
     /// Adds a result.
     pub fn add(&mut self, result: &NamedResult) {
-        // A date stands with the organization, not as a number of its own.
-        let of_result = columns_of(result).filter(|column| *column != ANSWERED_AT);
-        let of_result = of_result.take(COLUMNS_COUNTED).collect::<Vec<_>>();
-        for column in &of_result {
+        self.results += 1;
+        let of_text = result.value.as_ref().ok().and_then(frame::in_text);
+        match frame_of(result, of_text.as_ref()) {
+            Some(frame) => self.add_frame(&result.organization, &frame),
+            None => self.add_one(result),
+        }
+        self.add_raw(result);
+    }
+
+    /// Adds the rows of a table.
+    fn add_frame(&mut self, organization: &str, frame: &Frame<'_>) {
+        let columns: Vec<&str> = frame.columns.iter().take(COLUMNS_COUNTED).map(AsRef::as_ref).collect();
+        self.add_columns(&columns);
+        let room = ROWS_LIMIT.saturating_sub(self.rows.len());
+        let shown = frame.rows.len().min(room);
+        self.more_rows += frame.rows.len() - shown;
+        let limit = limit_of_cells(columns.len().min(COLUMN_LIMIT) * shown.max(self.expected));
+        for row in frame.rows.iter().take(shown) {
+            let cells = columns.iter().zip(row).filter(|(column, _)| self.columns.contains(**column));
+            let cells = cells.map(|(column, value)| {
+                let cell = value.as_ref().map_or(Cell::Missing, |value| cell(value, limit));
+                ((*column).to_owned(), cell)
+            });
+            let cells = cells.collect();
+            self.rows.push(Row { organization: organization.to_owned(), answered_at: None, cells });
+        }
+    }
+
+    fn add_columns(&mut self, columns: &[&str]) {
+        for column in columns {
             if self.columns.len() < COLUMN_LIMIT {
                 self.columns.insert((*column).to_owned());
             } else if !self.columns.contains(*column) {
                 self.more_columns.insert(self.columns.hasher().hash_one(column));
             }
         }
+    }
+
+    /// Adds a result that is one row.
+    fn add_one(&mut self, result: &NamedResult) {
+        // A date stands with the organization, not as a number of its own.
+        let of_result = columns_of(result).filter(|column| *column != ANSWERED_AT);
+        let of_result = of_result.take(COLUMNS_COUNTED).collect::<Vec<_>>();
+        self.add_columns(&of_result);
         let shown = of_result.into_iter().filter(|column| self.columns.contains(*column)).collect::<Vec<_>>();
         // It may be less in the end.
         let limit = limit_of_cells(shown.len() * self.expected);
@@ -111,7 +159,6 @@ impl Table {
         let cells = shown.iter().map(|column| ((*column).to_owned(), cell(column))).collect();
         let answered_at = value_in(result, ANSWERED_AT).and_then(Value::as_str).map(|at| shorten(at, CELL_LIMIT));
         self.rows.push(Row { organization: result.organization.clone(), answered_at, cells });
-        self.add_raw(result);
     }
 
     /// Its JSON in a list.
@@ -145,7 +192,8 @@ impl Table {
         };
         let rows = self.rows.into_iter().map(row).collect();
         let columns = self.columns.iter().map(|column| shorten(column, NAME_LIMIT)).collect();
-        Some(Results { aggregated, columns, more_columns: self.more_columns.len(), rows, raw: self.raw })
+        let (more_columns, more_rows) = (self.more_columns.len(), self.more_rows);
+        Some(Results { aggregated, columns, more_columns, rows, more_rows, raw: self.raw })
     }
 }
 
@@ -298,6 +346,20 @@ mod tests {
             assert_eq!(table.columns, ["Result"]);
             assert_ne!(table.rows[0].cells[0], Cell::Missing, "{value}");
         }
+    }
+
+    #[test]
+    fn rows_of_a_table_are_rows_and_of_many_the_first_are_shown() {
+        let records: Vec<Value> = (0..300).map(|number| json!({"sex": "f", "n": number})).collect();
+        let results = [result(json!(records)), result(json!({"sum": 5, "n": 7}))];
+        let shown = table(&results, false).unwrap();
+        assert_eq!(shown.columns, ["sex", "n", "sum"]);
+        assert_eq!((shown.rows.len(), shown.more_rows), (201, 100));
+        let cells = vec![Cell::Text("f".to_owned()), Cell::Number("1".to_owned()), Cell::Missing];
+        assert_eq!((&shown.rows[1].cells, shown.rows[1].organization.as_str()), (&cells, "org"));
+        let text = table(&[result(json!("{\"a\":{\"0\":1,\"1\":2}}"))], false).unwrap();
+        assert_eq!((text.columns.as_slice(), text.rows.len()), (["a".to_owned()].as_slice(), 2));
+        assert!(text.raw.contains("\\\"a\\\""), "the JSON is as it came: {}", text.raw);
     }
 
     #[test]

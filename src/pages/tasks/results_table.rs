@@ -10,7 +10,7 @@ pub fn ResultsTable(
     /// The address of the results without `.csv` or `.json`.
     downloads: String,
 ) -> impl IntoView {
-    let Results { aggregated, columns, more_columns, rows, raw } = results;
+    let Results { aggregated, columns, more_columns, rows, more_rows, raw } = results;
     // A column with nothing but numbers is set at its end, with its heading.
     let is_number = |column: usize| {
         let mut cells = rows.iter().filter_map(|row| row.cells.get(column));
@@ -55,8 +55,12 @@ pub fn ResultsTable(
         {(more_columns > 0).then(|| view! {
             <p class="muted">{format!("{more_columns} more columns are not shown; the downloads have them.")}</p>
         })}
+        {(more_rows > 0).then(|| view! {
+            <p class="muted">{format!("{more_rows} more rows are not shown; the downloads have them.")}</p>
+        })}
         <p class="downloads">
             <a class="button" href=format!("{downloads}.csv") download="">"Download CSV"</a>
+            <a class="button" href=format!("{downloads}.csv?for=excel") download="">"CSV for Excel"</a>
             <a class="button" href=format!("{downloads}.json") download="">"Download JSON"</a>
         </p>
         <details class="raw">

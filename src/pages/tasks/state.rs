@@ -66,6 +66,8 @@ pub struct Results {
     /// How many more there are that are not shown.
     pub more_columns: usize,
     pub rows: Vec<ResultRow>,
+    /// How many more there are that are not shown.
+    pub more_rows: usize,
     /// All results as JSON text.
     pub raw: String,
 }

@@ -72,8 +72,8 @@ impl Found {
         self.whole + self.decimal
     }
 
-    /// As a run has it, for which true beside numbers is a text.
-    fn as_read(mut self) -> Found {
+    /// As runs have it: true beside numbers is a text.
+    fn read_as_runs_do(mut self) -> Found {
         if self.booleans > 0 && self.numbers() > 0 {
             self.others += std::mem::take(&mut self.booleans);
             self.first_other = self.first_other.into_iter().chain(self.first_boolean).min();
@@ -285,7 +285,7 @@ fn read(
         }
         rows += batch.num_rows() as u64;
     }
-    Ok((found.into_iter().map(Found::as_read).collect(), rows))
+    Ok((found.into_iter().map(Found::read_as_runs_do).collect(), rows))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 /// Bytes of one node's labels, columns or policies.
 const ROOM: usize = 20_000;
+/// So many names of a list are read by anybody.
+const NAMES: usize = 50;
 /// Bytes of one name, and of a policy, which can be an expression or a list.
 const NAME: usize = 200;
 const POLICY: usize = 1_000;
@@ -40,9 +42,11 @@ impl Room {
 
     /// As many names as there is room for, and how many more there are: "age, sex and 90 more".
     pub fn names(&mut self, names: &[String]) -> String {
-        match self.list(names, NAME) {
-            (shown, 0) => shown.join(", "),
-            (shown, more) => format!("{} and {more} more", shown.join(", ")),
+        let rest = names.len().saturating_sub(NAMES);
+        let (shown, more) = self.list(&names[..names.len() - rest], NAME);
+        match more + rest {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
         }
     }
 
@@ -68,7 +72,10 @@ mod tests {
         assert_eq!((shown.len(), shown[200].as_str()), (201, "and 9800 more"));
         let mut room = Room::new();
         assert_eq!(room.name(&names(1, 5_000)[0]).len(), NAME + "…".len());
-        assert!(room.names(&names(10_000, 100)).ends_with(" and 9802 more"));
+        assert!(room.names(&names(10_000, 100)).ends_with(" and 9950 more"));
+        for _ in 0..3 {
+            room.names(&names(50, 100));
+        }
         assert_eq!(room.name("left"), "…");
     }
 }

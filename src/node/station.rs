@@ -163,7 +163,7 @@ const UNHEARD: &str = "the server does not take what is sent";
 const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
 /// Pause before it is tried again to open the page for reviews.
 const PAGE_PAUSE: Duration = Duration::from_secs(10);
-/// How often it is looked whether the files of databases have changed.
+/// How often the node checks whether the files of databases have changed.
 const FILES_PAUSE: Duration = Duration::from_secs(10);
 /// Pause before a server is told again what this node has.
 const TELL_PAUSE: Duration = Duration::from_secs(1);
@@ -665,6 +665,10 @@ impl Taking {
     fn has_room(&self, run: &v4::Run) -> bool {
         let (user, bytes) = held_by(run);
         let mut runs = self.lock();
+        // What is taken already needs no more.
+        if runs.under_way.contains_key(&run.id) {
+            return true;
+        }
         let of_all: usize = runs.held.values().map(|(_, bytes)| bytes).sum();
         let of_user: usize = runs.held.values().filter(|(other, _)| *other == user).map(|(_, bytes)| bytes).sum();
         let fits = |held: usize, most: usize| held == 0 || held + bytes <= most;

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::v4::Tokens;
 
+/// To an account one mail for recovery is sent in so many minutes.
+pub const MINUTES_BETWEEN_MAILS: i64 = 15;
+
 /// The answer to `GET /account`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnAccount {

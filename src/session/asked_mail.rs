@@ -5,15 +5,13 @@ use jiff::Timestamp;
 use tower_sessions::Session;
 
 use super::SessionError;
-
-/// As in the hub: to an account one mail of a kind is sent in so many minutes.
-pub const MINUTES_BETWEEN_MAILS: i64 = 15;
+use crate::protocol::account::MINUTES_BETWEEN_MAILS;
 
 const ASKED_MAIL: &str = "asked_mail";
 
 /// In how many minutes the next mail can be sent, if one was asked for before; else it is noted that one is.
-pub async fn next_mail_in(session: &Session, kind: &str, account: &str) -> Result<Option<i64>, SessionError> {
-    let asked = format!("{kind} {}", account.to_lowercase());
+pub async fn next_mail_in(session: &Session, account: &str) -> Result<Option<i64>, SessionError> {
+    let asked = account.to_lowercase();
     let now = Timestamp::now().as_second();
     let before: Option<(String, i64)> = session.get(ASKED_MAIL).await?;
     let passed = before.filter(|(before, _)| *before == asked).map(|(_, at)| (now - at) / 60);

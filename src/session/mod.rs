@@ -14,7 +14,7 @@ mod registry;
 mod sealed;
 mod store;
 
-pub use asked_mail::{MINUTES_BETWEEN_MAILS, next_mail_in};
+pub use asked_mail::next_mail_in;
 pub use browser::name_of_browser;
 pub use draft::{Draft, FunctionChoice, Unsent};
 pub use flash::{Flash, FlashKind, put_flash, take_flash};

@@ -30,12 +30,9 @@ use crate::{
         store::{NEW_EPOCH, end_all_tokens},
         token::{Claims, ClientType, Purpose, Subject},
     },
-    protocol::{timestamp, wire::v4::SignInReply},
+    protocol::{account::MINUTES_BETWEEN_MAILS, timestamp, wire::v4::SignInReply},
     serve::limit_users,
 };
-
-/// At most one mail for recovery to a user in so many minutes.
-const MINUTES_BETWEEN_MAILS: i64 = 15;
 
 /// How long the code of a mail holds.
 const RECOVERY_SECONDS: i64 = 3600;

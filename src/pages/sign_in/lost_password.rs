@@ -11,9 +11,9 @@ use tower_sessions::Session;
 use super::{frame::Frame, outcome};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
-    protocol::client::lost_password,
+    protocol::{account::MINUTES_BETWEEN_MAILS, client::lost_password},
     serve::ClientAddress,
-    session::{FlashKind, MINUTES_BETWEEN_MAILS, next_mail_in, put_flash},
+    session::{FlashKind, next_mail_in, put_flash},
 };
 
 const TITLE: &str = "Forgotten password";
@@ -46,7 +46,7 @@ pub async fn submit(
         state.limits.users.failed(address);
         match lost_password(state.registry.transport(), &account, &state.counted_headers(address)).await {
             Ok(()) => {
-                let text = match next_mail_in(&session, "password", &account).await? {
+                let text = match next_mail_in(&session, &account).await? {
                     None => format!(
                         "If there is such an account, a mail with a code is on its way; the next one can be sent in \
                          {MINUTES_BETWEEN_MAILS} minutes. Enter the code here. If no mail comes, ask the administrator of the \

@@ -12,9 +12,9 @@ use tower_sessions::Session;
 use super::{frame::Frame, outcome};
 use crate::{
     pages::{components::TextField, error::PageError, render::Page, state::PageState},
-    protocol::client::lost_second_factor,
+    protocol::{account::MINUTES_BETWEEN_MAILS, client::lost_second_factor},
     serve::ClientAddress,
-    session::{FlashKind, MINUTES_BETWEEN_MAILS, next_mail_in, put_flash},
+    session::{FlashKind, put_flash},
 };
 
 const TITLE: &str = "Lost second factor";
@@ -49,13 +49,11 @@ pub async fn submit(
                 .await;
         match state.counted(address, outcome) {
             Ok(()) => {
-                let text = match next_mail_in(&session, "second factor", &username).await? {
-                    None => format!(
-                        "A mail with a code is on its way; the next one can be sent in {MINUTES_BETWEEN_MAILS} minutes. Enter \
-                         the code here."
-                    ),
-                    Some(minutes) => outcome::too_early(minutes),
-                };
+                // Of a second one within this time the hub says so itself.
+                let text = format!(
+                    "A mail with a code is on its way; the next one can be sent in {MINUTES_BETWEEN_MAILS} minutes. Enter the \
+                     code here."
+                );
                 put_flash(&session, FlashKind::Success, text).await?;
                 return Ok(Redirect::to("/second-factor/reset").into_response());
             }

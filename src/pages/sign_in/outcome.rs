@@ -46,7 +46,7 @@ pub fn browser_of(headers: &HeaderMap) -> String {
 pub fn too_early(minutes: i64) -> String {
     let minutes = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
     format!(
-        "You asked for this mail a short while ago, and no other one is sent yet: the next can be sent in {minutes}. The code of \
-         the first one is good for an hour: enter it here."
+        "You asked for this mail a short while ago: the next can be sent in {minutes}. If it has come, enter its code here; it is \
+         good for an hour."
     )
 }

@@ -2,7 +2,6 @@
 //! download is under way, and of all some; of these one has a result in memory.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
     io::{self, Write},
     sync::{Arc, LazyLock},
@@ -26,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    frame,
+    frame::Frame,
     results::{self, NamedResult},
 };
 use crate::{
@@ -172,11 +171,10 @@ pub async fn csv(user: User, Path(id): Path<String>, Query(options): Query<CsvOp
         let _turn = results::UNFOLDED.acquire().await.map_err(|_| PageError::Internal)?;
         if let Some(value) = runs.hub.result(*run_id).await?.value {
             let result = NamedResult { organization: organization.clone(), value };
-            let of_text = result.value.as_ref().ok().and_then(frame::in_text);
-            match results::frame_of(&result, of_text.as_ref()) {
-                Some(frame) => columns.extend(frame.columns.into_iter().map(Cow::into_owned)),
+            results::with_frame(&result, |frame| match frame {
+                Some(frame) => columns.extend(frame.columns.iter().map(|column| column.to_string())),
                 None => columns.extend(results::columns_of(&result).map(str::to_owned)),
-            }
+            });
             seen.push((*run_id, organization.clone()));
         }
         // They stay in memory as long as somebody reads.
@@ -214,8 +212,13 @@ fn only(text: &'static str) -> impl Stream<Item = Result<Bytes, io::Error>> + Se
 
 /// The lines of a result: one, or those of a table.
 fn lines(columns: &IndexSet<String>, result: &NamedResult) -> Result<Vec<u8>, io::Error> {
-    let of_text = result.value.as_ref().ok().and_then(frame::in_text);
-    let Some(frame) = results::frame_of(result, of_text.as_ref()) else { return record(row(columns, result)) };
+    results::with_frame(result, |frame| match frame {
+        Some(frame) => lines_of_frame(columns, &result.organization, frame),
+        None => record(row(columns, result)),
+    })
+}
+
+fn lines_of_frame(columns: &IndexSet<String>, organization: &str, frame: &Frame<'_>) -> Result<Vec<u8>, io::Error> {
     let by_name: HashMap<&str, usize> =
         frame.columns.iter().enumerate().map(|(place, column)| (column.as_ref(), place)).collect();
     let places: Vec<Option<usize>> = columns.iter().map(|column| by_name.get(column.as_str()).copied()).collect();
@@ -224,7 +227,7 @@ fn lines(columns: &IndexSet<String>, result: &NamedResult) -> Result<Vec<u8>, io
         let cell = |place: &Option<usize>| {
             place.and_then(|place| row.get(place)?.as_ref()).map_or(String::new(), |value| csv_cell(value))
         };
-        let cells = std::iter::once(neutralise(&result.organization)).chain(places.iter().map(cell));
+        let cells = std::iter::once(neutralise(organization)).chain(places.iter().map(cell));
         lines.extend(record(cells)?);
     }
     Ok(lines)

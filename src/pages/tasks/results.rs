@@ -54,9 +54,11 @@ pub fn columns_of(result: &NamedResult) -> impl Iterator<Item = &str> {
     object.into_iter().flat_map(|object| object.keys().map(String::as_str)).chain(whole)
 }
 
-/// What a result is as a table, if it is one; `of_text` is what [`frame::in_text`] found in it.
-pub fn frame_of<'a>(result: &'a NamedResult, of_text: Option<&'a Value>) -> Option<Frame<'a>> {
-    of_text.or(result.value.as_ref().ok()).and_then(frame::of)
+/// Shows somebody the table that a result is, or that stands in its text, if it is one.
+pub fn with_frame<T>(result: &NamedResult, see: impl FnOnce(Option<&Frame<'_>>) -> T) -> T {
+    let value = result.value.as_ref().ok();
+    let of_text = value.and_then(frame::in_text);
+    see(of_text.as_ref().or(value).and_then(frame::of).as_ref())
 }
 
 /// The value of a result in a column.
@@ -105,11 +107,10 @@ impl Table {
     /// Adds a result.
     pub fn add(&mut self, result: &NamedResult) {
         self.results += 1;
-        let of_text = result.value.as_ref().ok().and_then(frame::in_text);
-        match frame_of(result, of_text.as_ref()) {
-            Some(frame) => self.add_frame(&result.organization, &frame),
+        with_frame(result, |frame| match frame {
+            Some(frame) => self.add_frame(&result.organization, frame),
             None => self.add_one(result),
-        }
+        });
         self.add_raw(result);
     }
 

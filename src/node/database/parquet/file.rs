@@ -172,7 +172,7 @@ fn only(metadata: &ParquetMetaData, places: &[usize]) -> Result<ParquetMetaData,
     Ok(ParquetMetaData::new(of_file, groups))
 }
 
-/// Rows of which a batch takes some megabytes, whatever is in them: lists can have many values in a row.
+/// How many rows make a batch of some megabytes. One row of lists can hold many values.
 fn rows_at_once(metadata: &ParquetMetaData) -> usize {
     let bytes_of_row = |group: &RowGroupMetaData| {
         let bytes = |column: &ColumnChunkMetaData| {

@@ -89,7 +89,7 @@ async function pages(server, browser) {
     await context.addCookies([{ name, value, url: server.url }])
     const cold = await measure(context, path)
     const warm = await measure(context, path)
-    const streams = cold.requests.filter((url) => url.endsWith('/events')).length
+    const streams = cold.requests.filter((url) => url.includes("/events?")).length
     const label = path.replace(/\d+$/, '{id}')
     const note = streams ? ` (${streams} event stream)` : ''
     row(`${label}, cold: bytes, requests`, `${kilobytes(cold.bytes)}, ${cold.requests.length}${note}`, streams ? '1 document, ≤ 6 assets, 1 stream' : '')
@@ -177,7 +177,7 @@ async function load() {
     cookies.push(await session(server, username))
   }
   const open = (cookie) => new Promise((done, fail) => {
-    http.get(`${server.url}/tasks/1/events`, { agent, headers: { cookie } }, (response) => { response.once('data', () => done(response)); response.on('error', () => {}) }).on('error', fail)
+    http.get(`${server.url}/events?of=/tasks/1`, { agent, headers: { cookie } }, (response) => { response.once('data', () => done(response)); response.on('error', () => {}) }).on('error', fail)
   })
   const streams = []
   for (const cookie of cookies) streams.push(...await Promise.all(Array.from({ length: 50 }, () => open(cookie))))

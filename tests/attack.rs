@@ -378,7 +378,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     attack
         .run("50 streams of the states of a task with long columns and logs, which nobody reads", async {
             let address = remote.server.url.trim_start_matches("http://").to_owned();
-            let ask = format!("GET /tasks/{long}/events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
+            let ask = format!("GET /events?of=/tasks/{long} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
             let slow = join_all((0..50).map(async |_| {
                 let socket = tokio::net::TcpSocket::new_v4().unwrap();
                 socket.set_recv_buffer_size(4096).unwrap();
@@ -417,7 +417,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     attack
         .run("six pages and ten unread streams of a task with 400 subtasks", async {
             let address = remote.server.url.trim_start_matches("http://").to_owned();
-            let ask = format!("GET /tasks/{parent}/events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
+            let ask = format!("GET /events?of=/tasks/{parent} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
             let slow = join_all((0..10).map(async |_| {
                 let mut stream = TcpStream::connect(&address).await.unwrap();
                 stream.write_all(ask.as_bytes()).await.unwrap();
@@ -576,7 +576,8 @@ async fn no_flood_takes_memory_or_holds_up_others() {
                 let page = format!("{}/tasks/{task}", remote.server.url);
                 let paths = [page.clone(), format!("{page}/results.csv"), format!("{page}/results.json")];
                 let address = remote.server.url.trim_start_matches("http://").to_owned();
-                let ask = format!("GET /tasks/{task}/events HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
+                let ask =
+                    format!("GET /events?of=/tasks/{task} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\n\r\n");
                 let streams = join_all((0..5).map(async |_| {
                     let mut stream = TcpStream::connect(&address).await.unwrap();
                     stream.write_all(ask.as_bytes()).await.unwrap();

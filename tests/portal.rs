@@ -420,17 +420,76 @@ async fn a_user_has_fifty_streams_of_events_at_once() {
     let task = client.create_task(&average("partial_average", &[2], json!({}))).await.unwrap();
     let mut web = Web::new(&world, &[]).await;
     web.sign_in("researcher").await;
-    let path = format!("/tasks/{}/events", task.id);
-    let open = async || web.request(Method::GET, &path).send().await.unwrap();
+    let path = format!("/events?of=/tasks/{}", task.id);
+    let first = async || {
+        let mut stream = web.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        let message = stream.chunk().await.unwrap().unwrap();
+        (String::from_utf8(message.to_vec()).unwrap(), stream)
+    };
     let mut streams = Vec::new();
     for _ in 0..50 {
-        let stream = open().await;
-        assert_eq!(stream.status(), 200);
+        let (message, stream) = first().await;
+        assert!(message.starts_with("event: message\n"), "{message}");
         streams.push(stream);
     }
-    assert_eq!(open().await.status(), 429);
+    let crowded = format!("event: crowded\ndata: /tasks/{}\n\n", task.id);
+    let (message, mut stream) = first().await;
+    assert_eq!(message, crowded);
+    assert_eq!(stream.chunk().await.unwrap(), None, "a stream of nothing ends");
     streams.pop();
-    eventually(async || open().await.status() == 200).await;
+    eventually(async || first().await.0 != crowded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stream_tells_of_many_pages_and_what_is_over_ends_alone() {
+    let world = World::new().await;
+    let client = world.client("researcher").await;
+    let (one, other) = (
+        client.create_task(&average("partial_average", &[2], json!({}))).await.unwrap().id,
+        client.create_task(&average("partial_average", &[3], json!({}))).await.unwrap().id,
+    );
+    let mut web = Web::new(&world, &[]).await;
+    web.sign_in("researcher").await;
+    for wrong in ["", "?of=", "?of=/account", "?of=/tasks/1&of=/tasks/x", "?page=/tasks/1"] {
+        assert_eq!(web.get(&format!("/events{wrong}")).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let many: String = (1..=201).map(|id| format!("&of=/tasks/{id}")).collect();
+    assert_eq!(web.get(&format!("/events?{many}")).await.0, StatusCode::BAD_REQUEST);
+    // One that is there twice, one that is not there.
+    let path = format!("/events?of=/tasks/{one}&of=/tasks/{one}&of=/tasks/{other}&of=/tasks/99999");
+    let mut stream = web.request(Method::GET, &path).send().await.unwrap();
+    let mut received = String::new();
+    let mut until = async |text: &str| {
+        let reading = async {
+            while !received.contains(text) {
+                let chunk = stream.chunk().await.unwrap().expect("the stream goes on");
+                received.push_str(&String::from_utf8_lossy(&chunk));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .unwrap_or_else(|_| panic!("no {text} in {received}"));
+        std::mem::take(&mut received)
+    };
+    let mut begun = String::new();
+    for start in [
+        format!("event: message\ndata: /tasks/{one}\n"),
+        format!("event: message\ndata: /tasks/{other}\n"),
+        "event: gone\ndata: /tasks/99999\n".to_owned(),
+    ] {
+        if !begun.contains(&start) {
+            begun.push_str(&until(&start).await);
+        }
+    }
+    assert_eq!(begun.matches(&format!("data: /tasks/{one}\n")).count(), 1, "{begun}");
+    client.kill_task(one).await.unwrap();
+    until(&format!("event: final\ndata: /tasks/{one}\n")).await;
+    client.kill_task(other).await.unwrap();
+    until(&format!("event: final\ndata: /tasks/{other}\n")).await;
+    while let Some(chunk) = stream.chunk().await.unwrap() {
+        assert!(!String::from_utf8_lossy(&chunk).contains("event: "), "all is told");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

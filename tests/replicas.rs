@@ -126,7 +126,8 @@ async fn a_sign_out_at_one_replica_ends_pages_and_streams_of_the_other() {
     let client = world.client("researcher").await;
     let task = client.create_task(&average("partial_average", &[2], json!({"column_name": "age"}))).await.unwrap();
     let mut browser = signed_in(&one).await;
-    let events = browser.request(Method::GET, &format!("{}/tasks/{}/events", other.url, task.id)).send().await.unwrap();
+    let events =
+        browser.request(Method::GET, &format!("{}/events?of=/tasks/{}", other.url, task.id)).send().await.unwrap();
     assert_eq!(events.status(), StatusCode::OK);
     let mut events = events.bytes_stream();
     let mut received = String::new();

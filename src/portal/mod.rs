@@ -3,14 +3,10 @@
 mod assets;
 mod carry_through;
 mod error_pages;
-mod events;
 mod headers;
-mod inbox;
+mod live;
 mod server;
 mod static_files;
-mod stream;
-mod told;
-mod upstream;
 mod whole_form;
 
 pub use crate::session::SessionsAt;

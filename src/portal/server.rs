@@ -28,9 +28,9 @@ use url::Url;
 
 use super::{
     assets::{self, AssetsError},
-    carry_through, error_pages, events, headers, inbox, static_files,
-    stream::{Live, STREAMS},
-    whole_form,
+    carry_through, error_pages, headers,
+    live::{self, Live, STREAMS},
+    static_files, whole_form,
 };
 use crate::{
     pages::{self, DemoAccount, PageState},
@@ -121,14 +121,12 @@ impl Portal {
             .with_same_site(SameSite::Lax)
             .with_expiry(Expiry::OnInactivity(INACTIVITY));
         tokio::spawn(tell_version(state.registry.transport().clone(), options.stop.clone()));
-        let live =
+        let followed =
             Live { upstream: Arc::default(), streams: Arc::new(Shares::without_queue(STREAMS)), stop: options.stop };
         let pages = pages::routes()
-            .route("/tasks/{id}/events", get(events::stream))
-            .route("/reviews/events", get(inbox::stream))
-            .route("/reviews/{id}/events", get(inbox::stream_one))
+            .route("/events", get(live::events))
             .fallback(|| async { StatusCode::NOT_FOUND })
-            .layer(Extension(live))
+            .layer(Extension(followed))
             .layer(from_fn_with_state(state.clone(), whole_form::read_first))
             .layer(DefaultBodyLimit::max(FORM_LIMIT))
             .layer(

@@ -134,16 +134,16 @@ async fn every_page_answers_each_role_as_it_may() {
     }
     // Streams say to those who may not hear them that there is nothing, and end: a browser would ask again and again.
     for (path, name) in [
-        ("/tasks/1/events", "stranger"),
-        ("/tasks/1/events", "auditor"),
-        ("/reviews/events", "viewer"),
-        ("/reviews/events", "researcher"),
-        ("/reviews/1/events", "viewer"),
-        ("/reviews/1/events", "researcher"),
-        ("/reviews/1/events", "admin2"),
-        ("/reviews/1/events", "nobody"),
-        ("/tasks/1/events", "nobody"),
-        ("/reviews/events", "nobody"),
+        ("/events?of=/tasks/1", "stranger"),
+        ("/events?of=/tasks/1", "auditor"),
+        ("/events?of=/reviews", "viewer"),
+        ("/events?of=/reviews", "researcher"),
+        ("/events?of=/reviews/1", "viewer"),
+        ("/events?of=/reviews/1", "researcher"),
+        ("/events?of=/reviews/1", "admin2"),
+        ("/events?of=/reviews/1", "nobody"),
+        ("/events?of=/tasks/1", "nobody"),
+        ("/events?of=/reviews", "nobody"),
     ] {
         web.cookie = cookies[CALLERS.iter().position(|caller| *caller == name).unwrap()].clone();
         let (status, stream) = web.get(path).await;

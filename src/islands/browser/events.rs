@@ -1,77 +1,90 @@
-use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{Element, Event, EventSource, MessageEvent};
+use std::{cell::Cell, rc::Rc};
 
-use super::{after, document, morph::morph, parse};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Element, Response, window};
 
-/// Pause before a stream that was refused is opened again, in milliseconds.
-const REOPEN_PAUSE: i32 = 3000;
+use super::{
+    document,
+    morph::morph,
+    parse, pause,
+    shared_stream::{self, Message},
+    text_of,
+};
+
+/// Pause between two looks of a page that nobody tells what happens, in milliseconds.
+const LOOK_PAUSE: i32 = 5000;
 
 /// The number in the navigation, which comes along where it matters.
 const COUNT: &str = "review-count";
 
-/// Follows the event stream of the element `#live`: every message is the whole element.
+/// Keeps the element `#live` as the server has it.
 pub fn follow() {
     let Some(live) = document().and_then(|document| document.get_element_by_id("live")) else { return };
-    let Some(address) = live.get_attribute("data-events") else { return };
-    open(address, live);
-}
-
-fn open(address: String, live: Element) {
-    let Ok(source) = EventSource::new(&address) else { return };
+    let Some(path) = live.get_attribute("data-live") else { return };
+    let looks = Rc::new(Cell::new(false));
     let take = {
-        let live = live.clone();
-        move |event: &MessageEvent| {
-            let Some(new) = event.data().as_string().and_then(|html| parse(&html)) else { return };
-            if let Some(new) = new.get_element_by_id("live") {
-                morph(&live, &new);
+        let (live, path) = (live.clone(), path.clone());
+        move |message: Message| match message {
+            Message::State(html) => {
+                take(&live, &html);
             }
-            let count = document().and_then(|document| document.get_element_by_id(COUNT));
-            if let (Some(count), Some(new)) = (count, new.get_element_by_id(COUNT)) {
-                morph(&count, &new);
+            Message::Gone => say("this is gone: it was deleted, or you may no longer see it"),
+            Message::SignedOut => say("signed out: load the page again to sign in"),
+            Message::Interrupted => {
+                let as_of = live.get_attribute("data-as-of").unwrap_or_default();
+                say(&format!("reconnecting, as of {as_of} UTC"));
             }
+            // One loop of looks is enough, whatever is told.
+            Message::Untold if looks.replace(true) => {}
+            Message::Untold => spawn_local(look_now_and_then(path.clone(), live.clone())),
         }
     };
-    listen(&source, "message", {
-        let take = take.clone();
-        move |_, event| take(&event)
-    });
-    // The last state: nothing more is to come.
-    listen(&source, "final", move |source, event| {
-        source.close();
-        take(&event);
-    });
-    listen(&source, "signed-out", |source, _| {
-        source.close();
-        say("signed out: load the page again to sign in");
-    });
-    listen(&source, "gone", |source, _| {
-        source.close();
-        say("this is gone: it was deleted, or you may no longer see it");
-    });
-    let on_error = Closure::<dyn Fn(Event)>::new({
-        let source = source.clone();
-        move |_: Event| {
-            let as_of = live.get_attribute("data-as-of").unwrap_or_default();
-            say(&format!("reconnecting, as of {as_of} UTC"));
-            // A broken stream is opened again by the browser; one that was refused is not.
-            if source.ready_state() == EventSource::CLOSED {
-                let (address, live) = (address.clone(), live.clone());
-                after(REOPEN_PAUSE, move || open(address, live));
-            }
-        }
-    });
-    source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-    on_error.forget();
+    shared_stream::follow(path, take);
 }
 
-fn listen(source: &EventSource, name: &str, action: impl Fn(&EventSource, MessageEvent) + 'static) {
-    let listener = Closure::<dyn Fn(MessageEvent)>::new({
-        let source = source.clone();
-        move |event| action(&source, event)
-    });
-    let _ = source.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
-    // It lives as long as the page.
-    listener.forget();
+/// Shows the parts of this HTML. Answers with the new element `#live`.
+fn take(live: &Element, html: &str) -> Option<Element> {
+    let new = parse(html)?;
+    let count = document().and_then(|document| document.get_element_by_id(COUNT));
+    if let (Some(count), Some(new)) = (count, new.get_element_by_id(COUNT)) {
+        morph(&count, &new);
+    }
+    let new = new.get_element_by_id("live")?;
+    morph(live, &new);
+    Some(new)
+}
+
+/// Asks for the page itself for as long as it changes.
+async fn look_now_and_then(path: String, live: Element) {
+    loop {
+        pause(LOOK_PAUSE).await;
+        if document().is_some_and(|document| document.hidden()) {
+            continue;
+        }
+        let as_of = live.get_attribute("data-as-of").unwrap_or_default();
+        let Some(answer) = page(&path).await else {
+            say(&format!("the server does not answer, as of {as_of} UTC"));
+            continue;
+        };
+        if answer.redirected() {
+            return say("signed out: load the page again to sign in");
+        }
+        if [403, 404].contains(&answer.status()) {
+            return say("this is gone: it was deleted, or you may no longer see it");
+        }
+        let new = text_of(&answer).await.ok().and_then(|html| take(&live, &html));
+        // What is final is not followed.
+        if new.is_some_and(|new| !new.has_attribute("data-live")) {
+            return;
+        }
+        let as_of = live.get_attribute("data-as-of").unwrap_or_default();
+        say(&format!("as of {as_of} UTC, looked at again every few seconds"));
+    }
+}
+
+async fn page(path: &str) -> Option<Response> {
+    JsFuture::from(window()?.fetch_with_str(path)).await.ok()?.dyn_into().ok()
 }
 
 fn say(words: &str) {

@@ -4,19 +4,10 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Element, Event, FormData, HtmlFormElement, RequestInit, Response, UrlSearchParams, window};
 
-use super::{document, morph::morph, parse};
+use super::{document, morph::morph, parse, pause, text_of};
 
 /// How long somebody has not typed when what depends on it is asked for, in milliseconds.
 const TYPING: i32 = 250;
-
-async fn pause(milliseconds: i32) {
-    let promise = js_sys::Promise::new(&mut |resolve, _| {
-        if let Some(window) = window() {
-            let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
-        }
-    });
-    let _ = JsFuture::from(promise).await;
-}
 
 /// Listens to changes of a form and refreshes what depends on them.
 pub fn keep_up_to_date(form_id: &str) {
@@ -74,7 +65,7 @@ async fn ask(form: &HtmlFormElement) -> Result<String, JsValue> {
     if !response.ok() {
         return Err(JsValue::NULL);
     }
-    JsFuture::from(response.text()?).await?.as_string().ok_or(JsValue::NULL)
+    text_of(&response).await
 }
 
 fn update_dependents(html: &str) {

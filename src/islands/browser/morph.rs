@@ -73,9 +73,9 @@ fn copy_attributes(old: &Element, new: &Element) {
         }
     }
     for name in names(old) {
-        // What the reader opened stays open, and what was chosen before the page came stays chosen; the address of
-        // events is the page's own.
-        let keeps = name == "open" || name == "data-events" || name == "checked" && old.has_attribute("data-keep");
+        // What the reader opened stays open, and what was chosen before the page came stays chosen; the name by
+        // which it is followed is the page's own.
+        let keeps = name == "open" || name == "data-live" || name == "checked" && old.has_attribute("data-keep");
         if !new.has_attribute(&name) && !keeps {
             let _ = old.remove_attribute(&name);
         }

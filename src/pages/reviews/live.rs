@@ -18,10 +18,11 @@ use crate::{
 /// How a review stands, kept up to date by the island `LiveUpdates` for as long as it waits.
 #[component]
 pub fn ReviewLive(review: Review) -> impl IntoView {
-    let (as_of, id) = (time_of_day(), review.id);
+    let as_of = time_of_day();
     let read = as_of.clone();
+    let follows = (review.state == ReviewState::Waiting).then(|| format!("/reviews/{}", review.id));
     view! {
-        <div id="live" data-events=format!("/reviews/{id}/events") data-as-of=read>
+        <div id="live" data-live=follows data-as-of=read>
             <Status review freshness=Freshness::Loaded as_of/>
         </div>
     }

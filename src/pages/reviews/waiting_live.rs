@@ -25,7 +25,7 @@ pub fn WaitingLive(waiting: Waiting, freshness: Freshness, me: SignedIn, chosen:
     let as_of = time_of_day();
     let read = as_of.clone();
     view! {
-        <div id="live" data-events="/reviews/events" data-as-of=read>
+        <div id="live" data-live="/reviews" data-as-of=read>
             <Parts waiting freshness me as_of chosen/>
         </div>
     }

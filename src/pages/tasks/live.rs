@@ -45,8 +45,9 @@ impl Freshness {
 #[component]
 pub fn TaskLive(id: i64, state: TaskState) -> impl IntoView {
     let as_of = state.as_of.clone();
+    let follows = (!state.finished).then(|| format!("/tasks/{id}"));
     view! {
-        <div id="live" data-events=format!("/tasks/{id}/events") data-as-of=as_of>
+        <div id="live" data-live=follows data-as-of=as_of>
             <Parts id state freshness=Freshness::Loaded/>
         </div>
     }

@@ -1,10 +1,10 @@
 //! Streams of server-sent events to browsers: what all of them have in common.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::{self, Body, Bytes},
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderName, header},
     response::{IntoResponse, Response, Sse, sse::Event as Message},
 };
 use futures::{StreamExt, stream};
@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::upstream::{Connection, Upstream};
+use super::{
+    Followed, reviews, task,
+    upstream::{Connection, Upstream},
+};
 use crate::{
     pages::{Freshness, User},
     serve::{Place, Shares, Spooled, spool},
@@ -23,15 +26,16 @@ use crate::{
 
 /// A stream ends after this time; the browser comes back and its session is checked again.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// After so long without a message a comment is sent: proxies end connections that are silent.
+/// After so long without a message one says that nothing has changed: proxies end connections that are silent, and
+/// browsers take those for broken.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const COMMENT: &[u8] = b":\n\n";
+const ALIVE: &[u8] = b"event: alive\ndata:\n\n";
 
 /// What streams share.
 #[derive(Clone)]
 pub struct Live {
     pub upstream: Arc<Upstream>,
-    /// The streams of each user.
+    /// The pages that each user follows.
     pub streams: Arc<Shares<i64>>,
     pub stop: CancellationToken,
 }
@@ -42,8 +46,9 @@ pub enum Sent {
     Ended,
 }
 
-/// The way to one browser.
+/// The way to one page of a browser.
 pub struct Follower {
+    page: Followed,
     pub live: Live,
     pub signed_in: SignedIn,
     sender: mpsc::Sender<Spooled>,
@@ -55,34 +60,42 @@ pub struct Follower {
 /// Messages that are made at once: all streams hear of the same change, and each takes some megabytes for a moment.
 static MADE: Semaphore = Semaphore::const_new(2);
 
-/// The most streams of one user at once: pages that are open in all their browsers.
+/// The most pages that one user follows at once, in all their browsers.
 pub const STREAMS: usize = 50;
 
-/// Answers with a stream that `follow` fills.
-pub fn open<F: Future<Output = ()> + Send + 'static>(
-    live: Live,
-    user: Option<User>,
-    follow: impl FnOnce(Follower) -> F,
-) -> Response {
+/// Answers with a stream of how these pages change.
+pub fn open(live: Live, user: Option<User>, followed: BTreeSet<Followed>) -> Response {
     // A state is sent whole: one waits for a browser that reads slowly, and no more; a large one waits in a file.
     let (sender, receiver) = mpsc::channel(1);
+    // As messages, since a script cannot see the status of a stream that is refused.
+    let mut first = String::new();
     match user {
         Some(user) => {
-            let Some(_place) = live.streams.free_place(&user.signed_in.user.id) else {
-                return StatusCode::TOO_MANY_REQUESTS.into_response();
-            };
             let end = Instant::now() + LIFETIME;
-            tokio::spawn(follow(Follower { live, signed_in: user.signed_in, sender, number: 0, end, _place }));
+            for page in followed {
+                let Some(_place) = live.streams.free_place(&user.signed_in.user.id) else {
+                    first.push_str(&format!("event: crowded\ndata: {page}\n\n"));
+                    continue;
+                };
+                let (live, signed_in, sender) = (live.clone(), user.signed_in.clone(), sender.clone());
+                let follower = Follower { page, live, signed_in, sender, number: 0, end, _place };
+                tokio::spawn(async move {
+                    match page {
+                        Followed::Task(id) => task::follow(follower, id).await,
+                        Followed::Review(id) => reviews::follow_one(follower, id).await,
+                        Followed::Reviews => reviews::follow_all(follower).await,
+                    }
+                });
+            }
         }
-        // As a message, since a script cannot see the status of a stream that is refused.
-        None => {
-            let _ = sender.try_send(Spooled::Memory(SIGNED_OUT));
-        }
+        None => first.push_str(SIGNED_OUT),
     }
+    drop(sender);
+    let first = (!first.is_empty()).then_some(Ok(Bytes::from(first)));
     let messages = stream::unfold(receiver, async |mut receiver| {
         let message = match timeout(KEEP_ALIVE, receiver.recv()).await {
             Ok(message) => message?,
-            Err(_) => Spooled::Memory(Bytes::from_static(COMMENT)),
+            Err(_) => Spooled::Memory(Bytes::from_static(ALIVE)),
         };
         Some((message.read(), receiver))
     });
@@ -91,11 +104,11 @@ pub fn open<F: Future<Output = ()> + Send + 'static>(
         (header::CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, Body::from_stream(messages.flatten())).into_response()
+    (headers, Body::from_stream(stream::iter(first).chain(messages.flatten()))).into_response()
 }
 
-/// A message that needs nothing but its name.
-const SIGNED_OUT: Bytes = Bytes::from_static(b"event: signed-out\ndata: signed-out\n\n");
+/// To all pages of the stream.
+const SIGNED_OUT: &str = "event: signed-out\ndata:\n\n";
 
 /// A message as it is sent.
 async fn text_of(message: Message) -> Bytes {
@@ -104,13 +117,15 @@ async fn text_of(message: Message) -> Bytes {
 }
 
 impl Follower {
-    /// Sends a message. A browser that does not read holds up its own stream only, and not for ever.
-    pub async fn send(&mut self, make: impl FnOnce() -> Message) -> Sent {
+    /// Sends what `make` makes of the page, as this event. A browser that does not read holds up its own stream only,
+    /// and not for ever.
+    pub async fn send(&mut self, event: &str, make: impl FnOnce() -> String) -> Sent {
         self.number += 1;
         let message = {
             // Nobody closes it.
             let _turn = MADE.acquire().await;
-            spool(text_of(make().id(self.number.to_string())).await).await
+            let data = format!("{}\n{}", self.page, make());
+            spool(text_of(Message::default().event(event).data(data)).await).await
         };
         tokio::select! {
             sent = self.sender.send(message) => if sent.is_ok() { Sent::GoOn } else { Sent::Ended },
@@ -132,7 +147,7 @@ impl Follower {
             () = self.sender.closed() => {}
             () = self.live.stop.cancelled() => {}
             () = self.signed_in.ended.cancelled() => {
-                let _ = self.sender.try_send(Spooled::Memory(SIGNED_OUT));
+                let _ = self.sender.try_send(Spooled::Memory(Bytes::from_static(SIGNED_OUT.as_bytes())));
             }
             () = sleep_until(self.end) => {}
         }
@@ -146,6 +161,6 @@ impl Follower {
 
     /// Tells the browser why the stream ends, so that it does not come back.
     pub async fn end_with(&mut self, name: &str) {
-        self.send(|| Message::default().event(name).data(name)).await;
+        self.send(name, String::new).await;
     }
 }

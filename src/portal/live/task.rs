@@ -1,23 +1,18 @@
-//! `GET /tasks/{id}/events`: the states of a task as server-sent events.
+//! The states of a task as server-sent events.
 
 use std::time::Duration;
 
-use axum::{
-    Extension,
-    extract::Path,
-    response::{Response, sse::Event as Message},
-};
 use tokio::{
     sync::broadcast::error::{RecvError, TryRecvError},
     time::{Instant, sleep_until},
 };
 
 use super::{
-    stream::{Follower, Live, Sent, open},
+    stream::{Follower, Sent},
     told::Told,
 };
 use crate::{
-    pages::{Freshness, PageError, TaskState, User, load_state, task_live_html, time_of_day},
+    pages::{Freshness, TaskState, load_state, task_live_html, time_of_day},
     protocol::{client::ClientError, event::Event},
 };
 
@@ -30,27 +25,17 @@ const UNHEARD_PAUSE: Duration = Duration::from_secs(30);
 /// Log lines are gathered for this long, so that a talkative algorithm does not flood the page.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 
-/// The handler of the stream.
-pub async fn stream(
-    Extension(live): Extension<Live>,
-    user: Option<User>,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
-    let id: i64 = id.parse().map_err(|_| PageError::not_found("This task"))?;
-    Ok(open(live, user, move |stream| follow(stream, id)))
-}
-
 async fn send_state(stream: &mut Follower, id: i64, state: &TaskState, freshness: Freshness) -> Sent {
-    let message = || Message::default().data(task_live_html(id, state.clone(), freshness));
+    let html = || task_live_html(id, state.clone(), freshness);
     if !state.finished {
-        return stream.send(message).await;
+        return stream.send("message", html).await;
     }
-    stream.send(|| message().event("final")).await;
+    stream.send("final", html).await;
     Sent::Ended
 }
 
 /// Sends the present state, and then each new one, until the page, the session or the server goes.
-async fn follow(mut stream: Follower, id: i64) {
+pub async fn follow(mut stream: Follower, id: i64) {
     // Before the first look, so that nothing between is missed.
     let connection = stream.live.upstream.of(&stream.signed_in);
     let mut events = connection.subscribe();

@@ -1,20 +1,15 @@
-//! `GET /reviews/events`: the reviews that wait, and `GET /reviews/{id}/events`: one that does, as server-sent events.
+//! The reviews that wait, and one that does, as server-sent events.
 
 use std::time::Duration;
 
-use axum::{
-    Extension,
-    extract::Path,
-    response::{Response, sse::Event as Message},
-};
 use tokio::{
     sync::broadcast::error::RecvError,
     time::{Instant, sleep_until},
 };
 
-use super::stream::{Follower, Live, Sent, open};
+use super::stream::{Follower, Sent};
 use crate::{
-    pages::{Freshness, PageError, User, Waiting, load_waiting, review_live_html, waiting_live_html},
+    pages::{Freshness, Waiting, load_waiting, review_live_html, waiting_live_html},
     protocol::{
         client::ClientError,
         event::Event,
@@ -28,27 +23,19 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// What happens at once is shown at once.
 const GATHER: Duration = Duration::from_millis(150);
 
-/// The handler of the stream of all that wait.
-pub async fn stream(Extension(live): Extension<Live>, user: Option<User>) -> Response {
-    open(live, user, |stream| {
-        let load = async |me: &SignedIn| load_waiting(me).await;
-        follow(stream, load, |waiting: &Waiting, freshness, me| (waiting_live_html(waiting, freshness, me), false))
-    })
+/// Sends all that wait whenever they have changed.
+pub async fn follow_all(stream: Follower) {
+    let load = async |me: &SignedIn| load_waiting(me).await;
+    follow(stream, load, |waiting: &Waiting, freshness, me| (waiting_live_html(waiting, freshness, me), false)).await;
 }
 
-/// The handler of the stream of one.
-pub async fn stream_one(
-    Extension(live): Extension<Live>,
-    user: Option<User>,
-    Path(id): Path<String>,
-) -> Result<Response, PageError> {
-    let id: i64 = id.parse().map_err(|_| PageError::not_found("This review"))?;
-    Ok(open(live, user, move |stream| {
-        let load = async move |me: &SignedIn| me.hub.review(id).await;
-        follow(stream, load, |review: &Review, freshness, _| {
-            (review_live_html(review, freshness), review.state != ReviewState::Waiting)
-        })
-    }))
+/// Sends one until it is decided.
+pub async fn follow_one(stream: Follower, id: i64) {
+    let load = async move |me: &SignedIn| me.hub.review(id).await;
+    follow(stream, load, |review: &Review, freshness, _| {
+        (review_live_html(review, freshness), review.state != ReviewState::Waiting)
+    })
+    .await;
 }
 
 /// Sends what `load` reads whenever it has changed. `html` makes a page's part of it, and says whether it is the last.
@@ -82,12 +69,11 @@ async fn follow<T: PartialEq>(
         };
         if let Some((state, freshness)) = last.as_ref().filter(|_| changed) {
             let (html, is_last) = html(state, *freshness, &stream.signed_in);
-            let message = Message::default().data(html);
             if is_last {
-                stream.send(|| message.event("final")).await;
+                stream.send("final", || html).await;
                 return;
             }
-            if let Sent::Ended = stream.send(|| message).await {
+            if let Sent::Ended = stream.send("message", || html).await {
                 return;
             }
         }

@@ -357,6 +357,77 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             assert_eq!(answers, [201; 4]);
         })
         .await;
+    // Half a kilobyte that references unfold to 150,000 values, as Python writes `[[[[]] * 50] * 50] * 58`.
+    let fifty = |times: usize| [&b"0]("[..], &b"h\0".repeat(times)].concat();
+    let mut unfolding = b"\x80\x02]q\x00".to_vec();
+    for (place, times) in [(1, 1), (2, 50), (3, 50), (4, 58)] {
+        let mut list = fifty(times);
+        list.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = place - 1);
+        unfolding.extend([list, vec![b'e', b'q', place]].concat());
+    }
+    unfolding.extend(b"0}(X\x06\0\0\0methodX\x01\0\0\0fX\x04\0\0\0argsh\x04u.");
+    let whole: Value = serde_json::from_str(&task(STANDARD.encode(unfolding), json!([]))).unwrap();
+    let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token).json(&whole);
+    let unfolds = made.send().await.unwrap().json::<Value>().await.unwrap()["id"].as_i64().unwrap();
+    attack
+        .run("pages of a task whose arguments unfold, 60 at once", async {
+            let pages = (0..60).map(async |_| {
+                let page = remote.http.get(format!("{}/tasks/{unfolds}", remote.server.url)).header("cookie", &cookie);
+                let page = page.send().await.unwrap().text().await.unwrap();
+                assert!(page.contains("more than 10,000 values"), "{page:.500}");
+            });
+            join_all(pages).await;
+        })
+        .await;
+    // Requests of as many objects as may be asked for.
+    let admin = callers[2].clone();
+    let objects = format!("[{}0]", "{\"\":0},".repeat(1_100));
+    let mut reviews = Vec::new();
+    for _ in 0..60 {
+        let input = STANDARD.encode(format!("{{\"method\":\"f\",\"args\":{objects}}}"));
+        let body: Value = serde_json::from_str(&task(input, json!([]))).unwrap();
+        let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token).json(&body);
+        let task = made.send().await.unwrap().json::<Value>().await.unwrap()["id"].as_i64().unwrap();
+        let runs = attack.http.get(format!("{}/api/run?task_id={task}&without=input", attack.server.url));
+        let runs: Value = runs.bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+        let asked = json!({"image": "some/image", "digest": "", "function": "f", "args": serde_json::from_str::<Value>(&objects).unwrap(),
+            "kwargs": {}, "databases": [], "columns": null, "organization_id": 2, "collaboration_id": 1, "user_id": 1,
+            "requester_organization_id": 2, "beginner_user_id": null, "beginner_organization_id": null});
+        let asked: atoll::protocol::review::Asked = serde_json::from_value(asked).unwrap();
+        let review = json!({"run_id": runs["data"][0]["id"], "subject": "run", "hash": asked.hash(), "mode": "either",
+            "expires_at": "2099-01-01T00:00:00", "request": {"asked": asked, "does": "", "discloses": "", "task_id": task,
+                "task_name": "flood", "purpose": "", "parent_id": null, "username": null, "requester_organization": null, "unusual": []}});
+        let made = attack.http.post(format!("{}/api/review", attack.server.url)).bearer_auth(&node).json(&review);
+        let made = made.send().await.unwrap();
+        let status = made.status();
+        let made: Value = made.json().await.unwrap();
+        assert_eq!(status, 201, "{made}");
+        reviews.push(made["id"].as_i64().unwrap());
+    }
+    let form = format!("username=admin1&password={}", support::PASSWORD);
+    let request = no_redirects.post(format!("{}/login", attack.server.url)).body(form);
+    let signed_in = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+    let cookies = signed_in.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+    let of_admin = cookies.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ");
+    let page = async |path: String| {
+        let page = remote.http.get(format!("{}{path}", remote.server.url)).header("cookie", &of_admin);
+        page.send().await.unwrap().text().await.unwrap()
+    };
+    attack
+        .run("60 reviews of 1,100 objects each, in 20 lists and 30 pages at once", async {
+            let lists = join_all((0..20).map(|_| page("/reviews".to_owned())));
+            let pages = join_all((0..30).map(|number| page(format!("/reviews/{}", reviews[number]))));
+            let (lists, pages) = tokio::join!(lists, pages);
+            for list in lists {
+                assert_eq!(list.matches("name=\"review\"").count(), 60, "{list:.500}");
+            }
+            assert!(pages.iter().all(|page| page.contains("What is asked for")));
+        })
+        .await;
+    for review in reviews {
+        let end = json!({"verdict": "reject", "reason": "flood", "hash": ""});
+        let _ = remote.call(Method::POST, &format!("api/review/{review}/decision"), &admin, end.to_string()).await;
+    }
     // Two results of 100 long columns, and a run that goes on.
     let organizations = [2, 3, 4].map(|id| json!({"id": id, "input": "e30="}));
     let body = json!({"name": "flood", "description": "", "image": AVERAGE, "collaboration_id": 1, "databases": [],

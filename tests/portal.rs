@@ -467,7 +467,7 @@ async fn one_stream_tells_of_many_pages_and_what_is_over_ends_alone() {
                 received.push_str(&String::from_utf8_lossy(&chunk));
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), reading)
+        tokio::time::timeout(std::time::Duration::from_secs(20), reading)
             .await
             .unwrap_or_else(|_| panic!("no {text} in {received}"));
         std::mem::take(&mut received)

@@ -674,6 +674,16 @@ async fn a_table_of_the_log_that_takes_not_every_entry_is_made_anew_at_the_start
     }
 }
 
+/// Statements that make a trigger which undoes changes of passwords.
+fn planted(kind: &'static str, name: &'static str) -> Vec<&'static str> {
+    let sql = format!(
+        "CREATE TRIGGER {name} AFTER UPDATE OF password_hash ON user BEGIN
+         UPDATE user SET password_hash = OLD.password_hash WHERE id = NEW.id; END"
+    );
+    let insert = format!("INSERT INTO sqlite_schema VALUES ('{kind}', '{name}', 'user', 0, '{sql}')");
+    vec!["PRAGMA writable_schema = ON", insert.leak(), "PRAGMA schema_version = 1000"]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_told() {
     let none = ["--demo", "--without-node", "example_org1,example_org2,example_org3"];
@@ -700,6 +710,21 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
                 "CREATE TABLE ended_family (family TEXT PRIMARY KEY, until INTEGER NOT NULL, CHECK (0)) STRICT",
             ],
             "table ended_family",
+        ),
+        // As only somebody can write it who does not ask SQLite.
+        (planted("trigger", "sqlite_evil"), "trigger sqlite_evil"),
+        (planted("TRIGGER", "evil"), "trigger evil"),
+        (
+            vec![
+                "CREATE TEMP TABLE before AS SELECT * FROM _sqlx_migrations",
+                "DROP TABLE _sqlx_migrations",
+                "CREATE TABLE _sqlx_migrations (version BIGINT, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL,
+                 success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
+                "INSERT INTO _sqlx_migrations SELECT * FROM temp.before",
+                "INSERT INTO _sqlx_migrations SELECT * FROM temp.before WHERE version = 1",
+                "CREATE TABLE spy (x)",
+            ],
+            "migration 1",
         ),
     ] {
         let data = tempfile::TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Whether one part makes most of a sum.
+//! Whether one part, or a few of them, make most of a sum.
 
 /// What parts of both signs leave by chance is seldom a smaller part of the root of their squares.
 const BY_CHANCE: f64 = 0.001;
@@ -14,9 +14,23 @@ pub struct Dominance {
     largest: f64,
     /// … and how many are as far.
     as_large: u64,
+    /// So many parts are few.
+    few: usize,
+    /// Those that are farthest from nothing, without their signs, in order.
+    farthest: Vec<f64>,
 }
 
+/// What a few may make of all amounts at most, or the others are nothing beside them: the (n, k) rule of statistical offices
+/// (Hundepool et al., "Statistical Disclosure Control", 2012, section 4.2.1). Rounding is nothing, too: what somebody's decimals
+/// come to is not quite the same of another number of them.
+const NEARLY_ALL: f64 = 0.99;
+
 impl Dominance {
+    /// Which also looks whether so many parts, or fewer, make nearly all.
+    pub fn of(few: usize) -> Self {
+        Dominance { few, ..Dominance::default() }
+    }
+
     /// Another part.
     pub fn see(&mut self, part: f64) {
         self.see_times(part, 1);
@@ -31,6 +45,27 @@ impl Dominance {
             (self.largest, self.as_large) = (part, 0);
         }
         self.as_large += if part.abs() == self.largest.abs() { times } else { 0 };
+        let times = usize::try_from(times).unwrap_or(usize::MAX).min(self.few);
+        for _ in 0..times {
+            let is_full = self.farthest.len() == self.few;
+            if is_full && self.farthest.first().is_none_or(|nearest| part.abs() <= *nearest) {
+                break;
+            }
+            if is_full {
+                self.farthest.remove(0);
+            }
+            let place = self.farthest.partition_point(|other| *other < part.abs());
+            self.farthest.insert(place, part.abs());
+        }
+    }
+
+    /// Of so many parts a few make nearly all: how many may not do so.
+    pub fn few(&self, all: u64) -> Option<u64> {
+        let few = self.few as u64;
+        let of_few: f64 = self.farthest.iter().sum();
+        let are_nearly_all = of_few > self.amount * NEARLY_ALL || of_few.is_infinite();
+        // Where most are few they are not.
+        (of_few > 0.0 && few <= all / 2 && are_nearly_all).then_some(few)
     }
 
     /// The share of all amounts that the largest part has, if nobody has as much.
@@ -81,6 +116,26 @@ mod tests {
         assert_eq!(share([-1.0, -2.0, -3.0, -4.0]), Some(0.4));
         assert_eq!((share([]), share([0.0, -0.0]), share([1.0, f64::NEG_INFINITY])), (None, None, Some(1.0)));
         assert_eq!(share([1e308, 1e308]), None);
+    }
+
+    #[test]
+    fn few_that_make_nearly_all_are_found_beside_what_is_nearly_nothing() {
+        let few = |parts: &[f64]| {
+            let mut dominance = Dominance::of(4);
+            parts.iter().for_each(|part| dominance.see(*part));
+            dominance.few(parts.len() as u64)
+        };
+        let rounding = (0..60).map(|number| f64::from(number % 7) * 1e-9).collect::<Vec<_>>();
+        let with = |others: &[f64]| few(&[&rounding, others].concat());
+        assert_eq!((with(&[0.1]), with(&[-0.1, 0.1, 0.2, 5.0]), with(&[f64::INFINITY])), (Some(4), Some(4), Some(4)));
+        assert_eq!((with(&[0.1; 5]), with(&[]), few(&[0.0; 60]), few(&[1.0; 7])), (None, None, None, None));
+        // Each of a few that are seen together counts.
+        let mut together = Dominance::of(4);
+        together.see_times(0.0, 50);
+        together.see_times(1.0, 3);
+        assert_eq!(together.few(53), Some(4));
+        together.see_times(1.0, 2);
+        assert_eq!(together.few(55), None);
     }
 
     #[test]

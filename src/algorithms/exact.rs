@@ -19,6 +19,11 @@ impl Exact {
         self.high
     }
 
+    /// Which one is larger; those that are no numbers have a place, too.
+    pub fn total_cmp(&self, other: &Exact) -> std::cmp::Ordering {
+        self.high.total_cmp(&other.high).then(self.low.total_cmp(&other.low))
+    }
+
     /// Tells different numbers apart.
     pub fn bits(self) -> u64 {
         // There are two zeros.

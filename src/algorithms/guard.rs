@@ -3,23 +3,18 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types::Float64Type};
-use arrow_cast::{
-    cast,
-    display::{ArrayFormatter, FormatOptions},
-};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, RecordBatch};
 
 use super::{
     AlgorithmError, Table,
-    column::{Number, is_missing},
+    column::Number,
     dominance::Dominance,
     exact::Exact,
     most_frequent::{MostFrequent, other_than_most},
     persons::{Person, Persons, Rounding},
     reference::{FromMiddle, References},
     sketch::{Sketch, SketchKey, mix},
-    spelling::plain_identifier,
+    spelling::for_each_identifier,
 };
 use crate::protocol::{
     name::plain_name,
@@ -99,6 +94,8 @@ impl std::fmt::Debug for People {
 pub struct Guard<'a> {
     disclosure: &'a Disclosure,
     parameters: u64,
+    /// So many are too few for a cell.
+    few: usize,
     rows: u64,
     used: u64,
     /// Where the database says who its rows are about.
@@ -107,6 +104,8 @@ pub struct Guard<'a> {
     /// Values as they are written: those that differ by little can be one person's.
     most_frequent_exactly: MostFrequent,
     references: References,
+    /// As they are written, too.
+    references_exactly: References,
     early: FromMiddle,
     identifiers: Identifiers,
     dominance: Dominance,
@@ -199,13 +198,15 @@ impl<'a> Guard<'a> {
         Ok(Guard {
             disclosure,
             parameters,
+            few: few.saturating_sub(1),
             rows: 0,
             used: 0,
             by_person: table.has_person.then(ByPerson::default),
             most_frequent: MostFrequent::new(few),
             most_frequent_exactly: MostFrequent::new(few),
             references: References::default(),
-            early: FromMiddle::default(),
+            references_exactly: References::default(),
+            early: FromMiddle::of(few.saturating_sub(1)),
             identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
             dominance: Dominance::default(),
             is_numeric: true,
@@ -274,6 +275,7 @@ impl<'a> Guard<'a> {
             _ => (false, amount.to_bits()),
         };
         self.most_frequent_exactly.see(person, exactly);
+        self.references_exactly.see(exactly, Exact::from(number));
         // Long numbers are read as floats, in which different ones can be the same.
         let is_exact = !matches!(number, Number::Float(value) if value.abs() >= EXACT);
         self.identifiers.see(value, is_exact, person);
@@ -288,7 +290,7 @@ impl<'a> Guard<'a> {
             taking_part: Group { rows: self.used, people: None },
             table: Group { rows: self.rows, people: None },
         };
-        let (mut unnamed, mut smaller_cell, mut largest_share) = (0, None, None);
+        let (mut unnamed, mut smaller_cell, mut largest_share, mut differing) = (0, None, None, None);
         if let Some(mut by_person) = self.by_person.take() {
             by_person.end_batch();
             by_person.persons.settle();
@@ -298,6 +300,10 @@ impl<'a> Guard<'a> {
             let persons = &by_person.persons;
             let counts = persons.counts();
             // The count that stands beside a sum is a sum, too: of how many values each has.
+            let mut references = self.references.values();
+            references.extend(self.references_exactly.values());
+            references.sort_unstable_by(Exact::total_cmp);
+            references.dedup();
             let share = |parts: &mut dyn Iterator<Item = f64>| {
                 let mut dominance = Dominance::default();
                 parts.for_each(|part| dominance.see(part));
@@ -321,37 +327,39 @@ impl<'a> Guard<'a> {
                 if rounding == Rounding::None {
                     cells.push(other_than_most(persons.mean_bits().map(|bits| (true, bits))));
                 }
-                for reference in self.references.values() {
+                for reference in references.iter().copied() {
                     let differences = persons.sums_from(reference, are_whole, rounding);
                     shares.push(share(&mut differences.clone().map(Exact::to_f64)));
                     cells.push(other_than_most(differences.map(of_sum)));
                 }
             }
-            // An offset is nobody's, whatever it is: from what the middle one has, nobody may have nearly all.
-            let part = |parts: &mut dyn Iterator<Item = f64>| {
-                let mut dominance = Dominance::default();
-                parts.for_each(|part| dominance.see(part));
-                dominance.largest_part()
-            };
-            let sums = persons.sums(are_whole, Rounding::None).map(Exact::to_f64);
-            let means = persons.means(are_whole, Rounding::None);
-            let counts = persons.counts();
-            shares.extend(persons.middle(counts.clone()).map(|middle| part(&mut counts.map(|count| count - middle))));
-            shares.extend(persons.middle(sums.clone()).map(|middle| part(&mut sums.map(|sum| sum - middle))));
-            if let Some(middle) = persons.middle(means.clone()) {
-                shares.push(part(&mut means.map(|mean| mean - middle)));
-                // What is left of the sum when each value is counted from there.
-                let middle = Exact::from(Number::Float(middle));
-                let differences = persons.sums_from(middle, are_whole, Rounding::None);
-                shares.push(part(&mut differences.map(Exact::to_f64)));
+            // An offset is nobody's, whatever it is: from what the middle one has, neither one may have nearly all, nor a
+            // few.
+            let counts = persons.counts().map(|count| Exact::from(Number::Float(count)));
+            let mut from_middle = vec![
+                persons.from_middle(counts, self.few),
+                persons.from_middle(persons.sums(are_whole, Rounding::None), self.few),
+                persons.from_middle(persons.exact_means(), self.few),
+            ];
+            // What is left of the sum when each value is counted from there.
+            for reference in references.into_iter().chain(persons.middle(persons.exact_means())) {
+                let differences = persons.sums_from(reference, are_whole, Rounding::None);
+                from_middle.push(persons.from_middle(differences, self.few));
+            }
+            let people = persons.counts().count() as u64;
+            for differences in from_middle {
+                shares.push(differences.largest_part());
+                differing = differing.or(differences.few(people));
             }
             largest_share = shares.into_iter().flatten().reduce(f64::max);
             smaller_cell = cells.into_iter().flatten().min();
             unnamed = by_person.unnamed;
         }
         if !are_people {
-            largest_share =
-                self.references.largest_share().into_iter().chain(self.early.largest_part()).reduce(f64::max);
+            let differences = self.early.differences();
+            differing = differences.few(self.used);
+            let of_references = [self.references.largest_share(), self.references_exactly.largest_share()];
+            largest_share = of_references.into_iter().flatten().chain(differences.largest_part()).reduce(f64::max);
         }
         let people = told_of.taking_part.people.as_ref().map_or(self.used, |people| people.count);
         let part = TakingPart {
@@ -363,6 +371,7 @@ impl<'a> Guard<'a> {
                 .flatten()
                 .min(),
             largest_share: self.dominance.largest_share().into_iter().chain(largest_share).reduce(f64::max),
+            differing,
         };
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);
@@ -434,29 +443,13 @@ impl Identifiers {
 
 /// Whom the rows are about.
 fn read_people(column: &ArrayRef, disclosure: &Disclosure, people: &mut Vec<About>) -> Result<(), AlgorithmError> {
-    // Numbers as they are written out, and not as 1e16.
-    let numbers = match column.data_type() {
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => cast(column, &DataType::Float64).ok(),
-        _ => None,
-    };
-    let numbers = numbers.as_ref().and_then(|numbers| numbers.as_primitive_opt::<Float64Type>());
-    let options = FormatOptions::default();
-    let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
-    let formatter = ArrayFormatter::try_new(column, &options).map_err(unreadable)?;
-    let mut text = String::new();
-    for row in 0..column.len() {
-        text.clear();
-        if let Some(numbers) = numbers.filter(|_| !column.is_null(row)) {
-            text = numbers.value(row).to_string();
-        } else if !column.is_null(row) {
-            formatter.value(row).write(&mut text).map_err(unreadable)?;
-        }
-        let identifier = if is_missing(text.trim()) { None } else { plain_identifier(&text) };
+    let see = |identifier: Option<String>| {
         people.push(match identifier.map(|identifier| disclosure.key.key(identifier.as_bytes())) {
             Some(key) if disclosure.left_out.contains(&key) => About::LeftOut,
             Some(key) => About::Person(key),
             None => About::Unnamed,
         });
-    }
-    Ok(())
+    };
+    for_each_identifier(column, see)
+        .map_err(|_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned()))
 }

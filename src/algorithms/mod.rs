@@ -25,7 +25,7 @@ pub use description::describe_all;
 pub use error::{AlgorithmError, OF_A_LINE};
 pub use guard::{Computed, Disclosure, Group, People, Refusal, ToldOf};
 pub use sketch::{Change, Sketch, SketchKey};
-pub use spelling::plain_identifier;
+pub use spelling::for_each_identifier;
 
 /// The image under which the built-in averaging algorithm is called: that of the vantage6 demo.
 pub const AVERAGE_IMAGE: &str = "harbor2.vantage6.ai/demo/average";

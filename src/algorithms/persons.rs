@@ -2,6 +2,7 @@
 
 use super::{
     column::Number,
+    dominance::Dominance,
     exact::{EXACT_WHOLE, Exact},
     guard::People,
     sketch::{Sketch, mix},
@@ -178,6 +179,11 @@ impl Persons {
         })
     }
 
+    /// The mean value of everybody who has one, with all its digits.
+    pub fn exact_means(&self) -> impl Iterator<Item = Exact> + Clone {
+        self.with_values().map(|person| person.sum.divided(f64::from(person.values)))
+    }
+
     /// The mean value of everybody who has one, in the same order.
     pub fn means(&self, are_whole: bool, rounding: Rounding) -> impl Iterator<Item = f64> + Clone {
         let sums = self.sums(are_whole, rounding).zip(self.with_values());
@@ -191,14 +197,23 @@ impl Persons {
 
     /// About what the middle one has of these numbers, which are in the order of the people: that of their keys, so that each
     /// part of them says what all have.
-    pub fn middle(&self, numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    pub fn middle(&self, numbers: impl Iterator<Item = Exact>) -> Option<Exact> {
         let step = self.known.len().div_ceil(SAMPLE).max(1);
-        let mut sample: Vec<f64> = numbers.step_by(step).filter(|number| number.is_finite()).collect();
+        let mut sample: Vec<Exact> = numbers.step_by(step).filter(|number| number.to_f64().is_finite()).collect();
         if sample.is_empty() {
             return None;
         }
         let middle = sample.len() / 2;
-        Some(*sample.select_nth_unstable_by(middle, f64::total_cmp).1)
+        Some(*sample.select_nth_unstable_by(middle, Exact::total_cmp).1)
+    }
+
+    /// These numbers as differences from the middle one, of which so many are few: an offset is nobody's.
+    pub fn from_middle(&self, numbers: impl Iterator<Item = Exact> + Clone, few: usize) -> Dominance {
+        let mut dominance = Dominance::of(few);
+        if let Some(middle) = self.middle(numbers.clone()) {
+            numbers.for_each(|number| dominance.see(number.minus(middle, 1).to_f64()));
+        }
+        dominance
     }
 
     /// How many values everybody has who has one, in the same order.

@@ -79,8 +79,7 @@ impl References {
 const FIRST: usize = 65;
 
 /// Values as differences from the middle of the first ones: where they are too many to be counted, an offset could hide that
-/// one of them dominates.
-#[derive(Default)]
+/// one of them, or a few, dominate.
 pub struct FromMiddle {
     first: Vec<Exact>,
     middle: Option<Exact>,
@@ -88,6 +87,11 @@ pub struct FromMiddle {
 }
 
 impl FromMiddle {
+    /// So many are few.
+    pub fn of(few: usize) -> Self {
+        FromMiddle { first: Vec::new(), middle: None, differences: Dominance::of(few) }
+    }
+
     /// Another value: a decimal one can differ from the middle by less than a float of its size can.
     pub fn see(&mut self, value: Exact) {
         if let Some(middle) = self.middle {
@@ -102,15 +106,13 @@ impl FromMiddle {
         }
     }
 
-    /// The share that the largest difference has of all; `None` if others are as large.
-    pub fn largest_part(&self) -> Option<f64> {
-        if self.middle.is_some() || self.first.is_empty() {
-            return self.differences.largest_part();
+    /// All differences.
+    pub fn differences(mut self) -> Dominance {
+        if self.middle.is_none() && !self.first.is_empty() {
+            let middle = middle_of(&self.first);
+            self.first.iter().for_each(|value| self.differences.see(value.minus(middle, 1).to_f64()));
         }
-        let middle = middle_of(&self.first);
-        let mut differences = Dominance::default();
-        self.first.iter().for_each(|value| differences.see(value.minus(middle, 1).to_f64()));
-        differences.largest_part()
+        self.differences
     }
 }
 
@@ -118,7 +120,7 @@ impl FromMiddle {
 fn middle_of(values: &[Exact]) -> Exact {
     let mut sorted = values.to_vec();
     let place = sorted.len() / 2;
-    *sorted.select_nth_unstable_by(place, |one, other| one.to_f64().total_cmp(&other.to_f64())).1
+    *sorted.select_nth_unstable_by(place, Exact::total_cmp).1
 }
 
 #[cfg(test)]
@@ -161,15 +163,16 @@ mod tests {
         };
         assert!(dominated(100.0).unwrap() > 0.99);
         // Also where they are too many to be counted.
-        let mut many = FromMiddle::default();
+        let mut many = FromMiddle::of(4);
         (0..65)
             .map(|row| 70_000.0 + f64::from(row % 40) / 100.0)
             .chain([75_000.3])
             .for_each(|value| many.see(exact(value)));
-        assert!(many.largest_part().unwrap() > 0.99);
-        let mut even = FromMiddle::default();
+        assert!(many.differences().largest_part().unwrap() > 0.99);
+        let mut even = FromMiddle::of(4);
         (0..200).map(|row| 70_000.0 + f64::from(row)).for_each(|value| even.see(exact(value)));
-        assert!(even.largest_part().unwrap() < 0.1);
+        let even = even.differences();
+        assert!(even.largest_part().unwrap() < 0.1 && even.few(200).is_none());
         let even = seen((0..60).map(|row| {
             f64::from(if row < 10 {
                 1

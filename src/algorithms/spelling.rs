@@ -1,6 +1,37 @@
 //! Identifiers as they are compared: exports write the same one differently.
 
+use arrow_array::{Array, ArrayRef, cast::AsArray, types::Float64Type};
+use arrow_cast::{
+    cast,
+    display::{ArrayFormatter, FormatOptions},
+};
+use arrow_schema::{ArrowError, DataType};
 use unicode_normalization::UnicodeNormalization;
+
+use super::column::is_missing;
+
+/// Calls `see` with the identifier in each row of a column, as it is compared; `None`: nobody.
+pub fn for_each_identifier(column: &ArrayRef, mut see: impl FnMut(Option<String>)) -> Result<(), ArrowError> {
+    // Numbers as they are written out, and not as 1e16.
+    let numbers = match column.data_type() {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => cast(column, &DataType::Float64).ok(),
+        _ => None,
+    };
+    let numbers = numbers.as_ref().and_then(|numbers| numbers.as_primitive_opt::<Float64Type>());
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(column, &options)?;
+    let mut text = String::new();
+    for row in 0..column.len() {
+        text.clear();
+        if let Some(numbers) = numbers.filter(|_| !column.is_null(row)) {
+            text = numbers.value(row).to_string();
+        } else if !column.is_null(row) {
+            formatter.value(row).write(&mut text)?;
+        }
+        see(if is_missing(text.trim()) { None } else { plain_identifier(&text) });
+    }
+    Ok(())
+}
 
 /// An identifier as it is compared: 7, "007" and "7.00" are the same person, and so are "AB-1", "ab 01" and "AB1". What
 /// tells two people apart stays: "1-11" is not "11-1", and "3.1" not "3.10". Two who are taken for one would hide a

@@ -136,12 +136,18 @@ impl Continuity {
     /// The log goes on from its present end.
     pub async fn begin(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let present = head(&mut *connection).await?;
-        let schema = schema_of(&mut *connection).await?;
         // The start itself tells of them.
         let has_others = has_others(connection).await?;
         let mut known = lock(&self.known);
         known.has_told_others = has_others;
-        (known.last, known.last_before, known.went_back, known.schema) = (present.id, present.id, false, Some(schema));
+        (known.last, known.last_before, known.went_back) = (present.id, present.id, false);
+        Ok(())
+    }
+
+    /// The schema is the one that the program has made: from now on another one is looked at.
+    pub async fn expect_schema(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let schema = schema_of(connection).await?;
+        lock(&self.known).schema = Some(schema);
         Ok(())
     }
 
@@ -273,6 +279,7 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
         let pool = log.watched(SqlitePoolOptions::new().max_connections(1)).connect_with(options).await.unwrap();
         prepare(&mut pool.acquire().await.unwrap()).await.unwrap();
+        log.expect_schema(&mut pool.acquire().await.unwrap()).await.unwrap();
         log.begin(&mut pool.acquire().await.unwrap()).await.unwrap();
         pool
     }

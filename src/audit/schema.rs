@@ -6,32 +6,32 @@ use std::collections::BTreeMap;
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::log::prepare;
+use super::{Continuity, log::prepare};
 
 /// The tables of the log.
 const TABLES: [&str; 3] = ["audit", "audit_head", "audit_sink"];
-/// How many migrations a file has seen, as if it were a kind.
-const VERSION: &str = "version";
+/// A migration that a file has seen, as if it were a kind.
+const MIGRATION: &str = "migration";
 const TWICE: &str = "it is there twice";
 
-/// What a database has, by kind and name, as SQL without its line breaks. A trigger can have the name of an index.
+/// What a database has, by kind and name, as its SQL. A trigger can have the name of an index.
 pub type Made = BTreeMap<(String, String), String>;
 
 /// Those that are there.
 pub async fn made(connection: &mut SqliteConnection) -> Result<Made, sqlx::Error> {
-    let rows: Vec<(String, String, String)> =
-        sqlx::query_as("SELECT type, lower(name), sql FROM sqlite_schema WHERE sql IS NOT NULL")
-            .fetch_all(&mut *connection)
-            .await?;
-    let mut made = Made::new();
-    // SQLite has tables of its own.
-    for (kind, name, sql) in rows.into_iter().filter(|(_, name, _)| !name.starts_with("sqlite_")) {
-        let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-        made.entry((kind, name)).and_modify(|sql| *sql = TWICE.to_owned()).or_insert(words);
+    // Indexes of keys have no SQL; statistics are SQLite's own, and come and go.
+    let schema = "SELECT lower(type), lower(name), iif(type = lower(type), coalesce(sql, ''), 'of the type ' || type)
+        FROM sqlite_schema
+        WHERE NOT (type = 'index' AND sql IS NULL) AND NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')";
+    let mut rows: Vec<(String, String, String)> = sqlx::query_as(schema).fetch_all(&mut *connection).await?;
+    if rows.iter().any(|(kind, name, _)| kind == "table" && name == "_sqlx_migrations") {
+        let seen = "SELECT 'migration', CAST(version AS TEXT), hex(checksum) FROM _sqlx_migrations";
+        let seen: Vec<(String, String, String)> = sqlx::query_as(seen).fetch_all(connection).await?;
+        rows.extend(seen);
     }
-    if made.contains_key(&("table".to_owned(), "_sqlx_migrations".to_owned())) {
-        let number: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM _sqlx_migrations").fetch_one(connection).await?;
-        made.insert((VERSION.to_owned(), String::new()), number.to_string());
+    let mut made = Made::new();
+    for (kind, name, sql) in rows {
+        made.entry((kind, name)).and_modify(|sql| *sql = TWICE.to_owned()).or_insert(sql);
     }
     Ok(made)
 }
@@ -40,18 +40,23 @@ pub async fn made(connection: &mut SqliteConnection) -> Result<Made, sqlx::Error
 /// version can lack an index, without which everything is only slower; where it has seen fewer migrations, only what it has
 /// beside tables and the tables of the log say something.
 pub fn differences(made: &Made, own: &Made) -> Vec<(String, String)> {
-    let version = (VERSION.to_owned(), String::new());
-    let is_present = made.get(&version) == own.get(&version);
+    let is_migration = |key: &&(String, String)| key.0 == MIGRATION;
+    let is_present = own.keys().filter(is_migration).all(|key| made.contains_key(key));
     let is_of_log = |name: &String| TABLES.contains(&name.as_str()) || name.starts_with("audit_");
-    let says_something = |(kind, name): &(String, String)| match kind.as_str() {
-        VERSION => false,
-        "table" => is_present || is_of_log(name),
-        _ => true,
-    };
+    let says_something = |(kind, name): &(String, String)| kind != "table" || is_present || is_of_log(name);
     let foreign = made.iter().filter(|(key, sql)| own.get(*key) != Some(*sql));
-    let is_missed = |key: &(String, String)| key.0 != "index" && (is_present || is_of_log(&key.1));
+    let is_missed = |key: &(String, String)| match key.0.as_str() {
+        "index" => false,
+        // An earlier version has seen those before its last one.
+        MIGRATION => made.keys().filter(is_migration).any(|seen| number(&seen.1) > number(&key.1)),
+        _ => is_present || is_of_log(&key.1),
+    };
     let missing = own.iter().filter(|(key, _)| !made.contains_key(*key) && is_missed(key));
     foreign.chain(missing).map(|(key, _)| key).filter(|key| says_something(key)).cloned().collect()
+}
+
+fn number(version: &str) -> i64 {
+    version.parse().unwrap_or(i64::MAX)
 }
 
 /// Whether the indexes of the log's table show what stands in it. Somebody can change the one without the other.
@@ -64,11 +69,15 @@ pub async fn indexes_hold(connection: &mut SqliteConnection) -> Result<bool, sql
 pub const INDEXES: &str = "the indexes of the log are not those of its entries: somebody has written to the file";
 
 /// Makes a table of the log anew that is not as the program makes it, with what stands in it as far as that can be read.
-async fn make_anew(connection: &mut SqliteConnection, table: &str, own: &str) -> Result<(), sqlx::Error> {
+async fn make_anew(connection: &mut SqliteConnection, there: &Made, table: &str, own: &str) -> Result<(), sqlx::Error> {
+    let mut old = format!("{table}_before");
+    while there.keys().any(|(_, name)| *name == old) {
+        old.push('_');
+    }
     let columns = |table: &str| format!("SELECT name, type FROM pragma_table_info('{table}')");
     let before: Vec<(String, String)> = sqlx::query_as(&columns(table)).fetch_all(&mut *connection).await?;
     // Its triggers and indexes would go with it.
-    sqlx::query(&format!("ALTER TABLE {table} RENAME TO {table}_before")).execute(&mut *connection).await?;
+    sqlx::query(&format!("ALTER TABLE {table} RENAME TO {old}")).execute(&mut *connection).await?;
     sqlx::query(own).execute(&mut *connection).await?;
     let wanted: Vec<(String, String)> = sqlx::query_as(&columns(table)).fetch_all(&mut *connection).await?;
     let is_there = |name: &String| before.iter().any(|(before, _)| before == name);
@@ -78,15 +87,45 @@ async fn make_anew(connection: &mut SqliteConnection, table: &str, own: &str) ->
     });
     let values = values.collect::<Vec<_>>().join(", ");
     // What does not fit was not written by the program.
-    let copy = format!("INSERT OR IGNORE INTO {table} SELECT {values} FROM {table}_before ORDER BY rowid");
+    let copy = format!("INSERT OR IGNORE INTO {table} SELECT {values} FROM {old} ORDER BY rowid");
     sqlx::query(&copy).execute(&mut *connection).await?;
-    sqlx::query(&format!("DROP TABLE {table}_before")).execute(connection).await?;
+    sqlx::query(&format!("DROP TABLE {old}")).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes these triggers and views away, and writes types as SQLite does. There is no SQL to drop all that a file can have:
+/// names that SQLite keeps for itself, and types in capitals.
+async fn forget_code(connection: &mut SqliteConnection, others: &[&(String, String)]) -> Result<(), sqlx::Error> {
+    if others.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("PRAGMA writable_schema = ON").execute(&mut *connection).await?;
+    for (kind, name) in others {
+        sqlx::query("DELETE FROM sqlite_schema WHERE lower(type) = ? AND lower(name) = ? AND lower(type) IN ('trigger', 'view')")
+            .bind(kind)
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("UPDATE sqlite_schema SET type = lower(type) WHERE type <> lower(type)")
+        .execute(&mut *connection)
+        .await?;
+    let schema: i64 = sqlx::query_scalar("PRAGMA schema_version").fetch_one(&mut *connection).await?;
+    // The connection reads the schema anew, and so do all others.
+    sqlx::query(&format!("PRAGMA schema_version = {}", schema.wrapping_add(1) & 0x7fff_ffff))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("PRAGMA writable_schema = RESET").execute(connection).await?;
     Ok(())
 }
 
 /// Makes the tables of the log, takes away what is not the program's own, and makes what is missing; what of that an
 /// entry has to name. Of a new database nothing is missing. Other tables stay as they are.
-pub async fn prepare_as(connection: &mut SqliteConnection, own: &Made) -> Result<Option<String>, sqlx::Error> {
+pub async fn prepare_as(
+    connection: &mut SqliteConnection,
+    own: &Made,
+    log: &Continuity,
+) -> Result<Option<String>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let is_new: bool =
         sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name IN ('audit', 'audit_head'))")
@@ -97,21 +136,23 @@ pub async fn prepare_as(connection: &mut SqliteConnection, own: &Made) -> Result
     let key = |table: &str| ("table".to_owned(), table.to_owned());
     let other_tables: Vec<&str> =
         TABLES.into_iter().filter(|table| before.contains(&key(table)) && there.contains_key(&key(table))).collect();
-    for (kind, name) in there.keys() {
-        // Those of a table that is made anew are made anew, too.
-        let is_other = before.contains(&(kind.clone(), name.clone())) || !other_tables.is_empty();
-        if is_other && matches!(kind.as_str(), "trigger" | "view" | "index") {
+    // Those of a table that is made anew are made anew, too.
+    let is_other = |key: &(String, String)| before.contains(key) || !other_tables.is_empty();
+    let others: Vec<&(String, String)> = there.keys().filter(|key| is_other(key)).collect();
+    forget_code(&mut transaction, &others).await?;
+    for (kind, name) in others {
+        if kind == "index" {
             let quoted = name.replace('"', "\"\"");
-            sqlx::query(&format!("DROP {kind} IF EXISTS \"{quoted}\"")).execute(&mut *transaction).await?;
+            sqlx::query(&format!("DROP INDEX IF EXISTS \"{quoted}\"")).execute(&mut *transaction).await?;
         }
     }
     for table in other_tables {
-        make_anew(&mut transaction, table, &own[&key(table)]).await?;
+        make_anew(&mut transaction, &there, table, &own[&key(table)]).await?;
     }
     prepare(&mut transaction).await?;
     let made = made(&mut transaction).await?;
     for ((kind, _), sql) in own.iter().filter(|(key, _)| !made.contains_key(*key)) {
-        if kind != VERSION && kind != "table" {
+        if kind != MIGRATION && kind != "table" {
             sqlx::query(sql).execute(&mut *transaction).await?;
         }
     }
@@ -120,6 +161,8 @@ pub async fn prepare_as(connection: &mut SqliteConnection, own: &Made) -> Result
         sqlx::query("REINDEX audit").execute(&mut *transaction).await?;
         told = Some([told.as_deref(), Some(INDEXES)].into_iter().flatten().collect::<Vec<_>>().join("; "));
     }
+    // What is made from now on, nobody but somebody else makes.
+    log.expect_schema(&mut transaction).await?;
     transaction.commit().await?;
     Ok(told.filter(|_| !is_new).inspect(|told| tracing::error!(told, "the audit log may not be what it was")))
 }

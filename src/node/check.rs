@@ -7,8 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use arrow_array::{Array, ArrayRef, cast::AsArray, types::UInt64Type};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_array::{cast::AsArray, types::UInt64Type};
 use arrow_schema::DataType;
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
     error::RunError,
 };
 use crate::{
-    algorithms::{AlgorithmError, Number, Table, for_each_value, is_missing, plain_identifier},
+    algorithms::{AlgorithmError, Number, Table, for_each_identifier, for_each_value},
     protocol::{name::plain_name, printable::printable},
 };
 
@@ -263,13 +262,9 @@ fn read(
             found.missing += batch.num_rows() as u64 - (found.numbers() + found.booleans + found.others - before);
         }
         if let Some(people) = people.as_mut().filter(|_| has_person) {
-            let column: &ArrayRef = batch.column(batch.num_columns() - 1);
-            let options = FormatOptions::default();
-            let unreadable = |_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned());
-            let formatter = ArrayFormatter::try_new(column, &options).map_err(unreadable)?;
-            for row in 0..column.len() {
-                let text = if column.is_null(row) { String::new() } else { formatter.value(row).to_string() };
-                match plain_identifier(&text).filter(|_| !is_missing(text.trim())) {
+            let mut row = 0;
+            let see = |identifier: Option<String>| {
+                match identifier {
                     Some(identifier) => {
                         // Millions of them take less memory so.
                         let mut hasher = DefaultHasher::new();
@@ -281,7 +276,10 @@ fn read(
                         people.first_nobody.get_or_insert_with(|| line_of(row));
                     }
                 }
-            }
+                row += 1;
+            };
+            for_each_identifier(batch.column(batch.num_columns() - 1), see)
+                .map_err(|_| AlgorithmError::Unreadable("the column that says who its rows are about".to_owned()))?;
         }
         rows += batch.num_rows() as u64;
     }

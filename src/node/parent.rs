@@ -57,7 +57,7 @@ pub async fn of(shared: &Shared, task: &v4::Task, call: &FunctionCall, id: i64) 
     } else if own.iter().any(|database| !of_parent.contains(database)) {
         return Err(refused("it names databases that its parent does not".to_owned()));
     }
-    Ok(ParentTask { id, name: parent.name, function: asked.function, args: asked.args, kwargs: asked.kwargs })
+    Ok(ParentTask::new(id, parent.name, asked))
 }
 
 /// What a built-in central function asks an organization, whose task is for these ones.

@@ -161,10 +161,12 @@ async fn attempt(
     if input.len() > payload::CALL_LIMIT {
         return Err(RunError::TooLarge("the arguments are longer than 200 kB"));
     }
-    let (call, dialect) = payload::decode_call(input)?;
-    let call = algorithms::by_name(&task.image, call)?;
     loop {
+        let (call, dialect) = payload::decode_call(input)?;
+        let call = algorithms::by_name(&task.image, call)?;
         let mut request = RunRequest::of(shared, run.id, task, &call).await?;
+        // It may wait long, and the request has it, too.
+        drop(call);
         let hash = request.review.asked.hash();
         // Computed before, and the server did not have it yet.
         let kept = shared.store.kept_outcome(run.id, &hash).await?;
@@ -189,7 +191,7 @@ async fn attempt(
             continue;
         }
         request.started_with = shared.store.started_with(run.id, &hash).await?;
-        match begin(shared, run, task, (call.clone(), dialect), &request, log, stopped).await {
+        match begin(shared, run, task, (request.review.asked.call(), dialect), &request, log, stopped).await {
             Err(RunError::DataChanged) => {
                 log.line("The data were changed after this was approved: it waits for another review");
                 shared.store.undo_start(run.id).await?;

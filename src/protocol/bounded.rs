@@ -13,8 +13,8 @@ use super::python_json;
 
 /// Values in all; more than any page or analysis here can use.
 pub const VALUE_LIMIT: usize = 300_000;
-/// An object takes as much memory as so many values more.
-const OBJECT: usize = 6;
+/// An object with anything in it takes as much memory as so many values more.
+pub const OBJECT: usize = 6;
 
 /// Why JSON is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,12 @@ pub enum BoundedError {
 
 /// Reads JSON of at most [`VALUE_LIMIT`] values, also as Python writes it.
 pub fn from_slice(bytes: &[u8]) -> Result<Value, BoundedError> {
-    let left = Cell::new(VALUE_LIMIT);
+    from_slice_within(bytes, VALUE_LIMIT)
+}
+
+/// Reads JSON of fewer values than `most`, also as Python writes it.
+pub fn from_slice_within(bytes: &[u8], most: usize) -> Result<Value, BoundedError> {
+    let left = Cell::new(most);
     let bytes = python_json::without_mark(bytes);
     let rewritten = python_json::rewritten(bytes);
     let mut reader = serde_json::Deserializer::from_slice(rewritten.as_deref().unwrap_or(bytes));
@@ -51,8 +56,18 @@ impl<'de> Deserialize<'de> for SmallValue {
     }
 }
 
+/// How many values there are in one, itself included; an object counts as some more.
+pub fn values_of(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(values_of).sum(),
+        Value::Object(object) if object.is_empty() => 0,
+        Value::Object(object) => OBJECT + object.values().map(values_of).sum::<usize>(),
+        _ => 0,
+    }
+}
+
 /// Counts the most values that JSON can hold, without reading it: each but the first has a comma, a bracket or a brace
-/// before it.
+/// before it. An object counts as some more.
 #[derive(Default)]
 pub struct MostValues {
     in_text: bool,
@@ -68,7 +83,8 @@ impl MostValues {
                 _ if self.escaped => self.escaped = false,
                 b'\\' if self.in_text => self.escaped = true,
                 b'"' => self.in_text = !self.in_text,
-                b',' | b'[' | b'{' if !self.in_text => self.marks += 1,
+                b',' | b'[' if !self.in_text => self.marks += 1,
+                b'{' if !self.in_text => self.marks += 1 + OBJECT,
                 _ => {}
             }
         }
@@ -203,7 +219,7 @@ mod tests {
     #[test]
     fn values_are_counted_without_reading_them() {
         for (text, values) in
-            [("7", 1), ("[]", 2), ("[1,2,3]", 4), (r#"{"a":[1,{}],"b":"[,{"}"#, 6), (r#"["\\\"[,","\\\\",[[]]]"#, 6)]
+            [("7", 1), ("[]", 2), ("[1,2,3]", 4), (r#"{"a":[1,{}],"b":"[,{"}"#, 18), (r#"["\\\"[,","\\\\",[[]]]"#, 6)]
         {
             for length in [1, 100] {
                 let mut counted = MostValues::default();

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader, wri
 use serde_json::{Map, Value, json};
 
 use super::{
-    bounded::{self, BoundedError},
+    bounded::{self, BoundedError, MostValues},
     domain::FunctionCall,
     pickle::{self, PickleError},
     python_json,
@@ -17,6 +17,9 @@ use super::{
 const FORMAT_3X: &[u8] = b"json.";
 /// The longest input whose function and arguments are read, in bytes of base64: several times what arguments may have.
 pub const CALL_LIMIT: usize = 1024 * 1024;
+/// The most values of an input whose function and arguments are read; an object counts as seven. Pages hold some, and so
+/// does a node whose runs wait.
+pub const CALL_VALUES: usize = 10_000;
 
 /// The dialect in which a payload was written: an answer is given in the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,9 @@ pub enum PayloadError {
     /// It is an input that is longer than [`CALL_LIMIT`].
     #[error("its arguments are longer than 1 MiB")]
     CallTooLarge,
+    /// It is an input of more than [`CALL_VALUES`].
+    #[error("its arguments have more than 10,000 values")]
+    CallOfTooMany,
     /// It is JSON, but does not name a function.
     #[error("the input has to be an object with a text \"method\"")]
     NoFunction,
@@ -88,15 +94,20 @@ fn is_encrypted(payload: &str) -> bool {
 
 /// Decodes a payload of any dialect.
 pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
+    decode_within(payload, bounded::VALUE_LIMIT)
+}
+
+/// Decodes a payload of fewer values than `most`.
+fn decode_within(payload: &str, most: usize) -> Result<(Value, Dialect), PayloadError> {
     if is_encrypted(payload) {
         return Err(PayloadError::Encrypted);
     }
     let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
     if pickle::is_pickle(&bytes) {
-        return Ok((pickle::decode(&bytes)?, Dialect::Pickle3x));
+        return Ok((pickle::decode_within(&bytes, most)?, Dialect::Pickle3x));
     }
     let (text, dialect) = text_of(&bytes);
-    match bounded::from_slice(text) {
+    match bounded::from_slice_within(text, most) {
         Ok(value) => Ok((value, dialect)),
         Err(BoundedError::NotJson) => Err(PayloadError::NotJson),
         Err(BoundedError::TooMuch) => Err(PayloadError::TooLarge),
@@ -190,12 +201,16 @@ pub fn encode_call(call: &FunctionCall) -> String {
     encode(&Value::Object(input), Dialect::Json)
 }
 
-/// Decodes a run's `input` to the function and its arguments; an error for one that is longer than [`CALL_LIMIT`].
+/// Decodes a run's `input` to the function and its arguments; an error for one that is longer than [`CALL_LIMIT`] or has
+/// more than [`CALL_VALUES`].
 pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadError> {
     if payload.len() > CALL_LIMIT && !is_encrypted(payload) {
         return Err(PayloadError::CallTooLarge);
     }
-    let (value, dialect) = decode(payload)?;
+    let (value, dialect) = decode_within(payload, CALL_VALUES).map_err(|error| match error {
+        PayloadError::TooLarge | PayloadError::Pickle(PickleError::TooMuch) => PayloadError::CallOfTooMany,
+        error => error,
+    })?;
     let Value::Object(mut input) = value else { return Err(PayloadError::NoFunction) };
     let written = written_in_python(payload)?;
     // Nobody would see them.
@@ -212,6 +227,23 @@ pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadErro
         _ => Map::new(),
     };
     Ok((FunctionCall { function, args, kwargs, written }, dialect))
+}
+
+/// The most values that the call of an input can have, as [`decode_call`] reads it; an object counts as seven.
+pub fn most_values(input: &str) -> usize {
+    if input.len() > CALL_LIMIT {
+        return 0;
+    }
+    let mut reader = DecoderReader::new(input.trim().as_bytes(), &STANDARD);
+    let (mut piece, mut values, mut is_first) = (vec![0; PIECE], MostValues::default(), true);
+    while let Ok(length @ 1..) = reader.read(&mut piece) {
+        if std::mem::take(&mut is_first) && pickle::is_pickle(&piece) {
+            // What references to the same objects come to is known only when they are followed.
+            return decode_within(input, CALL_VALUES).map_or(0, |(value, _)| bounded::values_of(&value));
+        }
+        values.add(&piece[..length]);
+    }
+    values.most().min(CALL_VALUES)
 }
 
 /// The JSON text of a payload, if it is JSON of Python only.

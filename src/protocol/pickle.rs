@@ -9,6 +9,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value};
 
+use super::bounded::OBJECT;
+
 /// Containers inside one another; also what ends a container that holds itself.
 const DEPTH_LIMIT: usize = 64;
 /// Values in all, after references to the same object have been unfolded. Fewer than in JSON: they are in memory twice,
@@ -62,6 +64,12 @@ struct Machine<'a> {
 
 /// Reads a pickle of plain data; tuples become lists.
 pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
+    decode_within(bytes, VALUE_LIMIT)
+}
+
+/// Reads a pickle of plain data that unfolds to at most so many values.
+pub fn decode_within(bytes: &[u8], most: usize) -> Result<Value, PickleError> {
+    let most = most.min(VALUE_LIMIT);
     let mut machine = Machine {
         rest: bytes,
         objects: Vec::new(),
@@ -74,12 +82,12 @@ pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
         // While it is read: a byte makes a value, and it may all be thrown away in the end.
         let Machine { objects, stack, marks, memo, placed, .. } = &machine;
         let kept = [objects.len(), stack.len(), marks.len(), memo.len(), *placed];
-        if kept.into_iter().any(|length| length > VALUE_LIMIT) {
+        if kept.into_iter().any(|length| length > most) {
             return Err(PickleError::TooMuch);
         }
     }
     let root = machine.pop()?;
-    let mut left = VALUE_LIMIT;
+    let mut left = most;
     machine.unfold(root, 0, &mut left)
 }
 
@@ -257,6 +265,8 @@ impl<'a> Machine<'a> {
             Object::List(items) => items.iter().map(|item| self.unfold(*item, depth + 1, left)).collect(),
             Object::Dictionary(entries) => {
                 let mut map = Map::new();
+                let size = if entries.is_empty() { 0 } else { OBJECT };
+                *left = left.checked_sub(size).ok_or(PickleError::TooMuch)?;
                 for (key, value) in entries {
                     let Object::Leaf(Value::String(key)) = &self.objects[*key] else {
                         return Err(PickleError::KeyNotText);

@@ -614,6 +614,50 @@ async fn what_is_exact_in_a_sum_is_exact_where_it_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_rounding_leaves_hides_no_few_people() {
+    // Everybody has one event among some rows, and a few have two: written with decimals, which are never quite exact.
+    let events = |offset: f64, step: f64, few: usize, varies: bool| {
+        let mut events = Table::of("x", &[]);
+        for row in 0..14 {
+            for person in 0..60 {
+                let rows = if varies { 8 + (person * 5) % 7 } else { 12 };
+                let has_event = row == person % 7 || row == 7 && person < few;
+                if row < rows {
+                    events.push(&format!("P{person}"), &[if has_event { offset + step } else { offset }]);
+                }
+            }
+        }
+        events
+    };
+    // What the two rows of everybody come to, but for a few who have a little more.
+    let pairs = |all: f64, more: f64, few: usize| {
+        let mut pairs = Table::of("x", &[]);
+        for person in 0..60 {
+            let one = f64::from((person * 7919) % 1_000) * all / 71.0;
+            pairs.push(&format!("P{person}"), &[one]);
+            pairs.push(&format!("P{person}"), &[all - one + if (person as usize) < few { more } else { 0.0 }]);
+        }
+        pairs
+    };
+    let offsets = [(1_700_000_000.10, 0.10), (50_000_000.10, 0.10), (100_000.0001, 0.0001), (0.3, 0.1)];
+    let mut tables: Vec<Table> = Vec::new();
+    for (offset, step) in offsets {
+        tables.extend([1, 4].map(|few| events(offset, step, few, true)));
+        tables.push(events(offset, step, 3, false));
+    }
+    tables.extend([1, 2, 4].map(|few| pairs(1_000_000_000.0, 0.01, few)));
+    tables.extend([pairs(999_999_999.99, 0.01, 3), pairs(1_000_000.0, 0.0001, 3), pairs(100.0, 3.0, 4)]);
+    let enough = [events(1_700_000_000.10, 0.10, 30, true), events(0.3, 0.1, 30, false)];
+    for format in FORMATS {
+        for (number, table) in tables.iter().chain(&enough).enumerate() {
+            let target = Target::new(format, &[("default", table)], PERSON, "").await;
+            let told = target.ask("default", "x").await;
+            assert_eq!(told["sum"].is_number(), number >= tables.len(), "{format} {number}: {told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_around_a_middle_are_told_though_they_make_up_for_one_another() {
     // As changes of a score are: the sum of all but the largest comes near nothing now and then, by chance.
     let mut number: u64 = 11;

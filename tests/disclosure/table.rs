@@ -68,6 +68,15 @@ async fn identifiers_are_refused_by_name_and_by_their_values() {
             assert_eq!((status, &result), (Status::Crashed, &serde_json::Value::Null), "{column}");
             assert!(log.contains("identifies people") && !log.contains("700013"), "{log}");
         }
+        // In whatever letters, and also the second column of a name.
+        let mut twice = table.clone();
+        twice.columns =
+            vec![("bsn", table.columns[0].1.clone()), ("bsn ", [AGES, AGES, AGES, AGES].concat()[..40].to_vec())];
+        let target = Target::new(format, &[("default", &twice)], ", identifiers: [\"B S N\"]", "").await;
+        for column in ["bsn", "bsn.1"] {
+            let (status, log, _) = target.ask_with("default", json!({"column_name": column})).await;
+            assert!(status == Status::Crashed && log.contains("identifies people"), "{column}: {log}");
+        }
         let allowed = "policies: {allowed_identifiers: [number]}\n";
         let target = Target::new(format, &[("default", &table)], ", identifiers: [insurance]", allowed).await;
         assert_eq!(target.ask("default", "number").await["count"], 40);

@@ -292,7 +292,7 @@ async fn waiting(admin: &HubClient) -> Review {
         found.len() == 1
     })
     .await;
-    found.remove(0)
+    admin.review(found.remove(0).review.id).await.unwrap()
 }
 
 async fn approve(admin: &HubClient, review: &Review) {

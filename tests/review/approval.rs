@@ -93,7 +93,7 @@ async fn an_approval_of_exactly_the_same_is_for_those_that_wait_already() {
     assert_eq!(waiting(&admin, 1).await[0].hash, review.hash);
     let decided = ReviewQuery { decided: true, per_page: 100, ..Default::default() };
     let decided = admin.reviews(&decided).await.unwrap().items;
-    assert_eq!((decided.len(), decided.iter().any(|review| review.state == ReviewState::Waiting)), (2, false));
+    assert_eq!((decided.len(), decided.iter().any(|listed| listed.review.state == ReviewState::Waiting)), (2, false));
     let mut completed = 0;
     eventually(async || {
         completed = 0;

@@ -43,7 +43,11 @@ async fn waiting(admin: &HubClient, count: usize) -> Vec<Review> {
         found.len() == count
     })
     .await;
-    found
+    let mut reviews = Vec::new();
+    for listed in found {
+        reviews.push(admin.review(listed.review.id).await.unwrap());
+    }
+    reviews
 }
 
 fn decision(review: &Review, verdict: Verdict, reason: &str) -> NewDecision {

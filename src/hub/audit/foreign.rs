@@ -14,21 +14,17 @@ use crate::{
 pub struct ForeignWrites(AtomicBool);
 
 impl ForeignWrites {
+    /// What others commit from now on is seen.
+    pub async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        passed(connection).await.map(|_| ())
+    }
+
     /// Looks at the connection over which everything is written; notes the first time.
     pub async fn look(&self, connection: &mut SqliteConnection) -> Result<bool, HubError> {
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
-        // In the memory of the connection: one that was opened anew, as after a full disk, counts from elsewhere. What
-        // was written to the log meanwhile is found by its signed end.
-        sqlx::query("CREATE TEMP TABLE IF NOT EXISTS watched (version INTEGER NOT NULL)")
-            .execute(&mut *connection)
-            .await?;
-        let before: Option<i64> =
-            sqlx::query_scalar("SELECT version FROM temp.watched").fetch_optional(&mut *connection).await?;
+        let (before, version) = passed(&mut *connection).await?;
         if before == Some(version) {
             return Ok(self.0.load(Ordering::Relaxed));
         }
-        sqlx::query("DELETE FROM temp.watched").execute(&mut *connection).await?;
-        sqlx::query("INSERT INTO temp.watched (version) VALUES (?)").bind(version).execute(&mut *connection).await?;
         if before.is_some() && !self.0.load(Ordering::Relaxed) {
             let details = "somebody has written to the hub's file directly while the hub was running";
             tracing::error!(details, "the audit log may not be what it was");
@@ -44,10 +40,48 @@ impl ForeignWrites {
     }
 }
 
+/// What was committed by others when it was looked last, and what is now.
+async fn passed(connection: &mut SqliteConnection) -> Result<(Option<i64>, i64), sqlx::Error> {
+    let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
+    // In the memory of the connection: one that was opened anew, as after a full disk, counts from elsewhere. What
+    // was written to the log meanwhile is found by its signed end.
+    sqlx::query("CREATE TEMP TABLE IF NOT EXISTS watched (version INTEGER NOT NULL)").execute(&mut *connection).await?;
+    let before: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM temp.watched").fetch_optional(&mut *connection).await?;
+    if before != Some(version) {
+        sqlx::query("DELETE FROM temp.watched").execute(&mut *connection).await?;
+        sqlx::query("INSERT INTO temp.watched (version) VALUES (?)").bind(version).execute(&mut *connection).await?;
+    }
+    Ok((before, version))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use sqlx::{Connection, sqlite::SqliteConnectOptions};
+
+    #[tokio::test]
+    async fn what_others_write_before_the_first_look_is_seen() {
+        for statement in [
+            "UPDATE setting SET value = x'00'",
+            "CREATE TRIGGER zz AFTER UPDATE ON user BEGIN UPDATE user SET disabled = 0; END",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("hub.sqlite");
+            let store = crate::hub::store::Store::open(&file).await.unwrap();
+            store.write_something().await.unwrap();
+            let options = SqliteConnectOptions::new().filename(&file);
+            let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+            sqlx::query(statement).execute(&mut other).await.unwrap();
+            let mut connection = store.bookkeeping().acquire().await.unwrap();
+            assert!(ForeignWrites::default().look(&mut connection).await.unwrap(), "{statement}");
+            store.log().begin(&mut connection).await.unwrap();
+            let own = crate::hub::own_schema().await.unwrap();
+            let key = crate::audit::HeadKey::derive(b"key");
+            let (told, _) = store.log().look(&mut connection, &key, None, own).await.unwrap();
+            assert_eq!(told.is_some_and(|told| told.contains("trigger zz")), statement.starts_with("CREATE"));
+        }
+    }
 
     #[tokio::test]
     async fn what_others_write_is_seen_and_what_the_hub_writes_is_not() {

@@ -20,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::{
     HubError,
+    audit::ForeignWrites,
     permission::{Authority, DEFAULT_ROLES, RULES},
     second_factor,
     secret::{SecretKey, is_plain},
@@ -95,7 +96,9 @@ impl Store {
         let writer = log.watched(one_writer()).connect_with(options.clone()).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
         let mut connection = writer.acquire().await?;
-        let found = audit::prepare_as(&mut connection, own_schema().await?).await?;
+        // Before the schema is compared, so that nothing comes in between.
+        ForeignWrites::begin(&mut connection).await?;
+        let found = audit::prepare_as(&mut connection, own_schema().await?, &log).await?;
         drop(connection);
         // Each of them keeps pages of its own; what is large fills them.
         let options = options.read_only(true).pragma("cache_size", "-2500");

@@ -71,7 +71,7 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
             .identifiers
             .iter()
             .chain(&database.person)
-            .any(|named| first.is_some_and(|(first, _)| first == one_line(named)))
+            .any(|named| first.is_some_and(|(first, _)| plain_name(first) == plain_name(named)))
     };
     table.identifiers = table.schema.fields().iter().filter(names).map(|field| field.name().clone()).collect();
     let is_there =

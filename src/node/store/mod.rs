@@ -155,7 +155,7 @@ impl NodeStore {
         let pool = log.watched(one_writer()).connect_with(options).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
-        let found = audit::prepare_as(&mut connection, own_schema().await?).await?;
+        let found = audit::prepare_as(&mut connection, own_schema().await?, &log).await?;
         drop(connection);
         Ok(NodeStore { pool, changes: watch::Sender::new(0), log, signs: None, found })
     }

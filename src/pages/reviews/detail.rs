@@ -12,7 +12,7 @@ use super::{
     facts::{HeldResult, RequestFacts, Unusual, decision_words, reach_words, title},
     list::require,
     live::ReviewLive,
-    waiting::{is_true, may_decide},
+    waiting::may_decide,
 };
 use crate::{
     islands::LiveUpdates,
@@ -50,16 +50,17 @@ pub async fn render(
     require(&me)?;
     let (review, names) = futures::try_join!(me.hub.review(id), me.names())?;
     let same = ReviewQuery { hash: Some(review.hash.clone()), per_page: 20, ..Default::default() };
-    let mut earlier = me.hub.reviews(&same).await?.items;
+    let mut earlier: Vec<Review> = me.hub.reviews(&same).await?.items.into_iter().map(|listed| listed.review).collect();
     earlier
         .retain(|other| other.id != id && other.organization_id == review.organization_id && other.decision.is_some());
     let status = if typed.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let heading = format!("Review: {}", title(&review));
-    let decides = may_decide(&me, &review);
+    let is_true = review.is_true();
+    let decides = may_decide(&me, &review, is_true);
     let waits = review.state == ReviewState::Waiting;
     let view = move || {
         let (review, earlier, names, typed) = (review.clone(), earlier.clone(), names.clone(), typed.clone());
-        view! { <ReviewPage review earlier names decides typed/> }
+        view! { <ReviewPage review earlier names decides is_true typed/> }
     };
     let page = Page::new(heading).user(me).section("/reviews").flash(flash).status(status);
     let page = if waits { page.with_islands() } else { page };
@@ -67,11 +68,19 @@ pub async fn render(
 }
 
 #[component]
-fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: bool, typed: Typed) -> impl IntoView {
+fn ReviewPage(
+    review: Review,
+    earlier: Vec<Review>,
+    names: Arc<Names>,
+    decides: bool,
+    is_true: bool,
+    typed: Typed,
+) -> impl IntoView {
+    let whole = review.clone();
+    let review = review.without_arguments();
     let waits = review.state == ReviewState::Waiting;
     let can_withdraw =
         decides && review.state == ReviewState::Approved && review.subject == Subject::Run && is_open(&review);
-    let false_hash = !is_true(&review);
     let only_at_node = waits && review.only_at_node;
     view! {
         <Breadcrumbs way=vec![("/reviews".to_owned(), "Reviews".to_owned())]/>
@@ -88,7 +97,7 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
                     .map(|text| view! { <p>{format!("You had written: {text}")}</p> })}
             </div>
         })}
-        {false_hash.then(|| view! {
+        {(!is_true).then(|| view! {
             <p class="flash error" role="alert">"The hash of this review is not that of what is shown here: something was changed. Nothing can be decided about it; ask whoever runs the hub."</p>
         })}
         {only_at_node.then(|| view! {
@@ -100,7 +109,7 @@ fn ReviewPage(review: Review, earlier: Vec<Review>, names: Arc<Names>, decides: 
         {(review.subject == Subject::Result).then(|| view! { <HeldResult run_id=review.run_id/> })}
         <section aria-labelledby="request">
             <h2 id="request">"What is asked for"</h2>
-            <RequestFacts review=review.clone() names/>
+            <RequestFacts review=whole names/>
         </section>
         <Earlier earlier/>
         {(decides && waits).then(|| view! { <DecisionForms review=review.clone() typed=typed.clone()/> })}

@@ -49,7 +49,10 @@ pub fn RequestFacts(review: Review, names: Arc<Names>) -> impl IntoView {
                 <div><dt>"Asked by"</dt><dd>
                     <a href=format!("/tasks/{}", parent.id)>{printable(&format!("Task {} {}", parent.id, parent.name))}</a>
                     ", function " <code>{printable(&parent.function)}</code>
-                    <ArgumentList args=parent.args kwargs=parent.kwargs names=names.clone() all=true/>
+                    {match parent.is_too_long {
+                        true => view! { ", with arguments that are too long to be shown here; the task shows them" }.into_any(),
+                        false => view! { <ArgumentList args=parent.args kwargs=parent.kwargs names=names.clone() all=true/> }.into_any(),
+                    }}
                 </dd></div>
             })}
             <div><dt>"Function"</dt><dd><code>{printable(&asked.function)}</code> " of " <code>{printable(&asked.image)}</code></dd></div>

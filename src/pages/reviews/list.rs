@@ -21,7 +21,7 @@ use crate::{
         user::User,
     },
     protocol::{
-        client::{ClientError, Listed, ReviewQuery},
+        client::{ClientError, Listed, ListedReview, ReviewQuery},
         timestamp,
     },
     session::{Flash, SignedIn, take_flash},
@@ -150,7 +150,7 @@ async fn decided(state: &PageState, me: SignedIn, page: usize, flash: Option<Fla
                                 <th scope="col">"Request"</th><th scope="col">"Data of"</th><th scope="col">"Who asked"</th>
                                 <th scope="col">"Decision"</th><th scope="col">"When"</th>
                             </tr></thead>
-                            <tbody>{items.into_iter().map(|review| {
+                            <tbody>{items.into_iter().map(|ListedReview { review, .. }| {
                                 let when = review.decision.as_ref().and_then(|decision| timestamp::parse(&decision.at));
                                 view! {
                                     <tr>

@@ -1,6 +1,6 @@
 use crate::{
     protocol::{
-        client::{ClientError, ReviewQuery},
+        client::{ClientError, ListedReview, ReviewQuery},
         review::{Review, ReviewState, Subject},
     },
     session::SignedIn,
@@ -12,7 +12,7 @@ const SHOWN: usize = 100;
 /// The reviews that wait, the oldest on top.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Waiting {
-    pub reviews: Vec<Review>,
+    pub reviews: Vec<ListedReview>,
     /// How many there are in all.
     pub total: usize,
 }
@@ -26,22 +26,15 @@ pub async fn load_waiting(me: &SignedIn) -> Result<Waiting, ClientError> {
     Ok(Waiting { reviews: page.items, total: page.total })
 }
 
-/// Whether who is signed in may decide about a review at the hub.
-pub fn may_decide(me: &SignedIn, review: &Review) -> bool {
+/// Whether who is signed in may decide about a review at the hub, if it is as its hash says.
+pub fn may_decide(me: &SignedIn, review: &Review, is_true: bool) -> bool {
     me.permissions.may_decide_reviews()
         && me.user.organization_id == Some(review.organization_id)
         && !review.only_at_node
-        && is_true(review)
+        && is_true
 }
 
 /// Whether it may be decided together with others. A result is looked at by itself: to withhold it deletes it.
-pub fn may_choose(me: &SignedIn, review: &Review) -> bool {
-    review.subject == Subject::Run && may_decide(me, review)
-}
-
-/// Whether the hash of a request is that of what is shown: the node computes it anew before anything starts, and a hub
-/// that shows something else is found out here.
-pub fn is_true(review: &Review) -> bool {
-    // That of a result is over the result too, which stays at the node.
-    review.subject == Subject::Result || review.request.asked.hash() == review.hash
+pub fn may_choose(me: &SignedIn, ListedReview { review, is_true }: &ListedReview) -> bool {
+    review.subject == Subject::Run && may_decide(me, review, *is_true)
 }

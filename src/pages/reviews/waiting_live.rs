@@ -78,9 +78,9 @@ fn Parts(waiting: Waiting, freshness: Freshness, me: SignedIn, as_of: String, ch
                             </tr>
                         </thead>
                         <tbody>
-                            {waiting.reviews.into_iter().map(|review| {
-                                let choosable = may_choose(&me, &review);
-                                view! { <Row review choosable chosen=chosen.clone()/> }
+                            {waiting.reviews.into_iter().map(|listed| {
+                                let choosable = may_choose(&me, &listed);
+                                view! { <Row review=listed.review choosable chosen=chosen.clone()/> }
                             }).collect_view()}
                         </tbody>
                     </table>

@@ -27,8 +27,8 @@ pub enum ClientError {
     /// The server failed by itself.
     #[error("the server failed with status {status}")]
     ServerFailed { status: u16 },
-    /// The answer is larger than what is read, in bytes.
-    #[error("the server's answer is larger than {limit} bytes")]
+    /// The answer is larger than what is read, in bytes, or has more values.
+    #[error("the server's answer is too large to be read ({limit} bytes, or many values)")]
     TooLarge { limit: usize },
     /// The answer is not what the protocol says.
     #[error("the server's answer cannot be read: {0}")]

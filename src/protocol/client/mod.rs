@@ -19,7 +19,7 @@ pub use audit::{AuditChain, AuditEntry, AuditQuery};
 pub use calls::{FOR_DOWNLOAD, LARGEST_ANSWER, Listed};
 pub use error::ClientError;
 pub use hub::{BROWSER, HubClient, KNOWN_BROWSER, KeptTokens, SecondFactor, SignIn, sign_in_node, sign_in_user};
-pub use reviews::{NewDecision, ReviewQuery};
+pub use reviews::{ListedReview, NewDecision, ReviewQuery};
 pub use server::ServerInfo;
 pub use store::StoreClient;
 pub use tasks::TaskQuery;

@@ -22,6 +22,21 @@ pub struct ReviewQuery {
     pub per_page: usize,
 }
 
+/// A review as lists show it: without arguments, of which many would be too much.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedReview {
+    pub review: Review,
+    /// [`Review::is_true`] of the whole.
+    pub is_true: bool,
+}
+
+impl From<Review> for ListedReview {
+    fn from(whole: Review) -> ListedReview {
+        let is_true = whole.is_true();
+        ListedReview { review: whole.without_arguments(), is_true }
+    }
+}
+
 /// A decision that is sent to the hub.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewDecision {
@@ -37,7 +52,7 @@ pub struct NewDecision {
 
 impl HubClient {
     /// A page of reviews: those that wait first, the oldest of them on top; then the others, the newest on top.
-    pub async fn reviews(&self, query: &ReviewQuery) -> Result<Listed<Review>, ClientError> {
+    pub async fn reviews(&self, query: &ReviewQuery) -> Result<Listed<ListedReview>, ClientError> {
         let numbers =
             [("organization_id", query.organization_id), ("run_id", query.run_id), ("task_id", query.task_id)];
         let mut pairs: Vec<(String, String)> =
@@ -46,16 +61,26 @@ impl HubClient {
         pairs.extend(query.decided.then(|| pair("decided", 1)));
         pairs.extend(query.subject.map(|subject| pair("subject", subject.as_str())));
         pairs.extend(query.hash.as_ref().map(|hash| pair("hash", hash)));
-        pairs.push(pair("page", query.page.max(1)));
-        let mut per_page = query.per_page.clamp(1, 100);
-        loop {
-            let pairs = [pairs.clone(), vec![pair("per_page", per_page)]].concat();
-            match self.page::<Review, Review>("review", pairs).await {
-                // Of a first page that is too large the beginning is better than nothing.
-                Err(ClientError::TooLarge { .. }) if per_page > 1 && query.page <= 1 => per_page = per_page.div_ceil(5),
-                outcome => return outcome,
+        let per_page = query.per_page.clamp(1, 100);
+        let begin = (query.page.max(1) - 1) * per_page;
+        let (mut size, mut listed) = (per_page, Listed::default());
+        while listed.items.len() < per_page {
+            let of_page = [pair("page", (begin + listed.items.len()) / size + 1), pair("per_page", size)];
+            match self.page::<Review, ListedReview>("review", [pairs.as_slice(), &of_page].concat()).await {
+                // Of what is large fewer at once; a part of a page begins where the one before ended.
+                Err(ClientError::TooLarge { .. }) if size > 1 => size = if size % 5 == 0 && size > 5 { 5 } else { 1 },
+                Err(error) => return Err(error),
+                Ok(part) => {
+                    let is_last = part.items.len() < size;
+                    listed.items.extend(part.items);
+                    listed.total = part.total;
+                    if is_last || begin + listed.items.len() >= part.total {
+                        break;
+                    }
+                }
             }
         }
+        Ok(listed)
     }
 
     /// One review.

@@ -30,6 +30,8 @@ const LARGE_ANSWER: usize = 64 * 1024 * 1024;
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 /// The most values in an answer: each takes many times the memory of its bytes.
 const ANSWER_VALUES: usize = 300_000;
+/// With more values than these an answer is read as a large one is.
+const SMALL_VALUES: usize = 20_000;
 /// How long a server may take until it begins to answer; one that hangs must not hold up a page. Reports of nodes,
 /// which can be large, have the whole time of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,6 +67,8 @@ pub(super) struct Answer {
 /// A large body waits in a file: a server that sends many of them fills no memory.
 enum Body {
     Small(Vec<u8>),
+    /// With many values.
+    Dense(Vec<u8>),
     Large(tokio::fs::File, SemaphorePermit<'static>),
 }
 
@@ -220,15 +224,19 @@ pub(super) async fn parse_as<W: DeserializeOwned, T: Send + 'static>(
     make: impl FnOnce(W) -> T + Send + 'static,
 ) -> Result<T, ClientError> {
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
-    let file = match answer.body {
+    let (bytes, file) = match answer.body {
         Body::Small(bytes) => return brief::from_slice(&bytes).map(make).map_err(|error| unreadable(&error)),
-        Body::Large(file, _room) => file.into_std().await,
+        Body::Dense(bytes) => (bytes, None),
+        Body::Large(file, _room) => (Vec::new(), Some(file.into_std().await)),
     };
     let turn = LARGE_ANSWERS.acquire().await.map_err(|error| unreadable(&error))?;
     let read = spawn_blocking(move || {
         // The turn is held here, also where nobody waits any more.
         let _turn = turn;
-        brief::from_file(file).map(make)
+        match file {
+            Some(file) => brief::from_file(file).map(make),
+            None => brief::from_slice(&bytes).map(make),
+        }
     });
     read.await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
 }
@@ -280,6 +288,8 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
                 file.write_all(&chunk).await.map_err(no_file)?;
                 body = Body::Large(file, room(length.div_ceil(STEP))?);
             }
+            // Only when it is whole.
+            Body::Dense(_) => {}
             Body::Large(file, taken) => {
                 if length > taken.num_permits() * STEP {
                     taken.merge(room(length.div_ceil(STEP) - taken.num_permits())?);
@@ -292,6 +302,10 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
         file.flush().await.map_err(no_file)?;
         file.rewind().await.map_err(no_file)?;
     }
+    let body = match body {
+        Body::Small(bytes) if values.most() > SMALL_VALUES => Body::Dense(bytes),
+        body => body,
+    };
     let answer = Answer { total_count, length, body };
     if status.is_success() {
         return Ok(answer);

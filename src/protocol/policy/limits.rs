@@ -31,6 +31,8 @@ pub struct TakingPart {
     pub smaller_cell: Option<u64>,
     /// The part of the sum that one person has, or one value where nobody is named.
     pub largest_share: Option<f64>,
+    /// How few make nearly all that differs from what most have; `None` if they are not few.
+    pub differing: Option<u64>,
 }
 
 impl Limits {
@@ -73,9 +75,12 @@ impl Limits {
         if let Some(largest) = self.largest_parameter_share.filter(|largest| share > *largest) {
             return Some(format!("more than {largest} parameters for each of the {who} (largest_parameter_share)"));
         }
-        let of_largest = part.largest_share?;
-        let largest = self.largest_value_share.filter(|largest| of_largest > *largest)?;
-        Some(format!("one value is more than {largest} of the sum (largest_value_share)"))
+        let is_too_large = |largest: &f64| part.largest_share.is_some_and(|of_largest| of_largest > *largest);
+        if let Some(largest) = self.largest_value_share.filter(is_too_large) {
+            return Some(format!("one value is more than {largest} of the sum (largest_value_share)"));
+        }
+        let least = part.differing.and_then(|few| below(self.smallest_cell, few))?;
+        Some(format!("fewer than {least} {who} make nearly all that differs (smallest_cell)"))
     }
 
     /// The limits that protect less than [`Limits::SAFE`], in words.
@@ -166,7 +171,11 @@ mod tests {
     fn those_with_another_value_may_not_be_few_and_no_value_may_dominate() {
         let part = TakingPart { smaller_cell: Some(4), ..rows(40, 40) };
         assert!(Limits::SAFE.suppression(&part, 1).unwrap().contains("same value"));
-        assert_eq!(Limits::SAFE.suppression(&TakingPart { smaller_cell: Some(5), ..part }, 1), None);
+        assert_eq!(Limits::SAFE.suppression(&TakingPart { smaller_cell: Some(5), ..part.clone() }, 1), None);
+        let part = TakingPart { smaller_cell: None, differing: Some(4), ..part };
+        let reason = Limits::SAFE.suppression(&part, 1).unwrap();
+        assert!(reason.contains("make nearly all that differs"), "{reason}");
+        assert_eq!(Limits::SAFE.suppression(&TakingPart { differing: None, ..part }, 1), None);
         let part = TakingPart { largest_share: Some(0.9), ..rows(20, 20) };
         assert!(Limits::SAFE.suppression(&part, 1).unwrap().contains("0.85 of the sum"));
     }

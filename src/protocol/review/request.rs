@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::digest::sha256;
+use crate::protocol::{bounded::values_of, domain::FunctionCall, payload::CALL_VALUES};
 
 /// What somebody asks a node to do, as the node understood it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,27 @@ pub struct ParentTask {
     pub function: String,
     pub args: Vec<Value>,
     pub kwargs: Map<String, Value>,
+    /// The arguments are too long to be given beside those of the task.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_too_long: bool,
+}
+
+/// The most of a parent's arguments that is given, in bytes of JSON; …
+const PARENT_BYTES: usize = 4 * 1024;
+/// … and in values: what waits for a review is in memory, with that of its parent.
+const PARENT_VALUES: usize = 100;
+
+impl ParentTask {
+    /// A task with its function; its arguments as far as they are short.
+    pub fn new(id: i64, name: String, call: FunctionCall) -> ParentTask {
+        let FunctionCall { function, args, kwargs, .. } = call;
+        let length = json!([args, kwargs]).to_string().len();
+        let values: usize = args.iter().chain(kwargs.values()).map(values_of).sum();
+        match length > PARENT_BYTES || values > PARENT_VALUES {
+            true => ParentTask { id, name, function, args: Vec::new(), kwargs: Map::new(), is_too_long: true },
+            false => ParentTask { id, name, function, args, kwargs, is_too_long: false },
+        }
+    }
 }
 
 /// What a decision is bound to: change any of it, and it is another request.
@@ -86,9 +108,6 @@ pub struct ReviewedDatabase {
 const SIZE_LIMIT: usize = 200 * 1024;
 /// How deep arguments may be nested: a request is put into other JSON, which readers take to a depth of 128.
 const DEPTH_LIMIT: usize = 32;
-/// The most values of arguments: a page of reviews has some requests, and so does a node whose runs wait.
-const VALUES_LIMIT: usize = 10_000;
-
 impl ReviewRequest {
     /// Who asks, in words: this user, of which organization, and through which other one if a central function asks.
     pub fn asked_by(&self, user: &str) -> String {
@@ -116,22 +135,13 @@ impl ReviewRequest {
             }
             number += values_of(value);
         }
-        if number > VALUES_LIMIT {
+        if number > CALL_VALUES {
             return Err("the arguments have more than 10,000 values");
         }
         match serde_json::to_vec(self) {
             Ok(json) if json.len() <= SIZE_LIMIT => Ok(()),
             _ => Err("the arguments are longer than 200 kB"),
         }
-    }
-}
-
-/// How many values there are in one, itself included.
-fn values_of(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(items) => items.iter().map(values_of).sum(),
-        Value::Object(object) => object.values().map(values_of).sum(),
-        _ => 0,
     }
 }
 
@@ -144,6 +154,16 @@ fn is_deeper(value: &Value, limit: usize) -> bool {
 }
 
 impl Asked {
+    /// The function with its arguments.
+    pub fn call(&self) -> FunctionCall {
+        FunctionCall {
+            function: self.function.clone(),
+            args: self.args.clone(),
+            kwargs: self.kwargs.clone(),
+            written: self.written.clone(),
+        }
+    }
+
     /// The hash to which decisions are bound: SHA-256 in hexadecimal over every field.
     pub fn hash(&self) -> String {
         // A version of its own, so that a later set of fields can never have the hash of an earlier one.

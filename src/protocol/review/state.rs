@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 use super::ReviewRequest;
 use crate::protocol::{policy::ReviewMode, timestamp};
@@ -187,6 +188,23 @@ pub struct Review {
 }
 
 impl Review {
+    /// Whether the hash of a request is that of what is shown: the node computes it anew before anything starts, and a hub
+    /// that shows something else is found out here.
+    pub fn is_true(&self) -> bool {
+        // That of a result is over the result too, which stays at the node.
+        self.subject == Subject::Result || self.request.asked.hash() == self.hash
+    }
+
+    /// All but the arguments, which can be long.
+    pub fn without_arguments(mut self) -> Review {
+        let asked = &mut self.request.asked;
+        (asked.args, asked.kwargs, asked.written) = (Vec::new(), Map::new(), None);
+        if let Some(parent) = &mut self.request.parent {
+            (parent.args, parent.kwargs) = (Vec::new(), Map::new());
+        }
+        self
+    }
+
     /// Who decided last: of an approval that was taken back, who took it.
     pub fn last_decision(&self) -> Option<&Decision> {
         let withdrawal = self.withdrawal.as_ref().filter(|_| self.state == ReviewState::Withdrawn);

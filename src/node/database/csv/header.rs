@@ -78,6 +78,12 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
             let has = |kind: fn(char) -> bool| shape.chars().any(kind);
             has(|letter| letter == '9') && has(|sign| !sign.is_alphanumeric() && !matches!(sign, ' ' | '_'))
         };
+        // As addresses and stages have, but for what is numbered.
+        let is_among_codes = cell.contains(|letter: char| letter.is_ascii_digit())
+            && !is_numbered(cell)
+            && are_mostly(column(*place), |other| {
+                other.contains(|letter: char| letter.is_ascii_digit()) && !is_number(other) && !is_time(other)
+            });
         let is_comment = cell.starts_with('#') && cell.len() > 1;
         let is_answer = ANSWERS.iter().any(|answer| cell.eq_ignore_ascii_case(answer));
         let is_value = !is_counted(cell)
@@ -89,6 +95,8 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
                 || is_amount
                 || cell.contains('@')
                 || has_own_form && is_like_those(cell, column(*place))
+                || is_among_codes
+                || is_about(cell)
                 || is_comment
                 || is_answer
                 || is_made_like_those(cell, &column(*place).filter(|other| !is_missing(other)).collect::<Vec<_>>())
@@ -104,9 +112,12 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     for (_, cell) in odd.iter().copied().filter(is_above_numbers) {
         *alike.entry(shape(cell)).or_default() += 1;
     }
-    // Nor does a line of data have words above several columns of numbers.
+    // Nor does a line of data have words above many columns of numbers, or above some of them beside what can be a marker.
     let is_name = |cell: &(usize, &str)| {
-        is_above_numbers(&cell) && (names >= 3 || alike.get(&shape(cell.1)).is_some_and(|alike| *alike >= 2))
+        is_above_numbers(&cell)
+            && (names >= 5
+                || names >= 3 && is_marker(cell.1)
+                || alike.get(&shape(cell.1)).is_some_and(|alike| *alike >= 2))
     };
     if odd.iter().any(|cell| !is_name(cell)) {
         return true;
@@ -128,8 +139,16 @@ fn are_counted<'a>(cells: &[(usize, &str)], column: impl Fn(usize) -> Vec<&'a st
         cells.iter().filter_map(|(place, cell)| Some((*place, cell.parse().ok()?))).collect();
     let goes_up = numbers.windows(2).all(|pair| pair[0].1.checked_add(1) == Some(pair[1].1));
     let texts = cells.iter().filter(|(_, cell)| cell.parse::<i64>().is_err()).collect::<Vec<_>>();
+    // Such as of patients, in the first line of data.
+    let goes_on = |place: usize, first: i64| {
+        let next: Vec<&str> = column(place).into_iter().take(3).collect();
+        !next.is_empty() && (first + 1..).zip(next).all(|(number, cell)| cell.parse() == Ok(number))
+    };
+    if numbers.iter().any(|(place, number)| goes_on(*place, *number)) {
+        return false;
+    }
     let is_first_alone = match texts.as_slice() {
-        [] => numbers.len() >= 2,
+        [] => numbers.len() >= 3 || numbers.len() == 2 && numbers[0].1 == 0,
         [(0, text)] => numbers.len() >= 3 && !text.contains(char::is_whitespace),
         _ => false,
     };
@@ -147,6 +166,65 @@ fn are_counted<'a>(cells: &[(usize, &str)], column: impl Fn(usize) -> Vec<&'a st
         None => false,
     };
     goes_up && is_first_alone && begins_well
+}
+
+/// Whether more than half of some cells, those that are missing left out, are so.
+fn are_mostly<'a>(cells: impl Iterator<Item = &'a str>, are: impl Fn(&str) -> bool) -> bool {
+    let (mut so, mut all) = (0, 0);
+    for cell in cells.filter(|cell| !is_missing(cell)) {
+        all += 1;
+        so += usize::from(are(cell));
+    }
+    2 * so > all
+}
+
+/// Whether a text is a word with a small number behind it, such as `icd10` or `code_2`.
+fn is_numbered(cell: &str) -> bool {
+    let lower = cell.trim_end_matches(['+', '-']).to_lowercase();
+    let word = lower.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let is_short = (1..=2).contains(&(lower.len() - word.len()));
+    let word = word.trim_end_matches(['_', '.']);
+    // Codes of diseases are named by their edition in many ways.
+    is_short && word.chars().count() >= 2 && word.chars().all(|letter| letter.is_alphabetic() || letter == '_')
+        || lower.contains("icd")
+}
+
+/// Whether a text is an amount that is not known exactly, such as `ca. 60`.
+fn is_about(cell: &str) -> bool {
+    const ABOUT: [&str; 14] = [
+        "ca",
+        "circa",
+        "c",
+        "approx",
+        "approximately",
+        "about",
+        "abt",
+        "etwa",
+        "ungefähr",
+        "rund",
+        "over",
+        "under",
+        "über",
+        "unter",
+    ];
+    let lower = cell.to_lowercase();
+    let word: String = lower.chars().take_while(|letter| letter.is_alphabetic()).collect();
+    let rest = lower[word.len()..].trim_start_matches(['.', ' ', '\u{a0}']);
+    rest.len() + word.len() < lower.len()
+        && ABOUT.contains(&word.as_str())
+        && rest.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Whether a text with many digits is the name of a marker, as `CA125` and `miR-155` are, or of a variant (`rs429358`).
+fn is_marker(cell: &str) -> bool {
+    let is_digit = |letter: char| letter.is_ascii_digit();
+    let begin = cell.trim_end_matches(char::is_alphabetic);
+    let word = begin.trim_end_matches(is_digit);
+    let digits = &begin[word.len()..];
+    let word = word.trim_end_matches('-');
+    let is_word = !word.is_empty() && word.chars().all(char::is_alphabetic);
+    let is_year = digits.parse::<u32>().is_ok_and(|year| (1800..=2100).contains(&year));
+    is_word && !digits.starts_with('0') && (digits.len() <= 3 || is_year || word == "rs" && begin == cell)
 }
 
 /// How a text is written: its letters, digits and signs, each run as one.
@@ -270,7 +348,7 @@ fn is_time(cell: &str) -> bool {
     if !cell.starts_with(|first: char| first.is_ascii_digit()) {
         // Feb 3 1950
         let first = cell.split(|letter: char| !letter.is_alphabetic()).next().unwrap_or_default().to_ascii_lowercase();
-        return is_month(&first) && cell.bytes().filter(u8::is_ascii_digit).count() >= 3;
+        return is_month(&first) && cell.bytes().filter(u8::is_ascii_digit).count() >= 2;
     }
     if cell.parse::<Date>().is_ok()
         || cell.parse::<DateTime>().is_ok()
@@ -383,6 +461,19 @@ mod tests {
             ("P0001|Miller|melanoma|Berlin", vec!["P0002|Smithc||Bonn", "P0003|Smithd||Bonn"]),
             ("Miller|Main Street 5|stage", vec!["Smithc|High Road 2|22", "Smithd|Low Lane 4|23"]),
             ("P00045|K00231", vec!["P00046|17", "P00047|18", "P00048|19"]),
+            // Codes, addresses and times that are written otherwise than those below, and numbers that go on.
+            ("Huber|SW1A 1AA|DNR", vec!["Smith|M1 1AE|", "Jones|CR2 6XH|", "Novak|B33 8TH|"]),
+            ("Huber|pT2N1Mx|neg", vec!["Smith|T3N0M0|5.1", "Jones|cT1N1M0|3", "Rossi|pT4aN2M1|2.2"]),
+            ("Huber|May 49|pregnant", vec!["Smith|1950|", "Jones|June 1970|", "Lopez|1958|"]),
+            ("Huber|May-49|HIV", vec!["Smith||", "Jones||"]),
+            ("Huber|ca.60|neg", vec!["Smith|61|5.1", "Jones|70|3"]),
+            ("Huber|approx 60|neg", vec!["Smith|61|5.1", "Jones|70|3"]),
+            ("ND0012x|neg|haem|clot", vec!["54321|5.1|6.2|7.0", "11223|4|5|6", "99887|1|2|3"]),
+            ("Huber|Köln|Meierstraat 71-2|pregnant", vec!["a|Delft|Jansenstraat 5|", "b|Bonn|Lopezstraat 7a|"]),
+            ("1|2|3", vec!["2|44|17", "3|9|30", "4|7|7"]),
+            ("1|2", vec!["2|5", "3|7"]),
+            ("1|2", vec!["12|5", "7|7"]),
+            ("1950|1951", vec!["44|61", "30|20"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(looks_like_data(&row(first), &below), "{first}");
@@ -415,6 +506,11 @@ mod tests {
             ("patient|ICD10|CD4+|T-score", vec!["P1|C50|60|-2", "P2|C51|70|-1"]),
             ("Patient-ID|q1|q2", vec!["P-1|1|2", "P-2|2|3"]),
             ("id|0|1|2", vec!["P1|5|6|7", "P2|6|7|8"]),
+            ("id|CA125|age|weight", vec!["P1|5|6|7", "P2|6|7|8", "P3|4|5|6"]),
+            ("id|miR-155|S100B|rs429358|age", vec!["P1|5|6|7|60", "P2|6|7|8|70", "P3|1|2|3|4"]),
+            ("id|ICD-10 code|code_2|age", vec!["P1|C50.1|A2|60", "P2|C52|B3|70"]),
+            ("id|C1/C2|age|weight|height|bmi|sbp", vec!["P1|5|60|70|170|22|120", "P2|6|70|80|180|23|130"]),
+            ("0|1", vec!["5|6", "6|7"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(!looks_like_data(&row(first), &below), "{first}");

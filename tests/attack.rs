@@ -357,15 +357,13 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             assert_eq!(answers, [201; 4]);
         })
         .await;
-    // Half a kilobyte that references unfold to 150,000 values, as Python writes `[[[[]] * 50] * 50] * 58`.
-    let fifty = |times: usize| [&b"0]("[..], &b"h\0".repeat(times)].concat();
-    let mut unfolding = b"\x80\x02]q\x00".to_vec();
-    for (place, times) in [(1, 1), (2, 50), (3, 50), (4, 58)] {
-        let mut list = fifty(times);
-        list.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = place - 1);
-        unfolding.extend([list, vec![b'e', b'q', place]].concat());
+    // Half a kilobyte that references unfold to 148,000 values: `[[[[]] * 50] * 50] * 58` in Python.
+    let mut unfolding = b"\x80\x02]q\x010".to_vec();
+    for (place, times) in [(2, 50), (3, 50), (4, 58)] {
+        let items = [b'h', place - 1].repeat(times);
+        unfolding.extend([&[b']', b'q', place, b'('][..], &items, b"e0"].concat());
     }
-    unfolding.extend(b"0}(X\x06\0\0\0methodX\x01\0\0\0fX\x04\0\0\0argsh\x04u.");
+    unfolding.extend(b"}(X\x06\0\0\0methodX\x01\0\0\0fX\x04\0\0\0argsh\x04u.");
     let whole: Value = serde_json::from_str(&task(STANDARD.encode(unfolding), json!([]))).unwrap();
     let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token).json(&whole);
     let unfolds = made.send().await.unwrap().json::<Value>().await.unwrap()["id"].as_i64().unwrap();

@@ -302,6 +302,44 @@ async fn who_is_no_longer_accepted_by_the_hub_is_told_and_goes_on_where_they_wer
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_draft_outlives_a_sign_out_with_what_was_sent_after_it_and_is_its_user_s() {
+    let world = World::new().await;
+    let web = Web::new(&world, &[]).await;
+    let mut browser = Browser::new();
+    let at = |path: &str| format!("{}{path}", web.url);
+    let of = |username: &'static str| [("username", username), ("password", PASSWORD)];
+    browser.post(&at("/login"), &of("researcher")).await;
+    let (_, place, _) = browser.post(&at("/tasks/new?step=collaboration"), &[("collaboration", "1")]).await;
+    browser.post(&at("/logout"), &[]).await;
+    // The page is still open in another tab.
+    let typed =
+        [("function", "other"), ("image", "my/image"), ("method", "my_method"), ("kwargs", ""), ("action", "next")];
+    let (status, login, _) = browser.post(&at(&place), &typed).await;
+    let next = login
+        .split_once("?next=")
+        .unwrap()
+        .1
+        .replace("%2F", "/")
+        .replace("%3F", "?")
+        .replace("%3D", "=")
+        .replace("%26", "&");
+    assert_eq!((status, next.as_str()), (StatusCode::SEE_OTHER, place.as_str()));
+    let mut other = Browser::new();
+    other.post(&at("/login"), &of("root")).await;
+    let (status, elsewhere, _) = other.open(&at(&place)).await;
+    assert_eq!((status, elsewhere.as_str()), (StatusCode::SEE_OTHER, "/tasks/new"));
+    let (_, back, _) = browser.post(&at("/login"), &[&of("researcher")[..], &[("next", &next)]].concat()).await;
+    assert_eq!(back, place);
+    let (status, page) = browser.get(&at(&place)).await;
+    assert!(status == StatusCode::OK && page.contains("my/image") && page.contains("my_method"), "{page}");
+    // Of a draft that nobody has nothing is kept.
+    let invented = place.replace(place.split("draft=").nth(1).unwrap().split('&').next().unwrap(), &"0".repeat(32));
+    let mut stranger = Browser::new();
+    assert_eq!(stranger.post(&at(&invented), &typed).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(browser.open(&at(&invented)).await.1, "/tasks/new");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_users_a_page_is_shown_found_and_named() {
     let world = World::new().await;
     let database = sqlx::sqlite::SqliteConnectOptions::new().filename(world.data.path().join("hub.sqlite"));

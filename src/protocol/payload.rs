@@ -92,9 +92,9 @@ fn is_encrypted(payload: &str) -> bool {
     payload.split('$').count() == 3
 }
 
-/// Decodes a payload of any dialect.
+/// Decodes a payload of any dialect. References of a pickle unfold to no more values than it has bytes, but for a few.
 pub fn decode(payload: &str) -> Result<(Value, Dialect), PayloadError> {
-    decode_within(payload, bounded::VALUE_LIMIT)
+    decode_within(payload, bounded::VALUE_LIMIT.min(payload.len().max(CALL_VALUES)))
 }
 
 /// Decodes a payload of fewer values than `most`.

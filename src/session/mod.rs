@@ -3,6 +3,7 @@
 mod asked_mail;
 mod browser;
 mod draft;
+mod draft_store;
 mod flash;
 mod kept;
 mod names;
@@ -22,6 +23,6 @@ pub use names::Names;
 pub use open::OpenSession;
 pub use pending::{PENDING_SECONDS, PendingSignIn};
 pub use permissions::Permissions;
-pub use record::{SessionError, delete_draft, load_draft, save_draft};
+pub use record::SessionError;
 pub use registry::{Registry, SignedIn};
 pub use store::{Sessions, SessionsAt};

@@ -7,17 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_sessions::{Session, session::Record};
 
-use super::Draft;
 use crate::protocol::client::TokenPair;
 
 const SIGN_IN: &str = "sign_in";
-const DRAFTS: &str = "drafts";
-const LEFT_DRAFTS: &str = "left_drafts";
 /// A session ends this long after the sign-in, however busy it is: the lifetime of the hub's refresh tokens.
 const ABSOLUTE_LIFETIME_SECONDS: i64 = 48 * 3600;
-/// The most task drafts that are kept, and their bytes in all: each request reads the session. The oldest go.
-const DRAFT_LIMIT: usize = 12;
-const DRAFTS_BYTES: usize = 512 * 1024;
 
 /// Why a session could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -105,98 +99,4 @@ pub(super) async fn save_sign_in(
         browser: before.map_or(browser, |before| &before.browser).to_owned(),
     };
     Ok(session.insert(SIGN_IN, record).await?)
-}
-
-/// What somebody leaves behind whose session ended against their will.
-#[derive(Serialize, Deserialize)]
-struct LeftDrafts {
-    user_id: i64,
-    drafts: Vec<Draft>,
-}
-
-/// The drafts of a session that is about to end.
-pub(super) async fn all_drafts(session: &Session) -> Result<Vec<Draft>, SessionError> {
-    Ok(session.get(DRAFTS).await?.unwrap_or_default())
-}
-
-/// Keeps drafts for when the same user signs in again in this browser.
-pub(super) async fn leave_drafts(session: &Session, user_id: i64, drafts: Vec<Draft>) -> Result<(), SessionError> {
-    Ok(session.insert(LEFT_DRAFTS, LeftDrafts { user_id, drafts }).await?)
-}
-
-/// What was left in this browser by the user who signs in now; what somebody else left is gone.
-pub(super) async fn take_left_drafts(session: &Session, user_id: Option<i64>) -> Result<Vec<Draft>, SessionError> {
-    let left: Option<LeftDrafts> = session.remove(LEFT_DRAFTS).await?;
-    Ok(left.filter(|left| Some(left.user_id) == user_id).map(|left| left.drafts).unwrap_or_default())
-}
-
-/// Begins with these drafts.
-pub(super) async fn save_drafts(session: &Session, drafts: Vec<Draft>) -> Result<(), SessionError> {
-    Ok(session.insert(DRAFTS, drafts).await?)
-}
-
-/// A task draft of this session.
-pub async fn load_draft(session: &Session, id: &str) -> Result<Option<Draft>, SessionError> {
-    let drafts: Vec<Draft> = session.get(DRAFTS).await?.unwrap_or_default();
-    Ok(drafts.into_iter().find(|draft| draft.id == id))
-}
-
-/// Stores a draft, as the newest.
-pub async fn save_draft(session: &Session, draft: &Draft) -> Result<(), SessionError> {
-    let mut drafts: Vec<Draft> = session.get(DRAFTS).await?.unwrap_or_default();
-    drafts.retain(|other| other.id != draft.id);
-    drafts.push(draft.clone());
-    let mut bytes = 0;
-    let kept = drafts.iter().rev().take(DRAFT_LIMIT).take_while(|draft| {
-        bytes += size_of(draft);
-        // The newest is there, however large.
-        bytes <= DRAFTS_BYTES || draft.id == drafts[drafts.len() - 1].id
-    });
-    let excess = drafts.len() - kept.count();
-    drafts.drain(..excess);
-    Ok(session.insert(DRAFTS, drafts).await?)
-}
-
-/// The bytes of a draft as it is stored.
-fn size_of(draft: &Draft) -> usize {
-    serde_json::to_vec(draft).map_or(usize::MAX / DRAFT_LIMIT, |bytes| bytes.len())
-}
-
-/// Forgets a draft.
-pub async fn delete_draft(session: &Session, id: &str) -> Result<(), SessionError> {
-    let mut drafts: Vec<Draft> = session.get(DRAFTS).await?.unwrap_or_default();
-    drafts.retain(|other| other.id != id);
-    Ok(session.insert(DRAFTS, drafts).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use tower_sessions::MemoryStore;
-
-    #[tokio::test]
-    async fn of_many_or_large_drafts_the_newest_are_kept() {
-        let session = Session::new(None, Arc::new(MemoryStore::default()), None);
-        let large = |bytes: usize| Draft { description: "x".repeat(bytes), ..Draft::new() };
-        for (bytes, count, kept) in [(10, 20, 12), (200_000, 3, 2), (10, 1, 3), (2_000_000, 1, 1), (10, 1, 1)] {
-            let mut last = Draft::new();
-            for _ in 0..count {
-                last = large(bytes);
-                save_draft(&session, &last).await.unwrap();
-            }
-            assert_eq!(all_drafts(&session).await.unwrap().len(), kept, "{count} of {bytes}");
-            assert_eq!(load_draft(&session, &last.id).await.unwrap(), Some(last));
-        }
-    }
-
-    #[tokio::test]
-    async fn drafts_that_were_left_are_for_the_same_user_only() {
-        for (user_id, found) in [(Some(7), 1), (Some(8), 0), (None, 0)] {
-            let session = Session::new(None, Arc::new(MemoryStore::default()), None);
-            leave_drafts(&session, 7, vec![Draft::new()]).await.unwrap();
-            assert_eq!(take_left_drafts(&session, user_id).await.unwrap().len(), found);
-            assert!(take_left_drafts(&session, Some(7)).await.unwrap().is_empty(), "they are gone either way");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use super::{
     flash::put_flash,
     kept::Kept,
     names::UserNames,
-    record::{all_drafts, leave_drafts, load_sign_in, save_drafts, save_sign_in, take_left_drafts},
+    record::{load_sign_in, save_sign_in},
     sealed::stored_id,
     store::{SessionOfUser, TokensOfSession},
 };
@@ -143,12 +143,8 @@ impl Registry {
 
     /// Begins a signed-in session under a new id, so that an id known before is worth nothing.
     pub async fn sign_in(&self, session: &Session, tokens: TokenPair, browser: &str) -> Result<(), SessionError> {
-        let drafts = take_left_drafts(session, tokens.subject).await?;
         session.clear().await;
         save_sign_in(session, &tokens, None, browser).await?;
-        if !drafts.is_empty() {
-            save_drafts(session, drafts).await?;
-        }
         if session.id().is_some() {
             session.cycle_id().await?;
         }
@@ -186,16 +182,12 @@ impl Registry {
     }
 
     /// Ends a session whose user is no longer accepted by the hub, if somebody was signed in, and leaves a message
-    /// that says so. Drafts stay in the browser's session for when the same user comes back.
+    /// that says so.
     pub async fn expire(&self, session: &Session) -> Result<(), SessionError> {
-        let Some(record) = load_sign_in(session).await? else { return Ok(()) };
-        let drafts = all_drafts(session).await?;
-        self.sign_out(session).await?;
-        if let Some(user_id) = record.tokens().subject
-            && !drafts.is_empty()
-        {
-            leave_drafts(session, user_id, drafts).await?;
+        if load_sign_in(session).await?.is_none() {
+            return Ok(());
         }
+        self.sign_out(session).await?;
         put_flash(session, FlashKind::Error, "Your sign-in has ended. Sign in again to go on where you were.").await
     }
 

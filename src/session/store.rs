@@ -32,6 +32,7 @@ use tower_sessions_sqlx_store::{PostgresStore, SqliteStore};
 
 use super::{
     Registry,
+    draft_store::{DRAFTS_IN_POSTGRES, DRAFTS_IN_SQLITE},
     record::{put_tokens, sign_in_of, user_of},
     sealed::{self, stored_id},
 };
@@ -122,7 +123,7 @@ const UNCERTAIN: &str = "uncertain";
 const TASK_LIFETIME: time::Duration = time::Duration::days(3);
 
 /// Under what such a record is stored: not by its key, which is a secret of a browser.
-fn id_of_note(kind: &str, key: &str) -> Id {
+pub(super) fn id_of_note(kind: &str, key: &str) -> Id {
     let digest: [u8; 32] = Sha256::new().chain_update(kind).chain_update(" ").chain_update(key).finalize().into();
     Id(digest.first_chunk().map_or(0, |half| i128::from_be_bytes(*half)))
 }
@@ -136,7 +137,7 @@ fn failed(error: sqlx::Error) -> session_store::Error {
 }
 
 /// What a statement gives; one that takes longer than [`PATIENCE`] has failed.
-async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> session_store::Result<T> {
+pub(super) async fn bounded<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> session_store::Result<T> {
     timeout(PATIENCE, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(failed)
 }
 
@@ -394,7 +395,9 @@ impl Sessions {
                 if sqlx::query_scalar(is_old).fetch_one(&pool).await? {
                     sqlx::raw_sql("DROP TABLE session_user; DELETE FROM tower_sessions; VACUUM").execute(&pool).await?;
                 }
-                sqlx::query(SIGN_INS_IN_SQLITE).execute(&pool).await?;
+                for table in [SIGN_INS_IN_SQLITE, DRAFTS_IN_SQLITE] {
+                    sqlx::query(table).execute(&pool).await?;
+                }
                 Ok(Sessions::Sqlite(store, pool))
             }
             SessionsAt::Postgres(url) => {
@@ -444,7 +447,10 @@ async fn make_own_tables(pool: &PgPool) -> Result<(), sqlx::Error> {
         let forget = "DROP TABLE IF EXISTS tower_sessions.session_user; DELETE FROM tower_sessions.session";
         sqlx::raw_sql(forget).execute(pool).await?;
     }
-    sqlx::query(SIGN_INS_IN_POSTGRES).execute(pool).await.map(drop)
+    for table in [SIGN_INS_IN_POSTGRES, DRAFTS_IN_POSTGRES] {
+        sqlx::query(table).execute(pool).await?;
+    }
+    Ok(())
 }
 
 /// Makes the tables. Of replicas that start together one makes them, and the others find them a little later.

@@ -10,7 +10,7 @@ use super::{load::load_view, wizard};
 use crate::{
     pages::{components::Breadcrumbs, error::PageError, render::Page, state::PageState, user::User},
     protocol::client::ClientError,
-    session::{FlashKind, put_flash, save_draft},
+    session::{FlashKind, put_flash},
 };
 
 fn number(id: &str) -> Result<i64, PageError> {
@@ -125,10 +125,10 @@ pub async fn delete(user: User, Path(id): Path<String>) -> Result<Response, Page
 }
 
 /// `POST /tasks/{id}/repeat`: the wizard, filled in; its overview is the confirmation.
-pub async fn repeat(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
+pub async fn repeat(State(state): State<PageState>, user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let id = number(&id)?;
     let view = load_view(&user.signed_in, id).await?;
     let draft = wizard::draft_of(&user.signed_in, &view).await?;
-    save_draft(&user.session, &draft).await?;
+    wizard::save(&state, &user, &draft).await?;
     Ok(Redirect::to(&wizard::address(&draft.id, wizard::Step::Overview)).into_response())
 }

@@ -5,7 +5,8 @@ use std::{
 
 use axum::{
     Form as FormBody,
-    extract::{Query, State},
+    body::Body,
+    extract::{FromRequest, Query, Request, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
@@ -21,7 +22,8 @@ use super::{
 use crate::{
     pages::{error::PageError, render::Page, state::PageState, user::User},
     protocol::client::ClientError,
-    session::{Draft, FlashKind, SessionError, Unsent, load_draft, put_flash, save_draft, take_flash},
+    serve::whole_body,
+    session::{Draft, FlashKind, SessionError, Unsent, put_flash, take_flash},
 };
 
 /// Which step of which draft.
@@ -53,7 +55,7 @@ pub async fn show(
     }
     let flash = take_flash(&user.session).await?;
     let id = place.draft.as_str();
-    let draft = match load_draft(&user.session, id).await? {
+    let draft = match load(&state, &user, id).await? {
         Some(draft) => draft,
         None if is_draft_id(id) && Step::from_key(&place.step) == Step::Collaboration => {
             Draft { id: id.to_owned(), collaboration_id: place.collaboration.parse().ok(), ..Default::default() }
@@ -70,14 +72,26 @@ pub async fn show(
     let wanted = Step::from_key(&place.step);
     let mut draft = draft;
     let mut data = WizardData::load(&user.signed_in, &draft).await?;
-    if let Some(unsent) = draft.unsent.take() {
+    let unsent = state.registry.store().take_unsent(id).await.map_err(SessionError::from)?;
+    if let Some(unsent) = unsent.or(draft.unsent.take()) {
         take_over(&mut draft, &mut data, &user, Step::from_key(&unsent.step), &Form(unsent.fields)).await?;
-        save_draft(&user.session, &draft).await?;
+        save(&state, &user, &draft).await?;
     }
     // Nobody gets to a question whose answer depends on one that is still open.
     let step = first_incomplete(&draft, wanted, &data).unwrap_or(wanted);
     let page = Page::new(title(step)).flash(flash);
     render(&state, page, user, draft, data, step, Errors::new()).await
+}
+
+async fn load(state: &PageState, user: &User, id: &str) -> Result<Option<Draft>, PageError> {
+    let draft = state.registry.store().load_draft(user.signed_in.user.id, id).await;
+    Ok(draft.map_err(SessionError::from)?)
+}
+
+/// Stores a draft of somebody, as the newest.
+pub async fn save(state: &PageState, user: &User, draft: &Draft) -> Result<(), PageError> {
+    let saved = state.registry.store().save_draft(user.signed_in.user.id, draft).await;
+    Ok(saved.map_err(SessionError::from)?)
 }
 
 /// Whether this can be the id of a draft: 32 hexadecimal digits.
@@ -120,16 +134,24 @@ async fn render(
 /// `POST /tasks/new`: takes over a step's answers and goes on, back, or creates the task.
 pub async fn submit(
     State(state): State<PageState>,
-    user: User,
+    user: Option<User>,
     Query(place): Query<Place>,
-    FormBody(pairs): FormBody<Vec<(String, String)>>,
+    request: Request,
 ) -> Result<Response, PageError> {
-    require_permission(&user)?;
-    let form = Form(pairs);
     let step = Step::from_key(&place.step);
+    let Some(user) = user else {
+        let next = request.uri().to_string();
+        keep_unsent(&state, &place.draft, step, request).await?;
+        return Err(PageError::SignIn { next });
+    };
+    require_permission(&user)?;
+    let form = match FormBody::from_request(request, &()).await {
+        Ok(FormBody(pairs)) => Form(pairs),
+        Err(refused) => return Ok(refused.into_response()),
+    };
     let known = match place.draft.as_str() {
         "" => None,
-        id => load_draft(&user.session, id).await?,
+        id => load(&state, &user, id).await?,
     };
     let named = is_draft_id(&place.draft).then(|| Draft { id: place.draft.clone(), ..Default::default() });
     let mut draft = known.or(named).unwrap_or_else(Draft::new);
@@ -137,7 +159,7 @@ pub async fn submit(
         // What was typed waits in the draft; the page to which this leads says that the hub is away.
         Err(PageError::HubUnavailable(_)) if !form.is_too_large() && form.action() != "update" => {
             draft.unsent = Some(Unsent { step: step.key().to_owned(), fields: form.0 });
-            save_draft(&user.session, &draft).await?;
+            save(&state, &user, &draft).await?;
             return Ok(Redirect::to(&address(&draft.id, step)).into_response());
         }
         data => data?,
@@ -156,7 +178,7 @@ pub async fn submit(
         // Only shown, not stored: the fields themselves stay with the browser.
         "update" => return render(&state, Page::new(title(step)), user, draft, data, step, Errors::new()).await,
         "create" if step == Step::Overview => return create(state, user, draft, data).await,
-        _ => save_draft(&user.session, &draft).await?,
+        _ => save(&state, &user, &draft).await?,
     }
     match form.action() {
         "back" => Ok(Redirect::to(&address(&draft.id, step.previous().unwrap_or(step))).into_response()),
@@ -190,6 +212,27 @@ async fn take_over(
         prune(draft, data);
     }
     Ok(())
+}
+
+/// The largest form that is kept of somebody who has to sign in first, in bytes.
+const UNSENT: usize = 16 * 1024;
+
+/// Keeps what was typed by somebody who was signed out in another tab, say, until they have signed in.
+async fn keep_unsent(state: &PageState, draft_id: &str, step: Step, request: Request) -> Result<(), PageError> {
+    let store = state.registry.store();
+    if !is_draft_id(draft_id) || !store.is_draft(draft_id).await.map_err(SessionError::from)? {
+        return Ok(());
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = whole_body(body, UNSENT).await else { return Ok(()) };
+    let read = FormBody::from_request(Request::from_parts(parts, Body::from(body)), &()).await;
+    let Ok(FormBody(fields)) = read else { return Ok(()) };
+    let form = Form(fields);
+    if form.is_too_large() || form.action() == "update" {
+        return Ok(());
+    }
+    let unsent = Unsent { step: step.key().to_owned(), fields: form.0 };
+    Ok(store.keep_unsent(draft_id, &unsent).await.map_err(SessionError::from)?)
 }
 
 /// A press that waits longer than this was one of two.
@@ -242,7 +285,7 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
     }
     drop(lock);
     draft.task_id = Some(task_id);
-    save_draft(&user.session, &draft).await?;
+    save(&state, &user, &draft).await?;
     put_flash(&user.session, FlashKind::Success, "The task is created.").await?;
     Ok(Redirect::to(&format!("/tasks/{task_id}")).into_response())
 }

@@ -12,6 +12,6 @@ mod spec;
 mod step;
 mod view;
 
-pub use handlers::{show, submit};
+pub use handlers::{save, show, submit};
 pub use repeat::draft_of;
 pub use step::{Step, address};

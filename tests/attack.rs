@@ -123,16 +123,18 @@ async fn no_flood_takes_memory_or_holds_up_others() {
     for username in ["admin1", "admin2", "admin3", "root"] {
         callers.push(attack.sign_in("user", json!({"username": username, "password": support::PASSWORD})).await);
     }
-    let form = format!("username=researcher&password={}", support::PASSWORD);
     let no_redirects = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let request = no_redirects.post(format!("{}/login", attack.server.url)).body(form);
-    let signed_in = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
-    assert_eq!(signed_in.status(), 303);
-    let cookies = signed_in.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
-    let cookies: Vec<&str> = cookies.filter_map(|cookie| cookie.split(';').next()).collect();
-    let cookie = cookies.join("; ");
+    let cookie_of = async |username: &str| {
+        let form = format!("username={username}&password={}", support::PASSWORD);
+        let request = no_redirects.post(format!("{}/login", attack.server.url)).body(form);
+        let signed_in = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+        assert_eq!(signed_in.status(), 303);
+        let cookies = signed_in.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+        cookies.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
+    };
+    let (of_admin, cookie) = (cookie_of("admin1").await, cookie_of("researcher").await);
     // What a browser is known by.
-    let known = cookies.iter().filter(|cookie| cookie.contains("browser")).copied().collect::<Vec<_>>().join("; ");
+    let known = cookie.split("; ").filter(|cookie| cookie.contains("browser")).collect::<Vec<_>>().join("; ");
     assert!(!known.is_empty(), "{cookie}");
     sleep(Duration::from_millis(500)).await;
     attack.idle = resident(attack.server.id());
@@ -358,12 +360,12 @@ async fn no_flood_takes_memory_or_holds_up_others() {
         })
         .await;
     // Half a kilobyte that references unfold to 148,000 values: `[[[[]] * 50] * 50] * 58` in Python.
-    let mut unfolding = b"\x80\x02]q\x010".to_vec();
+    let mut lists = b"]q\x01".to_vec();
     for (place, times) in [(2, 50), (3, 50), (4, 58)] {
-        let items = [b'h', place - 1].repeat(times);
-        unfolding.extend([&[b']', b'q', place, b'('][..], &items, b"e0"].concat());
+        lists = [b"](".to_vec(), lists, [b'h', place - 1].repeat(times - 1), vec![b'e', b'q', place]].concat();
     }
-    unfolding.extend(b"}(X\x06\0\0\0methodX\x01\0\0\0fX\x04\0\0\0argsh\x04u.");
+    let begin = b"\x80\x02}(X\x06\0\0\0methodX\x01\0\0\0fX\x04\0\0\0args";
+    let unfolding = [&begin[..], &lists, b"u."].concat();
     let whole: Value = serde_json::from_str(&task(STANDARD.encode(unfolding), json!([]))).unwrap();
     let made = attack.http.post(format!("{}/api/task", attack.server.url)).bearer_auth(&token).json(&whole);
     let unfolds = made.send().await.unwrap().json::<Value>().await.unwrap()["id"].as_i64().unwrap();
@@ -392,7 +394,7 @@ async fn no_flood_takes_memory_or_holds_up_others() {
             "kwargs": {}, "databases": [], "columns": null, "organization_id": 2, "collaboration_id": 1, "user_id": 1,
             "requester_organization_id": 2, "beginner_user_id": null, "beginner_organization_id": null});
         let asked: atoll::protocol::review::Asked = serde_json::from_value(asked).unwrap();
-        let review = json!({"run_id": runs["data"][0]["id"], "subject": "run", "hash": asked.hash(), "mode": "either",
+        let review = json!({"run_id": runs["data"][0]["id"], "subject": "run", "hash": asked.hash(), "mode": "always",
             "expires_at": "2099-01-01T00:00:00", "request": {"asked": asked, "does": "", "discloses": "", "task_id": task,
                 "task_name": "flood", "purpose": "", "parent_id": null, "username": null, "requester_organization": null, "unusual": []}});
         let made = attack.http.post(format!("{}/api/review", attack.server.url)).bearer_auth(&node).json(&review);
@@ -402,11 +404,6 @@ async fn no_flood_takes_memory_or_holds_up_others() {
         assert_eq!(status, 201, "{made}");
         reviews.push(made["id"].as_i64().unwrap());
     }
-    let form = format!("username=admin1&password={}", support::PASSWORD);
-    let request = no_redirects.post(format!("{}/login", attack.server.url)).body(form);
-    let signed_in = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
-    let cookies = signed_in.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
-    let of_admin = cookies.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ");
     let page = async |path: String| {
         let page = remote.http.get(format!("{}{path}", remote.server.url)).header("cookie", &of_admin);
         page.send().await.unwrap().text().await.unwrap()

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { Demo, expect, fillWizard, createTask, Program, results, signIn, test as base } from './atoll'
 import { Authority } from './authority'
 import { freePort } from './port'
+import { openStreams } from './streams'
 
 /** nginx before a server on loopback. */
 class Nginx {
@@ -82,6 +83,17 @@ test('behind nginx one signs in, creates a task, and sees it computed by a node 
   const { id } = await created.json()
   await page.goto(`/tasks/${id}`)
   await expect(page.locator('#freshness')).toHaveText('live')
+  // Nine more pages share one stream, over the one connection of HTTP/2.
+  const open = openStreams(context)
+  const tabs = await Promise.all(Array.from({ length: 9 }, async () => {
+    const tab = await context.newPage()
+    await tab.goto(`/tasks/${id}`)
+    await expect(tab.locator('#freshness')).toHaveText('live')
+    return tab
+  }))
+  await expect.poll(open).toBe(1)
+  const protocol = () => (performance.getEntriesByType('navigation')[0] as PerformanceNavigationTiming).nextHopProtocol
+  expect(await tabs[0].evaluate(protocol)).toBe('h2')
   const config = demo.nodeConfig('example_org1')
   const text = readFileSync(config, 'utf8').replace(/server_url: .*/, 'server_url: https://localhost').replace(/port: .*/, `port: ${new URL(nginx.url).port}`)
   writeFileSync(config, text)
@@ -90,6 +102,7 @@ test('behind nginx one signs in, creates a task, and sees it computed by a node 
   // In place, while the page is open.
   expect(await results(page)).toEqual([['example_org1', '253', '4']])
   await expect(page.locator('#freshness')).toContainText('final')
+  for (const tab of tabs) await expect(tab.locator('#freshness')).toContainText('final')
   await page.goto('/')
   await expect(page.getByText('3 of 3 nodes are online.')).toBeVisible()
   expect(node.log).not.toMatch(/no connection for events/)

@@ -1,5 +1,5 @@
 // The wizard beside its straight way: errors, back, in-place updates, other images, double presses, repeat.
-import { createTask, expect, fillWizard, results, test } from './atoll'
+import { createTask, expect, fillWizard, password, results, test } from './atoll'
 
 test('back keeps everything and errors stand at their field', async ({ page, signIn }) => {
   await signIn('researcher')
@@ -39,6 +39,28 @@ test("the browser's own Back finds the draft again", async ({ page, signIn }) =>
   await expect(page.getByRole('heading', { level: 2 })).toContainText('Collaboration')
   await next()
   await expect(page.getByLabel('Sum and count')).toBeChecked()
+})
+
+test('a draft outlives a sign-out in another tab, with what was typed after it', async ({ page, signIn, context }) => {
+  await signIn('researcher')
+  await fillWizard(page, { function: 'Sum and count', organizations: ['example_org1'], name: 'Outlives' })
+  await page.getByRole('link', { name: 'Change name and description' }).click()
+  await page.getByLabel('Description').fill('Typed while another tab signs out')
+  const other = await context.newPage()
+  await other.goto('/account')
+  await other.locator('summary', { hasText: 'Rosa Researcher' }).click()
+  await other.getByRole('button', { name: 'Sign out' }).click()
+  await expect(other.getByText('You are signed out.')).toBeVisible()
+  await page.getByRole('button', { name: 'Next', exact: true }).click()
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Sign in')
+  await page.getByLabel('Username').fill('researcher')
+  await page.getByLabel('Password').fill(password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await expect(page.getByLabel('Name', { exact: true })).toHaveValue('Outlives')
+  await expect(page.getByLabel('Description')).toHaveValue('Typed while another tab signs out')
+  await page.getByRole('button', { name: 'Next', exact: true }).click()
+  await createTask(page)
+  await expect(page.getByText('Typed while another tab signs out')).toBeVisible()
 })
 
 test('a name that nobody could read or press is refused, and so is what is no name of an image', async ({ page, signIn }) => {

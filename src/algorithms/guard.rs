@@ -337,14 +337,14 @@ impl<'a> Guard<'a> {
             // few.
             let counts = persons.counts().map(|count| Exact::from(Number::Float(count)));
             let mut from_middle = vec![
-                persons.from_middle(counts, self.few),
-                persons.from_middle(persons.sums(are_whole, Rounding::None), self.few),
-                persons.from_middle(persons.exact_means(), self.few),
+                persons.differences_from_middle(counts, self.few),
+                persons.differences_from_middle(persons.sums(are_whole, Rounding::None), self.few),
+                persons.differences_from_middle(persons.exact_means(), self.few),
             ];
             // What is left of the sum when each value is counted from there.
             for reference in references.into_iter().chain(persons.middle(persons.exact_means())) {
                 let differences = persons.sums_from(reference, are_whole, Rounding::None);
-                from_middle.push(persons.from_middle(differences, self.few));
+                from_middle.push(persons.differences_from_middle(differences, self.few));
             }
             let people = persons.counts().count() as u64;
             for differences in from_middle {

@@ -208,7 +208,7 @@ impl Persons {
     }
 
     /// These numbers as differences from the middle one, of which so many are few: an offset is nobody's.
-    pub fn from_middle(&self, numbers: impl Iterator<Item = Exact> + Clone, few: usize) -> Dominance {
+    pub fn differences_from_middle(&self, numbers: impl Iterator<Item = Exact> + Clone, few: usize) -> Dominance {
         let mut dominance = Dominance::of(few);
         if let Some(middle) = self.middle(numbers.clone()) {
             numbers.for_each(|number| dominance.see(number.minus(middle, 1).to_f64()));

@@ -69,6 +69,11 @@ impl RunLog {
         }
     }
 
+    /// Whose log it is.
+    pub fn run_id(&self) -> i64 {
+        self.run_id
+    }
+
     /// Adds a line with the time (UTC). Never call it with values of the data.
     pub fn line(&self, line: impl AsRef<str>) {
         let line = self.last_line(line);

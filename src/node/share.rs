@@ -11,8 +11,15 @@ const NAME_BYTES: usize = 1;
 /// A longer name is none, in bytes: it could be what stands in the file.
 const LONGEST_NAME: usize = 1_000;
 
+/// What a node tells, and what it does not.
+pub struct Details {
+    pub told: Value,
+    /// Sentences for whoever keeps the node.
+    pub untold: Vec<String>,
+}
+
 /// Labels, types and columns of the databases, and the policies. Reads the files' headers, so it may block.
-pub fn details(config: &NodeConfig) -> Value {
+pub fn details(config: &NodeConfig) -> Details {
     let policies = &config.policies;
     let mut details = Map::new();
     details.insert("encryption".into(), json!(false));
@@ -29,7 +36,7 @@ pub fn details(config: &NodeConfig) -> Value {
     let databases: Vec<_> = config.database_list().into_iter().filter(|database| allowed(&database.label)).collect();
     let labels: Vec<&str> = databases.iter().map(|database| database.label.as_str()).collect();
     details.insert("database_labels".into(), json!(labels));
-    let mut told = Vec::new();
+    let (mut told, mut untold) = (Vec::new(), Vec::new());
     for database in &databases {
         details.insert(format!("db_type_{}", database.label), json!(database.kind));
         match database::columns(database) {
@@ -38,11 +45,9 @@ pub fn details(config: &NodeConfig) -> Value {
                 told.push((&database.label, columns));
             }
             Err(error) => {
-                tracing::warn!(
-                    label = database.label,
-                    error = error.in_full(),
-                    "the columns of a database are not known"
-                );
+                let (label, error) = (&database.label, error.in_full());
+                tracing::warn!(label, error, "the columns of a database are not known");
+                untold.push(format!("Nothing is told of the columns of \"{label}\": {error}"));
             }
         }
     }
@@ -56,11 +61,15 @@ pub fn details(config: &NodeConfig) -> Value {
         if columns.len() < all {
             let told = columns.len();
             tracing::warn!(label, all, told, "not all names of columns are told: they are too many, or too long");
+            untold.push(format!(
+                "Of the {all} columns of \"{label}\" the names of {told} are told: the others are too many, or too long. \
+                 Functions can still be asked for them by name."
+            ));
             details.insert(format!("more_columns_{label}"), json!((all - told).to_string()));
         }
         details.insert(format!("columns_{label}"), json!(columns));
     }
-    Value::Object(details)
+    Details { told: Value::Object(details), untold }
 }
 
 /// What tells whether the databases are still what they were.
@@ -106,7 +115,9 @@ mod tests {
         }
         let path = folder.path().join("node.yaml");
         std::fs::write(&path, text).unwrap();
-        let details = details(&NodeConfig::read(&path).unwrap());
+        let Details { told: details, untold } = details(&NodeConfig::read(&path).unwrap());
+        let of_odd = "Of the 3 columns of \"odd\" the names of 2 are told";
+        assert!(untold.len() == 3 && untold.iter().any(|text| text.starts_with(of_odd)), "{untold:?}");
         let told = |label: &str| details[format!("columns_{label}")].as_array().unwrap().len();
         let more =
             |label: &str| details.get(format!("more_columns_{label}")).map(|more| more.as_str().unwrap().to_owned());

@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, Semaphore, broadcast, mpsc},
+    sync::{Notify, Semaphore, broadcast, mpsc, watch},
     task::{JoinSet, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
@@ -20,8 +20,9 @@ use super::{
     NodeConfig, NodeError,
     computing::Computing,
     config::{AlgorithmConfig, DatabaseConfig},
-    log::Outgoing,
-    page, review, run, runtime, share,
+    log::{Outgoing, RunLog},
+    page, review, run, runtime,
+    share::{self, Details},
     store::NodeStore,
     witness,
 };
@@ -265,11 +266,13 @@ impl Station {
             let store = shared.store.clone();
             aside.spawn(async move { witness::keep_file(&store, &file).await });
         }
+        let untold = watch::Sender::new(Vec::new());
         if let Some(address) = self.config.review_page {
-            let (store, databases) = (shared.store.clone(), shared.databases.clone());
+            let (store, databases, untold) = (shared.store.clone(), shared.databases.clone(), untold.subscribe());
             aside.spawn(async move {
                 // Another program may have the port for a while.
-                while let Err(error) = page::serve_page(store.clone(), databases.clone(), address).await {
+                while let Err(error) = page::serve_page(store.clone(), databases.clone(), untold.clone(), address).await
+                {
                     tracing::error!(%error, %address, "the node's page for reviews is not there: it is tried again");
                     sleep(PAGE_PAUSE).await;
                 }
@@ -285,7 +288,7 @@ impl Station {
         if self.config.share_config {
             let (config, taking) = (Arc::new(self.config.clone()), taking.clone());
             let outgoing = shared.outgoing.clone();
-            aside.spawn(async move { tell_details(config, &taking, outgoing).await });
+            aside.spawn(async move { tell_details(config, &taking, outgoing, untold).await });
         }
         let mut attempt = 0_usize;
         // Whether another program computes with this key, as far as the server has said.
@@ -459,7 +462,12 @@ impl Station {
 
 /// Tells the server of the databases whenever it asks, and when their files have changed. It may take a while to look at them:
 /// events are heard meanwhile. A server that asks all the time is told now and then.
-async fn tell_details(config: Arc<NodeConfig>, taking: &Taking, outgoing: mpsc::UnboundedSender<Outgoing>) {
+async fn tell_details(
+    config: Arc<NodeConfig>,
+    taking: &Taking,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    untold: watch::Sender<Vec<String>>,
+) {
     // The states of the files that were told last.
     let mut told: Option<String> = None;
     loop {
@@ -474,7 +482,8 @@ async fn tell_details(config: Arc<NodeConfig>, taking: &Taking, outgoing: mpsc::
         };
         match spawn_blocking(look).await {
             Ok(None) => continue,
-            Ok(Some((payload, states))) => {
+            Ok(Some((Details { told: payload, untold: not_told }, states))) => {
+                untold.send_replace(not_told);
                 if !is_asked {
                     tracing::info!("the files of the databases have changed: the server is told of their columns anew");
                 }
@@ -573,6 +582,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             return;
         }
     }
+    let mut left = Vec::new();
     for run in open {
         // A server that is asked for one node's runs can answer with those of others.
         if run.organization.as_ref().map(|link| link.id) != Some(shared.organization_id) {
@@ -598,7 +608,14 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         }
         let task_id = run.task.as_ref().map_or(0, |task| task.id());
         let (id, token) = (run.id, CancellationToken::new());
-        if !taking.has_room(&run) || !taking.begin(id, task_id, &token, asked_at) {
+        if !taking.has_room(&run) {
+            let log = run.log.unwrap_or_default();
+            if left.len() < LEFT_TOLD && !log.contains(LEFT) {
+                left.push(RunLog::new(id, task_id, shared.collaboration_id, &log, None));
+            }
+            continue;
+        }
+        if !taking.begin(id, task_id, &token, asked_at) {
             continue;
         }
         taking.hold(&run);
@@ -613,7 +630,20 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             taking.end(id);
         });
     }
+    for log in left {
+        log.last_line(LEFT);
+        let patch = v4::RunPatch { log: Some(log.whole().await), ..Default::default() };
+        if let Err(error) = shared.hub.report_run(log.run_id(), &patch).await {
+            tracing::debug!(run_id = log.run_id(), %error, "that a run is left for later is not told");
+        }
+    }
 }
+
+/// What a run is told that waits at the server, …
+const LEFT: &str = "It waits at the server: other runs, of the same user or of all, hold as much of the node's memory as they may. \
+                    It is taken when some of them have ended.";
+/// … and how many at once.
+const LEFT_TOLD: usize = 50;
 
 /// What the runs of one user that are under way, or wait, may hold in memory, in bytes as they come; …
 const HELD_OF_USER: usize = 2 * 1024 * 1024;

@@ -129,6 +129,9 @@ pub fn json_text(payload: &str) -> Result<Vec<u8>, PayloadError> {
     }
     let mut bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
     if pickle::is_pickle(&bytes) {
+        if let Some(text) = pickle::python_json(&bytes)? {
+            return Ok(text.into_bytes());
+        }
         let value = pickle::decode(&bytes)?;
         return serde_json::to_vec(&value).map_err(|_| PayloadError::NotJson);
     }
@@ -249,8 +252,11 @@ pub fn most_values(input: &str) -> usize {
 /// The JSON text of a payload, if it is JSON of Python only.
 fn written_in_python(payload: &str) -> Result<Option<String>, PayloadError> {
     let bytes = STANDARD.decode(payload.trim()).map_err(|_| PayloadError::NotBase64)?;
+    if pickle::is_pickle(&bytes) {
+        return Ok(pickle::python_json(&bytes)?);
+    }
     let text = python_json::without_mark(text_of(&bytes).0);
-    if pickle::is_pickle(&bytes) || python_json::rewritten(text).is_none() {
+    if python_json::rewritten(text).is_none() {
         return Ok(None);
     }
     String::from_utf8(text.to_vec()).map(Some).map_err(|_| PayloadError::NotJson)
@@ -324,6 +330,16 @@ mod tests {
         }
         let more = STANDARD.encode(r#"{"method": "f", "kwargs": {"a": NaN}, "other": 1}"#);
         assert_eq!(decode_call(&more), Err(PayloadError::MoreKeys));
+        // {"method": "f", "kwargs": {"x": [nan, -inf, 1.5, "NaN", {}]}} as a pickle of Python.
+        let pickled = "gAN9cQAoWAYAAABtZXRob2RxAVgBAAAAZnECWAYAAABrd2FyZ3NxA31xBFgBAAAAeHEFXXEGKEd/+AAAAAAAAEf/8AAAAAAAAEc/\
+                       +AAAAAAAAFgDAAAATmFOcQd9cQhlc3Uu";
+        let (call, dialect) = decode_call(pickled).unwrap();
+        assert_eq!(
+            (dialect, json!(call.kwargs).to_string()),
+            (Dialect::Pickle3x, r#"{"x":["NaN","-Infinity",1.5,"NaN",{}]}"#.to_owned())
+        );
+        let text = r#"{"method":"f","kwargs":{"x":[NaN,-Infinity,1.5,"NaN",{}]}}"#;
+        assert_eq!((call.written.as_deref(), json_text(pickled)), (Some(text), Ok(text.as_bytes().to_vec())));
         let plain = STANDARD.encode(r#"{"method": "f", "kwargs": {"a": "NaN"}}"#);
         assert_eq!(decode_call(&plain).unwrap().0.written, None);
     }

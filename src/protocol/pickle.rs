@@ -28,8 +28,8 @@ pub enum PickleError {
     /// A dictionary's key is no text.
     #[error("a key of a dictionary is not a text")]
     KeyNotText,
-    /// A number that JSON cannot hold: not finite, or an integer beyond 64 bits.
-    #[error("a number is not finite or too large")]
+    /// A number that is not read: an integer beyond 128 bits.
+    #[error("a number is too large")]
     Number,
     /// Too deep, or too much after unfolding.
     #[error("it is nested too deeply or unfolds to too much")]
@@ -47,6 +47,8 @@ pub fn is_pickle(bytes: &[u8]) -> bool {
 /// An object under construction. Others refer to it by its place, since it may be filled later than it is referred to.
 enum Object {
     Leaf(Value),
+    /// A number that JSON cannot hold, in the word that Python has for it.
+    NotFinite(&'static str),
     List(Vec<usize>),
     Dictionary(Vec<(usize, usize)>),
 }
@@ -69,7 +71,27 @@ pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
 
 /// Reads a pickle of plain data that unfolds to at most so many values.
 pub fn decode_within(bytes: &[u8], most: usize) -> Result<Value, PickleError> {
-    let most = most.min(VALUE_LIMIT);
+    let mut left = most.min(VALUE_LIMIT);
+    let (machine, root) = build(bytes, left)?;
+    machine.unfold(root, 0, &mut left)
+}
+
+/// A pickle with numbers that are not finite as JSON of Python, which has words for them; `None` if there are none.
+pub fn python_json(bytes: &[u8]) -> Result<Option<String>, PickleError> {
+    let mut left = VALUE_LIMIT;
+    let (machine, root) = build(bytes, left)?;
+    if !machine.objects.iter().any(|object| matches!(object, Object::NotFinite(_))) {
+        return Ok(None);
+    }
+    // Within its limits.
+    machine.unfold(root, 0, &mut left)?;
+    let mut text = String::new();
+    machine.write_python(root, &mut text);
+    Ok(Some(text))
+}
+
+/// The objects of a pickle, with the place of the outermost one.
+fn build(bytes: &[u8], most: usize) -> Result<(Machine<'_>, usize), PickleError> {
     let mut machine = Machine {
         rest: bytes,
         objects: Vec::new(),
@@ -87,8 +109,15 @@ pub fn decode_within(bytes: &[u8], most: usize) -> Result<Value, PickleError> {
         }
     }
     let root = machine.pop()?;
-    let mut left = most;
-    machine.unfold(root, 0, &mut left)
+    Ok((machine, root))
+}
+
+fn word(number: f64) -> &'static str {
+    match number {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
+    }
 }
 
 impl<'a> Machine<'a> {
@@ -122,7 +151,10 @@ impl<'a> Machine<'a> {
             }
             b'G' => {
                 let number = f64::from_be_bytes(self.array::<8>()?);
-                self.push(Object::Leaf(Value::Number(Number::from_f64(number).ok_or(PickleError::Number)?)));
+                self.push(match Number::from_f64(number) {
+                    Some(number) => Object::Leaf(Value::Number(number)),
+                    None => Object::NotFinite(word(number)),
+                });
             }
             0x8c => self.text(1)?,
             b'X' => self.text(4)?,
@@ -251,6 +283,30 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// What [`Machine::unfold`] takes, as text.
+    fn write_python(&self, place: usize, text: &mut String) {
+        match &self.objects[place] {
+            Object::Leaf(value) => text.push_str(&value.to_string()),
+            Object::NotFinite(word) => text.push_str(word),
+            Object::List(items) => {
+                for (number, item) in items.iter().enumerate() {
+                    text.push(if number == 0 { '[' } else { ',' });
+                    self.write_python(*item, text);
+                }
+                text.push_str(if items.is_empty() { "[]" } else { "]" });
+            }
+            Object::Dictionary(entries) => {
+                for (number, (key, value)) in entries.iter().enumerate() {
+                    text.push(if number == 0 { '{' } else { ',' });
+                    self.write_python(*key, text);
+                    text.push(':');
+                    self.write_python(*value, text);
+                }
+                text.push_str(if entries.is_empty() { "{}" } else { "}" });
+            }
+        }
+    }
+
     fn unfold(&self, place: usize, depth: usize, left: &mut usize) -> Result<Value, PickleError> {
         *left = left.checked_sub(1).ok_or(PickleError::TooMuch)?;
         if depth > DEPTH_LIMIT {
@@ -262,6 +318,8 @@ impl<'a> Machine<'a> {
                 *left = left.checked_sub(size).ok_or(PickleError::TooMuch)?;
                 Ok(value.clone())
             }
+            // As in JSON of Python, where it is shown.
+            Object::NotFinite(word) => Ok(Value::from(*word)),
             Object::List(items) => items.iter().map(|item| self.unfold(*item, depth + 1, left)).collect(),
             Object::Dictionary(entries) => {
                 let mut map = Map::new();
@@ -417,8 +475,6 @@ mod tests {
             ("gASVCQAAAAAAAACPlChLAUsCkC4=", PickleError::NotPlain(0x8f)),
             // b"ab"
             ("gASVBgAAAAAAAABDAmFilC4=", PickleError::NotPlain(b'C')),
-            // float("inf")
-            ("gASVCgAAAAAAAABHf/AAAAAAAAAu", PickleError::Number),
             // {1: 2}
             ("gASVCAAAAAAAAAB9lEsBSwJzLg==", PickleError::KeyNotText),
             // a list that holds itself

@@ -639,14 +639,14 @@ async fn what_rounding_leaves_hides_no_few_people() {
         }
         pairs
     };
-    let offsets = [(1_700_000_000.10, 0.10), (50_000_000.10, 0.10), (100_000.0001, 0.0001), (0.3, 0.1)];
+    let offsets = [(1_700_000_000.10, 0.10), (50_000_000.10, 0.10), (100_000.000_1, 0.000_1), (0.3, 0.1)];
     let mut tables: Vec<Table> = Vec::new();
     for (offset, step) in offsets {
         tables.extend([1, 4].map(|few| events(offset, step, few, true)));
         tables.push(events(offset, step, 3, false));
     }
     tables.extend([1, 2, 4].map(|few| pairs(1_000_000_000.0, 0.01, few)));
-    tables.extend([pairs(999_999_999.99, 0.01, 3), pairs(1_000_000.0, 0.0001, 3), pairs(100.0, 3.0, 4)]);
+    tables.extend([pairs(999_999_999.99, 0.01, 3), pairs(1_000_000.0, 0.000_1, 3), pairs(100.0, 3.0, 4)]);
     let enough = [events(1_700_000_000.10, 0.10, 30, true), events(0.3, 0.1, 30, false)];
     for format in FORMATS {
         for (number, table) in tables.iter().chain(&enough).enumerate() {

@@ -1,6 +1,6 @@
 //! How far an approval reaches, and how it is taken back.
 
-use atoll::protocol::client::{NewDecision, ReviewQuery};
+use atoll::protocol::client::{HubClient, NewDecision, ReviewQuery};
 use atoll::protocol::policy::ReviewMode;
 use atoll::protocol::review::{Approval, ReviewState, Verdict};
 use atoll::protocol::status::Status;
@@ -200,4 +200,40 @@ async fn a_lasting_approval_is_for_the_data_that_are_there_when_it_is_given() {
     let last = waiting(&admin, 1).await.remove(0);
     let unusual = last.request.unusual.join(" ");
     assert!(unusual.contains("when the data were others"), "{unusual}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_node_leaves_at_the_server_says_so_and_is_taken_later() {
+    let world = World::new().await;
+    let _node = node(&world, "example_org1", ALWAYS).await;
+    let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
+    let mut tasks = Vec::new();
+    for number in 0..24 {
+        let arguments = json!({"column_name": format!("{number}{}", "x".repeat(80_000))});
+        tasks.push(researcher.create_task(&average("partial_average", &[2], arguments)).await.unwrap().id);
+    }
+    let left = "It waits at the server";
+    let are_left = async || {
+        let mut left_ones = Vec::new();
+        for task in &tasks {
+            let runs = researcher.run_states(*task).await.unwrap();
+            left_ones.extend(runs.iter().any(|run| run.log.contains(left)).then_some(*task));
+        }
+        left_ones
+    };
+    eventually(async || !are_left().await.is_empty() && waiting_count(&admin).await + are_left().await.len() == 24)
+        .await;
+    let later = are_left().await[0];
+    for task in tasks.iter().filter(|task| **task != later) {
+        researcher.kill_task(*task).await.unwrap();
+    }
+    let reviews = waiting(&admin, 1).await;
+    assert_eq!(reviews[0].request.task_id, later);
+    let runs = researcher.run_states(later).await.unwrap();
+    assert_eq!(runs[0].log.matches(left).count(), 1, "it is said once");
+}
+
+async fn waiting_count(admin: &HubClient) -> usize {
+    let query = ReviewQuery { state: Some(ReviewState::Waiting), per_page: 1, ..Default::default() };
+    admin.reviews(&query).await.unwrap().total
 }

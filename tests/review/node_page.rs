@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use atoll::protocol::status::Status;
 
-use crate::support::{World, outcome, port::free_port};
+use crate::support::{World, eventually, outcome, port::free_port};
 use crate::{ages, node, reviews, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,4 +85,40 @@ async fn the_node_s_own_page_decides_and_opens_with_a_code_only() {
     assert!(logs[0].contains("Approved by dana at the node"), "{logs:?}");
     assert_eq!(post("/sign-out", &cookie, &[]).await.status(), 303);
     assert_eq!(get("/", &cookie).await.0, 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_s_own_page_says_what_the_server_is_not_told() {
+    let world = World::new().await;
+    let port = free_port();
+    let folder = world.node_folder("example_org1");
+    std::fs::write(folder.join("odd.csv"), format!("age,{},weight\n60,1,70\n61,2,71\n62,3,72\n", "x".repeat(2_000)))
+        .unwrap();
+    std::fs::write(folder.join("none.csv"), "Ann Miller;1950-02-03\nBo Smith;1961-07-08\n").unwrap();
+    let _node = world
+        .start_node_as_written("example_org1", |text| {
+            *text = text.replace(
+                "databases:\n",
+                "databases:\n  - {label: odd, type: csv, uri: odd.csv}\n  - {label: none, type: csv, uri: none.csv}\n",
+            );
+            text.push_str(&format!("review_page: 127.0.0.1:{port}\n"));
+        })
+        .await;
+    world.wait_for(2, true).await;
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let page = format!("http://127.0.0.1:{port}");
+    let code = reviews(&world, "example_org1", &["code"]).await.1.lines().next().unwrap().to_owned();
+    let fields = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("code", code.as_str()), ("name", "dana")])
+        .finish();
+    let request = browser.post(format!("{page}/sign-in")).header("content-type", "application/x-www-form-urlencoded");
+    let signed_in = request.body(fields).send().await.unwrap();
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    eventually(async || {
+        let list = browser.get(&page).header("cookie", &cookie).send().await.unwrap().text().await.unwrap();
+        list.contains("Of the 3 columns of \"odd\" the names of 2 are told")
+            && list.contains("Nothing is told of the columns of \"none\": the database cannot be read: its first line looks like data")
+            && !list.contains("Miller")
+    })
+    .await;
 }

@@ -97,7 +97,8 @@ pub async fn sign_out(State(state): State<PageState>, headers: HeaderMap) -> Res
 pub async fn list(State(state): State<PageState>, headers: HeaderMap) -> Result<Response, impl IntoResponse> {
     let Some(name) = state.sessions.name(&headers) else { return Ok(to_sign_in()) };
     let reviews = state.store.reviews(LISTED).await?;
-    Ok::<_, Failed>(Html(views::list(&name, &reviews)).into_response())
+    let untold = state.untold.borrow().clone();
+    Ok::<_, Failed>(Html(views::list(&name, &reviews, untold)).into_response())
 }
 
 pub async fn show(

@@ -14,7 +14,10 @@ use axum::{
     routing::{get, post},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
@@ -35,6 +38,8 @@ pub struct PageState {
     store: NodeStore,
     /// For the state of the data when something is approved.
     databases: Arc<[DatabaseConfig]>,
+    /// What the server is not told of them, in sentences.
+    untold: watch::Receiver<Vec<String>>,
     sessions: Arc<Sessions>,
     /// One wrong code at a time.
     wrong_codes: Arc<Semaphore>,
@@ -44,13 +49,19 @@ pub struct PageState {
 }
 
 /// Serves the page for as long as it is polled. Fails if the address is taken.
-pub async fn serve_page(store: NodeStore, databases: Vec<DatabaseConfig>, address: SocketAddr) -> std::io::Result<()> {
+pub async fn serve_page(
+    store: NodeStore,
+    databases: Vec<DatabaseConfig>,
+    untold: watch::Receiver<Vec<String>>,
+    address: SocketAddr,
+) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "the node's page for reviews; `atoll node reviews code` gives the code that opens it");
     let state = PageState {
         store,
         databases: databases.into(),
+        untold,
         sessions: Arc::default(),
         wrong_codes: Arc::new(Semaphore::new(1)),
         noted_codes: Arc::new(RateLimiter::direct(NOTED)),

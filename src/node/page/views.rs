@@ -9,6 +9,7 @@ use crate::{
     },
     protocol::{
         policy::ReviewMode,
+        printable::printable,
         review::{ReviewState, Subject},
     },
 };
@@ -73,7 +74,7 @@ pub fn sign_in(name: &str, error: Option<&str>) -> String {
     })
 }
 
-pub fn list(name: &str, reviews: &[StoredReview]) -> String {
+pub fn list(name: &str, reviews: &[StoredReview], untold: Vec<String>) -> String {
     let reviews = reviews.to_vec();
     Owner::new().with(|| {
         let none = reviews.is_empty();
@@ -96,6 +97,12 @@ pub fn list(name: &str, reviews: &[StoredReview]) -> String {
                         }
                     }).collect_view()}</tbody>
                 </table>
+            })}
+            {(!untold.is_empty()).then(|| view! {
+                <section aria-labelledby="untold">
+                    <h2 id="untold">"What the server is not told"</h2>
+                    <ul>{untold.into_iter().map(|text| view! { <li>{printable(&text)}</li> }).collect_view()}</ul>
+                </section>
             })}
         };
         page("Reviews", Some(name), content.into_any())

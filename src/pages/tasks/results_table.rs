@@ -3,6 +3,9 @@ use leptos::prelude::*;
 use super::state::{Cell, Results};
 use crate::pages::components::TableFrame;
 
+/// Texts up to this length, in bytes, such as `-Infinity`, stay in one line.
+const SHORT: usize = 12;
+
 /// Results as a table, with the raw JSON one click away.
 #[component]
 pub fn ResultsTable(
@@ -39,8 +42,11 @@ pub fn ResultsTable(
                                 Cell::Missing => view! { <td class="muted" class:number=*is_number>"–"</td> }.into_any(),
                                 Cell::Absent(words) => view! { <td class="absent" class:number=*is_number>{words}</td> }.into_any(),
                                 Cell::Number(number) => view! { <td class:number=*is_number>{number}</td> }.into_any(),
-                                Cell::Text(text) => view! { <td>{text}</td> }.into_any(),
-                                Cell::Nested(json) => view! { <td><pre>{json}</pre></td> }.into_any(),
+                                Cell::Text(text) => {
+                                    let is_short = text.len() <= SHORT;
+                                    view! { <td class:short=is_short>{text}</td> }.into_any()
+                                }
+                                Cell::Nested(json) => view! { <td><pre tabindex="0">{json}</pre></td> }.into_any(),
                             }).collect_view()}
                         </tr>
                     }).collect_view()}

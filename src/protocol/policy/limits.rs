@@ -171,7 +171,7 @@ mod tests {
     fn those_with_another_value_may_not_be_few_and_no_value_may_dominate() {
         let part = TakingPart { smaller_cell: Some(4), ..rows(40, 40) };
         assert!(Limits::SAFE.suppression(&part, 1).unwrap().contains("same value"));
-        assert_eq!(Limits::SAFE.suppression(&TakingPart { smaller_cell: Some(5), ..part.clone() }, 1), None);
+        assert_eq!(Limits::SAFE.suppression(&TakingPart { smaller_cell: Some(5), ..part }, 1), None);
         let part = TakingPart { smaller_cell: None, differing: Some(4), ..part };
         let reason = Limits::SAFE.suppression(&part, 1).unwrap();
         assert!(reason.contains("make nearly all that differs"), "{reason}");

@@ -49,7 +49,7 @@ test('a draft outlives a sign-out in another tab, with what was typed after it',
   const other = await context.newPage()
   await other.goto('/account')
   await other.locator('summary', { hasText: 'Rosa Researcher' }).click()
-  await other.getByRole('button', { name: 'Sign out' }).click()
+  await other.getByRole('button', { name: 'Sign out', exact: true }).click()
   await expect(other.getByText('You are signed out.')).toBeVisible()
   await page.getByRole('button', { name: 'Next', exact: true }).click()
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Sign in')

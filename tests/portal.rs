@@ -452,6 +452,25 @@ async fn a_task_whose_arguments_cannot_be_read_says_so_and_is_not_repeated_witho
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_with_nan_says_why_no_form_repeats_it() {
+    let world = World::new().await;
+    let token = world.token("researcher").await;
+    let mut web = Web::beside(&world, &[]).await;
+    web.sign_in("researcher").await;
+    // As JSON of Python and as a pickle of `{"method": "f", "kwargs": {"x": [nan]}}`.
+    let pickle = b"\x80\x03}(X\x06\0\0\0methodX\x01\0\0\0fX\x06\0\0\0kwargs}X\x01\0\0\0x]G\x7f\xf8\0\0\0\0\0\0asu.";
+    for input in [&br#"{"method": "f", "kwargs": {"x": [NaN]}}"#[..], pickle] {
+        let task = json!({"name": "nan", "description": "", "image": "some/image", "collaboration_id": 1, "databases": [],
+            "organizations": [{"id": 2, "input": STANDARD.encode(input)}]});
+        let (status, made) = world.call(Method::POST, "task", Some(&token), Some(&task)).await;
+        assert_eq!(status, 201, "{made}");
+        let (_, page) = web.get(&format!("/tasks/{}", made["id"])).await;
+        assert!(page.contains("NaN") && page.contains("JSON as Python writes it"), "{page}");
+        assert!(!page.contains("/repeat"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_fifty_streams_of_events_at_once() {
     let world = World::new().await;
     let client = world.client("researcher").await;

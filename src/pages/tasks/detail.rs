@@ -107,12 +107,16 @@ fn Facts(view: TaskView) -> impl IntoView {
 
 #[component]
 fn Call(call: FunctionCall, names: Arc<Names>) -> impl IntoView {
+    let is_of_python = call.written.is_some();
     view! {
         <div><dt>"Function"</dt><dd><code>{call.function}</code></dd></div>
         <div>
             <dt>"Arguments"</dt>
             <dd>
                 <ArgumentList args=call.args kwargs=call.kwargs names/>
+                {is_of_python.then(|| view! {
+                    <p class="muted">"They are JSON as Python writes it, with NaN or the like, and reach the algorithm as they came. No form can hold them: repeat the task from where it was sent."</p>
+                })}
             </dd>
         </div>
     }

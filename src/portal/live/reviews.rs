@@ -52,7 +52,7 @@ async fn follow<T: PartialEq>(
         if let Sent::Ended = stream.ready().await {
             return;
         }
-        let changed = match load(&stream.signed_in).await {
+        let changed = match stream.look(load(&stream.signed_in)).await {
             Ok(loaded) => {
                 let state = (loaded, stream.freshness(&connection));
                 let changed = last.as_ref() != Some(&state) || state.1 == Freshness::Asked;

@@ -52,6 +52,8 @@ pub struct Follower {
     pub live: Live,
     pub signed_in: SignedIn,
     sender: mpsc::Sender<Spooled>,
+    /// Whose turn it is to look, of the pages of one stream.
+    looks: Arc<Semaphore>,
     number: u64,
     pub end: Instant,
     _place: Place,
@@ -59,6 +61,9 @@ pub struct Follower {
 
 /// Messages that are made at once: all streams hear of the same change, and each takes some megabytes for a moment.
 static MADE: Semaphore = Semaphore::const_new(2);
+
+/// How many pages of one stream look at once: the hub lets each caller read a few lists at a time.
+const LOOKS: usize = 3;
 
 /// The most pages that one user follows at once, in all their browsers.
 pub const STREAMS: usize = 50;
@@ -72,13 +77,15 @@ pub fn open(live: Live, user: Option<User>, followed: BTreeSet<Followed>) -> Res
     match user {
         Some(user) => {
             let end = Instant::now() + LIFETIME;
+            let looks = Arc::new(Semaphore::new(LOOKS));
             for page in followed {
                 let Some(_place) = live.streams.free_place(&user.signed_in.user.id) else {
                     first.push_str(&format!("event: crowded\ndata: {page}\n\n"));
                     continue;
                 };
                 let (live, signed_in, sender) = (live.clone(), user.signed_in.clone(), sender.clone());
-                let follower = Follower { page, live, signed_in, sender, number: 0, end, _place };
+                let looks = looks.clone();
+                let follower = Follower { page, live, signed_in, sender, looks, number: 0, end, _place };
                 tokio::spawn(async move {
                     match page {
                         Followed::Task(id) => task::follow(follower, id).await,
@@ -131,6 +138,13 @@ impl Follower {
             sent = self.sender.send(message) => if sent.is_ok() { Sent::GoOn } else { Sent::Ended },
             () = self.ended() => Sent::Ended,
         }
+    }
+
+    /// Looks how the page is, when it is its turn.
+    pub async fn look<T>(&self, load: impl Future<Output = T>) -> T {
+        // Nobody closes it.
+        let _turn = self.looks.acquire().await;
+        load.await
     }
 
     /// Waits until a message can be sent: what somebody does not read need not be made.

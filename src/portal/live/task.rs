@@ -57,7 +57,7 @@ pub async fn follow(mut stream: Follower, id: i64) {
             }
             shown = Freshness::Asked;
         }
-        match load_state(&stream.signed_in, id).await {
+        match stream.look(load_state(&stream.signed_in, id)).await {
             Ok(state) => {
                 let is_new = last.as_ref().is_none_or(|last| differs(last, &state));
                 let is_behind = is_behind(&state) | told.is_ahead_of(&state, is_new);

@@ -332,6 +332,11 @@ async fn a_draft_outlives_a_sign_out_with_what_was_sent_after_it_and_is_its_user
     assert_eq!(back, place);
     let (status, page) = browser.get(&at(&place)).await;
     assert!(status == StatusCode::OK && page.contains("my/image") && page.contains("my_method"), "{page}");
+    // Nor is a task of one made by the address of another one's draft.
+    let form = [("step", "collaboration"), ("collaboration", "1")];
+    let (_, _, page) = other.post(&at(&place.replace("step=function", "step=collaboration")), &form).await;
+    let draft_of = |text: &str| text.split("draft=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    assert_ne!(draft_of(&page), draft_of(&place), "{page}");
     // Of a draft that nobody has nothing is kept.
     let invented = place.replace(place.split("draft=").nth(1).unwrap().split('&').next().unwrap(), &"0".repeat(32));
     let mut stranger = Browser::new();

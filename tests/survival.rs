@@ -714,6 +714,28 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
         // As only somebody can write it who does not ask SQLite.
         (planted("trigger", "sqlite_evil"), "trigger sqlite_evil"),
         (planted("TRIGGER", "evil"), "trigger evil"),
+        // The tables of the log by other letters, which made the file look new.
+        (
+            vec![
+                "CREATE TRIGGER evil AFTER UPDATE ON user BEGIN UPDATE user SET disabled = 0; END",
+                "ALTER TABLE audit RENAME TO zz",
+                "ALTER TABLE zz RENAME TO AUDIT",
+                "ALTER TABLE audit_head RENAME TO zz",
+                "ALTER TABLE zz RENAME TO AUDIT_HEAD",
+            ],
+            "trigger evil",
+        ),
+        // As statistics of SQLite are called.
+        (
+            vec![
+                "CREATE TABLE zz (u, r, FOREIGN KEY (u, r) REFERENCES user_role (user_id, role_id) ON DELETE RESTRICT)",
+                "PRAGMA writable_schema = ON",
+                "UPDATE sqlite_schema SET name = 'sqlite_stat7', tbl_name = 'sqlite_stat7', sql = replace(sql, 'zz', 'sqlite_stat7')
+                 WHERE name = 'zz'",
+                "PRAGMA schema_version = 1000",
+            ],
+            "table sqlite_stat7",
+        ),
         (
             vec![
                 "CREATE TEMP TABLE before AS SELECT * FROM _sqlx_migrations",

@@ -16,7 +16,7 @@ pub struct Dominance {
     as_large: u64,
     /// So many parts are few.
     few: usize,
-    /// Those that are farthest from nothing, without their signs, in order.
+    /// Those that are farthest from nothing, and one more, without their signs, in order.
     farthest: Vec<f64>,
 }
 
@@ -24,6 +24,8 @@ pub struct Dominance {
 /// (Hundepool et al., "Statistical Disclosure Control", 2012, section 4.2.1). Rounding is nothing, too: what somebody's decimals
 /// come to is not quite the same of another number of them.
 const NEARLY_ALL: f64 = 0.99;
+/// Nor may a few be so many times as far from nothing as all others: what these leave of a sum by chance hides nobody then.
+const FAR: f64 = 20.0;
 
 impl Dominance {
     /// Which also looks whether so many parts, or fewer, make nearly all.
@@ -45,9 +47,10 @@ impl Dominance {
             (self.largest, self.as_large) = (part, 0);
         }
         self.as_large += if part.abs() == self.largest.abs() { times } else { 0 };
-        let times = usize::try_from(times).unwrap_or(usize::MAX).min(self.few);
+        let most = if self.few == 0 { 0 } else { self.few + 1 };
+        let times = usize::try_from(times).unwrap_or(usize::MAX).min(most);
         for _ in 0..times {
-            let is_full = self.farthest.len() == self.few;
+            let is_full = self.farthest.len() == most;
             if is_full && self.farthest.first().is_none_or(|nearest| part.abs() <= *nearest) {
                 break;
             }
@@ -59,13 +62,14 @@ impl Dominance {
         }
     }
 
-    /// Of so many parts a few make nearly all: how many may not do so.
+    /// Of so many parts a few make nearly all, or are far from all others: how many may not do so.
     pub fn few(&self, all: u64) -> Option<u64> {
         let few = self.few as u64;
-        let of_few: f64 = self.farthest.iter().sum();
+        let of_few: f64 = self.farthest.iter().rev().take(self.few).sum();
         let are_nearly_all = of_few > self.amount * NEARLY_ALL || of_few.is_infinite();
+        let are_far = self.farthest.windows(2).any(|pair| pair[1] >= pair[0] * FAR && pair[1] > 0.0);
         // Where most are few they are not.
-        (of_few > 0.0 && few <= all / 2 && are_nearly_all).then_some(few)
+        (of_few > 0.0 && few <= all / 2 && (are_nearly_all || are_far)).then_some(few)
     }
 
     /// The share of all amounts that the largest part has, if nobody has as much.
@@ -129,6 +133,13 @@ mod tests {
         let with = |others: &[f64]| few(&[&rounding, others].concat());
         assert_eq!((with(&[0.1]), with(&[-0.1, 0.1, 0.2, 5.0]), with(&[f64::INFINITY])), (Some(4), Some(4), Some(4)));
         assert_eq!((with(&[0.1; 5]), with(&[]), few(&[0.0; 60]), few(&[1.0; 7])), (None, None, None, None));
+        // What others leave is not nothing, but hides nobody.
+        let ratios: Vec<f64> = (0..60).map(|number| f64::from(number * 7 % 9 - 4) / 100.0).collect();
+        let beside = |others: &[f64]| few(&[&ratios, others].concat());
+        assert_eq!(
+            (beside(&[1.0]), beside(&[1.0; 3]), beside(&[1.0; 5]), beside(&[0.3])),
+            (Some(4), Some(4), None, None)
+        );
         // Each of a few that are seen together counts.
         let mut together = Dominance::of(4);
         together.see_times(0.0, 50);

@@ -371,7 +371,8 @@ impl<'a> Guard<'a> {
                 .flatten()
                 .min(),
             largest_share: self.dominance.largest_share().into_iter().chain(largest_share).reduce(f64::max),
-            differing,
+            // A text is as far from numbers as nothing is.
+            differing: differing.filter(|_| self.is_numeric),
         };
         let nameless = || (unnamed > 0).then(|| "some rows do not say who they are about".to_owned());
         let reason = self.disclosure.limits.suppression(&part, self.parameters).or_else(nameless);

@@ -56,6 +56,8 @@ struct Known {
     went_back: bool,
     /// What stands for the schema of the file.
     schema: Option<i64>,
+    /// How many connections have written, one after the other.
+    connections: u64,
     /// It is told that there are rows before the first entry.
     has_told_others: bool,
 }
@@ -98,8 +100,14 @@ impl Continuity {
     /// Watches what a connection commits.
     async fn watch(self: &Arc<Self>, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         sqlx::query(&format!("CREATE TEMP TABLE {MARK}{} (mark INTEGER)", self.id)).execute(&mut *connection).await?;
-        // A transaction of a connection before that did not end was rolled back.
-        lock(&self.known).pending.clear();
+        {
+            let mut known = lock(&self.known);
+            // A transaction of a connection before that did not end was rolled back.
+            known.pending.clear();
+            // One that is opened anew reads a schema that another one may not have seen change.
+            known.schema = None;
+            known.connections += 1;
+        }
         let mut handle = connection.lock_handle().await?;
         let of_updates = self.clone();
         handle.set_update_hook(move |change| {
@@ -142,6 +150,11 @@ impl Continuity {
         known.has_told_others = has_others;
         (known.last, known.last_before, known.went_back) = (present.id, present.id, false);
         Ok(())
+    }
+
+    /// How many connections have written, one after the other.
+    pub fn connections(&self) -> u64 {
+        lock(&self.known).connections
     }
 
     /// The schema is the one that the program has made: from now on another one is looked at.

@@ -12,19 +12,26 @@ use super::{Continuity, log::prepare};
 const TABLES: [&str; 3] = ["audit", "audit_head", "audit_sink"];
 /// A migration that a file has seen, as if it were a kind.
 const MIGRATION: &str = "migration";
+/// The table of migrations.
+const MIGRATIONS: &str = "_sqlx_migrations";
 const TWICE: &str = "it is there twice";
+/// The most names in a message.
+const NAMED: usize = 20;
 
 /// What a database has, by kind and name, as its SQL. A trigger can have the name of an index.
 pub type Made = BTreeMap<(String, String), String>;
 
 /// Those that are there.
 pub async fn made(connection: &mut SqliteConnection) -> Result<Made, sqlx::Error> {
-    // Indexes of keys have no SQL; statistics are SQLite's own, and come and go.
-    let schema = "SELECT lower(type), lower(name), iif(type = lower(type), coalesce(sql, ''), 'of the type ' || type)
+    // Indexes of keys have no SQL; statistics are SQLite's own, and come and go. Names and types are in small letters.
+    let schema = "SELECT lower(CAST(type AS TEXT)), lower(CAST(name AS TEXT)),
+            iif(type = lower(type) AND name = lower(name), coalesce(CAST(sql AS TEXT), ''), type || ' ' || name || ' by name')
         FROM sqlite_schema
-        WHERE NOT (type = 'index' AND sql IS NULL) AND NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')";
+        WHERE NOT (type = 'index' AND sql IS NULL)
+            AND sql IS NOT 'CREATE TABLE sqlite_stat1(tbl,idx,stat)'
+            AND sql IS NOT 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'";
     let mut rows: Vec<(String, String, String)> = sqlx::query_as(schema).fetch_all(&mut *connection).await?;
-    if rows.iter().any(|(kind, name, _)| kind == "table" && name == "_sqlx_migrations") {
+    if rows.iter().any(|(kind, name, _)| kind == "table" && name == MIGRATIONS) {
         let seen = "SELECT 'migration', CAST(version AS TEXT), hex(checksum) FROM _sqlx_migrations";
         let seen: Vec<(String, String, String)> = sqlx::query_as(seen).fetch_all(connection).await?;
         rows.extend(seen);
@@ -80,28 +87,39 @@ async fn make_anew(connection: &mut SqliteConnection, there: &Made, table: &str,
     sqlx::query(&format!("ALTER TABLE {table} RENAME TO {old}")).execute(&mut *connection).await?;
     sqlx::query(own).execute(&mut *connection).await?;
     let wanted: Vec<(String, String)> = sqlx::query_as(&columns(table)).fetch_all(&mut *connection).await?;
-    let is_there = |name: &String| before.iter().any(|(before, _)| before == name);
+    let is_there = |name: &String| before.iter().any(|(before, _)| before.eq_ignore_ascii_case(name));
     let values = wanted.iter().map(|(name, kind)| match is_there(name) {
         true => format!("CAST({name} AS {kind})"),
         false => "''".to_owned(),
     });
     let values = values.collect::<Vec<_>>().join(", ");
     // What does not fit was not written by the program.
-    let copy = format!("INSERT OR IGNORE INTO {table} SELECT {values} FROM {old} ORDER BY rowid");
+    let copy = format!("INSERT OR IGNORE INTO {table} SELECT {values} FROM {old}");
     sqlx::query(&copy).execute(&mut *connection).await?;
     sqlx::query(&format!("DROP TABLE {old}")).execute(connection).await?;
     Ok(())
 }
 
-/// Takes these triggers and views away, and writes types as SQLite does. There is no SQL to drop all that a file can have:
+/// Takes these triggers and views away, and writes types as SQLite does, and its own names as the program does. There is no SQL to drop all that a file can have:
 /// names that SQLite keeps for itself, and types in capitals.
-async fn forget_code(connection: &mut SqliteConnection, others: &[&(String, String)]) -> Result<(), sqlx::Error> {
+async fn forget_code(
+    connection: &mut SqliteConnection,
+    own: &Made,
+    others: &[&(String, String)],
+) -> Result<(), sqlx::Error> {
     if others.is_empty() {
         return Ok(());
     }
     sqlx::query("PRAGMA writable_schema = ON").execute(&mut *connection).await?;
     for (kind, name) in others {
         sqlx::query("DELETE FROM sqlite_schema WHERE lower(type) = ? AND lower(name) = ? AND lower(type) IN ('trigger', 'view')")
+            .bind(kind)
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for (kind, name) in others.iter().filter(|key| own.contains_key(**key)) {
+        sqlx::query("UPDATE sqlite_schema SET type = ?1, name = ?2 WHERE lower(type) = ?1 AND lower(name) = ?2")
             .bind(kind)
             .bind(name)
             .execute(&mut *connection)
@@ -127,21 +145,28 @@ pub async fn prepare_as(
     log: &Continuity,
 ) -> Result<Option<String>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let is_new: bool =
-        sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name IN ('audit', 'audit_head'))")
-            .fetch_one(&mut *transaction)
-            .await?;
     let there = made(&mut transaction).await?;
     let before = differences(&there, own);
     let key = |table: &str| ("table".to_owned(), table.to_owned());
+    // In a new file nothing is but what is missing.
+    let is_new = !there.contains_key(&key("audit"))
+        && !there.contains_key(&key("audit_head"))
+        && before.iter().all(|key| !there.contains_key(key));
+    if !is_new && let Some(told) = in_words(&before) {
+        // Before it is put right, which can fail.
+        tracing::error!(told, "the audit log may not be what it was");
+    }
+    if own.contains_key(&key(MIGRATIONS)) && !there.contains_key(&key(MIGRATIONS)) {
+        return Err(sqlx::Error::Protocol("_sqlx_migrations is no table: somebody has written to the file".to_owned()));
+    }
     let other_tables: Vec<&str> =
         TABLES.into_iter().filter(|table| before.contains(&key(table)) && there.contains_key(&key(table))).collect();
     // Those of a table that is made anew are made anew, too.
     let is_other = |key: &(String, String)| before.contains(key) || !other_tables.is_empty();
     let others: Vec<&(String, String)> = there.keys().filter(|key| is_other(key)).collect();
-    forget_code(&mut transaction, &others).await?;
+    forget_code(&mut transaction, own, &others).await?;
     for (kind, name) in others {
-        if kind == "index" {
+        if kind == "index" && !name.starts_with("sqlite_") {
             let quoted = name.replace('"', "\"\"");
             sqlx::query(&format!("DROP INDEX IF EXISTS \"{quoted}\"")).execute(&mut *transaction).await?;
         }
@@ -164,12 +189,16 @@ pub async fn prepare_as(
     // What is made from now on, nobody but somebody else makes.
     log.expect_schema(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(told.filter(|_| !is_new).inspect(|told| tracing::error!(told, "the audit log may not be what it was")))
+    Ok(told.filter(|_| !is_new))
 }
 
 /// In words.
 pub fn in_words(differences: &[(String, String)]) -> Option<String> {
-    let names = differences.iter().map(|(kind, name)| format!("{kind} {name}")).collect::<Vec<_>>().join(", ");
+    let mut sorted: Vec<&(String, String)> = differences.iter().collect();
+    sorted.sort_by_key(|(kind, _)| kind != "table");
+    let named = sorted.iter().take(NAMED).map(|(kind, name)| format!("{kind} {name}"));
+    let more = sorted.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("{more} more"));
+    let names = named.chain(more).collect::<Vec<_>>().join(", ");
     (!differences.is_empty()).then(|| {
         format!(
             "triggers, views, indexes or tables of the database are not those that Atoll makes, and can have kept entries away, \

@@ -408,6 +408,6 @@ pub async fn holds(connection: &mut SqliteConnection, head: &Head) -> Result<boo
 
 /// A file of a version without it is read, not changed.
 async fn has_table(pool: &SqlitePool) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'audit_head'");
+    let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_schema WHERE lower(name) = 'audit_head'");
     Ok(query.fetch_one(pool).await? > 0)
 }

@@ -1,7 +1,7 @@
 //! The life of a data station: sign in, connect, take runs, stop.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,7 +27,7 @@ use super::{
     witness,
 };
 use crate::protocol::{
-    client::{ClientError, HubClient, Transport, sign_in_node},
+    client::{ClientError, HubClient, OpenRun, Transport, sign_in_node},
     event::{Event, Kill},
     payload,
     policy::Policies,
@@ -549,7 +549,8 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
     let under_way: Vec<i64> = taking.lock().under_way.keys().copied().collect();
     // What ends from now on can be called open by the answer.
     let asked_at = Instant::now();
-    let open = match shared.hub.open_runs(shared.node_id).await {
+    let mut room = taking.room();
+    let open = match shared.hub.open_runs(shared.node_id, |run| room.takes(run)).await {
         Ok(open) => open,
         Err(error) => {
             tracing::warn!(%error, "the open runs are not known");
@@ -559,7 +560,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             return;
         }
     };
-    let open_ids: Vec<i64> = open.iter().map(|run| run.id).collect();
+    let open_ids: Vec<i64> = open.iter().map(|open| open.run.id).collect();
     for id in under_way.iter().filter(|id| !open_ids.contains(id)) {
         if review::is_gone(shared, *id).await {
             taking.stop([*id]);
@@ -568,7 +569,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
     if let Err(error) = review::end_those_that_are_gone(shared, &open_ids).await {
         tracing::error!(%error, "reviews of runs that are gone were not ended");
     }
-    if open.iter().all(|run| under_way.contains(&run.id)) {
+    if open.iter().all(|open| under_way.contains(&open.run.id)) {
         return;
     }
     match is_encrypted(shared).await {
@@ -583,7 +584,10 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         }
     }
     let mut left = Vec::new();
-    for run in open {
+    for OpenRun { run, is_whole } in open {
+        if under_way.contains(&run.id) {
+            continue;
+        }
         // A server that is asked for one node's runs can answer with those of others.
         if run.organization.as_ref().map(|link| link.id) != Some(shared.organization_id) {
             continue;
@@ -608,9 +612,11 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         }
         let task_id = run.task.as_ref().map_or(0, |task| task.id());
         let (id, token) = (run.id, CancellationToken::new());
-        if !taking.has_room(&run) {
-            let log = run.log.unwrap_or_default();
-            if left.len() < LEFT_TOLD && !log.contains(LEFT) {
+        if !is_whole {
+            taking.lock().has_left_some = true;
+            if let Some(log) = run.log.or(Some(String::new())).filter(|log| !log.contains(LEFT))
+                && left.len() < LEFT_TOLD
+            {
                 left.push(RunLog::new(id, task_id, shared.collaboration_id, &log, None));
             }
             continue;
@@ -671,6 +677,32 @@ fn held_by(run: &v4::Run) -> (Option<i64>, usize) {
     (user, HELD_BESIDE + texts + of_task + databases.sum::<usize>() + values * HELD_BY_VALUE + of_parent)
 }
 
+/// The room for runs beside others.
+#[derive(Default)]
+struct Room {
+    under_way: HashSet<i64>,
+    of_all: usize,
+    of_users: HashMap<Option<i64>, usize>,
+}
+
+impl Room {
+    /// Whether a run is taken, too: then less room is left. One that is under way is there already.
+    fn takes(&mut self, run: &v4::Run) -> bool {
+        if self.under_way.contains(&run.id) {
+            return false;
+        }
+        let (user, bytes) = held_by(run);
+        let of_user = self.of_users.entry(user).or_default();
+        let fits = |held: usize, most: usize| held == 0 || held + bytes <= most;
+        let has_room = fits(*of_user, HELD_OF_USER) && fits(self.of_all, HELD_OF_ALL);
+        if has_room {
+            *of_user += bytes;
+            self.of_all += bytes;
+        }
+        has_room
+    }
+}
+
 impl Taking {
     fn lock(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -698,20 +730,15 @@ impl Taking {
         true
     }
 
-    /// Whether a run may be taken beside those that are under way: what waits for a decision, or for a processor, is in memory.
-    fn has_room(&self, run: &v4::Run) -> bool {
-        let (user, bytes) = held_by(run);
-        let mut runs = self.lock();
-        // What is taken already needs no more.
-        if runs.under_way.contains_key(&run.id) {
-            return true;
+    /// The room that those under way leave: what waits for a decision, or for a processor, is in memory.
+    fn room(&self) -> Room {
+        let runs = self.lock();
+        let mut room = Room { under_way: runs.under_way.keys().copied().collect(), ..Room::default() };
+        for (user, bytes) in runs.held.values() {
+            room.of_all += bytes;
+            *room.of_users.entry(*user).or_default() += bytes;
         }
-        let of_all: usize = runs.held.values().map(|(_, bytes)| bytes).sum();
-        let of_user: usize = runs.held.values().filter(|(other, _)| *other == user).map(|(_, bytes)| bytes).sum();
-        let fits = |held: usize, most: usize| held == 0 || held + bytes <= most;
-        let has_room = fits(of_user, HELD_OF_USER) && fits(of_all, HELD_OF_ALL);
-        runs.has_left_some |= !has_room;
-        has_room
+        room
     }
 
     fn hold(&self, run: &v4::Run) {
@@ -774,7 +801,7 @@ mod tests {
         };
         let taking = Taking::default();
         let take = |run: v4::Run| {
-            let fits = taking.has_room(&run);
+            let fits = taking.room().takes(&run);
             if fits {
                 taking.hold(&run);
             }
@@ -784,7 +811,6 @@ mod tests {
         // Of a log only the end is there.
         assert_eq!(taken, 9);
         assert!(take(run(200, 8, 1_000)) && !take(run(201, 7, 180_000)));
-        assert!(taking.lock().has_left_some);
         taking.end(0);
         assert!(take(run(202, 7, 180_000)));
         // What it comes to counts, and not how it is written: 70 objects in 69 places, half a kilobyte as a pickle.

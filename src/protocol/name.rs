@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 /// Letters and digits only, without capitals, in the one form that Unicode has for them; what has none of these as it
 /// is. Two names that are taken for one count as one, which tells less.
 pub fn plain_name(name: &str) -> String {
-    let folded: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let folded: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>().replace('ß', "ss");
     let plain: String = folded.chars().filter(|letter| letter.is_alphanumeric()).collect();
     if plain.is_empty() { folded.trim().to_owned() } else { plain }
 }

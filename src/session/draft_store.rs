@@ -47,6 +47,10 @@ fn id_of(user_id: i64, draft_id: &str) -> Id {
     id_of_note(DRAFT, &format!("{user_id} {draft_id}"))
 }
 
+fn id_of_unsent(user_id: i64, draft_id: &str) -> Id {
+    id_of_note(UNSENT, &format!("{user_id} {draft_id}"))
+}
+
 /// Under what a draft is known, whosever it is.
 fn digest_of(draft_id: &str) -> String {
     stored_id(&id_of_note(DRAFT, draft_id)).to_string()
@@ -62,7 +66,12 @@ impl Sessions {
     pub async fn save_draft(&self, user_id: i64, draft: &Draft) -> session_store::Result<()> {
         let id = id_of(user_id, &draft.id);
         let bytes = self.save_sealed(id, DRAFT, draft, LIFETIME).await?;
-        self.note_draft(user_id, &draft.id, &stored_id(&id), bytes).await?;
+        self.note_draft(user_id, digest_of(&draft.id), &stored_id(&id), bytes).await?;
+        self.delete_old_drafts(user_id).await
+    }
+
+    /// What is too much of a user goes, the oldest first.
+    async fn delete_old_drafts(&self, user_id: i64) -> session_store::Result<()> {
         let mut total = 0;
         let drafts = self.drafts_of(user_id).await?;
         let excess = drafts.into_iter().enumerate().filter(|(place, (_, bytes))| {
@@ -78,14 +87,19 @@ impl Sessions {
         Ok(())
     }
 
-    /// Keeps what was sent for a draft by somebody who has to sign in first.
+    /// Keeps what was sent for a draft by somebody who has to sign in first, for the user whose draft it is; it counts as a
+    /// draft of theirs.
     pub async fn keep_unsent(&self, draft_id: &str, unsent: &Unsent) -> session_store::Result<()> {
-        self.save_sealed(id_of_note(UNSENT, draft_id), UNSENT, unsent, UNSENT_LIFETIME).await.map(drop)
+        let Some(user_id) = self.user_of_draft(draft_id).await? else { return Ok(()) };
+        let id = id_of_unsent(user_id, draft_id);
+        let bytes = self.save_sealed(id, UNSENT, unsent, UNSENT_LIFETIME).await?;
+        self.note_draft(user_id, String::new(), &stored_id(&id), bytes).await?;
+        self.delete_old_drafts(user_id).await
     }
 
-    /// What was kept like that, once.
-    pub async fn take_unsent(&self, draft_id: &str) -> session_store::Result<Option<Unsent>> {
-        let id = id_of_note(UNSENT, draft_id);
+    /// What was kept like that for this user, once.
+    pub async fn take_unsent(&self, user_id: i64, draft_id: &str) -> session_store::Result<Option<Unsent>> {
+        let id = id_of_unsent(user_id, draft_id);
         let unsent = self.load_sealed(id, UNSENT).await?;
         if unsent.is_some() {
             self.delete(&id).await?;
@@ -118,8 +132,8 @@ impl Sessions {
         Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
-    async fn note_draft(&self, user_id: i64, draft_id: &str, stored: &Id, bytes: i64) -> session_store::Result<()> {
-        let (id, digest, saved) = (stored.to_string(), digest_of(draft_id), jiff::Timestamp::now().as_microsecond());
+    async fn note_draft(&self, user_id: i64, digest: String, stored: &Id, bytes: i64) -> session_store::Result<()> {
+        let (id, saved) = (stored.to_string(), jiff::Timestamp::now().as_microsecond());
         macro_rules! note {
             ($pool:expr, $table:literal, $sessions:literal) => {{
                 let statement = concat!(
@@ -154,17 +168,17 @@ impl Sessions {
         }
     }
 
-    /// Whether somebody has a draft with this id, which only their browser knows.
-    pub async fn is_draft(&self, draft_id: &str) -> session_store::Result<bool> {
+    /// Whose draft has this id, which only their browser knows.
+    pub async fn user_of_draft(&self, draft_id: &str) -> session_store::Result<Option<i64>> {
         let digest = digest_of(draft_id);
         match self {
             Sessions::Sqlite(_, pool) => {
-                let query = "SELECT EXISTS (SELECT 1 FROM task_draft WHERE digest = ?)";
-                bounded(sqlx::query_scalar(query).bind(digest).fetch_one(pool)).await
+                let query = "SELECT user_id FROM task_draft WHERE digest = ?";
+                bounded(sqlx::query_scalar(query).bind(digest).fetch_optional(pool)).await
             }
             Sessions::Postgres { pool, .. } => {
-                let query = "SELECT EXISTS (SELECT 1 FROM tower_sessions.task_draft WHERE digest = $1)";
-                bounded(sqlx::query_scalar(query).bind(digest).fetch_one(pool)).await
+                let query = "SELECT user_id FROM tower_sessions.task_draft WHERE digest = $1";
+                bounded(sqlx::query_scalar(query).bind(digest).fetch_optional(pool)).await
             }
         }
     }
@@ -208,11 +222,21 @@ mod tests {
         let sessions = Sessions::open(&SessionsAt::File(folder.path().join("sessions.sqlite"))).await.unwrap();
         let draft = Draft::new();
         let unsent = Unsent { step: "name".to_owned(), fields: vec![("name".to_owned(), "typed".to_owned())] };
-        assert!(!sessions.is_draft(&draft.id).await.unwrap());
-        sessions.save_draft(7, &draft).await.unwrap();
-        assert!(sessions.is_draft(&draft.id).await.unwrap());
         sessions.keep_unsent(&draft.id, &unsent).await.unwrap();
-        assert_eq!(sessions.take_unsent(&draft.id).await.unwrap(), Some(unsent));
-        assert_eq!(sessions.take_unsent(&draft.id).await.unwrap(), None);
+        assert_eq!(sessions.user_of_draft(&draft.id).await.unwrap(), None);
+        sessions.save_draft(7, &draft).await.unwrap();
+        assert_eq!(sessions.user_of_draft(&draft.id).await.unwrap(), Some(7));
+        assert_eq!(sessions.take_unsent(7, &draft.id).await.unwrap(), None, "nobody had such a draft");
+        sessions.keep_unsent(&draft.id, &unsent).await.unwrap();
+        assert_eq!(sessions.take_unsent(8, &draft.id).await.unwrap(), None, "it is another one's");
+        assert_eq!(sessions.take_unsent(7, &draft.id).await.unwrap(), Some(unsent.clone()));
+        assert_eq!(sessions.take_unsent(7, &draft.id).await.unwrap(), None);
+        // However many there are.
+        for _ in 0..60 {
+            let draft = Draft::new();
+            sessions.save_draft(7, &draft).await.unwrap();
+            sessions.keep_unsent(&draft.id, &unsent).await.unwrap();
+        }
+        assert_eq!(sessions.drafts_of(7).await.unwrap().len(), MOST);
     }
 }

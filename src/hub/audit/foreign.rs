@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use crate::{
     audit::{self, Entry},
-    hub::HubError,
+    hub::{HubError, error::has_disk_failed},
 };
 
 /// Whether somebody else has written to the hub's file while it was open, to whatever table: SQLite tells each connection of
@@ -19,19 +19,25 @@ impl ForeignWrites {
         passed(connection).await.map(|_| ())
     }
 
-    /// Looks at the connection over which everything is written; notes the first time.
+    /// Looks at the connection over which everything is written; notes the first time. One that was opened anew counts from
+    /// elsewhere: if the disk has not failed, somebody has made the one before fail.
     pub async fn look(&self, connection: &mut SqliteConnection) -> Result<bool, HubError> {
         let (before, version) = passed(&mut *connection).await?;
-        if before == Some(version) {
+        if before == Some(version) || before.is_none() && has_disk_failed() {
             return Ok(self.0.load(Ordering::Relaxed));
         }
-        if before.is_some() && !self.0.load(Ordering::Relaxed) {
-            let details = "somebody has written to the hub's file directly while the hub was running";
+        if !self.0.load(Ordering::Relaxed) {
+            let details = match before {
+                Some(_) => "somebody has written to the hub's file directly while the hub was running",
+                None => {
+                    "the hub's connection to its file was ended, as a trigger of somebody else can: they may have written to it"
+                }
+            };
             tracing::error!(details, "the audit log may not be what it was");
             let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
             audit::append(connection, &entry).await?;
         }
-        Ok(before.is_some() || self.0.load(Ordering::Relaxed))
+        Ok(true)
     }
 
     /// The entry that says so is stored.
@@ -43,8 +49,7 @@ impl ForeignWrites {
 /// What was committed by others when it was looked last, and what is now.
 async fn passed(connection: &mut SqliteConnection) -> Result<(Option<i64>, i64), sqlx::Error> {
     let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
-    // In the memory of the connection: one that was opened anew, as after a full disk, counts from elsewhere. What
-    // was written to the log meanwhile is found by its signed end.
+    // In the memory of the connection.
     sqlx::query("CREATE TEMP TABLE IF NOT EXISTS watched (version INTEGER NOT NULL)").execute(&mut *connection).await?;
     let before: Option<i64> =
         sqlx::query_scalar("SELECT version FROM temp.watched").fetch_optional(&mut *connection).await?;
@@ -117,5 +122,38 @@ mod tests {
         store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
         assert!(look().await);
         assert_eq!(entries(&mut other).await, 4);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_somebody_made_fail_hides_neither_rows_nor_triggers() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.sqlite");
+        let store = crate::hub::store::Store::open(&file).await.unwrap();
+        let writes = ForeignWrites::default();
+        let own = crate::hub::own_schema().await.unwrap();
+        let key = crate::audit::HeadKey::derive(b"key");
+        let look = async || {
+            let mut transaction = store.bookkeeping().begin().await.unwrap();
+            let (told, seen) = store.log().look(&mut transaction, &key, None, own).await.unwrap();
+            let is_foreign = writes.look(&mut transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+            store.log().seen(seen);
+            (told.unwrap_or_default(), is_foreign)
+        };
+        store.log().begin(&mut store.bookkeeping().acquire().await.unwrap()).await.unwrap();
+        assert_eq!(look().await, (String::new(), false));
+        let options = SqliteConnectOptions::new().filename(&file);
+        let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let version: i64 = sqlx::query_scalar("PRAGMA schema_version").fetch_one(&mut other).await.unwrap();
+        for statement in [
+            "UPDATE setting SET value = x'00'",
+            "CREATE TRIGGER keep AFTER DELETE ON user_role BEGIN INSERT OR IGNORE INTO user_role VALUES (OLD.user_id, OLD.role_id); END",
+            &format!("PRAGMA schema_version = {version}"),
+        ] {
+            sqlx::query(statement).execute(&mut other).await.unwrap();
+        }
+        store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
+        let (told, is_foreign) = look().await;
+        assert!(told.contains("trigger keep") && is_foreign, "{told} {is_foreign}");
     }
 }

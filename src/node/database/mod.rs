@@ -46,6 +46,18 @@ pub fn with_other_people(databases: &[DatabaseConfig], of: &DatabaseConfig) -> V
 /// The column of a CSV file that no file has: in which line each row begins.
 pub const LINE: &str = "\0line";
 
+/// The name of the column of which this is another one, as files and programs number them: `bsn.1`, `bsn_1`, `bsn (1)`,
+/// `bsn2`, and `bsn_x` and `bsn_y` of two tables that were joined.
+fn first_of(name: &str) -> Option<&str> {
+    if let Some(first) = name.strip_suffix("_x").or(name.strip_suffix("_y")) {
+        return Some(first);
+    }
+    let begin = name.strip_suffix(')').unwrap_or(name);
+    let first = begin.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let is_numbered = (1..=3).contains(&(begin.len() - first.len()));
+    is_numbered.then(|| first.trim_end_matches(['.', '_', '(', ' ', '-']))
+}
+
 /// Opens a database as a table.
 pub fn open(database: &DatabaseConfig) -> Result<Table, RunError> {
     open_as(database, false)
@@ -66,12 +78,8 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
     let mut table = in_order(table);
     // A column that comes twice is numbered, and identifies as well as the first.
     let names = |field: &&arrow_schema::FieldRef| {
-        let first = field.name().rsplit_once('.').filter(|(_, number)| number.parse::<u32>().is_ok());
-        database
-            .identifiers
-            .iter()
-            .chain(&database.person)
-            .any(|named| first.is_some_and(|(first, _)| plain_name(first) == plain_name(named)))
+        let first = first_of(field.name()).map(plain_name);
+        database.identifiers.iter().chain(&database.person).any(|named| first.as_ref() == Some(&plain_name(named)))
     };
     table.identifiers = table.schema.fields().iter().filter(names).map(|field| field.name().clone()).collect();
     let is_there =

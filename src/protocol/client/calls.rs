@@ -20,6 +20,10 @@ pub(super) const LIST_LIMIT: usize = 10_000;
 const CALL_ANSWER: usize = 8 * 1024 * 1024;
 /// The most bytes of a list that is read whole.
 const LIST_BYTES: usize = 128 * 1024 * 1024;
+/// The largest page of a node's open runs, in bytes.
+const OPEN_RUNS_PAGE: usize = 8 * 1024 * 1024;
+/// What is kept of the log of an open run that is not taken, in bytes.
+const SHORT_LOG: usize = 1024;
 /// The largest page that is read beside others, in bytes.
 const SMALL_PAGE: usize = 256 * 1024;
 
@@ -29,6 +33,13 @@ pub const FOR_DOWNLOAD: &str = "atoll-download";
 /// A header with the bytes of the largest answer that is of use: our hub refuses larger ones with 413 instead of sending
 /// them.
 pub const LARGEST_ANSWER: &str = "x-atoll-largest-answer";
+
+/// A run that a node has still to end.
+pub struct OpenRun {
+    pub run: v4::Run,
+    /// Whether its input is there.
+    pub is_whole: bool,
+}
 
 /// One page of a list, and how many items there are on all pages.
 #[derive(Debug, Clone, PartialEq)]
@@ -358,17 +369,47 @@ impl HubClient {
         Ok(item.result.filter(|payload| !payload.is_empty()))
     }
 
-    /// The runs that a node has still to end, in wire form with their tasks, oldest first; as many as fit into memory.
-    pub async fn open_runs(&self, node_id: i64) -> Result<Vec<v4::Run>, ClientError> {
+    /// The runs that a node has still to end, in wire form with their tasks, oldest first. Those that `keeps` does not want
+    /// have no input, and are not in memory for longer than it takes to read some of them.
+    pub async fn open_runs(
+        &self,
+        node_id: i64,
+        mut keeps: impl FnMut(&v4::Run) -> bool,
+    ) -> Result<Vec<OpenRun>, ClientError> {
         let query = [pair("state", "open"), pair("node_id", node_id), pair("include", "task")];
-        let (mut runs, is_whole) = self.as_much_as_fits::<v4::Run, v4::Run>("run", &query).await?;
-        if !is_whole {
-            tracing::info!(
-                taken = runs.len(),
-                "not all open runs fit into memory: the others come when these have ended"
-            );
+        let (mut runs, mut size) = (Vec::new(), PER_PAGE);
+        loop {
+            let of_page = [pair("page", runs.len() / size + 1), pair("per_page", size)];
+            let query = [query.as_slice(), &of_page].concat();
+            // A single one is read however large it is.
+            let page = match size {
+                1 => self.page::<v4::Run, v4::Run>("run", query).await,
+                _ => self.limited(OPEN_RUNS_PAGE).page::<v4::Run, v4::Run>("run", query).await,
+            };
+            let Listed { items, total, .. } = match page {
+                Err(ClientError::TooLarge { .. }) if size > 1 => {
+                    size /= 10;
+                    continue;
+                }
+                page => page?,
+            };
+            let is_last = items.len() < size;
+            runs.extend(items.into_iter().map(|mut run| {
+                let is_whole = keeps(&run);
+                if !is_whole {
+                    run.input = None;
+                    run.log = run.log.filter(|log| log.len() <= SHORT_LOG);
+                }
+                OpenRun { run, is_whole }
+            }));
+            if is_last || runs.len() >= total || runs.len() >= LIST_LIMIT {
+                break;
+            }
+            if size < PER_PAGE && runs.len().is_multiple_of(size * 10) {
+                size *= 10;
+            }
         }
-        runs.sort_by_key(|run| run.id);
+        runs.sort_by_key(|open| open.run.id);
         Ok(runs)
     }
 

@@ -84,6 +84,11 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
             && are_mostly(column(*place), |other| {
                 other.contains(|letter: char| letter.is_ascii_digit()) && !is_number(other) && !is_time(other)
             });
+        // Beside nothing, which many lines of data have, too.
+        let is_alone = cell.contains(|letter: char| letter.is_ascii_digit())
+            && !is_numbered(cell)
+            && column(*place).next().is_some()
+            && column(*place).all(is_missing);
         let is_comment = cell.starts_with('#') && cell.len() > 1;
         let is_answer = ANSWERS.iter().any(|answer| cell.eq_ignore_ascii_case(answer));
         let is_value = !is_counted(cell)
@@ -96,6 +101,7 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
                 || cell.contains('@')
                 || has_own_form && is_like_those(cell, column(*place))
                 || is_among_codes
+                || is_alone
                 || is_about(cell)
                 || is_comment
                 || is_answer
@@ -154,15 +160,13 @@ fn are_counted<'a>(cells: &[(usize, &str)], column: impl Fn(usize) -> Vec<&'a st
     };
     let is_year = |number: &i64| (1800..=2100).contains(number);
     let are_above_years = |place: usize| {
-        let below = column(place);
+        let below: Vec<&str> = column(place).into_iter().filter(|cell| !is_missing(cell)).collect();
         let years = below.iter().filter(|cell| cell.parse().is_ok_and(|number| is_year(&number))).count();
-        2 * years > below.len()
+        2 * years > below.len() && below.len() >= 2
     };
     let begins_well = match numbers.first() {
         Some((_, 0 | 1)) => true,
-        Some((_, first)) => {
-            is_year(first) && 2 * numbers.iter().filter(|(place, _)| are_above_years(*place)).count() <= numbers.len()
-        }
+        Some((_, first)) => is_year(first) && !numbers.iter().any(|(place, _)| are_above_years(*place)),
         None => false,
     };
     goes_up && is_first_alone && begins_well
@@ -282,7 +286,9 @@ fn is_made_like_those(cell: &str, others: &[&str]) -> bool {
 /// Whether there are digits in a text as in what identifies somebody or says what they have, and not as in names of columns,
 /// which number (`item_123`, `age.1`), or say when (`q1_2019`).
 fn has_odd_digits(cell: &str) -> bool {
-    if cell.contains(['[', '@']) {
+    // A unit is none of a name.
+    let cell = cell.strip_suffix(']').and_then(|cell| cell.rsplit_once('[')).map_or(cell, |(name, _)| name.trim_end());
+    if cell.contains(['[', '@']) || cell.contains("(at)") {
         return true;
     }
     let letters: Vec<char> = cell.chars().collect();
@@ -383,7 +389,12 @@ fn is_month(word: &str) -> bool {
         "november",
         "december",
     ];
-    MONTHS.iter().any(|month| word == *month || word == &month[..3])
+    // German, Dutch and French ones that begin otherwise.
+    const OTHERS: [&str; 17] = [
+        "januar", "märz", "mai", "juni", "juli", "oktober", "dezember", "okt", "dez", "maart", "mei", "mrt", "janvier",
+        "mars", "avril", "juin", "août",
+    ];
+    MONTHS.iter().any(|month| word == *month || word == &month[..3]) || OTHERS.contains(&word)
 }
 
 #[cfg(test)]
@@ -474,6 +485,11 @@ mod tests {
             ("1|2", vec!["2|5", "3|7"]),
             ("1|2", vec!["12|5", "7|7"]),
             ("1950|1951", vec!["44|61", "30|20"]),
+            ("Huber|Hauptstr. 5|ann(at)x.org|m 60|KRAS-G12D", vec!["Smith||||", "Jones||||", "Lopez||||"]),
+            ("Huber|HLA-B27|x", vec!["Smith||5", "Jones||6"]),
+            ("Huber|Mai50|HIV", vec!["Smith||", "Jones||"]),
+            ("Huber|1998|1999|2000", vec!["Smith|||2001", "Jones||1997|2003", "Lopez|||"]),
+            ("Huber|1950|1951|1952", vec!["Smith|1960|5|7", "Jones|1971|6|8"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(looks_like_data(&row(first), &below), "{first}");
@@ -511,6 +527,7 @@ mod tests {
             ("id|ICD-10 code|code_2|age", vec!["P1|C50.1|A2|60", "P2|C52|B3|70"]),
             ("id|C1/C2|age|weight|height|bmi|sbp", vec!["P1|5|60|70|170|22|120", "P2|6|70|80|180|23|130"]),
             ("0|1", vec!["5|6", "6|7"]),
+            ("id|CRP [mg/l]|Leuko [10^9/l]|age", vec!["1|5|6|60", "2|7|8|70", "3|7|8|70"]),
         ] {
             let below: Vec<Vec<String>> = below.into_iter().map(row).collect();
             assert!(!looks_like_data(&row(first), &below), "{first}");

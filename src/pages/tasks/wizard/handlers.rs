@@ -57,6 +57,8 @@ pub async fn show(
     let id = place.draft.as_str();
     let draft = match load(&state, &user, id).await? {
         Some(draft) => draft,
+        // Somebody else's is a new one.
+        None if is_somebody_s(&state, id).await? => return Ok(Redirect::to("/tasks/new").into_response()),
         None if is_draft_id(id) && Step::from_key(&place.step) == Step::Collaboration => {
             Draft { id: id.to_owned(), collaboration_id: place.collaboration.parse().ok(), ..Default::default() }
         }
@@ -72,7 +74,8 @@ pub async fn show(
     let wanted = Step::from_key(&place.step);
     let mut draft = draft;
     let mut data = WizardData::load(&user.signed_in, &draft).await?;
-    let unsent = state.registry.store().take_unsent(id).await.map_err(SessionError::from)?;
+    let user_id = user.signed_in.user.id;
+    let unsent = state.registry.store().take_unsent(user_id, id).await.map_err(SessionError::from)?;
     if let Some(unsent) = unsent.or(draft.unsent.take()) {
         take_over(&mut draft, &mut data, &user, Step::from_key(&unsent.step), &Form(unsent.fields)).await?;
         save(&state, &user, &draft).await?;
@@ -86,6 +89,11 @@ pub async fn show(
 async fn load(state: &PageState, user: &User, id: &str) -> Result<Option<Draft>, PageError> {
     let draft = state.registry.store().load_draft(user.signed_in.user.id, id).await;
     Ok(draft.map_err(SessionError::from)?)
+}
+
+/// Whether anybody has a draft with this id.
+async fn is_somebody_s(state: &PageState, id: &str) -> Result<bool, PageError> {
+    Ok(state.registry.store().user_of_draft(id).await.map_err(SessionError::from)?.is_some())
 }
 
 /// Stores a draft of somebody, as the newest.
@@ -153,7 +161,8 @@ pub async fn submit(
         "" => None,
         id => load(&state, &user, id).await?,
     };
-    let named = is_draft_id(&place.draft).then(|| Draft { id: place.draft.clone(), ..Default::default() });
+    let is_free = known.is_none() && is_draft_id(&place.draft) && !is_somebody_s(&state, &place.draft).await?;
+    let named = is_free.then(|| Draft { id: place.draft.clone(), ..Default::default() });
     let mut draft = known.or(named).unwrap_or_else(Draft::new);
     let mut data = match WizardData::load(&user.signed_in, &draft).await {
         // What was typed waits in the draft; the page to which this leads says that the hub is away.
@@ -220,7 +229,7 @@ const UNSENT: usize = 16 * 1024;
 /// Keeps what was typed by somebody who was signed out in another tab, say, until they have signed in.
 async fn keep_unsent(state: &PageState, draft_id: &str, step: Step, request: Request) -> Result<(), PageError> {
     let store = state.registry.store();
-    if !is_draft_id(draft_id) || !store.is_draft(draft_id).await.map_err(SessionError::from)? {
+    if !is_draft_id(draft_id) || !is_somebody_s(state, draft_id).await? {
         return Ok(());
     }
     let (parts, body) = request.into_parts();
@@ -248,16 +257,18 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
     let spec = task_spec(&draft, &data).ok_or(PageError::Internal)?;
     let store = state.registry.store().clone();
     let pressed = Instant::now();
-    let lock = store.lock(format!("task of draft {}", draft.id)).await;
+    // Of this user: the address of a draft can come from somebody else.
+    let key = format!("{} {}", user.signed_in.user.id, draft.id);
+    let lock = store.lock(format!("task of draft {key}")).await;
     let has_waited = pressed.elapsed() > AT_ONCE;
     let created = match lock.is_some() {
-        true => store.task_of_draft(&draft.id).await.map_err(SessionError::from)?.or(draft.task_id),
+        true => store.task_of_draft(&key).await.map_err(SessionError::from)?.or(draft.task_id),
         false => return uncertain(&state, user, draft, data).await,
     };
     let task_id = match created {
         Some(task_id) => task_id,
         // Who pressed while the other press was under way does not know yet that its task may be there.
-        None if has_waited && store.is_uncertain(&draft.id).await.map_err(SessionError::from)? => {
+        None if has_waited && store.is_uncertain(&key).await.map_err(SessionError::from)? => {
             return uncertain(&state, user, draft, data).await;
         }
         None => match user.signed_in.hub.create_task(&spec).await {
@@ -273,14 +284,14 @@ async fn create(state: PageState, user: User, mut draft: Draft, data: WizardData
                 return render(&state, page, user, draft, data, Step::Overview, errors).await;
             }
             Err(error) if error.is_temporary() => {
-                store.note_uncertain(&draft.id).await.map_err(SessionError::from)?;
+                store.note_uncertain(&key).await.map_err(SessionError::from)?;
                 return uncertain(&state, user, draft, data).await;
             }
             Err(error) => return Err(error.into()),
         },
     };
     // The task is there: what cannot be noted is told by the list of tasks.
-    if let Err(error) = store.note_task(&draft.id, task_id).await {
+    if let Err(error) = store.note_task(&key, task_id).await {
         tracing::warn!(%error, task_id, "the task of a draft was not noted");
     }
     drop(lock);

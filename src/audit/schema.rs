@@ -48,7 +48,7 @@ pub async fn made(connection: &mut SqliteConnection) -> Result<Made, sqlx::Error
 /// beside tables and the tables of the log say something.
 pub fn differences(made: &Made, own: &Made) -> Vec<(String, String)> {
     let is_migration = |key: &&(String, String)| key.0 == MIGRATION;
-    let is_present = own.keys().filter(is_migration).all(|key| made.contains_key(key));
+    let is_present = !is_of_earlier_version(made, own);
     let is_of_log = |name: &String| TABLES.contains(&name.as_str()) || name.starts_with("audit_");
     let says_something = |(kind, name): &(String, String)| kind != "table" || is_present || is_of_log(name);
     let foreign = made.iter().filter(|(key, sql)| own.get(*key) != Some(*sql));
@@ -60,6 +60,11 @@ pub fn differences(made: &Made, own: &Made) -> Vec<(String, String)> {
     };
     let missing = own.iter().filter(|(key, _)| !made.contains_key(*key) && is_missed(key));
     foreign.chain(missing).map(|(key, _)| key).filter(|key| says_something(key)).cloned().collect()
+}
+
+/// Whether a file has not seen all migrations, so that its tables beside those of the log are not compared.
+pub fn is_of_earlier_version(made: &Made, own: &Made) -> bool {
+    own.keys().any(|key| key.0 == MIGRATION && !made.contains_key(key))
 }
 
 fn number(version: &str) -> i64 {

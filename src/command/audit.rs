@@ -93,6 +93,11 @@ pub async fn run(options: Audit) -> anyhow::Result<()> {
             };
             let made = audit::made(&mut *pool.acquire().await?).await?;
             let differences = audit::differences(&made, own);
+            if audit::is_of_earlier_version(&made, own) {
+                print(
+                    "The file has not seen all changes of this version: tables beside those of the log are not compared.\n",
+                )?;
+            }
             verify(&pool, known, key, HeadFile::beside(&file), audit::in_words(&differences)).await
         }
         Action::Heads => {

@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     protocol::{
         client::HubClient,
@@ -27,6 +29,9 @@ const BACKLOG: usize = 64;
 const ATTEMPT_PAUSES: [u64; 3] = [1, 2, 4];
 /// … but while no events can be had at all, pages look by themselves less and less often.
 const LOOK_PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
+
+/// How often it is looked whether a connection still has a page.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// The connections of all sessions of this process.
 #[derive(Default)]
@@ -72,7 +77,22 @@ impl Upstream {
         let task = tokio::spawn(keep_connected(signed_in.hub.clone(), sender.clone(), connecting));
         let connection = Arc::new(Connection { sender, connected, task });
         connections.insert(signed_in.session_id.clone(), Arc::downgrade(&connection));
+        tokio::spawn(linger(connection.clone(), signed_in.ended.clone()));
         connection
+    }
+}
+
+/// Holds a connection for a while after the last page has gone: the next one comes at once when a browser opens its stream
+/// anew, or somebody goes from page to page.
+async fn linger(connection: Arc<Connection>, ended: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = sleep(LINGER) => {}
+            () = ended.cancelled() => return,
+        }
+        if Arc::strong_count(&connection) == 1 {
+            return;
+        }
     }
 }
 

@@ -185,7 +185,7 @@ def test_the_portal_shows_the_node_and_follows_a_run_to_its_result(hub, client, 
     assert "my_other_database" in page and all(column in page for column in COLUMNS)
     task_id, _ = create(client, "count_rows", wait_for="portal")
     states, message, kind = [], "", None
-    with browser.get(f"{hub.url}/tasks/{task_id}/events", stream=True, timeout=120) as stream:
+    with browser.get(f"{hub.url}/events?of=/tasks/{task_id}", stream=True, timeout=120) as stream:
         for line in stream.iter_lines(decode_unicode=True):
             if line.startswith("data:"):
                 message += line.removeprefix("data:")
@@ -193,11 +193,11 @@ def test_the_portal_shows_the_node_and_follows_a_run_to_its_result(hub, client, 
                 (node.data / "portal").touch()
             if line.startswith("event:"):
                 kind = line.removeprefix("event:").strip()
-            # An empty line ends a message; only the last one has a name.
+            # An empty line ends a message.
             if not line and message:
                 states.append(message)
                 message = ""
-                if kind:
+                if kind == "final":
                     break
     assert kind == "final"
     rows = rows_of(node.data / "default.csv")

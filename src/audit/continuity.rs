@@ -157,7 +157,7 @@ impl Continuity {
         lock(&self.known).connections
     }
 
-    /// The schema is the one that the program has made: from now on another one is looked at.
+    /// Takes the present schema for the program's own.
     pub async fn expect_schema(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let schema = schema_of(connection).await?;
         lock(&self.known).schema = Some(schema);

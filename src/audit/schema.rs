@@ -105,8 +105,8 @@ async fn make_anew(connection: &mut SqliteConnection, there: &Made, table: &str,
     Ok(())
 }
 
-/// Takes these triggers and views away, and writes types as SQLite does, and its own names as the program does. There is no SQL to drop all that a file can have:
-/// names that SQLite keeps for itself, and types in capitals.
+/// Takes these triggers and views away. Types are written as SQLite writes them, and names as the program does. `DROP` cannot
+/// take away all that a file can have: names that SQLite keeps for itself, and types in capitals.
 async fn forget_code(
     connection: &mut SqliteConnection,
     own: &Made,
@@ -188,10 +188,11 @@ pub async fn prepare_as(
     }
     let mut told = in_words(&before);
     if !indexes_hold(&mut transaction).await? {
+        tracing::error!("{INDEXES}");
         sqlx::query("REINDEX audit").execute(&mut *transaction).await?;
         told = Some([told.as_deref(), Some(INDEXES)].into_iter().flatten().collect::<Vec<_>>().join("; "));
     }
-    // What is made from now on, nobody but somebody else makes.
+    // From now on only somebody else changes it.
     log.expect_schema(&mut transaction).await?;
     transaction.commit().await?;
     Ok(told.filter(|_| !is_new))

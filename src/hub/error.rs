@@ -139,7 +139,7 @@ pub fn has_disk_failed() -> bool {
     HAS_FAILED.swap(false, Ordering::Relaxed)
 }
 
-/// Whether there is no more room (SQLITE_FULL).
+/// Whether there is no more room (SQLITE_FULL). That and failures of the disk are remembered for [`has_disk_failed`].
 pub fn is_disk_full(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     // SQLITE_IOERR, of many kinds.

@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 1_000;
 /// What a node tells, and what it does not.
 pub struct Details {
     pub told: Value,
-    /// Sentences for whoever keeps the node.
+    /// What the server is not told, in sentences for the node's admins.
     pub untold: Vec<String>,
 }
 

@@ -87,8 +87,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Keeps what was sent for a draft by somebody who has to sign in first, for the user whose draft it is; it counts as a
-    /// draft of theirs.
+    /// Keeps what somebody sent for a draft before they have signed in. It belongs to the draft's user, and counts as one of
+    /// their drafts.
     pub async fn keep_unsent(&self, draft_id: &str, unsent: &Unsent) -> session_store::Result<()> {
         let Some(user_id) = self.user_of_draft(draft_id).await? else { return Ok(()) };
         let id = id_of_unsent(user_id, draft_id);

@@ -35,7 +35,7 @@ pub fn follow() {
                 let as_of = live.get_attribute("data-as-of").unwrap_or_default();
                 say(&format!("reconnecting, as of {as_of} UTC"));
             }
-            // One loop of looks is enough, whatever is told.
+            // It looks already.
             Message::Untold if looks.replace(true) => {}
             Message::Untold => spawn_local(look_now_and_then(path.clone(), live.clone())),
         }

@@ -1,5 +1,5 @@
-//! One event stream for all pages of a browser. Whoever has the Web Lock leads: it opens the stream, and passes on over a
-//! BroadcastChannel what arrives. When it goes, another one gets the lock. Where a browser has neither, every page looks
+//! One event stream for all pages of a browser. The page that holds the Web Lock leads: it opens the stream and passes on
+//! what arrives over a BroadcastChannel. When it goes, another page gets the lock. Where a browser has neither, every page looks
 //! by itself.
 
 use std::{
@@ -23,7 +23,7 @@ const REOPEN_PAUSE: i32 = 3000;
 /// The server says at least every 15 seconds that it is there. After so many milliseconds without a word the stream, or
 /// the page that leads, is taken for lost: phones put pages to sleep, with their locks.
 const SILENCE: f64 = 40_000.0;
-/// How often it is looked whether something was heard, in milliseconds.
+/// Pause between two looks for silence, in milliseconds.
 const WATCH_PAUSE: i32 = 10_000;
 
 /// What a page is told.
@@ -128,7 +128,7 @@ impl Page {
         self.wait_to_lead(locks, false);
     }
 
-    /// Asks for the lock. `steal`: takes it from whoever has it.
+    /// Asks for the lock. `steal` takes it from the page that holds it.
     fn wait_to_lead(self: Rc<Page>, locks: &Object, steal: bool) {
         let led = Rc::new(Cell::new(false));
         let granted = Closure::once_into_js({

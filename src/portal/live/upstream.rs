@@ -30,7 +30,7 @@ const ATTEMPT_PAUSES: [u64; 3] = [1, 2, 4];
 /// … but while no events can be had at all, pages look by themselves less and less often.
 const LOOK_PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 
-/// How often it is looked whether a connection still has a page.
+/// Pause between two looks whether any page still uses a connection.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// The connections of all sessions of this process.

@@ -61,14 +61,14 @@ pub struct Transport {
 pub(super) struct Answer {
     pub total_count: Option<usize>,
     pub length: usize,
+    /// The most values that it can hold.
+    values: usize,
     body: Body,
 }
 
 /// A large body waits in a file: a server that sends many of them fills no memory.
 enum Body {
     Small(Vec<u8>),
-    /// With many values.
-    Dense(Vec<u8>),
     Large(tokio::fs::File, SemaphorePermit<'static>),
 }
 
@@ -225,8 +225,10 @@ pub(super) async fn parse_as<W: DeserializeOwned, T: Send + 'static>(
 ) -> Result<T, ClientError> {
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
     let (bytes, file) = match answer.body {
-        Body::Small(bytes) => return brief::from_slice(&bytes).map(make).map_err(|error| unreadable(&error)),
-        Body::Dense(bytes) => (bytes, None),
+        Body::Small(bytes) if answer.values <= SMALL_VALUES => {
+            return brief::from_slice(&bytes).map(make).map_err(|error| unreadable(&error));
+        }
+        Body::Small(bytes) => (bytes, None),
         Body::Large(file, _room) => (Vec::new(), Some(file.into_std().await)),
     };
     let turn = LARGE_ANSWERS.acquire().await.map_err(|error| unreadable(&error))?;
@@ -251,7 +253,7 @@ async fn throw_away(response: Response, limit: usize) -> Result<Answer, ClientEr
             break;
         }
     }
-    Ok(Answer { total_count: None, length, body: Body::Small(Vec::new()) })
+    Ok(Answer { total_count: None, length, values: 0, body: Body::Small(Vec::new()) })
 }
 
 /// The room for so many steps of a large answer.
@@ -288,8 +290,6 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
                 file.write_all(&chunk).await.map_err(no_file)?;
                 body = Body::Large(file, room(length.div_ceil(STEP))?);
             }
-            // Only when it is whole.
-            Body::Dense(_) => {}
             Body::Large(file, taken) => {
                 if length > taken.num_permits() * STEP {
                     taken.merge(room(length.div_ceil(STEP) - taken.num_permits())?);
@@ -302,11 +302,7 @@ async fn read(response: Response, limit: usize, is_read: bool) -> Result<Answer,
         file.flush().await.map_err(no_file)?;
         file.rewind().await.map_err(no_file)?;
     }
-    let body = match body {
-        Body::Small(bytes) if values.most() > SMALL_VALUES => Body::Dense(bytes),
-        body => body,
-    };
-    let answer = Answer { total_count, length, body };
+    let answer = Answer { total_count, length, values: values.most(), body };
     if status.is_success() {
         return Ok(answer);
     }

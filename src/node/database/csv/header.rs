@@ -79,16 +79,11 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
             has(|letter| letter == '9') && has(|sign| !sign.is_alphanumeric() && !matches!(sign, ' ' | '_'))
         };
         // As addresses and stages have, but for what is numbered.
-        let is_among_codes = cell.contains(|letter: char| letter.is_ascii_digit())
-            && !is_numbered(cell)
-            && are_mostly(column(*place), |other| {
-                other.contains(|letter: char| letter.is_ascii_digit()) && !is_number(other) && !is_time(other)
-            });
+        let is_code = has_digit(cell) && !is_numbered(cell);
+        let is_among_codes =
+            is_code && are_mostly(column(*place), |other| has_digit(other) && !is_number(other) && !is_time(other));
         // Beside nothing, which many lines of data have, too.
-        let is_alone = cell.contains(|letter: char| letter.is_ascii_digit())
-            && !is_numbered(cell)
-            && column(*place).next().is_some()
-            && column(*place).all(is_missing);
+        let is_alone = is_code && column(*place).next().is_some() && column(*place).all(is_missing);
         let is_comment = cell.starts_with('#') && cell.len() > 1;
         let is_answer = ANSWERS.iter().any(|answer| cell.eq_ignore_ascii_case(answer));
         let is_value = !is_counted(cell)
@@ -182,6 +177,10 @@ fn are_mostly<'a>(cells: impl Iterator<Item = &'a str>, are: impl Fn(&str) -> bo
     2 * so > all
 }
 
+fn has_digit(text: &str) -> bool {
+    text.contains(|letter: char| letter.is_ascii_digit())
+}
+
 /// Whether a text is a word with a small number behind it, such as `icd10` or `code_2`.
 fn is_numbered(cell: &str) -> bool {
     let lower = cell.trim_end_matches(['+', '-']).to_lowercase();
@@ -251,12 +250,7 @@ fn shape(text: &str) -> String {
 /// Whether a text is written like most of some others.
 fn is_like_those<'a>(cell: &str, others: impl Iterator<Item = &'a str>) -> bool {
     let own = shape(cell);
-    let (mut alike, mut all) = (0, 0);
-    for other in others.filter(|other| !is_missing(other)) {
-        all += 1;
-        alike += usize::from(shape(other) == own);
-    }
-    2 * alike > all
+    are_mostly(others, |other| shape(other) == own)
 }
 
 /// What stands in the place of an answer, and never names a column.

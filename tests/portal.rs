@@ -316,9 +316,8 @@ async fn a_draft_outlives_a_sign_out_with_what_was_sent_after_it_and_is_its_user
         [("function", "other"), ("image", "my/image"), ("method", "my_method"), ("kwargs", ""), ("action", "next")];
     let (status, login, _) = browser.post(&at(&place), &typed).await;
     let next = login
-        .split_once("?next=")
+        .strip_prefix("/login?again=kept&next=")
         .unwrap()
-        .1
         .replace("%2F", "/")
         .replace("%3F", "?")
         .replace("%3D", "=")

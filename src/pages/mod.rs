@@ -7,6 +7,7 @@ mod audit;
 mod collaborations;
 mod components;
 mod confirm;
+mod cookie;
 mod error;
 mod form;
 mod home;

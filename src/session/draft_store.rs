@@ -25,6 +25,7 @@ const BYTES: i64 = 2 * 1024 * 1024;
 /// What an encrypted record holds.
 const DRAFT: &str = "draft";
 const UNSENT: &str = "unsent of draft";
+const LIST: &str = "drafts of browser";
 
 /// Which drafts a user has, under which they are stored, and since when they are as they are, in microseconds since 1970.
 pub(super) const DRAFTS_IN_SQLITE: &str = "CREATE TABLE IF NOT EXISTS task_draft (
@@ -51,6 +52,11 @@ fn id_of_unsent(user_id: i64, draft_id: &str) -> Id {
     id_of_note(UNSENT, &format!("{user_id} {draft_id}"))
 }
 
+/// The secret by which the list of a user's drafts that they began in one browser is found and read; `key` is the browser's.
+fn id_of_list(user_id: i64, key: &str) -> Id {
+    id_of_note(LIST, &format!("{user_id} {key}"))
+}
+
 /// Under what a draft is known, whosever it is.
 fn digest_of(draft_id: &str) -> String {
     stored_id(&id_of_note(DRAFT, draft_id)).to_string()
@@ -68,6 +74,37 @@ impl Sessions {
         let bytes = self.save_sealed(id, DRAFT, draft, LIFETIME).await?;
         self.note_draft(user_id, digest_of(&draft.id), &stored_id(&id), bytes).await?;
         self.delete_old_drafts(user_id).await
+    }
+
+    /// Deletes a draft of a user.
+    pub async fn delete_draft(&self, user_id: i64, draft_id: &str) -> session_store::Result<()> {
+        self.delete(&id_of(user_id, draft_id)).await
+    }
+
+    /// Puts a draft on top of the list of the browser that has this key. The list counts as one of the user's drafts.
+    pub async fn put_on_list(&self, user_id: i64, key: &str, draft_id: &str) -> session_store::Result<()> {
+        let id = id_of_list(user_id, key);
+        // Two tabs change it, too.
+        let _lock = self.lock(format!("list {}", stored_id(&id))).await;
+        let mut list: Vec<(String, i64)> = self.load_sealed(id, LIST).await?.unwrap_or_default();
+        list.retain(|(other, _)| other != draft_id);
+        list.insert(0, (draft_id.to_owned(), jiff::Timestamp::now().as_second()));
+        list.truncate(MOST);
+        let bytes = self.save_sealed(id, LIST, &list, LIFETIME).await?;
+        self.note_draft(user_id, String::new(), &stored_id(&id), bytes).await?;
+        self.delete_old_drafts(user_id).await
+    }
+
+    /// The drafts on this list that are still there and of which no task came, with the second since 1970 in which each was
+    /// put there; the newest first.
+    pub async fn listed_drafts(&self, user_id: i64, key: &str) -> session_store::Result<Vec<(Draft, i64)>> {
+        let list: Option<Vec<(String, i64)>> = self.load_sealed(id_of_list(user_id, key), LIST).await?;
+        let mut drafts = Vec::new();
+        for (draft_id, listed) in list.unwrap_or_default() {
+            let draft = self.load_draft(user_id, &draft_id).await?.filter(|draft| draft.task_id.is_none());
+            drafts.extend(draft.map(|draft| (draft, listed)));
+        }
+        Ok(drafts)
     }
 
     /// What is too much of a user goes, the oldest first.
@@ -214,6 +251,32 @@ mod tests {
             assert_eq!(sessions.load_draft(7, &last.id).await.unwrap(), Some(last));
         }
         assert_eq!(sessions.load_draft(7, &first.id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_browser_lists_the_drafts_of_its_user_that_are_still_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(&SessionsAt::File(folder.path().join("sessions.sqlite"))).await.unwrap();
+        let listed = async |user_id, key| {
+            let drafts = sessions.listed_drafts(user_id, key).await.unwrap().into_iter();
+            drafts.map(|(draft, _)| draft.id).collect::<Vec<_>>()
+        };
+        let drafts = [Draft::new(), Draft::new(), Draft { task_id: Some(1), ..Draft::new() }, Draft::new()];
+        for draft in drafts.iter().chain([&drafts[0]]) {
+            sessions.save_draft(7, draft).await.unwrap();
+            sessions.put_on_list(7, "key", &draft.id).await.unwrap();
+        }
+        assert_eq!(listed(7, "key").await, [&drafts[0], &drafts[3], &drafts[1]].map(|draft| draft.id.clone()));
+        assert!(listed(8, "key").await.is_empty() && listed(7, "other").await.is_empty());
+        sessions.delete_draft(8, &drafts[3].id).await.unwrap();
+        sessions.delete_draft(7, &drafts[0].id).await.unwrap();
+        assert_eq!(listed(7, "key").await, [&drafts[3], &drafts[1]].map(|draft| draft.id.clone()));
+        for _ in 0..60 {
+            let draft = Draft::new();
+            sessions.save_draft(7, &draft).await.unwrap();
+            sessions.put_on_list(7, "key", &draft.id).await.unwrap();
+        }
+        assert_eq!(listed(7, "key").await.len(), MOST - 1, "the list is there itself");
     }
 
     #[tokio::test]

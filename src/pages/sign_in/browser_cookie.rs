@@ -6,9 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tower_sessions::cookie::time::Duration;
 use uuid::Uuid;
 
-use super::code_cookie::{cookie, value_of};
 use crate::{
-    pages::state::PageState,
+    pages::{
+        cookie::{cookie_value, set_cookie},
+        state::PageState,
+    },
     protocol::client::{BROWSER, ClientError, KNOWN_BROWSER, TokenPair},
     serve::ClientAddress,
 };
@@ -29,13 +31,13 @@ pub async fn set(
     let mut known = tokens.known_browser.clone();
     if !state.hub_is_beside {
         let value = known.get_or_insert_with(|| Uuid::new_v4().to_string().into());
-        let before = value_of(headers, name(state.https));
+        let before = cookie_value(headers, name(state.https));
         let store = state.registry.store();
         if let Err(error) = store.remember_browser(value.expose_secret(), &before, username, LIFETIME).await {
             tracing::warn!(%error, "a browser was not remembered");
         }
     }
-    known.map(|known: SecretString| cookie(name(state.https), Some(&known), LIFETIME, state.https))
+    known.map(|known: SecretString| set_cookie(name(state.https), Some(&known), LIFETIME, state.https))
 }
 
 /// An attempt to sign in as it goes to the hub.
@@ -54,7 +56,7 @@ pub async fn attempt(
     headers: &HeaderMap,
     username: &str,
 ) -> Option<Attempt> {
-    let known = Some(value_of(headers, name(state.https))).filter(|known| !known.is_empty());
+    let known = Some(cookie_value(headers, name(state.https))).filter(|known| !known.is_empty());
     let is_known = match &known {
         // The hub beside can tell whether it is, and applies the limits.
         Some(_) if state.hub_is_beside => true,

@@ -21,9 +21,21 @@ use crate::{
 pub struct Next {
     #[serde(default)]
     next: Option<String>,
-    /// Why one has to begin again.
+    /// Why one has to begin again: `code`, or [`KEPT`].
     #[serde(default)]
     again: Option<String>,
+}
+
+/// Somebody sent something while they were signed out, and it is kept for them.
+const KEPT: &str = "kept";
+
+/// The address of the page that says so, and leads on to `next`.
+pub fn sign_in_and_find_kept(next: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("again", KEPT)
+        .append_pair("next", next)
+        .finish();
+    format!("/login?{query}")
 }
 
 /// What is shown again after a failed attempt.
@@ -32,6 +44,8 @@ struct Attempt {
     username: String,
     error: Option<String>,
     next: String,
+    /// What they sent before is kept.
+    is_kept: bool,
 }
 
 /// Only a path of our own: never an address that leads elsewhere.
@@ -65,7 +79,12 @@ pub async fn show(
     let page = Page::new("Sign in").flash(flash);
     let error = (query.again.as_deref() == Some("code"))
         .then(|| "Sign in with your password first. If you did, it was more than ten minutes ago.".to_owned());
-    Ok(render(&state, page, Attempt { next, error, ..Default::default() }).await)
+    Ok(render(
+        &state,
+        page,
+        Attempt { next, error, is_kept: query.again.as_deref() == Some(KEPT), ..Default::default() },
+    )
+    .await)
 }
 
 #[derive(Deserialize)]
@@ -75,6 +94,8 @@ pub struct Credentials {
     password: SecretString,
     #[serde(default)]
     next: Option<String>,
+    #[serde(default)]
+    again: Option<String>,
 }
 
 /// `POST /login`
@@ -86,7 +107,12 @@ pub async fn submit(
     Form(form): Form<Credentials>,
 ) -> Result<Response, PageError> {
     let next = safe_path(form.next.as_deref());
-    let mut attempt = Attempt { username: form.username.trim().to_owned(), error: None, next };
+    let mut attempt = Attempt {
+        username: form.username.trim().to_owned(),
+        error: None,
+        next,
+        is_kept: form.again.as_deref() == Some(KEPT),
+    };
     let page = Page::new("Sign in");
     let (status, error) = if attempt.username.is_empty() || form.password.expose_secret().is_empty() {
         (StatusCode::UNPROCESSABLE_ENTITY, "Enter your username and your password.".to_owned())
@@ -131,11 +157,16 @@ async fn render(state: &PageState, page: Page, attempt: Attempt) -> Response {
     let accounts = state.demo_accounts.clone();
     let view = move || {
         let (attempt, accounts) = (attempt.clone(), accounts.clone());
+        let lead = match attempt.is_kept {
+            true => "You were signed out meanwhile. What you typed is kept: sign in, and go on.",
+            false => "Run analyses on data that never leave the organizations that hold them.",
+        };
         view! {
-            <Frame heading="Sign in" lead="Run analyses on data that never leave the organizations that hold them."
+            <Frame heading="Sign in" lead
                 error=attempt.error.clone()>
                 <form method="post" action="/login" class="stack">
                     <input type="hidden" name="next" value=attempt.next/>
+                    {attempt.is_kept.then(|| view! { <input type="hidden" name="again" value=KEPT/> })}
                     <TextField name="username" label="Username" value=attempt.username autocomplete="username"
                         required=true autofocus=true/>
                     <TextField name="password" label="Password" kind="password" value=""

@@ -12,6 +12,7 @@ mod second_factor;
 
 use axum::{Router, middleware::from_fn, routing::get};
 
+pub use form::sign_in_and_find_kept;
 pub use outcome::TOO_MANY;
 pub use qr_code::SetUp;
 pub use second_factor::is_code;

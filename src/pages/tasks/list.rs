@@ -2,11 +2,13 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Query, State},
+    http::HeaderMap,
     response::Response,
 };
 use leptos::prelude::*;
 use serde::Deserialize;
 
+use super::drafts::{BegunTasks, begun};
 use crate::{
     pages::{
         components::{Pagination, TaskTable, TextField},
@@ -101,9 +103,17 @@ impl Filter {
 pub async fn show(
     State(state): State<PageState>,
     user: User,
+    headers: HeaderMap,
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
-    let me = user.signed_in;
+    let me = user.signed_in.clone();
+    let may_create = me.permissions.may_create_tasks();
+    let begun = async {
+        match may_create && !filter.is_active() && filter.page() == 1 {
+            true => begun(&state, &user, &headers).await,
+            false => Ok(Vec::new()),
+        }
+    };
     let mut query = filter.query();
     // Where there are too many to choose from, a username is typed.
     if !filter.user.is_empty() && query.init_user_id.is_none() {
@@ -122,7 +132,8 @@ pub async fn show(
             None => Ok(None),
         }
     };
-    let (names, mut tasks, by_id) = futures::try_join!(me.names(), me.hub.tasks(&query), by_id)?;
+    let listed = async { Ok::<_, PageError>(futures::try_join!(me.names(), me.hub.tasks(&query), by_id)?) };
+    let ((names, mut tasks, by_id), begun) = futures::try_join!(listed, begun)?;
     if let Some(task) = by_id {
         tasks.items.retain(|other| other.id != task.id);
         tasks.items.insert(0, task);
@@ -130,7 +141,6 @@ pub async fn show(
     }
     names.learn_creators(&me.hub, &tasks.items).await;
     let flash = take_flash(&user.session).await?;
-    let may_create = me.permissions.may_create_tasks();
     let own_id = me.user.id;
     let view = move || {
         let (filter, names, tasks) = (filter.clone(), names.clone(), tasks.clone());
@@ -141,6 +151,7 @@ pub async fn show(
                 {may_create.then(|| view! { <a class="button primary" href="/tasks/new">"Create a task"</a> })}
             </div>
             {filter.parent().map(|id| view! { <p><a href=format!("/tasks/{id}")>{format!("Back to task {id}")}</a></p> })}
+            <BegunTasks begun=begun.clone()/>
             <FilterForm filter=filter.clone() names=names.clone() own_id/>
             <List filter tasks names active may_create/>
         }

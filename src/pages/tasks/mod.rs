@@ -2,6 +2,7 @@
 
 mod actions;
 mod detail;
+mod drafts;
 mod explanation;
 mod export;
 mod frame;
@@ -30,6 +31,7 @@ pub fn routes() -> Router<PageState> {
     Router::new()
         .route("/tasks", get(list::show))
         .route("/tasks/new", get(wizard::show).post(wizard::submit))
+        .route("/tasks/drafts/{id}/discard", get(drafts::confirm_discard).post(drafts::discard))
         .route("/tasks/{id}", get(detail::show))
         .route("/tasks/{id}/results.csv", get(export::csv))
         .route("/tasks/{id}/results.json", get(export::json))

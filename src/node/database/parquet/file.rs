@@ -163,13 +163,23 @@ fn only(metadata: &ParquetMetaData, places: &[usize]) -> Result<ParquetMetaData,
     let is_asked = |leaf: &usize| places.binary_search(&schema.get_column_root_idx(*leaf)).is_ok();
     let leaves: Vec<usize> = (0..schema.num_columns()).filter(is_asked).collect();
     let groups = metadata.row_groups().iter().map(|group| {
-        let columns = leaves.iter().filter_map(|leaf| group.columns().get(*leaf).cloned()).collect();
+        let columns = leaves.iter().filter_map(|leaf| group.columns().get(*leaf).cloned()).map(with_true_dictionary);
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
         RowGroupMetaData::builder(reduced.clone()).set_num_rows(group.num_rows()).set_column_metadata(columns).build()
     });
     let groups = groups.collect::<Result<Vec<_>, _>>()?;
     let created_by = of_file.created_by().map(str::to_owned);
     let of_file = FileMetaData::new(of_file.version(), of_file.num_rows(), created_by, None, reduced, None);
     Ok(ParquetMetaData::new(of_file, groups))
+}
+
+/// Some writers say that a dictionary stands at 0, or behind the data, where there is none.
+fn with_true_dictionary(column: ColumnChunkMetaData) -> Result<ColumnChunkMetaData, ParquetError> {
+    let is_true = |place: i64| place > 0 && place < column.data_page_offset();
+    match column.dictionary_page_offset() {
+        Some(place) if !is_true(place) => column.into_builder().set_dictionary_page_offset(None).build(),
+        _ => Ok(column),
+    }
 }
 
 /// How many rows make a batch of some megabytes. One row of lists can hold many values.

@@ -100,7 +100,11 @@ mod tests {
     };
     use parquet::{
         arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
-        file::{metadata::KeyValue, properties::WriterProperties, writer::SerializedFileWriter},
+        file::{
+            metadata::{KeyValue, ParquetMetaDataReader, ParquetMetaDataWriter},
+            properties::WriterProperties,
+            writer::SerializedFileWriter,
+        },
         schema::parser::parse_message_type,
     };
 
@@ -192,6 +196,31 @@ mod tests {
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70]);
         let error = (open(file.path()).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap_err();
         assert!(error.to_string().contains("a type that is not known") && error.in_full().contains("(g: "), "{error}");
+    }
+
+    #[test]
+    fn a_dictionary_where_none_can_be_is_none() {
+        let ages: ArrayRef = Arc::new(Int64Array::from(vec![60, 70]));
+        let batch = RecordBatch::try_from_iter([("age", ages)]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+        let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let bytes = std::fs::read(file.path()).unwrap();
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file.reopen().unwrap()).unwrap();
+        let written = metadata.row_group(0).column(0);
+        let data = usize::try_from(written.data_page_offset() + written.compressed_size()).unwrap();
+        for place in [-1, 0, 1_000_000] {
+            let column = written.clone().into_builder().set_dictionary_page_offset(Some(place)).build().unwrap();
+            let group = metadata.row_group(0).clone().into_builder().set_column_metadata(vec![column]).build().unwrap();
+            let metadata = metadata.clone().into_builder().set_row_groups(vec![group]).build();
+            let mut odd = bytes[..data].to_vec();
+            ParquetMetaDataWriter::new(&mut odd, &metadata).finish().unwrap();
+            std::fs::write(file.path(), odd).unwrap();
+            let batch = (open(file.path()).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap();
+            assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70], "{place}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::{
     Form as FormBody,
     body::Body,
     extract::{FromRequest, Query, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -20,7 +20,10 @@ use super::{
     view::{self, StepPage},
 };
 use crate::{
-    pages::{error::PageError, render::Page, state::PageState, user::User},
+    pages::{
+        error::PageError, render::Page, sign_in::sign_in_and_find_kept, state::PageState, tasks::drafts::put_on_list,
+        user::User,
+    },
     protocol::client::ClientError,
     serve::whole_body,
     session::{Draft, FlashKind, SessionError, Unsent, put_flash, take_flash},
@@ -143,14 +146,17 @@ async fn render(
 pub async fn submit(
     State(state): State<PageState>,
     user: Option<User>,
+    headers: HeaderMap,
     Query(place): Query<Place>,
     request: Request,
 ) -> Result<Response, PageError> {
     let step = Step::from_key(&place.step);
     let Some(user) = user else {
         let next = request.uri().to_string();
-        keep_unsent(&state, &place.draft, step, request).await?;
-        return Err(PageError::SignIn { next });
+        return match keep_unsent(&state, &place.draft, step, request).await? {
+            true => Ok(Redirect::to(&sign_in_and_find_kept(&next)).into_response()),
+            false => Err(PageError::SignIn { next }),
+        };
     };
     require_permission(&user)?;
     let form = match FormBody::from_request(request, &()).await {
@@ -169,7 +175,8 @@ pub async fn submit(
         Err(PageError::HubUnavailable(_)) if !form.is_too_large() && form.action() != "update" => {
             draft.unsent = Some(Unsent { step: step.key().to_owned(), fields: form.0 });
             save(&state, &user, &draft).await?;
-            return Ok(Redirect::to(&address(&draft.id, step)).into_response());
+            let listed = put_on_list(&state, &user, &headers, &draft).await?;
+            return Ok((listed, Redirect::to(&address(&draft.id, step))).into_response());
         }
         data => data?,
     };
@@ -189,18 +196,21 @@ pub async fn submit(
         "create" if step == Step::Overview => return create(state, user, draft, data).await,
         _ => save(&state, &user, &draft).await?,
     }
-    match form.action() {
-        "back" => Ok(Redirect::to(&address(&draft.id, step.previous().unwrap_or(step))).into_response()),
-        "all" | "none" => Ok(Redirect::to(&address(&draft.id, step)).into_response()),
+    let listed = put_on_list(&state, &user, &headers, &draft).await?;
+    let next = match form.action() {
+        "back" => step.previous().unwrap_or(step),
+        "all" | "none" => step,
         _ => {
             let errors = check(&draft, step, &data);
-            if errors.is_empty() {
-                return Ok(Redirect::to(&address(&draft.id, step.next())).into_response());
+            if !errors.is_empty() {
+                let page = Page::new(format!("Error in {}", title(step))).status(StatusCode::UNPROCESSABLE_ENTITY);
+                let page = render(&state, page, user, draft, data, step, errors).await?;
+                return Ok((listed, page).into_response());
             }
-            let page = Page::new(format!("Error in {}", title(step))).status(StatusCode::UNPROCESSABLE_ENTITY);
-            render(&state, page, user, draft, data, step, errors).await
+            step.next()
         }
-    }
+    };
+    Ok((listed, Redirect::to(&address(&draft.id, next))).into_response())
 }
 
 /// Takes a step's answers into the draft. Another collaboration has other data.
@@ -226,22 +236,24 @@ async fn take_over(
 /// The largest form that is kept of somebody who has to sign in first, in bytes.
 const UNSENT: usize = 16 * 1024;
 
-/// Keeps what was typed by somebody who was signed out in another tab, say, until they have signed in.
-async fn keep_unsent(state: &PageState, draft_id: &str, step: Step, request: Request) -> Result<(), PageError> {
+/// Keeps what was typed by somebody who was signed out in another tab, say, until they have signed in. Answers whether it
+/// is kept.
+async fn keep_unsent(state: &PageState, draft_id: &str, step: Step, request: Request) -> Result<bool, PageError> {
     let store = state.registry.store();
     if !is_draft_id(draft_id) || !is_somebody_s(state, draft_id).await? {
-        return Ok(());
+        return Ok(false);
     }
     let (parts, body) = request.into_parts();
-    let Ok(body) = whole_body(body, UNSENT).await else { return Ok(()) };
+    let Ok(body) = whole_body(body, UNSENT).await else { return Ok(false) };
     let read = FormBody::from_request(Request::from_parts(parts, Body::from(body)), &()).await;
-    let Ok(FormBody(fields)) = read else { return Ok(()) };
+    let Ok(FormBody(fields)) = read else { return Ok(false) };
     let form = Form(fields);
     if form.is_too_large() || form.action() == "update" {
-        return Ok(());
+        return Ok(false);
     }
     let unsent = Unsent { step: step.key().to_owned(), fields: form.0 };
-    Ok(store.keep_unsent(draft_id, &unsent).await.map_err(SessionError::from)?)
+    store.keep_unsent(draft_id, &unsent).await.map_err(SessionError::from)?;
+    Ok(true)
 }
 
 /// A press that waits longer than this was one of two.

@@ -1,5 +1,5 @@
-//! The wizard that creates a task: one server-side form a step, at `/tasks/new`. What was typed is kept in a draft in
-//! the session; each answer narrows the next.
+//! The wizard that creates a task: one server-side form a step, at `/tasks/new`. What was typed is kept in a draft
+//! beside the sessions; each answer narrows the next.
 
 mod arguments;
 mod data;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sqlx::{
-    Connection, TransactionManager,
+    Connection, SqliteConnection, TransactionManager,
     sqlite::{SqlitePoolOptions, SqliteTransactionManager},
 };
 
@@ -14,13 +14,14 @@ pub fn one_writer() -> SqlitePoolOptions {
     let pool = SqlitePoolOptions::new().max_connections(1);
     // It stays, or what others write while it is opened anew would not be noticed.
     let pool = pool.max_lifetime(None).idle_timeout(None);
-    pool.after_release(|connection, _| {
-        Box::pin(async move {
-            // Behind a rollback that is still to come.
-            connection.ping().await?;
-            Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
-        })
-    })
+    pool.after_release(|connection, _| Box::pin(has_ended(connection)))
+}
+
+/// Whether nothing is under way over a connection.
+pub async fn has_ended(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Behind a rollback that is still to come.
+    connection.ping().await?;
+    Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
 }
 
 /// Makes a file that only its owner may read, or makes it so: databases hold secrets. One that is there is not opened: to

@@ -674,6 +674,69 @@ async fn a_table_of_the_log_that_takes_not_every_entry_is_made_anew_at_the_start
     }
 }
 
+/// Starts the demo without nodes, which has to fail.
+fn fails_to_start(data: &Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
+    command.args(["serve", "--demo", "--without-node", "example_org1,example_org2,example_org3"]);
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data);
+    assert!(!command.output().unwrap().status.success());
+}
+
+/// What the log says of itself.
+async fn mismatches(server: &Server) -> String {
+    let url = format!("{}/api/audit?action=audit.mismatch", server.url);
+    let request = reqwest::Client::new().get(url).bearer_auth(root_token(server).await);
+    request.send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_taken_away_with_all_people_is_missed() {
+    let none = ["--demo", "--without-node", "example_org1,example_org2,example_org3"];
+    let data = tempfile::TempDir::new().unwrap();
+    Server::start(data.path(), &none).end();
+    let take_away = [
+        "PRAGMA foreign_keys = OFF",
+        "CREATE TABLE saved AS SELECT * FROM user",
+        "DROP TRIGGER audit_keeps_entries",
+        "DROP TABLE audit",
+        "DROP TABLE audit_head",
+        "DROP TABLE audit_sink",
+        "DELETE FROM user",
+    ];
+    change_file(data.path(), &take_away).await;
+    std::fs::remove_file(data.path().join("hub.audit-head")).unwrap();
+    // Without people the demo is made again, on top of what is left of it.
+    fails_to_start(data.path());
+    change_file(data.path(), &["INSERT INTO user SELECT * FROM saved", "DROP TABLE saved"]).await;
+    let server = Server::start(data.path(), &none);
+    let told = mismatches(&server).await;
+    assert!(told.contains("was not there at the start") && told.contains("table audit"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_cannot_tell_what_is_wrong_signs_nothing() {
+    let none = ["--demo", "--without-node", "example_org1,example_org2,example_org3"];
+    let data = tempfile::TempDir::new().unwrap();
+    let server = Server::start(data.path(), &none);
+    root_token(&server).await;
+    server.end();
+    let head = data.path().join("hub.audit-head");
+    std::fs::remove_file(&head).unwrap();
+    // Nothing can be written behind the last number that there is.
+    let last = "INSERT INTO audit VALUES (9223372036854775807, '', '', '', '', '', '', NULL, '')";
+    change_file(data.path(), &[last]).await;
+    fails_to_start(data.path());
+    assert!(!head.exists());
+    let back = [
+        "DROP TRIGGER audit_keeps_entries",
+        "DELETE FROM audit WHERE id = 9223372036854775807",
+        "UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM audit) WHERE name = 'audit'",
+    ];
+    change_file(data.path(), &back).await;
+    let told = mismatches(&Server::start(data.path(), &none)).await;
+    assert!(told.contains("was not there at the start"), "{told}");
+}
+
 /// Statements that make a trigger which undoes changes of passwords.
 fn planted(kind: &'static str, name: &'static str) -> Vec<&'static str> {
     let sql = format!(
@@ -714,6 +777,15 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
         // As only somebody can write it who does not ask SQLite.
         (planted("trigger", "sqlite_evil"), "trigger sqlite_evil"),
         (planted("TRIGGER", "evil"), "trigger evil"),
+        (
+            vec![
+                "CREATE UNIQUE INDEX zzu ON audit (CASE WHEN action = 'audit.mismatch' OR id = 1 THEN 0 ELSE id END)",
+                "PRAGMA writable_schema = ON",
+                "UPDATE sqlite_schema SET name = 'sqlite_evil', sql = replace(sql, 'zzu', 'sqlite_evil') WHERE name = 'zzu'",
+                "PRAGMA schema_version = 1000",
+            ],
+            "index sqlite_evil",
+        ),
         // The tables of the log by other letters, which made the file look new.
         (
             vec![
@@ -762,7 +834,7 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
         assert!(!entries.send().await.unwrap().text().await.unwrap().contains("FORGED"));
         server.end();
         // Of what could be put right nothing is left to be told.
-        assert_eq!(verified(data.path()).0, told.starts_with("trigger"));
+        assert_eq!(verified(data.path()).0, told.starts_with("trigger") || told.starts_with("index"));
     }
     // While the hub runs it is told as well.
     let data = tempfile::TempDir::new().unwrap();

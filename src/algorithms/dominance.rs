@@ -3,6 +3,9 @@
 /// What parts of both signs leave by chance is seldom a smaller part of the root of their squares.
 const BY_CHANCE: f64 = 0.001;
 
+/// A sum that is less beside the root of its parts' squares is what rounding leaves.
+const ROUNDING: f64 = 1e-12;
+
 /// The parts of a sum: rows, or what the rows of each person come to.
 #[derive(Default)]
 pub struct Dominance {
@@ -10,13 +13,16 @@ pub struct Dominance {
     /// Without signs.
     amount: f64,
     squares: f64,
+    /// The powers of three, and of six.
+    cubes: f64,
+    sixths: f64,
     /// The part that is farthest from nothing, …
     largest: f64,
     /// … and how many are as far.
     as_large: u64,
     /// So many parts are few.
     few: usize,
-    /// Those that are farthest from nothing, and one more, without their signs, in order.
+    /// Those that are farthest from nothing, and one more, the nearest first.
     farthest: Vec<f64>,
 }
 
@@ -43,6 +49,8 @@ impl Dominance {
         self.sum += part * times as f64;
         self.amount += part.abs() * times as f64;
         self.squares += part * part * times as f64;
+        self.cubes += part.powi(3) * times as f64;
+        self.sixths += part.powi(6) * times as f64;
         if part.abs() > self.largest.abs() {
             (self.largest, self.as_large) = (part, 0);
         }
@@ -51,25 +59,48 @@ impl Dominance {
         let times = usize::try_from(times).unwrap_or(usize::MAX).min(most);
         for _ in 0..times {
             let is_full = self.farthest.len() == most;
-            if is_full && self.farthest.first().is_none_or(|nearest| part.abs() <= *nearest) {
+            if is_full && self.farthest.first().is_none_or(|nearest| part.abs() <= nearest.abs()) {
                 break;
             }
             if is_full {
                 self.farthest.remove(0);
             }
-            let place = self.farthest.partition_point(|other| *other < part.abs());
-            self.farthest.insert(place, part.abs());
+            let place = self.farthest.partition_point(|other| other.abs() < part.abs());
+            self.farthest.insert(place, part);
         }
     }
 
     /// Of so many parts a few make nearly all, or are far from all others: how many may not do so.
     pub fn few(&self, all: u64) -> Option<u64> {
-        let few = self.few as u64;
-        let of_few: f64 = self.farthest.iter().rev().take(self.few).sum();
+        let few = self.few_of(all);
+        let farthest: Vec<f64> = self.farthest.iter().rev().map(|part| part.abs()).take(few + 1).collect();
+        let of_few: f64 = farthest.iter().take(few).sum();
         let are_nearly_all = of_few > self.amount * NEARLY_ALL || of_few.is_infinite();
-        let are_far = self.farthest.windows(2).any(|pair| pair[1] >= pair[0] * FAR && pair[1] > 0.0);
-        // Where most are few they are not.
-        (of_few > 0.0 && few <= all / 2 && (are_nearly_all || are_far)).then_some(few)
+        let are_far = farthest.windows(2).any(|pair| pair[0] >= pair[1] * FAR && pair[0] > 0.0);
+        (of_few > 0.0 && (are_nearly_all || are_far)).then_some(self.few as u64)
+    }
+
+    /// Of so many parts all but a few make up for one another, each for another one: how many may not be left.
+    pub fn few_left(&self, all: u64) -> Option<u64> {
+        let (mut sum, mut squares, mut cubes, mut sixths) = (self.sum, self.squares, self.cubes, self.sixths);
+        let is_nothing = |left: f64, spread: f64| left.abs() <= spread.max(0.0).sqrt() * BY_CHANCE;
+        let is_left = self.farthest.iter().rev().zip(self.farthest.iter().rev().skip(1)).take(self.few_of(all)).any(
+            |(part, next)| {
+                sum -= part;
+                squares -= part * part;
+                cubes -= part.powi(3);
+                sixths -= part.powi(6);
+                // By chance the sum of many can be nothing, but seldom that of their powers of three, too.
+                part.abs() > next.abs() && *next != 0.0 && is_nothing(sum, squares) && is_nothing(cubes, sixths)
+            },
+        );
+        // Nothing is left where these few make up for one another, too.
+        (is_left && self.sum.abs() > self.squares.sqrt() * ROUNDING).then_some(self.few as u64)
+    }
+
+    /// How many of so many parts are few: not most of them.
+    fn few_of(&self, all: u64) -> usize {
+        self.few.min(usize::try_from(all / 2).unwrap_or(usize::MAX))
     }
 
     /// The share of all amounts that the largest part has, if nobody has as much.
@@ -107,6 +138,7 @@ impl Dominance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithms::sketch::mix;
 
     fn share(parts: impl IntoIterator<Item = f64>) -> Option<f64> {
         let mut dominance = Dominance::default();
@@ -140,6 +172,15 @@ mod tests {
             (beside(&[1.0]), beside(&[1.0; 3]), beside(&[1.0; 5]), beside(&[0.3])),
             (Some(4), Some(4), None, None)
         );
+        // What is told of by few is told of by more: that a station counts more people as few weakens nothing.
+        for parts in [vec![1.0, 2.0], vec![0.5; 4], vec![100.0], vec![-3.0, 3.0]] {
+            let all = [&rounding[..15], &parts].concat();
+            for few in parts.len()..40 {
+                let mut dominance = Dominance::of(few);
+                all.iter().for_each(|part| dominance.see(*part));
+                assert_eq!(dominance.few(all.len() as u64), Some(few as u64), "{parts:?}");
+            }
+        }
         // Each of a few that are seen together counts.
         let mut together = Dominance::of(4);
         together.see_times(0.0, 50);
@@ -147,6 +188,29 @@ mod tests {
         assert_eq!(together.few(53), Some(4));
         together.see_times(1.0, 2);
         assert_eq!(together.few(55), None);
+    }
+
+    #[test]
+    fn others_that_make_up_for_one_another_hide_no_few() {
+        let left = |parts: &[f64]| {
+            let mut dominance = Dominance::of(4);
+            let bills = (0..30).map(|number| f64::from(number * 100_000 / 29 + 10_000) / 100.0);
+            let parts: Vec<f64> = bills.flat_map(|bill| [bill, -bill]).chain(parts.iter().copied()).collect();
+            parts.iter().for_each(|part| dominance.see(*part));
+            dominance.few_left(parts.len() as u64)
+        };
+        for few in [&[4_711.5, 4_711.5, 0.0][..], &[4_711.5, 3_333.25], &[1_200.0, -1_300.0, 1_400.0, 1_500.0]] {
+            assert_eq!(left(few), Some(4), "{few:?}");
+        }
+        assert_eq!((left(&[1_200.0; 5]), left(&[]), left(&[0.0])), (None, None, None));
+        // Changes of a score are nothing in all for one column of many.
+        let refused = (0..1_000_u64).filter(|column| {
+            let mut dominance = Dominance::of(4);
+            let score = |row: u64| (mix(column * 1_000 + row) % 4 + mix(column * 1_000 + row + 500) % 4) as f64 - 3.0;
+            (0..60).for_each(|row| dominance.see(score(row)));
+            dominance.few_left(60).is_some()
+        });
+        assert!(refused.count() < 10);
     }
 
     #[test]

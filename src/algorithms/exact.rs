@@ -13,6 +13,9 @@ pub struct Exact {
 /// From here on not every whole number is exact.
 pub const EXACT_WHOLE: f64 = (1_u128 << 100) as f64;
 
+/// The largest power of ten that a float holds.
+const EXACT_POWER: i32 = 22;
+
 impl Exact {
     /// The nearest float.
     pub fn to_f64(self) -> f64 {
@@ -49,6 +52,15 @@ impl Exact {
         }
         let rest = self + Exact { high, low: 0.0 }.times(-parts);
         Exact::sum(high, rest.high / parts)
+    }
+
+    /// With the decimal point so many places further to the left, or to the right below 0.
+    fn moved(self, places: i32) -> Exact {
+        match places {
+            ..0 => self.times(10_f64.powi(-places)),
+            ..=EXACT_POWER => self.divided(10_f64.powi(places)),
+            _ => self.divided(10_f64.powi(EXACT_POWER)).moved(places - EXACT_POWER),
+        }
     }
 
     /// Without so many times a value.
@@ -110,7 +122,7 @@ impl From<Number> for Exact {
             Number::Integer(value) if value.unsigned_abs() <= 1 << 53 => Exact { high: value as f64, low: 0.0 },
             Number::Integer(value) => Exact::whole(value.into()),
             Number::Boolean(value) => Exact { high: f64::from(u8::from(value)), low: 0.0 },
-            Number::Decimal { parts, scale } => Exact::whole(parts).divided(10_f64.powi(i32::from(scale))),
+            Number::Decimal { parts, scale } => Exact::whole(parts).moved(scale.into()),
         }
     }
 }
@@ -152,6 +164,13 @@ mod tests {
         let far = 10_000_000_000_000_000;
         assert_eq!(mean(&[far, far + 2]), mean(&[far, far, far, far + 2, far + 2, far + 2]));
         assert_ne!(mean(&[far; 12]), mean(&[[far; 11].as_slice(), &[far + 1]].concat()));
+        // A whole number is the same with whatever decimals it is written.
+        for scale in [0, 2, 22, 23, 25, 30, 36] {
+            let parts = 100 * 10_i128.pow(scale as u32);
+            assert_eq!(Exact::from(Number::Decimal { parts, scale }), whole(&[100]), "{scale}");
+            let next = Exact::from(Number::Decimal { parts: parts + 1, scale }).minus(whole(&[100]), 1).to_f64();
+            assert!((next - 10_f64.powi(-i32::from(scale))).abs() < next.abs() * 1e-3 || scale > 28, "{scale}: {next}");
+        }
         let mean = |values: &[f64]| of(values).part_bits(u32::try_from(values.len()).unwrap());
         assert_eq!(mean(&[0.5; 3]), mean(&[0.5; 7]));
         assert_ne!(mean(&[1e15 + 0.5; 12]), mean(&[[1e15 + 0.5; 11].as_slice(), &[1e15 + 1.5]].concat()));

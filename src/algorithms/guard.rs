@@ -208,7 +208,7 @@ impl<'a> Guard<'a> {
             references_exactly: References::default(),
             early: FromMiddle::of(few.saturating_sub(1)),
             identifiers: if is_allowed { Identifiers::No } else { Identifiers::SoFar(HashMap::new()) },
-            dominance: Dominance::default(),
+            dominance: Dominance::of(few.saturating_sub(1)),
             is_numeric: true,
             has_booleans: false,
             has_numbers: false,
@@ -351,13 +351,16 @@ impl<'a> Guard<'a> {
                 shares.push(differences.largest_part());
                 differing = differing.or(differences.few(people));
             }
+            let mut sums = Dominance::of(self.few);
+            persons.sums(are_whole, Rounding::None).for_each(|sum| sums.see(sum.to_f64()));
+            differing = differing.or(sums.few_left(people));
             largest_share = shares.into_iter().flatten().reduce(f64::max);
             smaller_cell = cells.into_iter().flatten().min();
             unnamed = by_person.unnamed;
         }
         if !are_people {
             let differences = self.early.differences();
-            differing = differences.few(self.used);
+            differing = differences.few(self.used).or(self.dominance.few_left(self.used));
             let of_references = [self.references.largest_share(), self.references_exactly.largest_share()];
             largest_share = of_references.into_iter().flatten().chain(differences.largest_part()).reduce(f64::max);
         }

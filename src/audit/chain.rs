@@ -70,12 +70,22 @@ pub async fn verify_from(
         return Ok(Err(Broken::BeforeTheFirst));
     }
     // The last entries may be gone: how many there were is written beside the table. Read first, since others come.
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetch_optional(pool).await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'audit'")
+        .fetch_optional(pool)
+        .await?;
     let known: Vec<&Head> = known.iter().filter(|known| known.id > head.id).collect();
     let query = format!("SELECT {COLUMNS} FROM audit NOT INDEXED WHERE id > ? ORDER BY id");
     let mut entries = sqlx::query_as::<_, Recorded>(&query).bind(head.id).fetch(pool);
-    while let Some(entry) = entries.try_next().await? {
+    loop {
+        let entry = match entries.try_next().await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => break,
+            // No program of ours has written what cannot be read.
+            Err(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+                return Ok(Err(Broken::Changed(head.id + 1)));
+            }
+            Err(error) => return Err(error),
+        };
         if entry.id != head.id + 1 {
             return Ok(Err(Broken::Missing(head.id + 1)));
         }

@@ -91,14 +91,18 @@ impl Continuity {
             Box::pin(async move { log.watch(connection).await })
         });
         pool.before_acquire(move |_, _| {
-            // Nothing is under way over it: what was committed is there.
-            lock(&of_known.known).is_unconfirmed = false;
+            of_known.taken();
             Box::pin(async { Ok(true) })
         })
     }
 
+    /// Nothing is under way over a connection that is taken: what was committed is there.
+    pub fn taken(&self) {
+        lock(&self.known).is_unconfirmed = false;
+    }
+
     /// Watches what a connection commits.
-    async fn watch(self: &Arc<Self>, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub async fn watch(self: &Arc<Self>, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         sqlx::query(&format!("CREATE TEMP TABLE {MARK}{} (mark INTEGER)", self.id)).execute(&mut *connection).await?;
         {
             let mut known = lock(&self.known);

@@ -17,7 +17,7 @@ pub use continuity::Continuity;
 pub use entry::{Entry, Recorded};
 pub use head_file::{HeadFile, LastHead, beside};
 pub use log::{Filter, append, append_change, head, open, page, prepare, read_all};
-pub use schema::{INDEXES, Made, differences, in_words, indexes_hold, is_of_earlier_version, made, prepare_as};
+pub use schema::{INDEXES, Made, differences, in_words, indexes_hold, is_new, is_of_earlier_version, made, prepare_as};
 pub use sink::{SinkError, ship};
 pub use witness::{
     Behind, HeadKey, KeptHead, Signed, SignedHeads, behind, holds, keep_head, kept_head, kept_heads, last_known,

@@ -43,6 +43,11 @@ pub async fn made(connection: &mut SqliteConnection) -> Result<Made, sqlx::Error
     Ok(made)
 }
 
+/// Whether there is nothing in a database yet.
+pub async fn is_new(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)").fetch_one(connection).await
+}
+
 /// The names of what is not as the program makes it: there and not its own, or its own and not there. A file of an earlier
 /// version can lack an index, without which everything is only slower; where it has seen fewer migrations, only what it has
 /// beside tables and the tables of the log say something.
@@ -105,7 +110,7 @@ async fn make_anew(connection: &mut SqliteConnection, there: &Made, table: &str,
     Ok(())
 }
 
-/// Takes these triggers and views away. Types are written as SQLite writes them, and names as the program does. `DROP` cannot
+/// Takes these triggers and views away, and indexes with names that SQLite keeps for itself. Types are written as SQLite writes them, and names as the program does. `DROP` cannot
 /// take away all that a file can have: names that SQLite keeps for itself, and types in capitals.
 async fn forget_code(
     connection: &mut SqliteConnection,
@@ -117,7 +122,8 @@ async fn forget_code(
     }
     sqlx::query("PRAGMA writable_schema = ON").execute(&mut *connection).await?;
     for (kind, name) in others {
-        sqlx::query("DELETE FROM sqlite_schema WHERE lower(type) = ? AND lower(name) = ? AND lower(type) IN ('trigger', 'view')")
+        sqlx::query("DELETE FROM sqlite_schema WHERE lower(type) = ? AND lower(name) = ? AND (lower(type) IN ('trigger', 'view')
+             OR lower(type) = 'index' AND lower(name) LIKE 'sqlite@_%' ESCAPE '@' AND sql IS NOT NULL)")
             .bind(kind)
             .bind(name)
             .execute(&mut *connection)
@@ -143,20 +149,17 @@ async fn forget_code(
 }
 
 /// Makes the tables of the log, takes away what is not the program's own, and makes what is missing; what of that an
-/// entry has to name. Of a new database nothing is missing. Other tables stay as they are.
+/// entry has to name. Of a database that was new before its migrations nothing is missing. Other tables stay as they are.
 pub async fn prepare_as(
     connection: &mut SqliteConnection,
     own: &Made,
     log: &Continuity,
+    is_new: bool,
 ) -> Result<Option<String>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let there = made(&mut transaction).await?;
     let before = differences(&there, own);
     let key = |table: &str| ("table".to_owned(), table.to_owned());
-    // In a new file nothing is but what is missing.
-    let is_new = !there.contains_key(&key("audit"))
-        && !there.contains_key(&key("audit_head"))
-        && before.iter().all(|key| !there.contains_key(key));
     if !is_new && let Some(told) = in_words(&before) {
         // Before it is put right, which can fail.
         tracing::error!(told, "the audit log may not be what it was");

@@ -1,8 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    io::ErrorKind,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{collections::BTreeMap, io::ErrorKind};
 
 use axum::{
     Json,
@@ -131,22 +127,9 @@ fn is_interrupted(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("9"))
 }
 
-/// Whether there was no more room lately, or the disk failed: then the library opens its connection anew.
-static HAS_FAILED: AtomicBool = AtomicBool::new(false);
-
-/// Whether that was so since it was asked last.
-pub fn has_disk_failed() -> bool {
-    HAS_FAILED.swap(false, Ordering::Relaxed)
-}
-
-/// Whether there is no more room (SQLITE_FULL). That and failures of the disk are remembered for [`has_disk_failed`].
+/// Whether there is no more room (SQLITE_FULL).
 pub fn is_disk_full(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    // SQLITE_IOERR, of many kinds.
-    if code.is_some_and(|code| code == 13 || code & 0xff == 10) {
-        HAS_FAILED.store(true, Ordering::Relaxed);
-    }
-    code == Some(13)
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("13"))
 }
 
 impl IntoResponse for HubError {

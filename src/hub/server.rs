@@ -98,11 +98,9 @@ pub struct HubState {
     pub known_browsers: DefaultKeyedRateLimiter<i64>,
     /// How many keys that nobody has are noted.
     pub unknown_keys: DefaultDirectRateLimiter,
-    /// The end of the audit log that this process signed last.
     /// The end of the audit log that was signed last, and where it is kept beside the database.
     pub signed_head: tokio::sync::Mutex<Option<Head>>,
     pub head_file: HeadFile,
-    pub foreign_writes: audit::ForeignWrites,
     /// The last entry that the second file has.
     pub shipped: tokio::sync::Mutex<Option<i64>>,
     /// Whether the audit log's chain held when that was looked at.
@@ -194,7 +192,6 @@ impl Hub {
             all_strangers: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(599))),
             signed_head: tokio::sync::Mutex::new(last_head),
             head_file,
-            foreign_writes: audit::ForeignWrites::default(),
             shipped: tokio::sync::Mutex::default(),
             unknown_keys: RateLimiter::direct(Quota::per_minute(NonZeroU32::MIN.saturating_add(19))),
             verified: Arc::default(),

@@ -126,13 +126,14 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, Stor
         None if is_used => audit::trouble_at_start(store.pool(), &key, &file).await?,
         None => None,
     };
-    let known = tokio::sync::Mutex::new(last.as_ref().map(|last| last.head.clone()));
-    let log = Begun { key, file, known, is_told: AtomicBool::default() };
-    let is_anew = log.sign_as_it_is(store, trouble.is_none()).await? == Signed::Anew;
-    let trouble = trouble.map(|trouble| if is_anew { format!("{ANEW}; {trouble}") } else { trouble });
-    let trouble: Vec<String> = trouble.into_iter().chain(store.found().map(str::to_owned)).collect();
+    let log = Begun { key, file, known: tokio::sync::Mutex::default(), is_told: AtomicBool::default() };
+    // In one transaction: nothing is signed that does not tell what is wrong, or the next start would take it for whole.
+    let mut known = last.as_ref().map(|last| last.head.clone());
     let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
     store.log().begin(&mut transaction).await?;
+    let signed = log.sign_in(&mut transaction, &mut known, trouble.is_none()).await?;
+    let trouble = trouble.map(|trouble| if signed == Signed::Anew { format!("{ANEW}; {trouble}") } else { trouble });
+    let trouble: Vec<String> = trouble.into_iter().chain(store.found().map(str::to_owned)).collect();
     if !trouble.is_empty() {
         note(&mut transaction, "audit log", &trouble.join("; ")).await?;
     }
@@ -140,6 +141,8 @@ pub async fn begin(store: &NodeStore, config: &NodeConfig) -> Result<Begun, Stor
         audit::append(&mut transaction, &Entry::unclosed(&head, &looked_at.unwrap_or_default())).await?;
     }
     transaction.commit().await?;
+    log.signed(store, signed, known.as_ref())?;
+    *log.known.lock().await = known;
     Ok(log)
 }
 
@@ -187,18 +190,6 @@ impl Begun {
         *known = next;
         store.log().seen(seen);
         Ok(self.signed(store, signed, known.as_ref())?)
-    }
-
-    /// The first time.
-    async fn sign_as_it_is(&self, store: &NodeStore, tells: bool) -> Result<Signed, StoreError> {
-        let mut known = self.known.lock().await;
-        let mut transaction = store.pool().begin_with("BEGIN IMMEDIATE").await?;
-        let mut next = known.clone();
-        let signed = self.sign_in(&mut transaction, &mut next, tells).await?;
-        transaction.commit().await?;
-        *known = next;
-        self.signed(store, signed, known.as_ref())?;
-        Ok(signed)
     }
 
     async fn sign_in(

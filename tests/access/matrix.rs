@@ -22,7 +22,7 @@ const GONE: u16 = 0;
 
 /// What each page answers to each of them; [`GONE`] where it must not tell.
 #[rustfmt::skip]
-const PAGES: [(&str, [u16; 9]); 50] = [
+const PAGES: [(&str, [u16; 9]); 51] = [
     // nobody, viewer, researcher, admin1, admin2, stranger, manager, auditor, root
     ("/", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
     ("/collaborations", [303, 200, 200, 200, 200, 200, 200, 200, 200]),
@@ -48,6 +48,7 @@ const PAGES: [(&str, [u16; 9]); 50] = [
     ("/tasks/1/delete", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
     ("/tasks/1/cancel", [303, 403, 200, 403, 403, 403, 200, 403, 200]),
     ("/tasks/999", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
+    ("/tasks/drafts/1/discard", [303, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE]),
     ("/runs/1/log", [303, 200, 200, 200, 200, 403, 200, 403, 200]),
     ("/reviews", [303, 403, 403, 200, 200, 200, 200, 200, 200]),
     // The manager is of the same organization; nobody else's admin learns that it is there.

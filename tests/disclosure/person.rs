@@ -658,6 +658,40 @@ async fn what_rounding_leaves_hides_no_few_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_larger_cell_tells_nothing_that_a_smaller_one_does_not() {
+    let of = |person: u32, event: f64| event + f64::from(person * 7 % 11) * 1e-7;
+    let events: Vec<f64> = (0..17).map(|person| of(person, if person < 2 { 1.0 } else { 0.0 })).collect();
+    let events = Table::of("x", &events);
+    for format in FORMATS {
+        for cell in [5, 9, 10, 16, 20] {
+            for person in ["", PERSON] {
+                let policies = format!("policies: {{smallest_cell: {cell}}}\n");
+                let target = Target::new(format, &[("default", &events)], person, &policies).await;
+                let result = target.ask("default", "x").await;
+                assert!(suppressed(&result).contains("smallest_cell"), "{format} {cell} {person}: {result}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bills_that_others_cancel_leave_no_few_people() {
+    let with = |left: &[f64]| {
+        let bills = (0..30).map(|number| f64::from(number * 100_000 / 29 + 10_000) / 100.0);
+        Table::of("x", &bills.flat_map(|bill| [bill, -bill]).chain(left.iter().copied()).collect::<Vec<_>>())
+    };
+    for format in FORMATS {
+        for person in ["", PERSON] {
+            for left in [&[4_711.5, 4_711.5][..], &[4_711.5, 3_333.25, 0.0], &[-2_000.0, 3_000.0, 5_000.0, 1_500.25]] {
+                let target = Target::new(format, &[("default", &with(left))], person, "").await;
+                let result = target.ask("default", "x").await;
+                assert!(result["sum"]["suppressed"].is_string(), "{format} {person} {left:?}: {result}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_around_a_middle_are_told_though_they_make_up_for_one_another() {
     // As changes of a score are: the sum of all but the largest comes near nothing now and then, by chance.
     let mut number: u64 = 11;

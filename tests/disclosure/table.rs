@@ -75,11 +75,16 @@ async fn identifiers_are_refused_by_name_and_by_their_values() {
         let target = Target::new(format, &[("default", &twice)], ", identifiers: [\"B S N\"]", "").await;
         twice.columns.push(("bsn (2)", twice.columns[1].1.clone()));
         twice.columns.push(("bsn_x", twice.columns[1].1.clone()));
+        twice.columns.push(("bsn.y", twice.columns[1].1.clone()));
+        twice.columns.push(("bsn_right", twice.columns[1].1.clone()));
         let target = match format {
             "csv" => Target::new(format, &[("default", &twice)], ", identifiers: [\"B S N\"]", "").await,
             _ => target,
         };
-        for column in ["bsn", "bsn.1"].into_iter().chain(["bsn (2)", "bsn_x"].into_iter().filter(|_| format == "csv")) {
+        for column in ["bsn", "bsn.1"]
+            .into_iter()
+            .chain(["bsn (2)", "bsn_x", "bsn.y", "bsn_right"].into_iter().filter(|_| format == "csv"))
+        {
             let (status, log, _) = target.ask_with("default", json!({"column_name": column})).await;
             assert!(status == Status::Crashed && log.contains("identifies people"), "{column}: {log}");
         }

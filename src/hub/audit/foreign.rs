@@ -1,63 +1,115 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
-use sqlx::SqliteConnection;
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     audit::{self, Entry},
-    hub::{HubError, error::has_disk_failed},
+    hub::HubError,
 };
 
 /// Whether somebody else has written to the hub's file while it was open, to whatever table: SQLite tells each connection of
-/// what others commit (<https://www.sqlite.org/pragma.html#pragma_data_version>), and all that the hub writes goes through
-/// one. Until the program ends.
+/// what others commit (<https://www.sqlite.org/pragma.html#pragma_data_version>). All that the hub writes goes through one
+/// connection, which is asked whenever it is taken. Another one only watches: it knows what was committed when the first one
+/// was given back, so that nobody hides what they write by making that one fail. Until the program ends.
 #[derive(Default)]
-pub struct ForeignWrites(AtomicBool);
+pub struct ForeignWrites {
+    state: Mutex<State>,
+    watcher: tokio::sync::Mutex<Option<SqliteConnection>>,
+    is_told: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the connection that writes has seen of others.
+    of_writer: Option<i64>,
+    /// What the one that watches had seen when the other was given back last.
+    of_watcher: Option<i64>,
+    /// What somebody has done, in words.
+    found: Option<&'static str>,
+}
+
+const WRITTEN: &str = "somebody has written to the hub's file directly while the hub was running";
+const ENDED: &str = "the hub's connection to its file was ended, as a trigger of somebody else can, and something was written meanwhile";
 
 impl ForeignWrites {
-    /// What others commit from now on is seen.
-    pub async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        passed(connection).await.map(|_| ())
+    pub fn new() -> Arc<Self> {
+        Arc::default()
     }
 
-    /// Looks at the connection over which everything is written; notes the first time. One that was opened anew counts from
-    /// elsewhere: if the disk has not failed, somebody has made the one before fail.
-    pub async fn look(&self, connection: &mut SqliteConnection) -> Result<bool, HubError> {
-        let (before, version) = passed(&mut *connection).await?;
-        if before == Some(version) || before.is_none() && has_disk_failed() {
-            return Ok(self.0.load(Ordering::Relaxed));
+    /// What others commit from now on is seen, whatever becomes of the connection that writes.
+    pub async fn begin(&self, options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
+        let watcher = options.clone().read_only(true).connect().await?;
+        *self.watcher.lock().await = Some(watcher);
+        self.given_back().await;
+        Ok(())
+    }
+
+    /// The connection that writes was opened, perhaps in the place of another one.
+    pub async fn opened(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let of_writer = committed_by_others(connection).await?;
+        let of_watcher = self.watch().await;
+        let mut state = self.state();
+        if state.of_watcher.is_some() && state.of_watcher != of_watcher {
+            state.found.get_or_insert(ENDED);
         }
-        if !self.0.load(Ordering::Relaxed) {
-            let details = match before {
-                Some(_) => "somebody has written to the hub's file directly while the hub was running",
-                None => {
-                    "the hub's connection to its file was ended, as a trigger of somebody else can: they may have written to it"
-                }
-            };
+        (state.of_writer, state.of_watcher) = (Some(of_writer), of_watcher);
+        Ok(())
+    }
+
+    /// The connection that writes is taken.
+    pub async fn taken(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let of_writer = Some(committed_by_others(connection).await?);
+        let mut state = self.state();
+        if std::mem::replace(&mut state.of_writer, of_writer) != of_writer {
+            state.found.get_or_insert(WRITTEN);
+        }
+        Ok(())
+    }
+
+    /// It is given back: what the hub has committed is there.
+    pub async fn given_back(&self) {
+        let of_watcher = self.watch().await;
+        self.state().of_watcher = of_watcher;
+    }
+
+    /// Whether others have written; notes the first time.
+    pub async fn look(&self, connection: &mut SqliteConnection) -> Result<bool, HubError> {
+        self.taken(connection).await?;
+        let found = self.state().found;
+        if let Some(details) = found
+            && !self.is_told.load(Ordering::Relaxed)
+        {
             tracing::error!(details, "the audit log may not be what it was");
             let entry = Entry::done("system", "audit.mismatch", "audit log").outcome("failed").details(details);
             audit::append(connection, &entry).await?;
         }
-        Ok(true)
+        Ok(found.is_some())
     }
 
     /// The entry that says so is stored.
     pub fn told(&self, were_seen: bool) {
-        self.0.fetch_or(were_seen, Ordering::Relaxed);
+        self.is_told.fetch_or(were_seen, Ordering::Relaxed);
+    }
+
+    /// What the connection that watches sees; 0, which it never is, if it was ended, too.
+    async fn watch(&self) -> Option<i64> {
+        match self.watcher.lock().await.as_mut() {
+            Some(watcher) => Some(committed_by_others(watcher).await.unwrap_or_default()),
+            None => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What was committed by others when it was looked last, and what is now.
-async fn passed(connection: &mut SqliteConnection) -> Result<(Option<i64>, i64), sqlx::Error> {
-    let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
-    // In the memory of the connection.
-    sqlx::query("CREATE TEMP TABLE IF NOT EXISTS watched (version INTEGER NOT NULL)").execute(&mut *connection).await?;
-    let before: Option<i64> =
-        sqlx::query_scalar("SELECT version FROM temp.watched").fetch_optional(&mut *connection).await?;
-    if before != Some(version) {
-        sqlx::query("DELETE FROM temp.watched").execute(&mut *connection).await?;
-        sqlx::query("INSERT INTO temp.watched (version) VALUES (?)").bind(version).execute(&mut *connection).await?;
-    }
-    Ok((before, version))
+/// Changes with each commit of another connection.
+async fn committed_by_others(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await
 }
 
 #[cfg(test)]
@@ -79,7 +131,7 @@ mod tests {
             let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
             sqlx::query(statement).execute(&mut other).await.unwrap();
             let mut connection = store.bookkeeping().acquire().await.unwrap();
-            assert!(ForeignWrites::default().look(&mut connection).await.unwrap(), "{statement}");
+            assert!(store.foreign_writes().look(&mut connection).await.unwrap(), "{statement}");
             store.log().begin(&mut connection).await.unwrap();
             let own = crate::hub::own_schema().await.unwrap();
             let key = crate::audit::HeadKey::derive(b"key");
@@ -92,7 +144,7 @@ mod tests {
     async fn what_others_write_is_seen_and_what_the_hub_writes_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let store = crate::hub::store::Store::open(&folder.path().join("hub.sqlite")).await.unwrap();
-        let writes = ForeignWrites::default();
+        let writes = store.foreign_writes();
         let look = async || {
             let mut transaction = store.bookkeeping().begin().await.unwrap();
             let seen = writes.look(&mut transaction).await.unwrap();
@@ -125,11 +177,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_fails_tells_of_nobody_and_hides_nobody() {
+        // As a full disk, or an id that is the last there is, makes one fail.
+        for is_foreign in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("hub.sqlite");
+            let store = crate::hub::store::Store::open(&file).await.unwrap();
+            store.write_something().await.unwrap();
+            let options = SqliteConnectOptions::new().filename(&file);
+            let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+            // Whatever others write between the hub's own transactions of one use …
+            let mut connection = store.bookkeeping().acquire().await.unwrap();
+            if is_foreign {
+                sqlx::query("UPDATE setting SET value = x'00'").execute(&mut other).await.unwrap();
+            }
+            // … that ends in a failure.
+            let mut transaction = connection.begin().await.unwrap();
+            sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+            assert!(transaction.commit().await.is_err());
+            connection.close().await.unwrap();
+            let mut connection = store.bookkeeping().acquire().await.unwrap();
+            assert_eq!(store.foreign_writes().look(&mut connection).await.unwrap(), is_foreign);
+        }
+        // What was seen once stays seen, also if nothing could be told then.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.sqlite");
+        let store = crate::hub::store::Store::open(&file).await.unwrap();
+        store.write_something().await.unwrap();
+        let mut other =
+            sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.unwrap();
+        sqlx::query("UPDATE setting SET value = x'00'").execute(&mut other).await.unwrap();
+        for _ in 0..3 {
+            store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
+        }
+        assert!(store.foreign_writes().look(&mut store.bookkeeping().acquire().await.unwrap()).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn a_connection_that_somebody_made_fail_hides_neither_rows_nor_triggers() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hub.sqlite");
         let store = crate::hub::store::Store::open(&file).await.unwrap();
-        let writes = ForeignWrites::default();
+        let writes = store.foreign_writes();
         let own = crate::hub::own_schema().await.unwrap();
         let key = crate::audit::HeadKey::derive(b"key");
         let look = async || {

@@ -187,17 +187,15 @@ pub async fn verified(hub: &HubState) -> Result<Result<i64, Broken>, HubError> {
 /// Whether the log lacks the end that was signed last: the database is from a backup, or somebody changed it. Ids come again
 /// then, so an old token could be another user's.
 pub async fn is_from_backup(store: &Store, last: Option<&Head>) -> Result<bool, HubError> {
-    let is_used: bool = sqlx::query_scalar("SELECT EXISTS(SELECT 1 FROM user)").fetch_one(store.reader()).await?;
     let holds = match last {
         Some(last) => audit::holds(&mut *store.reader().acquire().await?, last).await?,
         None => false,
     };
-    Ok(is_used && !holds)
+    Ok(!store.is_new() && !holds)
 }
 
 /// Looks whether the log is what it was when the hub ended, and signs its end: of a new log before its first entry.
 pub async fn begin(hub: &HubState) -> Result<(), HubError> {
-    let is_used: i64 = sqlx::query_scalar("SELECT EXISTS(SELECT 1 FROM user)").fetch_one(hub.store.reader()).await?;
     let mut trouble = match verified(hub).await? {
         Ok(_) => None,
         Err(broken) => {
@@ -207,25 +205,30 @@ pub async fn begin(hub: &HubState) -> Result<(), HubError> {
     };
     let key = hub.secret_key.head_key();
     let (last, looked_at) = hub.head_file.read_with_time(&key).unzip();
-    if is_used > 0
+    if !hub.store.is_new()
         && let Some(found) = audit::trouble_at_start(hub.store.reader(), &key, &hub.head_file).await?
     {
         tracing::error!(found, "the audit log may not be what it was");
         trouble.get_or_insert(found);
     }
     let trouble: Vec<String> = trouble.into_iter().chain(hub.store.found().map(str::to_owned)).collect();
-    let mut connection = hub.store.bookkeeping().acquire().await?;
-    let is_holding = sign_as_it_is(hub, &mut connection).await?;
-    if !is_holding {
-        tell_of_others(hub, true);
-    }
-    hub.store.log().begin(&mut connection).await?;
-    // It is in the log now, and the next entry would make the chain look whole.
+    // In one transaction: nothing is signed that does not tell what is wrong, or the next start would take it for whole.
+    let mut known = hub.signed_head.lock().await;
+    let mut transaction = hub.store.bookkeeping().begin_with("BEGIN IMMEDIATE").await?;
+    hub.store.log().begin(&mut transaction).await?;
+    let mut next = known.clone();
+    let signed = sign_in(hub, &mut transaction, &mut next).await?;
     if !trouble.is_empty() {
-        note_mismatch(&mut connection, &trouble.join("; ")).await?;
+        note_mismatch(&mut transaction, &trouble.join("; ")).await?;
     }
     if let Some(LastHead { head, is_closed: false }) = last {
-        audit::append(&mut connection, &Entry::unclosed(&head, &looked_at.unwrap_or_default())).await?;
+        audit::append(&mut transaction, &Entry::unclosed(&head, &looked_at.unwrap_or_default())).await?;
+    }
+    transaction.commit().await?;
+    *known = next;
+    signed_in(hub, signed, known.as_ref())?;
+    if signed == Signed::Broken {
+        tell_of_others(hub, true);
     }
     Ok(())
 }
@@ -304,30 +307,18 @@ async fn look_and_sign(hub: &HubState, connection: &mut SqliteConnection) -> Res
         tracing::error!(trouble, "the audit log is not what it was");
         note_mismatch(&mut transaction, trouble).await?;
     }
-    let is_foreign = hub.foreign_writes.look(&mut transaction).await?;
+    let is_foreign = hub.store.foreign_writes().look(&mut transaction).await?;
     let mut next = known.clone();
     let signed = sign_in(hub, &mut transaction, &mut next).await?;
     transaction.commit().await?;
     *known = next;
-    hub.foreign_writes.told(is_foreign);
+    hub.store.foreign_writes().told(is_foreign);
     hub.store.log().seen(seen);
     signed_in(hub, signed, known.as_ref())?;
     if trouble.is_none() {
         tell_of_others(hub, signed == Signed::Broken || is_foreign);
     }
     Ok(())
-}
-
-/// Signs the present end the first time; whether the one that was signed before is in the log.
-async fn sign_as_it_is(hub: &HubState, connection: &mut SqliteConnection) -> Result<bool, HubError> {
-    let mut known = hub.signed_head.lock().await;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut next = known.clone();
-    let signed = sign_in(hub, &mut transaction, &mut next).await?;
-    transaction.commit().await?;
-    *known = next;
-    signed_in(hub, signed, known.as_ref())?;
-    Ok(signed != Signed::Broken)
 }
 
 async fn sign_in(

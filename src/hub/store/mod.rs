@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     audit::{self, Continuity},
-    sqlite::one_writer,
+    sqlite::{has_ended, one_writer},
 };
 
 /// How long it is believed what somebody may do, should a change ever not be noticed.
@@ -44,6 +44,9 @@ pub struct Store {
     generation: watch::Sender<u64>,
     /// What the hub knows of its audit log.
     log: Arc<Continuity>,
+    foreign_writes: Arc<ForeignWrites>,
+    /// Whether there was nothing in the file when it was opened.
+    is_new: bool,
     /// What was not as the hub makes it when the file was opened.
     found: Option<String>,
 }
@@ -60,6 +63,38 @@ async fn make_schema() -> Result<audit::Made, HubError> {
     let mut memory = memory.acquire().await?;
     audit::prepare(&mut memory).await?;
     Ok(audit::made(&mut memory).await?)
+}
+
+/// The pool over which everything is written, watched for what others write.
+fn watched_writer(log: &Arc<Continuity>, foreign: &Arc<ForeignWrites>) -> SqlitePoolOptions {
+    let (log_opened, foreign_opened) = (log.clone(), foreign.clone());
+    let pool = one_writer().after_connect(move |connection, _| {
+        let (log, foreign) = (log_opened.clone(), foreign_opened.clone());
+        Box::pin(async move {
+            foreign.opened(connection).await?;
+            log.watch(connection).await
+        })
+    });
+    let (log_taken, foreign_taken) = (log.clone(), foreign.clone());
+    let pool = pool.before_acquire(move |connection, _| {
+        let (log, foreign) = (log_taken.clone(), foreign_taken.clone());
+        Box::pin(async move {
+            log.taken();
+            foreign.taken(connection).await?;
+            Ok(true)
+        })
+    });
+    let foreign = foreign.clone();
+    pool.after_release(move |connection, _| {
+        let foreign = foreign.clone();
+        Box::pin(async move {
+            let has_ended = has_ended(connection).await?;
+            if has_ended {
+                foreign.given_back().await;
+            }
+            Ok(has_ended)
+        })
+    })
 }
 
 /// For how long somebody may read over a connection for lists.
@@ -92,13 +127,14 @@ impl Store {
             .foreign_keys(true)
             .pragma("cache_size", "-8000")
             .busy_timeout(std::time::Duration::from_secs(10));
-        let log = Continuity::new();
-        let writer = log.watched(one_writer()).connect_with(options.clone()).await?;
+        let (log, foreign_writes) = (Continuity::new(), ForeignWrites::new());
+        let writer = watched_writer(&log, &foreign_writes).connect_with(options.clone()).await?;
+        // Before the schema is compared, so that nothing comes in between.
+        foreign_writes.begin(&options).await?;
+        let is_new = audit::is_new(&mut *writer.acquire().await?).await?;
         sqlx::migrate!("src/hub/store/migrations").run(&writer).await?;
         let mut connection = writer.acquire().await?;
-        // Before the schema is compared, so that nothing comes in between.
-        ForeignWrites::begin(&mut connection).await?;
-        let found = audit::prepare_as(&mut connection, own_schema().await?, &log).await?;
+        let found = audit::prepare_as(&mut connection, own_schema().await?, &log, is_new).await?;
         drop(connection);
         // Each of them keeps pages of its own; what is large fills them.
         let options = options.read_only(true).pragma("cache_size", "-2500");
@@ -118,6 +154,8 @@ impl Store {
             authorities: Cache::builder().max_capacity(10_000).time_to_live(AUTHORITY_LIFETIME).build(),
             generation: watch::Sender::new(0),
             log,
+            foreign_writes,
+            is_new,
             found,
         };
         store.write_rules_and_roles().await?;
@@ -132,6 +170,16 @@ impl Store {
     /// What was not as the hub makes it when the file was opened, and has to stand in the log.
     pub fn found(&self) -> Option<&str> {
         self.found.as_deref()
+    }
+
+    /// Whether there was nothing in the file when it was opened: neither people nor a log.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Whether others write to the file.
+    pub fn foreign_writes(&self) -> &ForeignWrites {
+        &self.foreign_writes
     }
 
     /// What the hub knows of its audit log.

@@ -277,7 +277,8 @@ pub struct DatabaseConfig {
     /// What stands before decimals in a CSV file: `.` or `,`.
     #[serde(default)]
     pub decimal: Option<DecimalMark>,
-    /// Whether the first line of a CSV file names the columns, where it is not to be found out.
+    /// Whether the first line of a CSV file names the columns, where it is not to be found out; and whether names in a Parquet
+    /// file that look like data are names.
     #[serde(default)]
     pub header: Option<bool>,
     /// The names of the columns of a CSV file, in their order.

@@ -47,9 +47,10 @@ pub fn with_other_people(databases: &[DatabaseConfig], of: &DatabaseConfig) -> V
 pub const LINE: &str = "\0line";
 
 /// The name of the column of which this is another one, as files and programs number them: `bsn.1`, `bsn_1`, `bsn (1)`,
-/// `bsn2`, and `bsn_x` and `bsn_y` of two tables that were joined.
+/// `bsn2`; and, of two tables that were joined, as pandas, R and Polars name them.
 fn first_of(name: &str) -> Option<&str> {
-    if let Some(first) = name.strip_suffix("_x").or(name.strip_suffix("_y")) {
+    const JOINED: [&str; 8] = ["_x", "_y", ".x", ".y", "_left", "_right", "_l", "_r"];
+    if let Some(first) = JOINED.iter().find_map(|joined| name.strip_suffix(joined)) {
         return Some(first);
     }
     let begin = name.strip_suffix(')').unwrap_or(name);
@@ -72,7 +73,7 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
     let path = Path::new(&database.uri);
     let table = match database.kind.as_str() {
         "csv" => csv::open(path, &format(database), with_lines)?,
-        "parquet" => parquet::open(path)?,
+        "parquet" => parquet::open(path, database.header == Some(true))?,
         kind => return Err(RunError::DatabaseType(kind.to_owned())),
     };
     let mut table = in_order(table);

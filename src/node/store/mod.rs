@@ -153,9 +153,10 @@ impl NodeStore {
         // One connection: what is read before a write in one transaction is still so when it is written.
         let log = Continuity::new();
         let pool = log.watched(one_writer()).connect_with(options).await?;
+        let is_new = audit::is_new(&mut *pool.acquire().await?).await?;
         sqlx::migrate!("src/node/store/migrations").run(&pool).await?;
         let mut connection = pool.acquire().await?;
-        let found = audit::prepare_as(&mut connection, own_schema().await?, &log).await?;
+        let found = audit::prepare_as(&mut connection, own_schema().await?, &log, is_new).await?;
         drop(connection);
         Ok(NodeStore { pool, changes: watch::Sender::new(0), log, signs: None, found })
     }

@@ -63,7 +63,8 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     let under_names: Vec<&(usize, &str)> =
         cells.iter().filter(|(place, cell)| is_under_a_name(*place) && (are_many || !is_identifier(cell))).collect();
     let names = under_names.len();
-    let is_surely_data = |(place, cell): &(usize, &str)| {
+    let is_surely_data = |named: &(usize, &str)| {
+        let (place, cell) = named;
         let occurs = column(*place).any(|other| other == *cell);
         let begins_with_digit = cell.starts_with(|first: char| first.is_ascii_digit());
         let begins_with_sign = cell.starts_with(|first: char| {
@@ -90,7 +91,7 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
             && (is_number(cell)
                 || is_time(cell)
                 || is_no_word(cell)
-                || is_missing(cell) && names < 2
+                || is_missing(cell) && (names < 2 || !is_above_numbers(&named))
                 || begins_with_sign
                 || is_amount
                 || cell.contains('@')
@@ -132,6 +133,21 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
         return true;
     }
     !below.is_empty() && !counted && names < 2 && !under_names.iter().any(|(_, cell)| is_word(cell))
+}
+
+/// Whether names of columns that others wrote hold what only data do: a date, a decimal number, an address. Whole numbers are
+/// names where they count up, as in wide tables.
+pub fn have_data(names: &[&str]) -> bool {
+    let numbers: Vec<i64> = names.iter().filter_map(|name| name.trim().parse().ok()).collect();
+    let count_up = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+    let is_data = |name: &str| match name.parse::<i64>() {
+        Ok(_) => numbers.len() < 2 && numbers != [0] || !count_up,
+        Err(_) => {
+            name.contains('@')
+                || name.starts_with(|first: char| first.is_ascii_digit()) && (is_number(name) || is_time(name))
+        }
+    };
+    names.iter().any(|name| is_data(name.trim()))
 }
 
 /// Whether the whole numbers among some cells are names that count up. Years are none above other years.
@@ -412,6 +428,8 @@ mod tests {
             ("P-1|2/3/1950 10:12", vec![]),
             ("P-1|10:12:00", vec![]),
             ("P-1|NA", vec![]),
+            ("NA|smoker|60|1.5", vec!["NA|NA|70|2.5", "Bo|NA|80|3.5"]),
+            ("|NA|Fatima|NA|", vec!["||Bo||", "||||", "|||3|", "|x|||", "||||"]),
             ("1|2", vec!["2|2", "3|1"]),
             ("7|12|13", vec![]),
             // In whatever way others write dates and amounts.

@@ -1,6 +1,6 @@
 //! Tables as text: values with separators between them.
 
-mod header;
+pub mod header;
 mod layout;
 mod records;
 

@@ -10,11 +10,12 @@ use std::{
 use arrow_schema::{DataType, Field, Schema};
 
 use self::file::ParquetFile;
-use super::{column_names::column_names, unreadable};
+use super::{column_names::column_names, csv::header::have_data, unreadable};
 use crate::algorithms::{AlgorithmError, Batches, Table};
 
-/// Opens a Parquet file, or a folder of them as one table, as Spark and others write it.
-pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
+/// Opens a Parquet file, or a folder of them as one table, as Spark and others write it. Names that look like data are names
+/// if somebody says so.
+pub fn open(path: &Path, are_names: bool) -> Result<Table, AlgorithmError> {
     let files = files(path)?;
     let mut fields = files.iter().map(|file| Ok::<_, AlgorithmError>(opened(file)?.fields()));
     let written =
@@ -23,6 +24,14 @@ pub fn open(path: &Path) -> Result<Table, AlgorithmError> {
         if !are_same(&written, &other?) {
             return Err(AlgorithmError::Unreadable("the files of its folder have not the same columns".to_owned()));
         }
+    }
+    // A program that took a file's first line for names wrote it.
+    if !are_names && have_data(&written.iter().map(|field| field.name().as_str()).collect::<Vec<_>>()) {
+        return Err(AlgorithmError::Unreadable(
+            "the names of its columns look like the data of a first line: write it with names, or header: true if these \
+             are names"
+                .to_owned(),
+        ));
     }
     let names = column_names(written.iter().map(|field| field.name().as_str()));
     // Such as the row numbers that pandas writes.
@@ -117,7 +126,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let table = open(file.path()).unwrap();
+        let table = open(file.path(), false).unwrap();
         let sizes: Vec<usize> = (table.read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 100_000);
         assert!(sizes.iter().all(|size| *size <= BATCH_ROWS));
@@ -132,7 +141,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let table = open(file.path()).unwrap();
+        let table = open(file.path(), false).unwrap();
         let names: Vec<&str> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["age", "age.1", "Weight (kg)"]);
     }
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn a_folder_is_one_table() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || open(folder.path());
+        let open = || open(folder.path(), false);
         assert!(open().err().unwrap().to_string().contains("no Parquet file"));
         write(&folder.path().join("part-1.parquet"), &[("age", 70), ("__index_level_0__", 1), ("weight", 7)]);
         write(&folder.path().join("part-0.parquet"), &[("age", 60), ("__index_level_0__", 0), ("weight", 6)]);
@@ -190,12 +199,47 @@ mod tests {
         column.close().unwrap();
         group.close().unwrap();
         writer.close().unwrap();
-        let table = open(file.path()).unwrap();
+        let table = open(file.path(), false).unwrap();
         assert_eq!(table.schema.fields().len(), 2);
         let batch = (table.read)(&[1]).unwrap().next().unwrap().unwrap();
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70]);
-        let error = (open(file.path()).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap_err();
+        let error = (open(file.path(), false).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap_err();
         assert!(error.to_string().contains("a type that is not known") && error.in_full().contains("(g: "), "{error}");
+    }
+
+    #[test]
+    fn a_first_line_that_became_names_is_not_told() {
+        let opened = |names: &[&str], are_names: bool| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let column = || -> ArrayRef { Arc::new(Int64Array::from(vec![1])) };
+            let batch = RecordBatch::try_from_iter(names.iter().map(|name| (*name, column()))).unwrap();
+            let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            open(file.path(), are_names)
+        };
+        for names in [
+            &["P-1001", "Jansen", "1950-02-03", "HIV positive", "61"][..],
+            &["Ann", "F", "61"],
+            &["Ann", "3.5"],
+            &["Ann", "ann@example.org"],
+            &["10001", "60"],
+            &["Ann", "03.02.1950"],
+        ] {
+            let error = opened(names, false).err().unwrap().to_string();
+            assert!(error.contains("header: true") && !error.contains(names[0]), "{names:?}: {error}");
+            assert!(opened(names, true).is_ok(), "{names:?}");
+        }
+        for names in [
+            &["patient", "age", "icd10", "q1_2019", "__index_level_0__"][..],
+            &["0", "1", "2"],
+            &["country", "code", "1990", "1991", "1992"],
+            &["0"],
+            &["1007_s_at", "121_at"],
+            &["5-HT", "2nd visit", "17OHP", "24h urine"],
+        ] {
+            assert!(opened(names, false).is_ok(), "{names:?}");
+        }
     }
 
     #[test]
@@ -218,7 +262,7 @@ mod tests {
             let mut odd = bytes[..data].to_vec();
             ParquetMetaDataWriter::new(&mut odd, &metadata).finish().unwrap();
             std::fs::write(file.path(), odd).unwrap();
-            let batch = (open(file.path()).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap();
+            let batch = (open(file.path(), false).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap();
             assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70], "{place}");
         }
     }
@@ -235,7 +279,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new_with_options(file.reopen().unwrap(), batch.schema(), options).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let batch = (open(file.path()).unwrap().read)(&[1]).unwrap().next().unwrap().unwrap();
+        let batch = (open(file.path(), false).unwrap().read)(&[1]).unwrap().next().unwrap().unwrap();
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70]);
     }
 
@@ -252,14 +296,14 @@ mod tests {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         let mut seen = 0;
-        for batch in (open(file.path()).unwrap().read)(&[0]).unwrap() {
+        for batch in (open(file.path(), false).unwrap().read)(&[0]).unwrap() {
             let batch = batch.unwrap();
             assert!(batch.get_array_memory_size() < 2 * BATCH_BYTES, "{}", batch.get_array_memory_size());
             seen +=
                 batch.column(0).as_string_view().iter().filter(|text| text.is_some_and(|text| text == long)).count();
         }
         assert_eq!(seen, rows);
-        let most = (open(file.path()).unwrap().read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).max();
+        let most = (open(file.path(), false).unwrap().read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).max();
         assert!(most.is_some_and(|most| most * 5_005 <= BATCH_BYTES), "{most:?}");
     }
 
@@ -268,7 +312,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let told = |bytes: &[u8]| {
             std::fs::write(file.path(), bytes).unwrap();
-            open(file.path()).err().unwrap()
+            open(file.path(), false).err().unwrap()
         };
         assert!(told(b"").to_string().contains("not Parquet"));
         assert!(told(b"age\n60\n").to_string().contains("not Parquet"));

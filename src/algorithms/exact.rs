@@ -58,7 +58,7 @@ impl Exact {
     fn moved(self, places: i32) -> Exact {
         match places {
             ..0 => self.times(10_f64.powi(-places)),
-            ..=EXACT_POWER => self.divided(10_f64.powi(places)),
+            0..=EXACT_POWER => self.divided(10_f64.powi(places)),
             _ => self.divided(10_f64.powi(EXACT_POWER)).moved(places - EXACT_POWER),
         }
     }

@@ -12,6 +12,7 @@ mod page;
 mod parent;
 mod request;
 mod review;
+mod room;
 mod run;
 mod runtime;
 mod share;

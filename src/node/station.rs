@@ -1,7 +1,7 @@
 //! The life of a data station: sign in, connect, take runs, stop.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,15 +21,16 @@ use super::{
     computing::Computing,
     config::{AlgorithmConfig, DatabaseConfig},
     log::{Outgoing, RunLog},
-    page, review, run, runtime,
+    page, review,
+    room::{Held, Room, held_by},
+    run, runtime,
     share::{self, Details},
     store::NodeStore,
     witness,
 };
 use crate::protocol::{
-    client::{ClientError, HubClient, OpenRun, Transport, sign_in_node},
+    client::{ClientError, HubClient, OpenContent, Transport, sign_in_node},
     event::{Event, Kill},
-    payload,
     policy::Policies,
     socket::Socket,
     wire::v4,
@@ -112,7 +113,9 @@ struct Runs {
     /// Each with its task and what stops it.
     under_way: HashMap<i64, (i64, CancellationToken)>,
     /// What each of these holds, and for whom.
-    held: HashMap<i64, (Option<i64>, usize)>,
+    held: HashMap<i64, Held>,
+    /// What those would hold that are left at the server.
+    weights: HashMap<i64, Held>,
     /// Whether an open one is left for later since others hold too much.
     has_left_some: bool,
     /// When runs ended or were stopped: an answer of the server that was on its way may still call them open.
@@ -560,7 +563,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             return;
         }
     };
-    let open_ids: Vec<i64> = open.iter().map(|open| open.run.id).collect();
+    let open_ids: Vec<i64> = open.iter().map(|open| open.id).collect();
     for id in under_way.iter().filter(|id| !open_ids.contains(id)) {
         if review::is_gone(shared, *id).await {
             taking.stop([*id]);
@@ -569,7 +572,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
     if let Err(error) = review::end_those_that_are_gone(shared, &open_ids).await {
         tracing::error!(%error, "reviews of runs that are gone were not ended");
     }
-    if open.iter().all(|open| under_way.contains(&open.run.id)) {
+    if open.iter().all(|open| under_way.contains(&open.id)) {
         return;
     }
     match is_encrypted(shared).await {
@@ -584,44 +587,51 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         }
     }
     let mut left = Vec::new();
-    for OpenRun { run, is_whole } in open {
-        if under_way.contains(&run.id) {
+    for open in open {
+        let id = open.id;
+        if under_way.contains(&id) {
             continue;
         }
         // A server that is asked for one node's runs can answer with those of others.
-        if run.organization.as_ref().map(|link| link.id) != Some(shared.organization_id) {
+        if open.organization_id != Some(shared.organization_id) {
             continue;
         }
-        let elsewhere = matches!(&run.task, Some(v4::RunTask::Task(task))
-            if task.collaboration.as_ref().is_some_and(|link| link.id != shared.collaboration_id));
-        if elsewhere {
-            tracing::error!(
-                run_id = run.id,
-                "a run of another collaboration: was this node moved? It has to be restarted"
-            );
+        if open.collaboration_id.is_some_and(|id| id != shared.collaboration_id) {
+            tracing::error!(run_id = id, "a run of another collaboration: was this node moved? It has to be restarted");
             continue;
         }
         // One that this node has ended is begun anew only if the server says so once more.
-        match shared.store.has_ended(run.id).await {
-            Ok(true) if review::is_gone(shared, run.id).await => continue,
+        match shared.store.has_ended(id).await {
+            Ok(true) if review::is_gone(shared, id).await => continue,
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(run_id = run.id, %error, "it is not known whether a run has ended");
+                tracing::error!(run_id = id, %error, "it is not known whether a run has ended");
                 continue;
             }
         }
-        let task_id = run.task.as_ref().map_or(0, |task| task.id());
-        let (id, token) = (run.id, CancellationToken::new());
-        if !is_whole {
+        let run = match open.content {
+            OpenContent::Whole(run) => Some(*run),
+            OpenContent::AtServer if room.may_take(id, open.user_id) => match shared.hub.open_run(id).await {
+                Ok(run) => Some(run).filter(|run| room.takes(run)),
+                Err(ClientError::NotFound(_)) => continue,
+                Err(error) => {
+                    tracing::warn!(run_id = id, %error, "it is not known what a run asks for");
+                    break;
+                }
+            },
+            OpenContent::AtServer | OpenContent::Left => None,
+        };
+        let Some(run) = run else {
             taking.lock().has_left_some = true;
-            if let Some(log) = run.log.or(Some(String::new())).filter(|log| !log.contains(LEFT))
+            if let Some(log) = open.log.filter(|log| !log.contains(LEFT))
                 && left.len() < LEFT_TOLD
             {
-                left.push(RunLog::new(id, task_id, shared.collaboration_id, &log, None));
+                left.push(RunLog::new(id, open.task_id, shared.collaboration_id, &log, None));
             }
             continue;
-        }
-        if !taking.begin(id, task_id, &token, asked_at) {
+        };
+        let token = CancellationToken::new();
+        if !taking.begin(id, open.task_id, &token, asked_at) {
             continue;
         }
         taking.hold(&run);
@@ -636,6 +646,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             taking.end(id);
         });
     }
+    taking.lock().weights = room.into_weights(&open_ids);
     for log in left {
         log.last_line(LEFT);
         let patch = v4::RunPatch { log: Some(log.whole().await), ..Default::default() };
@@ -650,58 +661,6 @@ const LEFT: &str = "It waits at the server: other runs, of the same user or of a
                     It is taken when some of them have ended.";
 /// … and how many at once.
 const LEFT_TOLD: usize = 50;
-
-/// What the runs of one user that are under way, or wait, may hold in memory, in bytes as they come; …
-const HELD_OF_USER: usize = 2 * 1024 * 1024;
-/// … and all of them. One that is larger is taken alone.
-const HELD_OF_ALL: usize = 16 * 1024 * 1024;
-/// What a run holds beside its texts, in bytes; …
-const HELD_BESIDE: usize = 2 * 1024;
-/// … for each value of its arguments, which are there as they are reviewed and as they are run; …
-const HELD_BY_VALUE: usize = 2 * 120;
-/// … and for the arguments of the task whose central function asks.
-const HELD_BY_PARENT: usize = 16 * 1024;
-
-/// Who began the task of a run, and how much it holds.
-fn held_by(run: &v4::Run) -> (Option<i64>, usize) {
-    let texts = [&run.input, &run.log].into_iter().flatten().map(String::len).sum::<usize>();
-    let Some(v4::RunTask::Task(task)) = &run.task else { return (None, HELD_BESIDE + texts) };
-    let databases = task
-        .databases
-        .iter()
-        .map(|database| database.label.len() + database.parameters.as_ref().map_or(0, String::len));
-    let of_task = task.name.len() + task.image.len() + task.description.as_ref().map_or(0, String::len);
-    let user = task.init_user.as_ref().map(|link| link.id);
-    let values = run.input.as_deref().map_or(0, payload::most_values);
-    let of_parent = task.parent.as_ref().map_or(0, |_| HELD_BY_PARENT);
-    (user, HELD_BESIDE + texts + of_task + databases.sum::<usize>() + values * HELD_BY_VALUE + of_parent)
-}
-
-/// The room for runs beside others.
-#[derive(Default)]
-struct Room {
-    under_way: HashSet<i64>,
-    of_all: usize,
-    of_users: HashMap<Option<i64>, usize>,
-}
-
-impl Room {
-    /// Whether a run is taken, too: then less room is left. One that is under way is there already.
-    fn takes(&mut self, run: &v4::Run) -> bool {
-        if self.under_way.contains(&run.id) {
-            return false;
-        }
-        let (user, bytes) = held_by(run);
-        let of_user = self.of_users.entry(user).or_default();
-        let fits = |held: usize, most: usize| held == 0 || held + bytes <= most;
-        let has_room = fits(*of_user, HELD_OF_USER) && fits(self.of_all, HELD_OF_ALL);
-        if has_room {
-            *of_user += bytes;
-            self.of_all += bytes;
-        }
-        has_room
-    }
-}
 
 impl Taking {
     fn lock(&self) -> MutexGuard<'_, Runs> {
@@ -733,12 +692,7 @@ impl Taking {
     /// The room that those under way leave: what waits for a decision, or for a processor, is in memory.
     fn room(&self) -> Room {
         let runs = self.lock();
-        let mut room = Room { under_way: runs.under_way.keys().copied().collect(), ..Room::default() };
-        for (user, bytes) in runs.held.values() {
-            room.of_all += bytes;
-            *room.of_users.entry(*user).or_default() += bytes;
-        }
-        room
+        Room::beside(runs.under_way.keys().copied().collect(), runs.held.values(), runs.weights.clone())
     }
 
     fn hold(&self, run: &v4::Run) {
@@ -789,49 +743,6 @@ impl Taking {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn runs_of_a_user_hold_so_much_and_those_of_others_go_on() {
-        let run = |id: i64, user: i64, length: usize| -> v4::Run {
-            serde_json::from_value(serde_json::json!({
-                "id": id, "status": "pending", "input": "x".repeat(length), "log": "l".repeat(length),
-                "task": {"id": 1, "name": "t", "image": "i", "status": "pending", "init_user": {"id": user, "link": "", "methods": []}}
-            }))
-            .unwrap()
-        };
-        let taking = Taking::default();
-        let take = |run: v4::Run| {
-            let fits = taking.room().takes(&run);
-            if fits {
-                taking.hold(&run);
-            }
-            fits
-        };
-        let taken = (0..100).filter(|id| take(run(*id, 7, 180_000))).count();
-        // Of a log only the end is there.
-        assert_eq!(taken, 9);
-        assert!(take(run(200, 8, 1_000)) && !take(run(201, 7, 180_000)));
-        taking.end(0);
-        assert!(take(run(202, 7, 180_000)));
-        // What it comes to counts, and not how it is written: 70 objects in 69 places, half a kilobyte as a pickle.
-        let pickled = b"\x80\x02}(X\x06\0\0\0methodX\x01\0\0\0fX\x04\0\0\0args](](}X\x01\0\0\0aK\x00sq\x00";
-        let pickled = [&pickled[..], &b"h\0".repeat(39), b"eq\x01", &b"h\x01".repeat(24), b"eu."].concat();
-        let objects = format!(r#"{{"method":"f","args":[{}0]}}"#, r#"{"":0},"#.repeat(1_100));
-        for input in [pickled, objects.into_bytes()] {
-            let input = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, input);
-            payload::decode_call(&input).unwrap();
-            let taken = (1_000..1_100).filter(|id| {
-                let mut run = run(*id, 9, 0);
-                run.input = Some(input.clone());
-                take(run)
-            });
-            let taken = taken.count();
-            assert!(taken <= 2, "{taken}");
-            (1_000..1_100).for_each(|id| taking.end(id));
-        }
-        let others = (300..400).filter(|id| take(run(*id, *id, 200_000))).count();
-        assert!((50..70).contains(&others), "{others}");
-    }
 
     #[test]
     fn a_run_begins_once_whatever_the_order_of_answers_and_ends() {

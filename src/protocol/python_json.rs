@@ -7,8 +7,10 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-/// How deep lists and objects are read; a library refuses 128. What is deeper becomes a text of itself.
+/// How deep lists and objects are read; a library refuses 128. What is deeper becomes a text of itself, …
 const DEEPEST: usize = 100;
+/// … of which so many bytes are shown.
+const DEEP_SHOWN: usize = 10_000;
 
 /// The same as JSON of RFC 8259: what that cannot say becomes a text of the same letters. `None` if nothing has to be rewritten, also of what is no JSON at all.
 pub fn rewritten(text: &[u8]) -> Option<Vec<u8>> {
@@ -138,8 +140,14 @@ impl Rewriting<'_> {
             }
             place += 1;
             if depth == 0 {
-                let text = String::from_utf8_lossy(&self.text[begin..place]);
-                let quoted = serde_json::to_vec(&text).unwrap_or_default();
+                let deep = &self.text[begin..place];
+                // No JSON has them, and they would become six times as long.
+                if deep.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) {
+                    return place;
+                }
+                let shown = String::from_utf8_lossy(&deep[..deep.len().min(DEEP_SHOWN)]);
+                let end = if deep.len() > DEEP_SHOWN { "…" } else { "" };
+                let quoted = serde_json::to_vec(&format!("{shown}{end}")).unwrap_or_default();
                 self.replace(begin..place, &quoted);
                 return place;
             }
@@ -181,6 +189,10 @@ mod tests {
     #[test]
     fn what_is_json_of_python_is_known() {
         let deep = [vec![b'['; 5_000], vec![b']'; 5_000]].concat();
+        let controls = [vec![b'['; 101], vec![1; 1_000_000], vec![b']'; 101]].concat();
+        assert!(!is_json(&controls) && rewritten(&controls).is_none());
+        let long = [vec![b'['; 101], b"\"x\",".repeat(100_000), vec![b']'; 101]].concat();
+        assert!(is_json(&long) && rewritten(&long).is_some_and(|text| text.len() < 25_000));
         for text in [&b"\xef\xbb\xbf[NaN]"[..], b"{\"a\":-Infinity}", b"7", b"[12345678901234567890123]", &deep] {
             assert!(is_json(text), "{}", String::from_utf8_lossy(text));
         }

@@ -7,6 +7,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use tempfile::{SpooledData, SpooledTempFile};
 use tokio::task::spawn_blocking;
 use tokio_util::io::ReaderStream;
 
@@ -29,6 +30,19 @@ impl Spooled {
         file.write_all(&bytes)?;
         file.rewind()?;
         Ok(Spooled::File(tokio::fs::File::from_std(file)))
+    }
+
+    /// With what is written. It may write a file.
+    pub fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Spooled> {
+        let mut spool = io::BufWriter::new(SpooledTempFile::new(SMALL));
+        write(&mut spool)?;
+        match spool.into_inner().map_err(io::IntoInnerError::into_error)?.into_inner() {
+            SpooledData::InMemory(cursor) => Ok(Spooled::Memory(cursor.into_inner().into())),
+            SpooledData::OnDisk(mut file) => {
+                file.rewind()?;
+                Ok(Spooled::File(tokio::fs::File::from_std(file)))
+            }
+        }
     }
 
     /// To be sent.

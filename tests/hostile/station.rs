@@ -201,6 +201,21 @@ async fn a_hub_that_names_others_and_repeats_itself_gets_each_run_once_and_none_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_on_short_pages_and_without_what_they_ask_for_are_all_taken_once() {
+    for on_page in [1, 2, 7, 50] {
+        let hub = HostileHub::start().await;
+        hub.shorten_pages(on_page);
+        hub.open((1..=15).map(honest)).await;
+        let mut node = Node::start(hub.port, "");
+        hub.wait_for_node().await;
+        eventually(async || (1..=15).all(|id| hub.end_of(id).is_some_and(|end| end["status"] == "completed"))).await;
+        let reports = hub.all_reports();
+        assert_eq!(reports.matches("\"completed\"").count(), 15, "{reports}");
+        node.check("short pages");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_without_sense_or_end_neither_stop_a_station_nor_fill_it_nor_get_its_token() {
     let hub = HostileHub::start().await;
     let honeypot = Honeypot::start().await;

@@ -209,7 +209,7 @@ async fn a_run_that_a_node_leaves_at_the_server_says_so_and_is_taken_later() {
     let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
     let mut tasks = Vec::new();
     for number in 0..24 {
-        let arguments = json!({"column_name": format!("{number}{}", "x".repeat(80_000))});
+        let arguments = json!({"column_name": format!("{number}{}", "x".repeat(160_000))});
         tasks.push(researcher.create_task(&average("partial_average", &[2], arguments)).await.unwrap().id);
     }
     let left = "It waits at the server";

@@ -58,22 +58,20 @@ impl Runs {
         Ok(Runs { task_id, hub: me.hub.clone(), named })
     }
 
-    /// What is made of the results that are there, with their organizations, each when it is its turn.
-    fn parts<M>(&self, make: M) -> impl Stream<Item = Result<Spooled, io::Error>> + Send + 'static
+    /// What is written of the results that are there, with their organizations, each when it is its turn.
+    fn parts<M>(&self, write: M) -> impl Stream<Item = Result<Spooled, io::Error>> + Send + 'static
     where
-        M: Fn(&str, &str) -> Result<Vec<u8>, io::Error> + Clone + Send + 'static,
+        M: Fn(&str, &str, &mut dyn Write) -> io::Result<()> + Clone + Send + 'static,
     {
         let (hub, named) = (self.hub.clone(), self.named.clone());
         stream::iter(0..named.len())
             .then(move |index| {
-                let (hub, (run_id, organization), make) = (hub.clone(), named[index].clone(), make.clone());
+                let (hub, (run_id, organization), write) = (hub.clone(), named[index].clone(), write.clone());
                 async move {
                     let _turn = results::UNFOLDED.acquire().await.map_err(io::Error::other)?;
                     let result = hub.result_for_download(run_id).await.map_err(io::Error::other)?;
                     let Some(payload) = result else { return Ok(None) };
-                    spawn_blocking(move || make(&organization, &payload).map(Bytes::from).and_then(Spooled::new))
-                        .await?
-                        .map(Some)
+                    spawn_blocking(move || Spooled::written(|out| write(&organization, &payload, out))).await?.map(Some)
                 }
             })
             .try_filter_map(async |part| Ok(part))
@@ -99,6 +97,8 @@ where
 /// The most columns of a CSV file, and the bytes of their names.
 const COLUMNS: usize = 10_000;
 const COLUMNS_BYTES: usize = 1024 * 1024;
+/// The most cells: a few names in one result are a column in each line of all others.
+const CELLS: usize = 20_000_000;
 /// Downloads of all users at once.
 static DOWNLOADS: Semaphore = Semaphore::const_new(64);
 /// So many of a user's downloads wait for each other.
@@ -124,21 +124,17 @@ async fn turn_of(user_id: i64) -> Result<(Place, SemaphorePermit<'static>), Page
 pub async fn json(user: User, Path(id): Path<String>) -> Result<Response, PageError> {
     let runs = Runs::load(&user, &id).await?;
     let turn = turn_of(user.signed_in.user.id).await?;
-    let items = runs.parts(|organization, payload| {
-        let mut text = Vec::new();
-        match payload::json_text(payload) {
-            // As it came, digit by digit.
-            Ok(json) => {
-                write!(text, "{{\"organization\":{},\"result\":", serde_json::to_string(organization)?)?;
-                text.extend_from_slice(&json);
-                text.push(b'}');
-            }
-            Err(error) => {
-                let result = NamedResult { organization: organization.to_owned(), value: Err(error) };
-                serde_json::to_writer(&mut text, &results::raw_one(&result))?;
-            }
+    let items = runs.parts(|organization, payload, out| match payload::json_text(payload) {
+        // As it came, digit by digit.
+        Ok(json) => {
+            write!(out, "{{\"organization\":{},\"result\":", serde_json::to_string(organization)?)?;
+            out.write_all(&json)?;
+            out.write_all(b"}")
         }
-        Ok(text)
+        Err(error) => {
+            let result = NamedResult { organization: organization.to_owned(), value: Err(error) };
+            Ok(serde_json::to_writer(out, &results::raw_one(&result))?)
+        }
     });
     let items = items.enumerate().flat_map(move |(index, part)| {
         let _turn = &turn;
@@ -165,15 +161,21 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 pub async fn csv(user: User, Path(id): Path<String>, Query(options): Query<CsvOptions>) -> Result<Response, PageError> {
     let mut runs = Runs::load(&user, &id).await?;
     let turn = turn_of(user.signed_in.user.id).await?;
-    let mut columns = IndexSet::new();
+    let (mut columns, mut height) = (IndexSet::new(), 0);
     let mut seen = Vec::new();
     for (run_id, organization) in runs.named.iter() {
         let _turn = results::UNFOLDED.acquire().await.map_err(|_| PageError::Internal)?;
         if let Some(value) = runs.hub.result(*run_id).await?.value {
             let result = NamedResult { organization: organization.clone(), value };
             results::with_frame(&result, |frame| match frame {
-                Some(frame) => columns.extend(frame.columns.iter().map(|column| column.to_string())),
-                None => columns.extend(results::columns_of(&result).map(str::to_owned)),
+                Some(frame) => {
+                    height += frame.height();
+                    columns.extend(frame.columns.iter().map(|column| column.to_string()));
+                }
+                None => {
+                    height += 1;
+                    columns.extend(results::columns_of(&result).map(str::to_owned));
+                }
             });
             seen.push((*run_id, organization.clone()));
         }
@@ -185,15 +187,23 @@ pub async fn csv(user: User, Path(id): Path<String>, Query(options): Query<CsvOp
                  JSON download has all of them.",
             ));
         }
+        if height.saturating_mul(columns.len()) > CELLS {
+            return Err(PageError::Refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The results have more than 20 million cells as one table. The JSON download has all of them.",
+            ));
+        }
     }
     // A result that comes between the two readings has columns that nobody knows.
     runs.named = seen.into();
     let header = std::iter::once("Organization").chain(columns.iter().map(String::as_str)).map(neutralise);
-    let header = record(header);
+    let mut line = writer_of(Vec::new());
+    let header = line.write_record(header).map_err(io::Error::other);
+    let header = header.and_then(|()| line.into_inner().map_err(csv::IntoInnerError::into_error));
     let columns = Arc::new(columns);
-    let rows = runs.parts(move |organization, payload| {
+    let rows = runs.parts(move |organization, payload, out| {
         let value = payload::decode(payload).map(|(value, _)| value);
-        lines(&columns, &NamedResult { organization: organization.to_owned(), value })
+        write_lines(&columns, &NamedResult { organization: organization.to_owned(), value }, out)
     });
     let rows = rows.map_ok(move |part| {
         let _turn = &turn;
@@ -210,27 +220,33 @@ fn only(text: &'static str) -> impl Stream<Item = Result<Bytes, io::Error>> + Se
     stream::once(async move { Ok(text.into()) })
 }
 
-/// The lines of a result: one, or those of a table.
-fn lines(columns: &IndexSet<String>, result: &NamedResult) -> Result<Vec<u8>, io::Error> {
+/// Writes the lines of a result: one, or those of a table.
+fn write_lines(columns: &IndexSet<String>, result: &NamedResult, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = writer_of(out);
     results::with_frame(result, |frame| match frame {
-        Some(frame) => lines_of_frame(columns, &result.organization, frame),
-        None => record(row(columns, result)),
-    })
+        Some(frame) => write_frame(columns, &result.organization, frame, &mut writer),
+        None => writer.write_record(row(columns, result)).map_err(io::Error::other),
+    })?;
+    writer.flush()
 }
 
-fn lines_of_frame(columns: &IndexSet<String>, organization: &str, frame: &Frame<'_>) -> Result<Vec<u8>, io::Error> {
+fn write_frame(
+    columns: &IndexSet<String>,
+    organization: &str,
+    frame: &Frame<'_>,
+    writer: &mut csv::Writer<impl Write>,
+) -> io::Result<()> {
     let by_name: HashMap<&str, usize> =
         frame.columns.iter().enumerate().map(|(place, column)| (column.as_ref(), place)).collect();
     let places: Vec<Option<usize>> = columns.iter().map(|column| by_name.get(column.as_str()).copied()).collect();
-    let mut lines = Vec::new();
-    for row in &frame.rows {
+    for row in 0..frame.height() {
         let cell = |place: &Option<usize>| {
-            place.and_then(|place| row.get(place)?.as_ref()).map_or(String::new(), |value| csv_cell(value))
+            place.and_then(|place| frame.cell(row, place)).map_or(String::new(), |value| csv_cell(&value))
         };
         let cells = std::iter::once(neutralise(organization)).chain(places.iter().map(cell));
-        lines.extend(record(cells)?);
+        writer.write_record(cells)?;
     }
-    Ok(lines)
+    Ok(())
 }
 
 fn row<'a>(columns: &'a IndexSet<String>, result: &'a NamedResult) -> impl Iterator<Item = String> + 'a {
@@ -244,11 +260,9 @@ fn row<'a>(columns: &'a IndexSet<String>, result: &'a NamedResult) -> impl Itera
     std::iter::once(neutralise(&result.organization)).chain(cells)
 }
 
-/// A line of CSV as in RFC 4180: CRLF at its end, quotes where needed.
-fn record(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, io::Error> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(cells)?;
-    writer.into_inner().map_err(csv::IntoInnerError::into_error)
+/// For lines of CSV as in RFC 4180: CRLF at their end, quotes where needed.
+fn writer_of<W: Write>(out: W) -> csv::Writer<W> {
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
 }
 
 fn csv_cell(value: &Value) -> String {
@@ -267,6 +281,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn lines(columns: &IndexSet<String>, result: &NamedResult) -> String {
+        let mut lines = Vec::new();
+        write_lines(columns, result, &mut lines).unwrap();
+        String::from_utf8(lines).unwrap()
+    }
+
     #[test]
     fn formulas_are_neutralised_and_numbers_are_not() {
         let result = NamedResult {
@@ -276,8 +296,10 @@ mod tests {
         let mut columns = IndexSet::new();
         columns.extend(results::columns_of(&result).map(str::to_owned));
         assert!(columns.iter().eq(["a", "b", "c", "d"]));
-        let text = String::from_utf8(record(row(&columns, &result)).unwrap()).unwrap();
-        assert_eq!(text, "\"'=HYPERLINK(\"\"http://evil.example\"\")\",'@SUM(1),-5,\"x,\"\"y\"\"\nz\",null\r\n");
+        assert_eq!(
+            lines(&columns, &result),
+            "\"'=HYPERLINK(\"\"http://evil.example\"\")\",'@SUM(1),-5,\"x,\"\"y\"\"\nz\",null\r\n"
+        );
     }
 
     #[test]
@@ -286,10 +308,9 @@ mod tests {
         let columns = IndexSet::from_iter(["sex", "n", "other"].map(str::to_owned));
         for value in [records.clone(), json!(records.to_string())] {
             let result = NamedResult { organization: "org".to_owned(), value: Ok(value) };
-            let text = String::from_utf8(lines(&columns, &result).unwrap()).unwrap();
-            assert_eq!(text, "org,f,30,\r\norg,,-2,\r\n");
+            assert_eq!(lines(&columns, &result), "org,f,30,\r\norg,,-2,\r\n");
         }
         let one = NamedResult { organization: "org".to_owned(), value: Ok(json!({"n": 5})) };
-        assert_eq!(lines(&columns, &one).unwrap(), b"org,,5,\r\n");
+        assert_eq!(lines(&columns, &one), "org,,5,\r\n");
     }
 }

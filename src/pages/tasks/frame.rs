@@ -11,12 +11,48 @@ use crate::protocol::{bounded, domain::MissingValue};
 /// The name of the column with the names of the rows, where they are more than numbers from 0 on.
 const INDEX: &str = "index";
 
-/// A table.
-#[derive(Debug, Clone, PartialEq)]
+/// A table. Its cells stay where they are: a few records with other names each would be many cells.
 pub struct Frame<'a> {
     pub columns: Vec<Cow<'a, str>>,
-    /// A value for each column; `None` where a record lacks it.
-    pub rows: Vec<Vec<Option<Cow<'a, Value>>>>,
+    /// The first column, if rows have names that are more than numbers from 0 on.
+    names: Option<Vec<Cow<'a, str>>>,
+    rows: Rows<'a>,
+}
+
+/// Where the cells stand.
+enum Rows<'a> {
+    /// In a record for each row, by the name of the column.
+    Records(Vec<&'a Map<String, Value>>),
+    /// In a list for each row.
+    Lists(Vec<&'a [Value]>),
+    /// In an object for each column, by the name of the row.
+    Columns(Vec<&'a Map<String, Value>>, Vec<&'a str>),
+}
+
+impl Frame<'_> {
+    /// How many rows there are.
+    pub fn height(&self) -> usize {
+        match &self.rows {
+            Rows::Records(records) => records.len(),
+            Rows::Lists(lists) => lists.len(),
+            Rows::Columns(_, names) => names.len(),
+        }
+    }
+
+    /// The value of a row in a column; `None` where a record lacks it.
+    pub fn cell(&self, row: usize, column: usize) -> Option<Cow<'_, Value>> {
+        let place = match &self.names {
+            None => column,
+            Some(names) if column == 0 => return Some(Cow::Owned(Value::from(names.get(row)?.as_ref()))),
+            Some(_) => column - 1,
+        };
+        let value = match &self.rows {
+            Rows::Records(records) => records.get(row)?.get(self.columns.get(column)?.as_ref()),
+            Rows::Lists(lists) => lists.get(row)?.get(place),
+            Rows::Columns(columns, names) => columns.get(place)?.get(*names.get(row)?),
+        };
+        value.map(Cow::Borrowed)
+    }
 }
 
 /// What a text of JSON holds, if that is a table: algorithms often give one for the other.
@@ -53,14 +89,13 @@ fn of_records(items: &[Value]) -> Option<Frame<'_>> {
         return None;
     }
     let columns: IndexSet<&str> = records.iter().flat_map(|record| record.keys().map(String::as_str)).collect();
-    let rows =
-        records.iter().map(|record| columns.iter().map(|column| record.get(*column).map(Cow::Borrowed)).collect());
-    Some(Frame { rows: rows.collect(), columns: columns.iter().map(|column| Cow::Borrowed(*column)).collect() })
+    let columns = columns.into_iter().map(Cow::Borrowed).collect();
+    Some(Frame { columns, names: None, rows: Rows::Records(records) })
 }
 
 /// `[[1, 2], …]`, with names of columns and of rows where there are any.
 fn of_lists<'a>(columns: Option<&'a [Value]>, index: Option<&'a [Value]>, data: &'a [Value]) -> Option<Frame<'a>> {
-    let rows: Vec<&Vec<Value>> = data.iter().map(Value::as_array).collect::<Option<_>>()?;
+    let rows: Vec<&[Value]> = data.iter().map(|row| row.as_array().map(Vec::as_slice)).collect::<Option<_>>()?;
     let width = columns.map(<[Value]>::len).or_else(|| rows.first().map(|row| row.len())).filter(|width| *width > 0)?;
     if rows.iter().any(|row| row.len() != width || !row.iter().all(is_plain)) {
         return None;
@@ -69,11 +104,10 @@ fn of_lists<'a>(columns: Option<&'a [Value]>, index: Option<&'a [Value]>, data: 
         Some(names) => names.iter().map(name).collect::<Option<Vec<_>>>()?,
         None => (0..width).map(|number| Cow::Owned(number.to_string())).collect(),
     };
-    let rows = rows.into_iter().map(|row| row.iter().map(|cell| Some(Cow::Borrowed(cell))).collect()).collect();
-    let frame = Frame { columns, rows };
+    let frame = Frame { columns, names: None, rows: Rows::Lists(rows) };
     match index {
         None => Some(frame),
-        Some(names) if names.len() == frame.rows.len() => {
+        Some(names) if names.len() == frame.height() => {
             Some(with_index(frame, names.iter().map(name).collect::<Option<Vec<_>>>()?))
         }
         Some(_) => None,
@@ -95,9 +129,7 @@ fn with_index<'a>(mut frame: Frame<'a>, names: Vec<Cow<'a, str>>) -> Frame<'a> {
         return frame;
     }
     frame.columns.insert(0, Cow::Borrowed(INDEX));
-    for (row, name) in frame.rows.iter_mut().zip(names) {
-        row.insert(0, Some(Cow::Owned(Value::String(name.into_owned()))));
-    }
+    frame.names = Some(names);
     frame
 }
 
@@ -135,11 +167,10 @@ fn by_columns(object: &Map<String, Value>) -> Option<Frame<'_>> {
     let outer = object.keys().map(|key| Cow::Borrowed(key.as_str()));
     let names = keys.iter().map(|key| Cow::Borrowed(*key));
     Some(if outer_count && !inner_count {
-        let rows = inner.iter().map(|row| row.values().map(|cell| Some(Cow::Borrowed(cell))).collect()).collect();
-        Frame { columns: names.collect(), rows }
+        Frame { columns: names.collect(), names: None, rows: Rows::Records(inner) }
     } else {
-        let row = |key: &&str| inner.iter().map(|column| column.get(*key).map(Cow::Borrowed)).collect();
-        with_index(Frame { columns: outer.collect(), rows: keys.iter().map(row).collect() }, names.collect())
+        let names = names.collect();
+        with_index(Frame { columns: outer.collect(), names: None, rows: Rows::Columns(inner, keys) }, names)
     })
 }
 
@@ -150,11 +181,9 @@ mod tests {
 
     fn shown(value: &Value) -> Option<(Vec<String>, Vec<Vec<Value>>)> {
         let frame = of(value)?;
-        let rows = frame
-            .rows
-            .into_iter()
-            .map(|row| row.into_iter().map(|cell| cell.map_or(Value::Null, Cow::into_owned)).collect());
-        Some((frame.columns.into_iter().map(Cow::into_owned).collect(), rows.collect()))
+        let cell = |row: usize, column: usize| frame.cell(row, column).map_or(Value::Null, Cow::into_owned);
+        let rows = (0..frame.height()).map(|row| (0..frame.columns.len()).map(|column| cell(row, column)).collect());
+        Some((frame.columns.iter().map(|column| column.to_string()).collect(), rows.collect()))
     }
 
     #[test]

@@ -119,16 +119,14 @@ impl Table {
         let columns: Vec<&str> = frame.columns.iter().take(COLUMNS_COUNTED).map(AsRef::as_ref).collect();
         self.add_columns(&columns);
         let room = ROWS_LIMIT.saturating_sub(self.rows.len());
-        let shown = frame.rows.len().min(room);
-        self.more_rows += frame.rows.len() - shown;
+        let shown = frame.height().min(room);
+        self.more_rows += frame.height() - shown;
         let limit = limit_of_cells(columns.len().min(COLUMN_LIMIT) * shown.max(self.expected));
-        for row in frame.rows.iter().take(shown) {
-            let cells = columns.iter().zip(row).filter(|(column, _)| self.columns.contains(**column));
-            let cells = cells.map(|(column, value)| {
-                let cell = value.as_ref().map_or(Cell::Missing, |value| cell(value, limit));
-                ((*column).to_owned(), cell)
-            });
-            let cells = cells.collect();
+        let places: Vec<(usize, &str)> =
+            columns.into_iter().enumerate().filter(|(_, column)| self.columns.contains(*column)).collect();
+        for row in 0..shown {
+            let cell = |place| frame.cell(row, place).map_or(Cell::Missing, |value| cell(&value, limit));
+            let cells = places.iter().map(|(place, column)| ((*column).to_owned(), cell(*place))).collect();
             self.rows.push(Row { organization: organization.to_owned(), answered_at: None, cells });
         }
     }

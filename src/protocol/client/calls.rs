@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,11 +36,45 @@ pub const FOR_DOWNLOAD: &str = "atoll-download";
 /// them.
 pub const LARGEST_ANSWER: &str = "x-atoll-largest-answer";
 
-/// A run that a node has still to end.
+/// A run that a node has still to end, as far as it is kept.
 pub struct OpenRun {
-    pub run: v4::Run,
-    /// Whether its input is there.
-    pub is_whole: bool,
+    pub id: i64,
+    pub task_id: i64,
+    pub organization_id: Option<i64>,
+    /// Of its task, where the server says so.
+    pub collaboration_id: Option<i64>,
+    pub user_id: Option<i64>,
+    /// `None` if it is long.
+    pub log: Option<String>,
+    pub content: OpenContent,
+}
+
+/// What a run asks for.
+pub enum OpenContent {
+    /// The server told it at once, and it is kept.
+    Whole(Box<v4::Run>),
+    /// The server told it, and it is not kept.
+    Left,
+    /// The server tells it if it is asked for this run.
+    AtServer,
+}
+
+impl OpenRun {
+    fn new(run: v4::Run, content: OpenContent) -> OpenRun {
+        let task = match &run.task {
+            Some(v4::RunTask::Task(task)) => Some(task),
+            _ => None,
+        };
+        OpenRun {
+            id: run.id,
+            task_id: run.task.as_ref().map_or(0, v4::RunTask::id),
+            organization_id: run.organization.as_ref().map(|link| link.id),
+            collaboration_id: task.and_then(|task| task.collaboration.as_ref()).map(|link| link.id),
+            user_id: task.and_then(|task| task.init_user.as_ref()).map(|link| link.id),
+            log: Some(run.log.unwrap_or_default()).filter(|log| log.len() <= SHORT_LOG),
+            content,
+        }
+    }
 }
 
 /// One page of a list, and how many items there are on all pages.
@@ -369,18 +405,21 @@ impl HubClient {
         Ok(item.result.filter(|payload| !payload.is_empty()))
     }
 
-    /// The runs that a node has still to end, in wire form with their tasks, oldest first. Those that `keeps` does not want
-    /// have no input, and are not in memory for longer than it takes to read some of them.
+    /// The runs that a node has still to end, oldest first. What they ask for is left out where a server can; of what others tell,
+    /// only what `keeps` wants is in memory for longer than it takes to read some of them.
     pub async fn open_runs(
         &self,
         node_id: i64,
         mut keeps: impl FnMut(&v4::Run) -> bool,
     ) -> Result<Vec<OpenRun>, ClientError> {
-        let query = [pair("state", "open"), pair("node_id", node_id), pair("include", "task")];
-        let (mut runs, mut size) = (Vec::new(), PER_PAGE);
+        let query =
+            [pair("state", "open"), pair("node_id", node_id), pair("include", "task"), pair("without", "input")];
+        let mut runs: BTreeMap<i64, OpenRun> = BTreeMap::new();
+        // How many are asked for at once, how many of them a server puts on a page, and how many were passed.
+        let (mut size, mut on_page, mut passed) = (PER_PAGE, PER_PAGE, 0);
         loop {
-            let of_page = [pair("page", runs.len() / size + 1), pair("per_page", size)];
-            let query = [query.as_slice(), &of_page].concat();
+            let number = passed / on_page + 1;
+            let query = [query.as_slice(), &[pair("page", number), pair("per_page", size)]].concat();
             // A single one is read however large it is.
             let page = match size {
                 1 => self.page::<v4::Run, v4::Run>("run", query).await,
@@ -389,28 +428,49 @@ impl HubClient {
             let Listed { items, total, .. } = match page {
                 Err(ClientError::TooLarge { .. }) if size > 1 => {
                     size /= 10;
+                    on_page = size;
                     continue;
                 }
                 page => page?,
             };
-            let is_last = items.len() < size;
-            runs.extend(items.into_iter().map(|mut run| {
-                let is_whole = keeps(&run);
-                if !is_whole {
-                    run.input = None;
-                    run.log = run.log.filter(|log| log.len() <= SHORT_LOG);
-                }
-                OpenRun { run, is_whole }
-            }));
-            if is_last || runs.len() >= total || runs.len() >= LIST_LIMIT {
+            let begin = (number - 1) * on_page;
+            if items.is_empty() {
                 break;
             }
-            if size < PER_PAGE && runs.len().is_multiple_of(size * 10) {
+            // A hub puts fewer on all pages of a list that is large: then this one began elsewhere.
+            if items.len() < on_page && begin + items.len() < total {
+                on_page = items.len();
+                if number > 1 {
+                    continue;
+                }
+            }
+            passed = begin + items.len();
+            for run in items {
+                // What ended meanwhile moves the others.
+                if runs.contains_key(&run.id) {
+                    continue;
+                }
+                let (id, content) = match &run.input {
+                    None => (run.id, OpenContent::AtServer),
+                    Some(_) if keeps(&run) => (run.id, OpenContent::Whole(Box::new(run.clone()))),
+                    Some(_) => (run.id, OpenContent::Left),
+                };
+                runs.insert(id, OpenRun::new(run, content));
+            }
+            if passed >= total.min(LIST_LIMIT) {
+                break;
+            }
+            if size < PER_PAGE && passed.is_multiple_of(size * 10) {
                 size *= 10;
+                on_page = size;
             }
         }
-        runs.sort_by_key(|open| open.run.id);
-        Ok(runs)
+        Ok(runs.into_values().collect())
+    }
+
+    /// One of them whole, in wire form with its task.
+    pub async fn open_run(&self, id: i64) -> Result<v4::Run, ClientError> {
+        self.get(&format!("run/{id}"), &[pair("include", "task")]).await
     }
 
     /// What a run was asked, or why that cannot be read here; `None` where a server does not tell.

@@ -16,7 +16,7 @@ mod transport;
 pub use account::{Proof, lost_password, lost_second_factor, refusal, reset_password, reset_second_factor};
 pub use administration::{Invitation, OrganizationDetails, UserDetails};
 pub use audit::{AuditChain, AuditEntry, AuditQuery};
-pub use calls::{FOR_DOWNLOAD, LARGEST_ANSWER, Listed, OpenRun};
+pub use calls::{FOR_DOWNLOAD, LARGEST_ANSWER, Listed, OpenContent, OpenRun};
 pub use error::ClientError;
 pub use hub::{BROWSER, HubClient, KNOWN_BROWSER, KeptTokens, SecondFactor, SignIn, sign_in_node, sign_in_user};
 pub use reviews::{ListedReview, NewDecision, ReviewQuery};

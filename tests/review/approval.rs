@@ -208,8 +208,8 @@ async fn a_run_that_a_node_leaves_at_the_server_says_so_and_is_taken_later() {
     let _node = node(&world, "example_org1", ALWAYS).await;
     let (researcher, admin) = (world.client("researcher").await, world.client("admin1").await);
     let mut tasks = Vec::new();
-    for number in 0..24 {
-        let arguments = json!({"column_name": format!("{number}{}", "x".repeat(160_000))});
+    for number in 0..48 {
+        let arguments = json!({"column_name": format!("{number}{}", "x".repeat(80_000))});
         tasks.push(researcher.create_task(&average("partial_average", &[2], arguments)).await.unwrap().id);
     }
     let left = "It waits at the server";
@@ -221,7 +221,7 @@ async fn a_run_that_a_node_leaves_at_the_server_says_so_and_is_taken_later() {
         }
         left_ones
     };
-    eventually(async || !are_left().await.is_empty() && waiting_count(&admin).await + are_left().await.len() == 24)
+    eventually(async || !are_left().await.is_empty() && waiting_count(&admin).await + are_left().await.len() == 48)
         .await;
     let later = are_left().await[0];
     for task in tasks.iter().filter(|task| **task != later) {

@@ -152,9 +152,9 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// A review as the hub knows it.
+/// A review as the hub knows it. Where nothing of the request has to be read it can be passed on as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Review {
+pub struct Review<R = ReviewRequest> {
     pub id: i64,
     pub run_id: i64,
     pub organization_id: i64,
@@ -167,7 +167,7 @@ pub struct Review {
     pub expires_at: String,
     pub hash: String,
     pub mode: ReviewMode,
-    pub request: ReviewRequest,
+    pub request: R,
     /// Whether the node takes only decisions that are taken at itself.
     #[serde(default)]
     pub only_at_node: bool,
@@ -204,7 +204,9 @@ impl Review {
         }
         self
     }
+}
 
+impl<R> Review<R> {
     /// Who decided last: of an approval that was taken back, who took it.
     pub fn last_decision(&self) -> Option<&Decision> {
         let withdrawal = self.withdrawal.as_ref().filter(|_| self.state == ReviewState::Withdrawn);

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use garde::Validate;
 use serde::Deserialize;
 
-use super::{load, require_view, set_decision, tell, withdraw};
+use super::{StoredReview, load, require_view, set_decision, tell, withdraw};
 use crate::{
     audit::Entry,
     hub::{
@@ -17,7 +17,7 @@ use crate::{
     protocol::{
         client::NewDecision,
         domain::Operation,
-        review::{Decision, Review, ReviewState, Subject, Verdict},
+        review::{Decision, ReviewState, Subject, Verdict},
         timestamp,
     },
 };
@@ -36,7 +36,7 @@ pub async fn decide(
     caller: Caller,
     Id(id): Id,
     Body(DecisionBody { decision: new }): Body<DecisionBody>,
-) -> Result<Json<Review>, HubError> {
+) -> Result<Json<StoredReview>, HubError> {
     let user_id = caller.require_user()?;
     let mut change = hub.change(&caller).await?;
     let row = load(&mut change, id).await?;
@@ -46,7 +46,7 @@ pub async fn decide(
         return Err(HubError::NotAllowed);
     }
     let by = username(&mut change, user_id).await?;
-    let review = Review::try_from(row)?;
+    let review = StoredReview::try_from(row)?;
     if review.only_at_node {
         return Err(HubError::Conflict("This node takes only decisions that are taken at itself.".to_owned()));
     }

@@ -11,6 +11,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
+use serde_json::value::RawValue;
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::{
@@ -67,17 +68,20 @@ struct Row {
     used: u32,
 }
 
-impl TryFrom<Row> for Review {
+/// A review whose request the hub passes on as it stored it: it can hold many values.
+type StoredReview = Review<Box<RawValue>>;
+
+impl TryFrom<Row> for StoredReview {
     type Error = HubError;
 
-    fn try_from(row: Row) -> Result<Review, HubError> {
+    fn try_from(row: Row) -> Result<StoredReview, HubError> {
         let unreadable = || HubError::Internal(format!("review {} cannot be read", row.id));
         let json = |_| unreadable();
         let state = ReviewState::from_name(&row.state).ok_or_else(unreadable)?;
         Ok(Review {
             subject: Subject::from_name(&row.subject).ok_or_else(unreadable)?,
             mode: serde_json::from_str(&row.mode).map_err(json)?,
-            request: serde_json::from_str(&row.request).map_err(json)?,
+            request: RawValue::from_string(row.request).map_err(json)?,
             void_because: row.void_because,
             decision: match (row.decided_by, row.decided_at) {
                 (Some(by), Some(at)) => Some(Decision { by, at, at_node: row.at_node, reason: row.reason }),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::Response};
 
-use super::{COLUMNS, Row, load, require_view};
+use super::{COLUMNS, Row, StoredReview, load, require_view};
 use crate::{
     hub::{
         HubError,
@@ -14,7 +14,7 @@ use crate::{
     },
     protocol::{
         domain::Operation,
-        review::{Review, ReviewState, Subject},
+        review::{ReviewState, Subject},
     },
 };
 
@@ -59,11 +59,15 @@ pub async fn list(State(hub): State<Arc<HubState>>, caller: Caller, query: ListQ
     }
     filters.text("hash = ?", query.text("hash"));
     let rows = LISTING.fetch::<Row>(hub.store.lists(), &caller, query, filters).await?;
-    rows.try_answer(Review::try_from).await
+    rows.try_answer(StoredReview::try_from).await
 }
 
 /// `GET /review/{id}`
-pub async fn show(State(hub): State<Arc<HubState>>, caller: Caller, Id(id): Id) -> Result<Json<Review>, HubError> {
+pub async fn show(
+    State(hub): State<Arc<HubState>>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<StoredReview>, HubError> {
     caller.refuse_containers()?;
     // What was just written is read.
     let row = load(&mut *hub.store.bookkeeping().acquire().await?, id).await?;

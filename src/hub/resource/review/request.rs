@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 
-use super::{Row, load, note_void, set_decision, tell, withdraw};
+use super::{Row, StoredReview, load, note_void, set_decision, tell, withdraw};
 use crate::{
     audit::{self, Entry},
     hub::{
@@ -21,7 +21,7 @@ use crate::{
         server::HubState,
     },
     protocol::{
-        review::{Decision, NewReview, Review, ReviewOutcome, ReviewState, Subject},
+        review::{Decision, NewReview, ReviewOutcome, ReviewState, Subject},
         timestamp,
     },
 };
@@ -49,7 +49,7 @@ pub async fn request(
     State(hub): State<Arc<HubState>>,
     caller: Caller,
     LargeBody { body: NewReviewBody { review: new }, turn: _turn }: LargeBody<NewReviewBody, REVIEW_LIMIT>,
-) -> Result<(StatusCode, Json<Review>), HubError> {
+) -> Result<(StatusCode, Json<StoredReview>), HubError> {
     let node_id = caller.require_node()?;
     new.request.check().map_err(|message| HubError::field("request", message))?;
     if new.subject == Subject::Run && new.request.asked.hash() != new.hash {
@@ -174,7 +174,7 @@ pub async fn report(
     caller: Caller,
     Id(id): Id,
     Body(OutcomeBody { outcome }): Body<OutcomeBody>,
-) -> Result<Json<Review>, HubError> {
+) -> Result<Json<StoredReview>, HubError> {
     let mut transaction = hub.store.bookkeeping().begin().await?;
     require_unchanged(&hub, &caller).await?;
     let (node_id, row) = own(&mut transaction, &caller, id).await?;

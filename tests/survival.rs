@@ -786,6 +786,17 @@ async fn entries_before_the_first_and_what_only_has_the_name_of_something_are_to
             ],
             "index sqlite_evil",
         ),
+        // An index without words, which points somewhere else.
+        (
+            vec![
+                "DELETE FROM node_config",
+                "PRAGMA writable_schema = ON",
+                "INSERT INTO sqlite_schema SELECT 'index', 'audit_of_organization', 'audit', rootpage, NULL FROM sqlite_schema
+                 WHERE name = 'config_of_node'",
+                "PRAGMA schema_version = 1000",
+            ],
+            "index audit_of_organization",
+        ),
         // The tables of the log by other letters, which made the file look new.
         (
             vec![

@@ -75,13 +75,15 @@ impl References {
     }
 }
 
-/// So many of the first values say where the middle is.
+/// So many of the first values say where the middle is, if few are not more than half of them.
 const FIRST: usize = 65;
 
 /// Values as differences from the middle of the first ones: where they are too many to be counted, an offset could hide that
 /// one of them, or a few, dominate.
 pub struct FromMiddle {
     first: Vec<Exact>,
+    /// So many of them are awaited.
+    awaited: usize,
     middle: Option<Exact>,
     differences: Dominance,
 }
@@ -89,7 +91,7 @@ pub struct FromMiddle {
 impl FromMiddle {
     /// So many are few.
     pub fn of(few: usize) -> Self {
-        FromMiddle { first: Vec::new(), middle: None, differences: Dominance::of(few) }
+        FromMiddle { first: Vec::new(), awaited: FIRST.max(2 * few + 3), middle: None, differences: Dominance::of(few) }
     }
 
     /// Another value: a decimal one can differ from the middle by less than a float of its size can.
@@ -99,7 +101,7 @@ impl FromMiddle {
             return;
         }
         self.first.push(value);
-        if self.first.len() == FIRST {
+        if self.first.len() == self.awaited {
             let middle = middle_of(&self.first);
             self.middle = Some(middle);
             self.first.drain(..).for_each(|value| self.differences.see(value.minus(middle, 1).to_f64()));

@@ -16,6 +16,9 @@ use crate::protocol::timestamp;
 /// For how long the same end needs not be written again.
 const SAME_TIME: Duration = Duration::from_secs(60);
 
+/// The longest that it is, in bytes.
+const LONGEST: u64 = 4096;
+
 /// The file.
 #[derive(Debug, Clone)]
 pub struct HeadFile(PathBuf);
@@ -28,8 +31,8 @@ impl HeadFile {
 
     /// Whether it is there; `None` if it is not for this program to read.
     pub fn is_readable(&self) -> Option<bool> {
-        match fs::File::open(&self.0) {
-            Ok(_) => Some(true),
+        match fs::metadata(&self.0).map(|there| there.is_file() && fs::File::open(&self.0).is_ok()) {
+            Ok(is_readable) => is_readable.then_some(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
             Err(_) => None,
         }
@@ -42,6 +45,10 @@ impl HeadFile {
 
     /// The same with the time (UTC) at which the program looked after its log, or up to a minute before.
     pub fn read_with_time(&self, key: &HeadKey) -> Option<(LastHead, String)> {
+        // Whatever somebody puts in its place is not waited for.
+        if !fs::metadata(&self.0).is_ok_and(|there| there.is_file() && there.len() <= LONGEST) {
+            return None;
+        }
         let text = fs::read_to_string(&self.0).ok()?;
         let mut words = text.split_whitespace();
         let (head, state, at, signature) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -68,7 +75,8 @@ impl HeadFile {
         }
         // After a power failure it is the old one or this one.
         file.as_file().sync_all()?;
-        file.persist(&self.0).map_err(|error| error.error)?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.0.display()));
+        file.persist(&self.0).map_err(|error| named(error.error))?;
         Ok(())
     }
 }
@@ -140,6 +148,15 @@ mod tests {
                 assert_eq!(file.read(&key), None);
             }
             file.write(&key, &LastHead { head, is_closed: true }).unwrap();
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let pipe = HeadFile::beside(&folder.path().join("pipe.sqlite"));
+            assert!(std::process::Command::new("mkfifo").arg(&pipe.0).status().unwrap().success());
+            assert!(pipe.is_readable().is_none() && pipe.read(&key).is_none());
+            let last = LastHead { head: Head::default(), is_closed: true };
+            pipe.write(&key, &last).unwrap();
+            assert_eq!(pipe.read(&key), Some(last));
         }
         let text = fs::read_to_string(folder.path().join("hub.audit-head")).unwrap();
         let at = file.read_with_time(&key).unwrap().1;

@@ -27,7 +27,7 @@ pub async fn made(connection: &mut SqliteConnection) -> Result<Made, sqlx::Error
     let schema = "SELECT lower(CAST(type AS TEXT)), lower(CAST(name AS TEXT)),
             iif(type = lower(type) AND name = lower(name), coalesce(CAST(sql AS TEXT), ''), type || ' ' || name || ' by name')
         FROM sqlite_schema
-        WHERE NOT (type = 'index' AND sql IS NULL)
+        WHERE NOT (type = 'index' AND name LIKE 'sqlite@_autoindex@_%' ESCAPE '@' AND sql IS NULL)
             AND sql IS NOT 'CREATE TABLE sqlite_stat1(tbl,idx,stat)'
             AND sql IS NOT 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)'";
     let mut rows: Vec<(String, String, String)> = sqlx::query_as(schema).fetch_all(&mut *connection).await?;
@@ -123,7 +123,7 @@ async fn forget_code(
     sqlx::query("PRAGMA writable_schema = ON").execute(&mut *connection).await?;
     for (kind, name) in others {
         sqlx::query("DELETE FROM sqlite_schema WHERE lower(type) = ? AND lower(name) = ? AND (lower(type) IN ('trigger', 'view')
-             OR lower(type) = 'index' AND lower(name) LIKE 'sqlite@_%' ESCAPE '@' AND sql IS NOT NULL)")
+             OR lower(type) = 'index' AND (lower(name) LIKE 'sqlite@_%' ESCAPE '@') = (sql IS NOT NULL))")
             .bind(kind)
             .bind(name)
             .execute(&mut *connection)

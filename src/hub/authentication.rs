@@ -52,13 +52,21 @@ fn require_valid(hub: &HubState, caller: &Caller) -> Result<(), HubError> {
 /// An error unless somebody may still do what they might when their request began: its body can have taken long to
 /// arrive. To be asked where a change has begun, so that nothing else changes any more.
 pub async fn require_unchanged(hub: &HubState, caller: &Caller) -> Result<(), HubError> {
-    hub.store.read_authority_anew(&caller.kind);
-    let now = Caller { claims: caller.claims.clone(), ..caller_of_kind(hub, caller.kind.clone()).await? };
-    require_valid(hub, &now)?;
+    let now = caller_now(hub, caller).await?;
     if now.authority == caller.authority {
         return Ok(());
     }
     Err(HubError::Conflict("What you may do has changed while this was sent. Try again.".to_owned()))
+}
+
+/// A caller with what they may do now, whatever that was when their request began; an error if their token has ended. Whoever
+/// asks for it where a change has begun checks with it what is to be changed.
+pub async fn caller_now(hub: &HubState, caller: &Caller) -> Result<Caller, HubError> {
+    hub.store.read_authority_anew(&caller.kind);
+    let now = caller_of_kind(hub, caller.kind.clone()).await?;
+    let now = Caller { claims: caller.claims.clone(), largest_answer: caller.largest_answer, ..now };
+    require_valid(hub, &now)?;
+    Ok(now)
 }
 
 /// Somebody with what they may do now, as long as the database still knows them.

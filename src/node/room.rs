@@ -2,11 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::protocol::{payload, wire::v4};
+use crate::protocol::{
+    payload,
+    status::Status,
+    wire::v4::{self, Link},
+};
 
-/// What the runs of one user that are under way, or wait, may hold in memory, in bytes as they come; …
+/// What the runs of one user that are under way, or wait, may hold in memory, in bytes as they come; of those of subtasks, for
+/// which others wait, as much again.
 const HELD_OF_USER: usize = 4 * 1024 * 1024;
-/// … and all of them. One that is larger is taken alone.
+/// The same of all users. A run that is larger is taken alone.
 const HELD_OF_ALL: usize = 16 * 1024 * 1024;
 /// What a run holds beside its texts, in bytes; …
 const HELD_BESIDE: usize = 20 * 1024;
@@ -15,30 +20,84 @@ const HELD_BY_VALUE: usize = 2 * 120;
 /// … and for the arguments of the task whose central function asks.
 const HELD_BY_PARENT: usize = 16 * 1024;
 
-/// Whose run it is, of those who begin tasks, and how much memory it holds.
-pub type Held = (Option<i64>, usize);
+/// Whose room a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Whose {
+    /// Who began the task.
+    pub user: Option<i64>,
+    /// Whether it is of a subtask. Its central function waits for it, and would wait for ever if there were no room left but its
+    /// own.
+    pub is_part: bool,
+}
 
-/// Who began the task of a run, and how much it holds.
+/// Whose room a run takes, and how much of it.
+pub type Held = (Whose, usize);
+
+/// How much memory a run holds, and for whom.
 pub fn held_by(run: &v4::Run) -> Held {
     let texts = [&run.input, &run.log].into_iter().flatten().map(String::len).sum::<usize>();
-    let Some(v4::RunTask::Task(task)) = &run.task else { return (None, HELD_BESIDE + texts) };
+    let Some(v4::RunTask::Task(task)) = &run.task else {
+        return (Whose { user: None, is_part: false }, HELD_BESIDE + texts);
+    };
     let databases = task
         .databases
         .iter()
         .map(|database| database.label.len() + database.parameters.as_ref().map_or(0, String::len));
     let of_task = task.name.len() + task.image.len() + task.description.as_ref().map_or(0, String::len);
-    let user = task.init_user.as_ref().map(|link| link.id);
+    let whose = Whose { user: task.init_user.as_ref().map(|link| link.id), is_part: task.parent.is_some() };
     let values = run.input.as_deref().map_or(0, payload::most_values);
     let of_parent = task.parent.as_ref().map_or(0, |_| HELD_BY_PARENT);
-    (user, HELD_BESIDE + texts + of_task + databases.sum::<usize>() + values * HELD_BY_VALUE + of_parent)
+    (whose, HELD_BESIDE + texts + of_task + databases.sum::<usize>() + values * HELD_BY_VALUE + of_parent)
+}
+
+/// A run with what is needed to execute it, and no text beside that is not counted.
+pub fn trimmed(run: v4::Run) -> v4::Run {
+    let id_of = |link: Option<Link>| link.map(|link| Link { id: link.id, link: String::new(), methods: Vec::new() });
+    let task = run.task.map(|task| match task {
+        v4::RunTask::Link(link) => v4::RunTask::Link(Link { id: link.id, link: String::new(), methods: Vec::new() }),
+        v4::RunTask::Task(task) => v4::RunTask::Task(Box::new(v4::Task {
+            created_at: None,
+            finished_at: None,
+            awaits: None,
+            collaboration: id_of(task.collaboration),
+            study: id_of(task.study),
+            parent: id_of(task.parent),
+            children: String::new(),
+            init_org: id_of(task.init_org),
+            init_user: id_of(task.init_user),
+            algorithm_store: id_of(task.algorithm_store),
+            runs: v4::Included::default(),
+            results: v4::Included::default(),
+            status: Status::Pending,
+            ..*task
+        })),
+    });
+    v4::Run {
+        id: run.id,
+        input: run.input,
+        log: run.log,
+        status: Status::Pending,
+        task,
+        organization: id_of(run.organization),
+        assigned_at: None,
+        started_at: None,
+        finished_at: None,
+        cleanup_at: None,
+        blob_storage_used: false,
+        results: None,
+        node: None,
+        ports: Vec::new(),
+        review: None,
+    }
 }
 
 /// The room for runs beside others.
 #[derive(Default)]
 pub struct Room {
     under_way: HashSet<i64>,
-    of_all: usize,
-    of_users: HashMap<Option<i64>, usize>,
+    /// Of whole tasks, and of subtasks.
+    of_all: [usize; 2],
+    of_users: HashMap<Whose, usize>,
     /// What those hold that were looked at before and not taken.
     weights: HashMap<i64, Held>,
 }
@@ -51,21 +110,24 @@ impl Room {
         weights: HashMap<i64, Held>,
     ) -> Room {
         let mut room = Room { under_way, weights, ..Room::default() };
-        for (user, bytes) in held {
-            room.of_all += bytes;
-            *room.of_users.entry(*user).or_default() += bytes;
-        }
+        held.for_each(|held| room.take(*held));
         room
     }
 
-    fn fits(&self, (user, bytes): Held) -> bool {
+    fn take(&mut self, (whose, bytes): Held) {
+        self.of_all[usize::from(whose.is_part)] += bytes;
+        *self.of_users.entry(whose).or_default() += bytes;
+    }
+
+    fn fits(&self, (whose, bytes): Held) -> bool {
         let fits = |held: usize, most: usize| held == 0 || held + bytes <= most;
-        fits(self.of_users.get(&user).copied().unwrap_or_default(), HELD_OF_USER) && fits(self.of_all, HELD_OF_ALL)
+        fits(self.of_users.get(&whose).copied().unwrap_or_default(), HELD_OF_USER)
+            && fits(self.of_all[usize::from(whose.is_part)], HELD_OF_ALL)
     }
 
     /// Whether a run can be taken of which it is not known what it asks for, unless it was looked at before.
-    pub fn may_take(&self, id: i64, user: Option<i64>) -> bool {
-        self.fits(self.weights.get(&id).copied().unwrap_or((user, HELD_BESIDE)))
+    pub fn may_take(&self, id: i64, whose: Whose) -> bool {
+        self.fits(self.weights.get(&id).copied().unwrap_or((whose, HELD_BESIDE)))
     }
 
     /// Whether a run is taken, too: then less room is left. One that is under way is there already.
@@ -73,13 +135,12 @@ impl Room {
         if self.under_way.contains(&run.id) {
             return false;
         }
-        let (user, bytes) = held_by(run);
-        let has_room = self.fits((user, bytes));
+        let held = held_by(run);
+        let has_room = self.fits(held);
         if has_room {
-            self.of_all += bytes;
-            *self.of_users.entry(user).or_default() += bytes;
+            self.take(held);
         } else {
-            self.weights.insert(run.id, (user, bytes));
+            self.weights.insert(run.id, held);
         }
         has_room
     }
@@ -137,7 +198,34 @@ mod tests {
             assert!(taken <= 2, "{taken}");
             held.borrow_mut().retain(|id, _| *id < 1_000);
         }
+        // Who waits for a subtask leaves it room.
+        let mut part = run(250, 7, 100);
+        if let Some(v4::RunTask::Task(task)) = &mut part.task {
+            task.parent = Some(Link { id: 1, link: String::new(), methods: Vec::new() });
+        }
+        assert!(take(part));
         let others = (300..400).filter(|id| take(run(*id, *id, 200_000))).count();
         assert!((50..70).contains(&others), "{others}");
+    }
+
+    #[test]
+    fn of_a_run_nothing_is_kept_that_is_not_counted() {
+        let long = "x".repeat(100_000);
+        let link = serde_json::json!({"id": 2, "link": long, "methods": [long]});
+        let run: v4::Run = serde_json::from_value(serde_json::json!({
+            "id": 1, "status": long, "input": "e30=", "log": null, "assigned_at": long, "started_at": long,
+            "finished_at": long, "cleanup_at": long, "organization": link, "results": link, "ports": [long],
+            "node": {"id": 1, "name": long, "ip": long, "status": long},
+            "task": {"id": 3, "name": "t", "image": "i", "description": "d", "status": long, "created_at": long,
+                "finished_at": long, "collaboration": link, "study": link, "parent": link, "children": long,
+                "init_org": link, "init_user": link, "algorithm_store": link, "runs": long, "results": long,
+                "databases": [{"label": "default", "parameters": "{}"}]}
+        }))
+        .unwrap();
+        let trimmed = trimmed(run.clone());
+        let text = serde_json::to_string(&trimmed).unwrap();
+        assert!(text.len() < 2_000, "{text:.3000}");
+        assert_eq!(held_by(&trimmed), held_by(&run));
+        assert!(text.contains("\"e30=\"") && text.contains("\"default\""));
     }
 }

@@ -309,6 +309,10 @@ async fn report_end(
             Err(ClientError::NotFound(message) | ClientError::NotAllowed(message)) => {
                 return Reported::Refused(message);
             }
+            // What it may do was changed meanwhile, such as who else is in the collaboration.
+            Err(error @ ClientError::Rejected { status: 409, .. }) => {
+                tracing::warn!(run_id, %error, "the end of a run is not reported yet");
+            }
             Err(error @ ClientError::Rejected { .. }) if !error.is_temporary() => {
                 return Reported::Refused(error.to_string());
             }

@@ -22,7 +22,7 @@ use super::{
     config::{AlgorithmConfig, DatabaseConfig},
     log::{Outgoing, RunLog},
     page, review,
-    room::{Held, Room, held_by},
+    room::{Held, Room, Whose, held_by, trimmed},
     run, runtime,
     share::{self, Details},
     store::NodeStore,
@@ -609,9 +609,10 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
                 continue;
             }
         }
+        let whose = Whose { user: open.user_id, is_part: open.is_part };
         let run = match open.content {
             OpenContent::Whole(run) => Some(*run),
-            OpenContent::AtServer if room.may_take(id, open.user_id) => match shared.hub.open_run(id).await {
+            OpenContent::AtServer if room.may_take(id, whose) => match shared.hub.open_run(id).await {
                 Ok(run) => Some(run).filter(|run| room.takes(run)),
                 Err(ClientError::NotFound(_)) => continue,
                 Err(error) => {
@@ -635,6 +636,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             continue;
         }
         taking.hold(&run);
+        let run = v4::Run { log: run.log.as_deref().map(without_left), ..trimmed(run.clone()) };
         let (shared, taking) = (shared.clone(), taking.clone());
         let given_up = taking.lock().given_up.clone();
         runs.spawn(async move {
@@ -661,6 +663,11 @@ const LEFT: &str = "It waits at the server: other runs, of the same user or of a
                     It is taken when some of them have ended.";
 /// … and how many at once.
 const LEFT_TOLD: usize = 50;
+
+/// A log without the words that its run waits at the server: it is taken.
+fn without_left(log: &str) -> String {
+    log.split_inclusive('\n').filter(|line| !line.contains(LEFT)).collect()
+}
 
 impl Taking {
     fn lock(&self) -> MutexGuard<'_, Runs> {

@@ -33,7 +33,7 @@ pub enum Dialect {
 }
 
 /// Why a payload cannot be read.
-#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum PayloadError {
     /// It has the form of an encrypted payload (`key$iv$message`).
     #[error("the payload is encrypted")]
@@ -59,9 +59,12 @@ pub enum PayloadError {
     /// It is JSON, but does not name a function.
     #[error("the input has to be an object with a text \"method\"")]
     NoFunction,
-    /// It is JSON of Python only, and has keys that nobody looks at.
-    #[error("an input with NaN or the like may only have \"method\", \"args\" and \"kwargs\"")]
-    MoreKeys,
+    /// It has a key that nobody looks at.
+    #[error("the input may only have \"method\", \"args\" and \"kwargs\", and has \"{0}\"")]
+    MoreKeys(String),
+    /// Its arguments have another shape.
+    #[error("{0} of the input has to be {1}")]
+    Arguments(&'static str, &'static str),
 }
 
 /// Encodes a JSON value as base64.
@@ -215,19 +218,21 @@ pub fn decode_call(payload: &str) -> Result<(FunctionCall, Dialect), PayloadErro
         error => error,
     })?;
     let Value::Object(mut input) = value else { return Err(PayloadError::NoFunction) };
-    let written = written_in_python(payload)?;
-    // Nobody would see them.
-    if written.is_some() && input.keys().any(|key| !matches!(key.as_str(), "method" | "args" | "kwargs" | "master")) {
-        return Err(PayloadError::MoreKeys);
+    // Somebody means something by it: what is asked for would be something else.
+    if let Some(key) = input.keys().find(|key| !matches!(key.as_str(), "method" | "args" | "kwargs" | "master")) {
+        return Err(PayloadError::MoreKeys(key.chars().take(64).collect()));
     }
+    let written = written_in_python(payload)?;
     let Some(Value::String(function)) = input.remove("method") else { return Err(PayloadError::NoFunction) };
     let args = match input.remove("args") {
         Some(Value::Array(args)) => args,
-        _ => Vec::new(),
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => return Err(PayloadError::Arguments("args", "a list")),
     };
     let kwargs = match input.remove("kwargs") {
         Some(Value::Object(kwargs)) => kwargs,
-        _ => Map::new(),
+        None | Some(Value::Null) => Map::new(),
+        Some(_) => return Err(PayloadError::Arguments("kwargs", "an object")),
     };
     Ok((FunctionCall { function, args, kwargs, written }, dialect))
 }
@@ -329,7 +334,22 @@ mod tests {
             assert_eq!(json_text(&payload).unwrap(), written.as_bytes());
         }
         let more = STANDARD.encode(r#"{"method": "f", "kwargs": {"a": NaN}, "other": 1}"#);
-        assert_eq!(decode_call(&more), Err(PayloadError::MoreKeys));
+        assert_eq!(decode_call(&more), Err(PayloadError::MoreKeys("other".to_owned())));
+        // Nobody is asked anything else than what they wrote.
+        for (text, told) in [
+            (r#"{"method":"f","kwarg":{"organizations_to_include":[2]}}"#, "\"kwarg\""),
+            (r#"{"method":"f","organizations_to_include":[2]}"#, "organizations_to_include"),
+            (r#"{"method":"f","args":{"organizations_to_include":[2]}}"#, "args of the input has to be a list"),
+            (r#"{"method":"f","args":"x"}"#, "a list"),
+            (r#"{"method":"f","kwargs":[[2]]}"#, "kwargs of the input has to be an object"),
+            (r#"{"method":"f","kwargs":"{}"}"#, "an object"),
+        ] {
+            let error = decode_call(&STANDARD.encode(text)).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        for text in [r#"{"method":"f"}"#, r#"{"method":"f","args":null,"kwargs":null,"master":1}"#] {
+            assert!(decode_call(&STANDARD.encode(text)).is_ok(), "{text}");
+        }
         // {"method": "f", "kwargs": {"x": [nan, -inf, 1.5, "NaN", {}]}} as a pickle of Python.
         let pickled = "gAN9cQAoWAYAAABtZXRob2RxAVgBAAAAZnECWAYAAABrd2FyZ3NxA31xBFgBAAAAeHEFXXEGKEd/+AAAAAAAAEf/8AAAAAAAAEc/\
                        +AAAAAAAAFgDAAAATmFOcQd9cQhlc3Uu";

@@ -9,11 +9,14 @@ use serde::de::IgnoredAny;
 
 /// How deep lists and objects are read; a library refuses 128. What is deeper becomes a text of itself, …
 const DEEPEST: usize = 100;
-/// … of which so many bytes are shown.
+/// … of which so many bytes are shown, …
 const DEEP_SHOWN: usize = 10_000;
+/// … and of all of them together.
+const ALL_DEEP_SHOWN: usize = 1_000_000;
 
 /// The same as JSON of RFC 8259: what that cannot say becomes a text of the same letters. `None` if nothing has to be rewritten, also of what is no JSON at all.
 pub fn rewritten(text: &[u8]) -> Option<Vec<u8>> {
+    std::str::from_utf8(text).ok()?;
     let mut rewriting = Rewriting { text, ..Rewriting::default() };
     let mut place = 0;
     let mut depth = 0_usize;
@@ -56,10 +59,15 @@ struct Rewriting<'a> {
     rewritten: Vec<u8>,
     /// So much of the text stands in what is rewritten.
     done: usize,
+    /// So much of what is deep is shown.
+    deep_shown: usize,
 }
 
 impl Rewriting<'_> {
     fn replace(&mut self, what: Range<usize>, with: &[u8]) {
+        if self.rewritten.is_empty() {
+            self.rewritten.reserve(self.text.len());
+        }
         self.rewritten.extend_from_slice(&self.text[self.done..what.start]);
         self.rewritten.extend_from_slice(with);
         self.done = what.end;
@@ -145,8 +153,10 @@ impl Rewriting<'_> {
                 if deep.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) {
                     return place;
                 }
-                let shown = String::from_utf8_lossy(&deep[..deep.len().min(DEEP_SHOWN)]);
-                let end = if deep.len() > DEEP_SHOWN { "…" } else { "" };
+                let most = deep.len().min(DEEP_SHOWN).min(ALL_DEEP_SHOWN - self.deep_shown);
+                self.deep_shown += most;
+                let shown = String::from_utf8_lossy(&deep[..most]);
+                let end = if deep.len() > most { "…" } else { "" };
                 let quoted = serde_json::to_vec(&format!("{shown}{end}")).unwrap_or_default();
                 self.replace(begin..place, &quoted);
                 return place;

@@ -132,6 +132,26 @@ async fn a_request_whose_sender_lost_the_right_while_it_was_on_its_way_changes_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_not_lost_when_others_join_or_leave_the_collaboration_meanwhile() {
+    let world = World::new().await;
+    let (root, researcher) = (world.token("root").await, world.token("researcher").await);
+    let node = world.node_token("example_org1").await;
+    let member = json!({"id": 4});
+    for change in [DELETE, POST] {
+        let (_, task) = world.call(POST, "task", Some(&researcher), Some(&task_body(&[2]))).await;
+        let (_, runs) = world.get(&format!("run?task_id={}", task["id"]), &researcher).await;
+        let path = format!("run/{}", runs["data"][0]["id"]);
+        let result = json!({"status": "completed", "finished_at": "2026-01-01T00:00:00", "result": "e30="});
+        let held = Held::begin(&world, &PATCH, &path, &node, &result).await;
+        let (status, told) = world.call(change, "collaboration/1/organization", Some(&root), Some(&member)).await;
+        assert_eq!(status, 200, "{told}");
+        assert_eq!(held.end().await, 200);
+        let (_, stored) = world.get(&format!("result?task_id={}", task["id"]), &researcher).await;
+        assert_eq!(stored["data"][0]["result"], "e30=");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_grows_while_somebody_gets_it_makes_no_decider() {
     let world = World::new().await;
     let root = world.token("root").await;

@@ -6,6 +6,29 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_many_central_functions_wait_their_subtasks_find_room() {
+    let world = World::new().await;
+    let client = world.client("researcher").await;
+    // More than a node takes of one user at once.
+    let spec = average("central_average", &[2], json!({"column_name": "age", "organizations_to_include": [2]}));
+    let mut tasks = Vec::new();
+    for _ in 0..220 {
+        tasks.push(client.create_task(&spec).await.unwrap().id);
+    }
+    let _node = world.start_node("example_org1").await;
+    let begin = std::time::Instant::now();
+    for task in tasks {
+        while client.task_status(task).await.unwrap() != Status::Completed {
+            assert!(begin.elapsed().as_secs() < 240, "task {task} has not ended");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let run = client.run_states(task).await.unwrap().remove(0);
+        assert!(!run.log.contains("It waits at the server"), "it does not wait any more: {}", run.log);
+    }
+    println!("220 central functions after {:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_seed_s_analyses_give_the_seed_s_results() {
     let world = World::new().await;
     let _nodes = (

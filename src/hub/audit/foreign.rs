@@ -43,7 +43,8 @@ impl ForeignWrites {
     pub async fn begin(&self, options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
         let watcher = options.clone().read_only(true).connect().await?;
         *self.watcher.lock().await = Some(watcher);
-        self.given_back().await;
+        let of_watcher = self.watch().await;
+        self.state().of_watcher = of_watcher;
         Ok(())
     }
 
@@ -52,7 +53,8 @@ impl ForeignWrites {
         let of_writer = committed_by_others(connection).await?;
         let of_watcher = self.watch().await;
         let mut state = self.state();
-        if state.of_watcher.is_some() && state.of_watcher != of_watcher {
+        // The first time nobody watches yet.
+        if state.of_writer.is_some() && (of_watcher.is_none() || state.of_watcher != of_watcher) {
             state.found.get_or_insert(ENDED);
         }
         (state.of_writer, state.of_watcher) = (Some(of_writer), of_watcher);
@@ -69,10 +71,13 @@ impl ForeignWrites {
         Ok(())
     }
 
-    /// It is given back: what the hub has committed is there.
-    pub async fn given_back(&self) {
+    /// It is given back: what the hub has committed is there. What others have committed before the watcher looks is seen by
+    /// the one that is given back, which does not see its own.
+    pub async fn given_back(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let of_watcher = self.watch().await;
+        self.taken(connection).await?;
         self.state().of_watcher = of_watcher;
+        Ok(())
     }
 
     /// Whether others have written; notes the first time.
@@ -94,12 +99,9 @@ impl ForeignWrites {
         self.is_told.fetch_or(were_seen, Ordering::Relaxed);
     }
 
-    /// What the connection that watches sees; 0, which it never is, if it was ended, too.
+    /// What the connection that watches sees; `None` if there is none, or it was ended, too.
     async fn watch(&self) -> Option<i64> {
-        match self.watcher.lock().await.as_mut() {
-            Some(watcher) => Some(committed_by_others(watcher).await.unwrap_or_default()),
-            None => None,
-        }
+        committed_by_others(self.watcher.lock().await.as_mut()?).await.ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -199,6 +201,19 @@ mod tests {
             let mut connection = store.bookkeeping().acquire().await.unwrap();
             assert_eq!(store.foreign_writes().look(&mut connection).await.unwrap(), is_foreign);
         }
+        // Also what they wrote while it was in use, and it failed when it was to be used again.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.sqlite");
+        let store = crate::hub::store::Store::open(&file).await.unwrap();
+        store.write_something().await.unwrap();
+        let mut other =
+            sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.unwrap();
+        let mut connection = store.bookkeeping().acquire().await.unwrap();
+        sqlx::query("UPDATE setting SET value = x'00'").execute(&mut other).await.unwrap();
+        sqlx::query("UPDATE setting SET value = x'01'").execute(&mut *connection).await.unwrap();
+        drop(connection);
+        store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
+        assert!(store.foreign_writes().look(&mut store.bookkeeping().acquire().await.unwrap()).await.unwrap());
         // What was seen once stays seen, also if nothing could be told then.
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hub.sqlite");

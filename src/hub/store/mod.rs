@@ -90,7 +90,7 @@ fn watched_writer(log: &Arc<Continuity>, foreign: &Arc<ForeignWrites>) -> Sqlite
         Box::pin(async move {
             let has_ended = has_ended(connection).await?;
             if has_ended {
-                foreign.given_back().await;
+                foreign.given_back(connection).await?;
             }
             Ok(has_ended)
         })

@@ -55,8 +55,7 @@ fn first_of(name: &str) -> Option<&str> {
     }
     let begin = name.strip_suffix(')').unwrap_or(name);
     let first = begin.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    let is_numbered = (1..=3).contains(&(begin.len() - first.len()));
-    is_numbered.then(|| first.trim_end_matches(['.', '_', '(', ' ', '-']))
+    (first.len() < begin.len()).then(|| first.trim_end_matches(['.', '_', '(', ' ', '-']))
 }
 
 /// Opens a database as a table.
@@ -79,8 +78,9 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
     let mut table = in_order(table);
     // A column that comes twice is numbered, and identifies as well as the first.
     let names = |field: &&arrow_schema::FieldRef| {
-        let first = first_of(field.name()).map(plain_name);
-        database.identifiers.iter().chain(&database.person).any(|named| first.as_ref() == Some(&plain_name(named)))
+        let firsts = std::iter::successors(first_of(field.name()), |name| first_of(name));
+        let firsts: Vec<String> = firsts.take_while(|name| !name.is_empty()).map(plain_name).collect();
+        database.identifiers.iter().chain(&database.person).any(|named| firsts.contains(&plain_name(named)))
     };
     table.identifiers = table.schema.fields().iter().filter(names).map(|field| field.name().clone()).collect();
     let is_there =

@@ -478,11 +478,12 @@ async fn wait_for(
     events: &mut broadcast::Receiver<Event>,
     stopped: &CancellationToken,
 ) -> Result<(), RunError> {
+    let mut own: Vec<i64> = Vec::new();
     loop {
         // A task that one organization does not allow is over only when the others have ended.
         match hub.run_states(task_id).await {
             Ok(runs) if runs.iter().all(|run| run.status.is_final()) => return Ok(()),
-            Ok(_) => {}
+            Ok(runs) => own = runs.iter().map(|run| run.id).collect(),
             Err(error) if error.is_temporary() => {}
             Err(error) => return Err(RunError::Subtask(error)),
         }
@@ -490,7 +491,9 @@ async fn wait_for(
             loop {
                 match events.recv().await {
                     Ok(Event::StatusChange(change)) if change.task_id == task_id => return,
-                    Ok(Event::RunChanged { .. } | Event::Connected) | Err(_) => return,
+                    // Without a number it can be any.
+                    Ok(Event::RunChanged { run_id }) if run_id == 0 || own.contains(&run_id) => return,
+                    Ok(Event::Connected) | Err(_) => return,
                     Ok(_) => {}
                 }
             }

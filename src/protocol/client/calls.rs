@@ -44,6 +44,8 @@ pub struct OpenRun {
     /// Of its task, where the server says so.
     pub collaboration_id: Option<i64>,
     pub user_id: Option<i64>,
+    /// Whether its task is a subtask.
+    pub is_part: bool,
     /// `None` if it is long.
     pub log: Option<String>,
     pub content: OpenContent,
@@ -71,6 +73,7 @@ impl OpenRun {
             organization_id: run.organization.as_ref().map(|link| link.id),
             collaboration_id: task.and_then(|task| task.collaboration.as_ref()).map(|link| link.id),
             user_id: task.and_then(|task| task.init_user.as_ref()).map(|link| link.id),
+            is_part: task.is_some_and(|task| task.parent.is_some()),
             log: Some(run.log.unwrap_or_default()).filter(|log| log.len() <= SHORT_LOG),
             content,
         }

@@ -13,10 +13,15 @@ use crate::algorithms::is_missing;
 ///
 /// What is a name is never sure. So one cell is enough that no name is (a number, a date, a missing value, a text without
 /// letters, one that stands below or is written like those below and begins with a digit), or if half of the cells are written
-/// like those below. And something has to speak for names: a word without blanks above a column of numbers or times, or of nearly nothing, or two
+/// like those below. And something has to speak for names: a word without blanks above a column of numbers or times, or two
 /// texts above such columns. A name can be a number
 /// (of a wide table) if these go up one by one from 0, 1 or a year, beside one text at most.
 pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
+    holds_data(first, below, false)
+}
+
+/// The same; of names that a program wrote nothing has to speak for them.
+fn holds_data(first: &[String], below: &[Vec<String>], are_written: bool) -> bool {
     let cells: Vec<(usize, &str)> = first
         .iter()
         .enumerate()
@@ -26,19 +31,19 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     let column = |place: usize| below.iter().filter_map(move |row| row.get(place).map(|cell| cell.trim()));
     let counted = are_counted(&cells, |place| column(place).collect());
     let is_counted = |cell: &str| counted && cell.parse::<i64>().is_ok();
-    // A line of data would have nothing there, too, where most lines have nothing.
+    // What stands above nothing speaks for nothing: only the first line may have something there.
     let is_under_a_name = |place: usize| {
-        let (mut values, mut texts, mut missing) = (0, 0, 0);
+        let (mut values, mut texts) = (0, 0);
         for cell in column(place) {
             match () {
-                () if is_missing(cell) => missing += 1,
+                () if is_missing(cell) => {}
                 () if is_number(cell) || is_time(cell) => values += 1,
                 () => texts += 1,
             }
         }
         // A line of words among numbers is a second line of names, or of a title.
         let begins_well = column(place).take(2).all(|cell| is_missing(cell) || is_number(cell) || is_time(cell));
-        begins_well && values > texts || missing > values + texts
+        begins_well && values > texts
     };
     // A name in one piece, but for its unit.
     let is_word = |cell: &str| {
@@ -86,7 +91,10 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
         // Beside nothing, which many lines of data have, too.
         let is_alone = is_code && column(*place).next().is_some() && column(*place).all(is_missing);
         let is_comment = cell.starts_with('#') && cell.len() > 1;
-        let is_answer = ANSWERS.iter().any(|answer| cell.eq_ignore_ascii_case(answer));
+        let lower = cell.to_lowercase();
+        let is_answer = ANSWERS.iter().any(|answer| lower == answer.to_lowercase());
+        // A quotation mark that ends in another line.
+        let is_of_lines = cell.split_once(['\n', '\r']).is_some_and(|(_, rest)| rest.contains([',', ';', '\t', '|']));
         let is_value = !is_counted(cell)
             && (is_number(cell)
                 || is_time(cell)
@@ -101,6 +109,7 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
                 || is_about(cell)
                 || is_comment
                 || is_answer
+                || is_of_lines
                 || is_made_like_those(cell, &column(*place).filter(|other| !is_missing(other)).collect::<Vec<_>>())
                 || begins_with_digit && (cell.contains(' ') || is_like_those(cell, column(*place))));
         occurs || is_value
@@ -124,6 +133,9 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     if odd.iter().any(|cell| !is_name(cell)) {
         return true;
     }
+    if are_written {
+        return false;
+    }
     // Nothing says what stands in the only line.
     if below.is_empty() && !counted {
         return true;
@@ -135,19 +147,24 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     !below.is_empty() && !counted && names < 2 && !under_names.iter().any(|(_, cell)| is_word(cell))
 }
 
-/// Whether names of columns that others wrote hold what only data do: a date, a decimal number, an address. Whole numbers are
-/// names where they count up, as in wide tables.
-pub fn have_data(names: &[&str]) -> bool {
-    let numbers: Vec<i64> = names.iter().filter_map(|name| name.trim().parse().ok()).collect();
-    let count_up = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
-    let is_data = |name: &str| match name.parse::<i64>() {
-        Ok(_) => numbers.len() < 2 && numbers != [0] || !count_up,
-        Err(_) => {
-            name.contains('@')
-                || name.starts_with(|first: char| first.is_ascii_digit()) && (is_number(name) || is_time(name))
-        }
+/// What the type of a column says of its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Number,
+    Time,
+    Text,
+}
+
+/// Whether names of columns of these kinds look like the first line of data, which a program took for names: the same of a file
+/// whose values are not looked at.
+pub fn names_look_like_data(names: &[(&str, Kind)]) -> bool {
+    let value = |(_, kind): &(&str, Kind)| match kind {
+        Kind::Number => "0.12345".to_owned(),
+        Kind::Time => "1987-06-05".to_owned(),
+        Kind::Text => "a text of some words".to_owned(),
     };
-    names.iter().any(|name| is_data(name.trim()))
+    let first: Vec<String> = names.iter().map(|(name, _)| (*name).to_owned()).collect();
+    holds_data(&first, &vec![names.iter().map(value).collect(); 3], true)
 }
 
 /// Whether the whole numbers among some cells are names that count up. Years are none above other years.
@@ -269,9 +286,89 @@ fn is_like_those<'a>(cell: &str, others: impl Iterator<Item = &'a str>) -> bool 
     are_mostly(others, |other| shape(other) == own)
 }
 
-/// What stands in the place of an answer, and never names a column.
-const ANSWERS: [&str; 8] = ["unknown", "not known", "n/k", "refused", "not done", "unbekannt", "onbekend", "inconnu"];
-
+/// What stands in the place of an answer, and never names a column: in English, German, Dutch, French, Spanish and Italian.
+const ANSWERS: [&str; 80] = [
+    "unknown",
+    "not known",
+    "n/k",
+    "refused",
+    "not done",
+    "unbekannt",
+    "onbekend",
+    "inconnu",
+    "desconocido",
+    "sconosciuto",
+    "neg",
+    "neg.",
+    "negative",
+    "pos.",
+    "positive",
+    "negativ",
+    "positiv",
+    "negatief",
+    "positief",
+    "négatif",
+    "négative",
+    "positif",
+    "negativo",
+    "positivo",
+    "negativa",
+    "positiva",
+    "ja",
+    "nein",
+    "nee",
+    "oui",
+    "sí",
+    "pending",
+    "ausstehend",
+    "in progress",
+    "hemolyzed",
+    "haemolysed",
+    "hemolysed",
+    "hämolytisch",
+    "insufficient",
+    "not enough",
+    "trace",
+    "traces",
+    "spuren",
+    "lod",
+    "<lod",
+    "bdl",
+    "n.d.",
+    "n. d.",
+    "k.a.",
+    "k. a.",
+    "k.a",
+    "keine angabe",
+    "keine",
+    "n.a.",
+    "n. a.",
+    "o.b.",
+    "o. b.",
+    "oB",
+    "unauffällig",
+    "abnormal",
+    "auffällig",
+    "verweigert",
+    "geweigerd",
+    "refusé",
+    "declined",
+    "deceased",
+    "verstorben",
+    "lebt",
+    "overleden",
+    "décédé",
+    "never",
+    "never smoker",
+    "ex-smoker",
+    "nie",
+    "nooit",
+    "jamais",
+    "stable",
+    "no complications",
+    "keine komplikationen",
+    "detected",
+];
 /// Whether a text that is more than words is made as most of these are: with as many letters at the same places, as numbers of
 /// patients are, or codes of one length out of letters and digits; or, with blanks, as a line of an address.
 fn is_made_like_those(cell: &str, others: &[&str]) -> bool {
@@ -429,6 +526,11 @@ mod tests {
             ("P-1|10:12:00", vec![]),
             ("P-1|NA", vec![]),
             ("NA|smoker|60|1.5", vec!["NA|NA|70|2.5", "Bo|NA|80|3.5"]),
+            ("Maier|negative", vec!["Huber|70.5", "Gruber|81", "Bauer|66"]),
+            ("Maier|k.A.", vec!["Huber|70.5", "Gruber|81", "Bauer|66"]),
+            ("Maier|Hypertonie|Aspirin", vec!["Huber||", "Gruber||", "Bauer||"]),
+            ("deceased|x", vec!["41|1", "42|1"]),
+            ("a|note\n60,b", vec!["60|c", "70|d"]),
             ("|NA|Fatima|NA|", vec!["||Bo||", "||||", "|||3|", "|x|||", "||||"]),
             ("1|2", vec!["2|2", "3|1"]),
             ("7|12|13", vec![]),
@@ -522,7 +624,6 @@ mod tests {
             ("patient|icd10|age", vec!["P1|C50|60", "P2|C51|70"]),
             ("First Name|born|%", vec!["Ann Miller|1950-02-03|5"]),
             ("1|2|3", vec!["4.5|6.5|7.5"]),
-            ("x|y", vec!["NA|", "|NA"]),
             ("id|T12|age", vec!["1|5|60"]),
             ("id|NA|K", vec!["1|140|4.1"]),
             ("24h_marker|10_y_decline", vec!["1|5"]),

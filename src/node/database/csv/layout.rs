@@ -109,7 +109,7 @@ impl Layout {
                 let mut below: Vec<Vec<String>> = rows.iter().map(texts).collect();
                 let records: Vec<Record> = rows.iter().map(|(_, record)| *record).collect();
                 if extra_of(&records, first.len(), true) == Extra::RowNames {
-                    if may_be_decimals && have_decimals(&below) {
+                    if may_be_decimals && have_decimals(&below) && !sample.begins_with_quotes() {
                         return Err(AlgorithmError::Unreadable(
                             "its lines have one value more than the first one, which can be decimals or names of rows: write \
                              decimal: \",\" or decimal: \".\""
@@ -169,13 +169,12 @@ fn extra_of(records: &[Record], width: usize, may_be_names: bool) -> Extra {
     if are_longer && 2 * empty < records.len() && may_be_names { Extra::RowNames } else { Extra::Nothing }
 }
 
-/// Whether two neighbours in each line can be one number with a comma. Lines that are numbered from 1 on are what R writes.
+/// Whether two neighbours in each line can be one number with a comma.
 fn have_decimals(lines: &[Vec<String>]) -> bool {
     let is_digits = |cell: &String| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
     let is_number = |cell: &String| is_digits(&cell.trim_start_matches(['-', '+']).to_owned());
     let has = |line: &Vec<String>| line.windows(2).any(|pair| is_number(&pair[0]) && is_digits(&pair[1]));
-    let is_counted = |(number, line): (usize, &Vec<String>)| line.first() == Some(&number.to_string());
-    lines.iter().all(has) && !(1..).zip(lines).all(is_counted)
+    lines.iter().all(has)
 }
 
 /// `sep=;` as a line of its own: the separator, and how many bytes the line has.
@@ -190,6 +189,12 @@ fn separator_line(text: &[u8]) -> Option<(u8, usize)> {
 }
 
 impl Sample {
+    /// Whether each line begins with a quotation mark, as names of rows that R writes do, and no decimal number does.
+    fn begins_with_quotes(&self) -> bool {
+        let lines = self.bytes.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.trim_ascii().is_empty());
+        lines.skip(1).all(|line| line.trim_ascii_start().first() == Some(&b'"'))
+    }
+
     /// Its lines with values, and what they are. A line that goes on behind the sample is not among them.
     fn rows(&self, separator: u8) -> Result<Vec<(Row, Record)>, Fault> {
         let mut records = Records::new(self.bytes.as_slice(), separator, self.line);

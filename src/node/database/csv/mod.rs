@@ -256,7 +256,8 @@ mod tests {
         assert_eq!(read("id,weight\nP0,\"60,5\"\n", explicit).unwrap()[1], column("weight", &["60,5"]));
         assert_eq!(read("id;weight\nP0;60,5\n", comma()).unwrap()[1], column("weight", &["60,5"]));
         // Where nothing is said, names of rows could be the parts of a number.
-        for text in [weights, "id,weight\nP0,60,0\nP0,61,3\n"] {
+        let numbered = ["dose\n1,5\n2,5\n3,5\n4,25\n", "patient,age,crea\n1,60,0,9\n2,61,1,1\n3,60,1,2\n"];
+        for text in [weights, "id,weight\nP0,60,0\nP0,61,3\n"].into_iter().chain(numbered) {
             let error = as_it_is(text).unwrap_err().to_string();
             assert!(error.contains("decimal:"), "{text:?}: {error}");
             let point = Format { decimal: Some(DecimalMark::Point), ..Format::default() };

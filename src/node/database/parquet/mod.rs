@@ -10,7 +10,11 @@ use std::{
 use arrow_schema::{DataType, Field, Schema};
 
 use self::file::ParquetFile;
-use super::{column_names::column_names, csv::header::have_data, unreadable};
+use super::{
+    column_names::column_names,
+    csv::header::{Kind, names_look_like_data},
+    unreadable,
+};
 use crate::algorithms::{AlgorithmError, Batches, Table};
 
 /// Opens a Parquet file, or a folder of them as one table, as Spark and others write it. Names that look like data are names
@@ -26,7 +30,12 @@ pub fn open(path: &Path, are_names: bool) -> Result<Table, AlgorithmError> {
         }
     }
     // A program that took a file's first line for names wrote it.
-    if !are_names && have_data(&written.iter().map(|field| field.name().as_str()).collect::<Vec<_>>()) {
+    let named: Vec<(&str, Kind)> = written
+        .iter()
+        .filter(|field| !is_index(field.name()))
+        .map(|field| (field.name().as_str(), kind(field.data_type())))
+        .collect();
+    if !are_names && names_look_like_data(&named) {
         return Err(AlgorithmError::Unreadable(
             "the names of its columns look like the data of a first line: write it with names, or header: true if these \
              are names"
@@ -91,6 +100,17 @@ fn are_same(one: &[Field], other: &[Field]) -> bool {
         fields.iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
     };
     columns(one) == columns(other)
+}
+
+/// What a type says of the values.
+fn kind(kind: &DataType) -> Kind {
+    match kind {
+        DataType::Dictionary(_, of) => self::kind(of),
+        DataType::Boolean => Kind::Number,
+        kind if kind.is_numeric() => Kind::Number,
+        kind if kind.is_temporal() => Kind::Time,
+        _ => Kind::Text,
+    }
 }
 
 /// Whether pandas has named a column for its own use.
@@ -209,36 +229,71 @@ mod tests {
 
     #[test]
     fn a_first_line_that_became_names_is_not_told() {
-        let opened = |names: &[&str], are_names: bool| {
+        // Names, and whether numbers stand below.
+        let opened = |names: &[(&str, bool)], are_names: bool| {
             let file = tempfile::NamedTempFile::new().unwrap();
-            let column = || -> ArrayRef { Arc::new(Int64Array::from(vec![1])) };
-            let batch = RecordBatch::try_from_iter(names.iter().map(|name| (*name, column()))).unwrap();
+            let column = |is_number: bool| -> ArrayRef {
+                if is_number { Arc::new(Int64Array::from(vec![1])) } else { Arc::new(StringArray::from(vec!["Bo"])) }
+            };
+            let batch =
+                RecordBatch::try_from_iter(names.iter().map(|(name, is_number)| (*name, column(*is_number)))).unwrap();
             let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
             writer.write(&batch).unwrap();
             writer.close().unwrap();
             open(file.path(), are_names)
         };
-        for names in [
-            &["P-1001", "Jansen", "1950-02-03", "HIV positive", "61"][..],
-            &["Ann", "F", "61"],
-            &["Ann", "3.5"],
-            &["Ann", "ann@example.org"],
-            &["10001", "60"],
-            &["Ann", "03.02.1950"],
+        for odd in [
+            "1950-02-03",
+            "61",
+            "0",
+            "3.5",
+            "-1.5",
+            "+2.3",
+            ".5",
+            ",5",
+            "-2e3",
+            "Feb 3 1950",
+            "Mai 1950",
+            "True",
+            "NaN",
+            "inf",
+            "<5",
+            "120/80",
+            "1/2",
+            "C50.1",
+            "P0001",
+            "ann@example.org",
+            "ann(at)x.org",
+            "−1.5",
+            "12,50 €",
+            "60 kg",
+            "NA",
+            "unknown",
+            "ca. 60",
+            "03.02.1950",
         ] {
-            let error = opened(names, false).err().unwrap().to_string();
-            assert!(error.contains("header: true") && !error.contains(names[0]), "{names:?}: {error}");
-            assert!(opened(names, true).is_ok(), "{names:?}");
+            for is_number in [false, true] {
+                // Markers may stand above numbers.
+                if is_number && odd == "P0001" {
+                    continue;
+                }
+                let names = [("Miller", false), ("HIV positive", false), (odd, is_number), ("melanoma", false)];
+                let error = opened(&names, false).err().unwrap_or_else(|| panic!("{odd} {is_number}")).to_string();
+                assert!(error.contains("header: true") && !error.contains("Miller"), "{odd}: {error}");
+                assert!(opened(&names, true).is_ok(), "{odd}");
+            }
         }
         for names in [
             &["patient", "age", "icd10", "q1_2019", "__index_level_0__"][..],
             &["0", "1", "2"],
-            &["country", "code", "1990", "1991", "1992"],
-            &["0"],
-            &["1007_s_at", "121_at"],
-            &["5-HT", "2nd visit", "17OHP", "24h urine"],
+            &["0", "1", "2", "__index_level_0__"],
+            &["gene", "1007_s_at", "1053_x_at"],
+            &["patient", "age", "weight", "CA125", "NT-proBNP", "LDL", "HbA1c"],
+            &["sample", "ENSG00000141510", "ENSG00000012048"],
+            &["id", "HbA1c", "systolic (mmHg)", "Age at diagnosis"],
         ] {
-            assert!(opened(names, false).is_ok(), "{names:?}");
+            let typed: Vec<(&str, bool)> = names.iter().enumerate().map(|(place, name)| (*name, place > 0)).collect();
+            assert!(opened(&typed, false).is_ok(), "{names:?}");
         }
     }
 

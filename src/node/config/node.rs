@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{
     Deserialize, Deserializer,
     de::{
@@ -134,8 +134,9 @@ fn is_policy(key: &str) -> bool {
 /// have no meaning here may.
 fn key_without_value(file: &Value) -> Option<String> {
     let of_databases = file["databases"].as_array().into_iter().flatten().filter_map(Value::as_object);
-    let protects = |(key, value): &(&String, &Value)| value.is_null() && DATABASE_KEYS.contains(&key.as_str());
-    let of_databases = || of_databases.flatten().find(protects).map(|(key, _)| format!("databases: {key}"));
+    let is_own = |key: &str| DATABASE_KEYS.contains(&key) || READING_KEYS.contains(&key);
+    let lacks = |(key, value): &(&String, &Value)| value.is_null() && is_own(key);
+    let of_databases = || of_databases.flatten().find(lacks).map(|(key, _)| format!("databases: {key}"));
     let is_empty = |key: &&&str| file.get(**key).is_some_and(Value::is_null);
     let at_top = KEYS.iter().chain(&["encryption"]).find(is_empty).map(|key| (*key).to_owned());
     at_top.or_else(|| null_in(&file["policies"], "policies")).or_else(of_databases)
@@ -299,6 +300,8 @@ fn separator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D
 
 /// Keys of a database that protect: one that is mistyped would not.
 const DATABASE_KEYS: [&str; 3] = ["person", "identifiers", "other_people_than"];
+/// Keys that say how a file is read.
+const READING_KEYS: [&str; 7] = ["label", "type", "uri", "separator", "decimal", "header", "columns"];
 /// Parts of keys by which somebody means one of them, or policies.
 const MEANT: [&str; 6] = ["person", "patient", "subject", "identif", "polic", "minimum"];
 
@@ -380,6 +383,9 @@ impl NodeConfig {
                         way. Use https://, or say allow_plain_http: true"
                 .to_owned());
         }
+        if let Some(key) = config.key_with_empty_text() {
+            return Err(format!("{key} has no value{}", line_of(text, key)));
+        }
         if let Some(mistake) = config.policies.mistake() {
             return Err(format!("policies: {mistake}"));
         }
@@ -417,6 +423,25 @@ impl NodeConfig {
             ));
         }
         Ok(config)
+    }
+
+    /// A key whose value is a text without a letter.
+    fn key_with_empty_text(&self) -> Option<&'static str> {
+        let is_empty = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str().is_empty());
+        let of_databases = |of: fn(&DatabaseConfig) -> &str| match &self.databases {
+            Databases::List(list) => list.iter().any(|database| of(database).trim().is_empty()),
+            Databases::Map(_) => false,
+        };
+        [
+            ("api_key", self.api_key.expose_secret().trim().is_empty()),
+            ("state_file", is_empty(&self.state_file)),
+            ("audit_file", is_empty(&self.audit_file)),
+            ("databases: label", of_databases(|database| &database.label)),
+            ("databases: uri", of_databases(|database| &database.uri)),
+            ("algorithms: image", self.algorithms.iter().any(|algorithm| algorithm.image.trim().is_empty())),
+        ]
+        .into_iter()
+        .find_map(|(key, is_empty)| is_empty.then_some(key))
     }
 
     /// The databases as a list, types filled in from the file's ending where they are missing.
@@ -618,12 +643,40 @@ mod tests {
             let error = of(policies, "").unwrap_err();
             assert!(error.contains("has no value"), "{policies}: {error}");
         }
-        for database in
-            ["person:", "identifiers:", "person_column: p", "patient: p", "ids: [p]", "policies: {minimum_rows: 9}"]
-        {
+        for database in [
+            "separator:",
+            "decimal:",
+            "header:",
+            "columns:",
+            "type:",
+            "person:",
+            "identifiers:",
+            "person_column: p",
+            "patient: p",
+            "ids: [p]",
+            "policies: {minimum_rows: 9}",
+        ] {
             let error = of("", database).unwrap_err();
             assert!(error.contains("has no value") || error.contains("meant?"), "{database}: {error}");
         }
+    }
+
+    #[test]
+    fn an_empty_text_is_no_value() {
+        for (text, key) in [
+            ("api_key: ''\nserver_url: https://h\ndatabases: {a: /x.csv}\n", "api_key"),
+            ("api_key: k\nserver_url: https://h\ndatabases: {a: /x.csv}\nstate_file: ''\n", "state_file"),
+            ("api_key: k\nserver_url: https://h\ndatabases: {a: /x.csv}\naudit_file: \"\"\n", "audit_file"),
+            ("api_key: k\nserver_url: https://h\ndatabases:\n  - {label: '', uri: /x.csv}\n", "databases: label"),
+            ("api_key: k\nserver_url: https://h\ndatabases:\n  - {label: a, uri: ''}\n", "databases: uri"),
+        ] {
+            let error = NodeConfig::parse(text).unwrap_err();
+            assert!(error.starts_with(&format!("{key} has no value (line ")), "{key}: {error}");
+        }
+        let everything =
+            "api_key: k\nserver_url: https://h\ndatabases: {a: /x.csv}\npolicies: {allowed_algorithms: ['|x']}";
+        let error = NodeConfig::parse(everything).unwrap_err();
+        assert!(error.contains("fits every image"), "{error}");
     }
 
     #[test]

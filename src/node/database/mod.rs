@@ -72,7 +72,7 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
     let path = Path::new(&database.uri);
     let table = match database.kind.as_str() {
         "csv" => csv::open(path, &format(database), with_lines)?,
-        "parquet" => parquet::open(path, database.header == Some(true))?,
+        "parquet" => parquet::open(path, database.header == Some(true), &named(database))?,
         kind => return Err(RunError::DatabaseType(kind.to_owned())),
     };
     let mut table = in_order(table);
@@ -106,10 +106,15 @@ fn open_as(database: &DatabaseConfig, with_lines: bool) -> Result<Table, RunErro
     Ok(table)
 }
 
+/// The columns that the configuration names.
+fn named(database: &DatabaseConfig) -> Vec<String> {
+    database.identifiers.iter().chain(&database.person).cloned().collect()
+}
+
 /// What the configuration says of a CSV file.
 fn format(database: &DatabaseConfig) -> csv::Format {
     let DatabaseConfig { separator, decimal, header, columns, .. } = database.clone();
-    csv::Format { separator, decimal, header, columns }
+    csv::Format { separator, decimal, header, columns, named: named(database) }
 }
 
 /// Gives the columns in the order in which they are asked for, each as often as it is, whatever the reader does.

@@ -298,8 +298,8 @@ fn read_answer(answer: &str, column: &str) -> Result<Value, RunError> {
 /// An answer of before. Nothing says whether the data have changed since.
 fn given_before(kept: &Kept, logs: &Logs<'_>, column: &str) -> Result<Value, RunError> {
     let line = format!(
-        "Since {} UTC fewer people have come or gone than policies allow to tell apart (smallest_subset): the answer of then \
-         is given",
+        "The answer of {} UTC is given: fewer people have come or gone since than policies allow to tell apart \
+         (smallest_subset), or the data could not be read",
         minute(&kept.at)
     );
     logs.of_data(line);

@@ -55,7 +55,7 @@ pub fn ResultsTable(
         </TableFrame>
         {has_earlier.then(|| view! {
             <p class="muted results-note">
-                "A dated result was given earlier. Since then too few people have come or gone for a new one."
+                "A dated result was given earlier: since then too few people have come or gone for a new one, or the data could not be read."
             </p>
         })}
         {(more_columns > 0).then(|| view! {

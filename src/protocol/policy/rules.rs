@@ -275,6 +275,18 @@ impl Policies {
         if let Some(pattern) = images.find(is_unreadable) {
             return Some(format!("\"{pattern}\" is no regular expression, or too large a one"));
         }
+        let allowed = self.allowed_algorithms.iter().flatten();
+        // By an alternative without letters, say; who writes `.*` means it.
+        let fits_all = |entry: &&String| {
+            !entry.contains(".*")
+                && entry.contains(crate::protocol::image::PATTERN_CHARACTERS)
+                && crate::protocol::image::pattern(&format!("^(?:{entry})")).is_some_and(|pattern| pattern.is_match(""))
+        };
+        if let Some(pattern) = allowed.into_iter().find(fits_all) {
+            return Some(format!(
+                "allowed_algorithms: \"{pattern}\" fits every image: take the line away if that is meant"
+            ));
+        }
         let patterns = self.allowed_algorithm_stores.iter().flatten();
         if let Some(pattern) = patterns.into_iter().find(|pattern| super::decision::store_pattern(pattern).is_none()) {
             return Some(format!("allowed_algorithm_stores: \"{pattern}\" is no regular expression"));

@@ -7,7 +7,7 @@ use jiff::{
     civil::{Date, DateTime, Time},
 };
 
-use crate::algorithms::is_missing;
+use crate::{algorithms::is_missing, protocol::name::plain_name};
 
 /// Whether a first line looks like data and not like names: then nothing of it may be told. `below` are lines that follow.
 ///
@@ -18,6 +18,12 @@ use crate::algorithms::is_missing;
 /// (of a wide table) if these go up one by one from 0, 1 or a year, beside one text at most.
 pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     holds_data(first, below, false)
+}
+
+/// Whether one of these columns is among some names.
+pub fn has_one_of<S: AsRef<str>>(names: &[S], columns: &[String]) -> bool {
+    let columns: Vec<String> = columns.iter().map(|column| plain_name(column)).collect();
+    names.iter().any(|name| columns.contains(&plain_name(name.as_ref())))
 }
 
 /// The same; of names that a program wrote nothing has to speak for them.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     super::{column_names::column_names, content, unreadable},
     Format,
-    header::looks_like_data,
+    header::{has_one_of, looks_like_data},
     of_a_line,
     records::{Fault, Nothing, Record, Records, Row},
 };
@@ -118,7 +118,7 @@ impl Layout {
                     }
                     below.iter_mut().for_each(|row| drop(row.remove(0)));
                 }
-                if format.header.is_none() && looks_like_data(&first, &below) {
+                if format.header.is_none() && !has_one_of(&first, &format.named) && looks_like_data(&first, &below) {
                     return Err(AlgorithmError::Unreadable(
                         "its first line looks like data and not like names of columns: write header: false, or columns: \
                          with their names, or header: true if these are names"

@@ -24,6 +24,8 @@ pub struct Format {
     pub decimal: Option<DecimalMark>,
     /// Whether the first line names the columns.
     pub header: Option<bool>,
+    /// Columns that the configuration names: where the first line has one it is no data.
+    pub named: Vec<String>,
     /// The names of the columns, instead of those of the file.
     pub columns: Vec<String>,
 }

@@ -12,14 +12,14 @@ use arrow_schema::{DataType, Field, Schema};
 use self::file::ParquetFile;
 use super::{
     column_names::column_names,
-    csv::header::{Kind, names_look_like_data},
+    csv::header::{Kind, has_one_of, names_look_like_data},
     unreadable,
 };
 use crate::algorithms::{AlgorithmError, Batches, Table};
 
 /// Opens a Parquet file, or a folder of them as one table, as Spark and others write it. Names that look like data are names
-/// if somebody says so.
-pub fn open(path: &Path, are_names: bool) -> Result<Table, AlgorithmError> {
+/// if somebody says so, or if one of the columns that the configuration names is among them.
+pub fn open(path: &Path, are_names: bool, of_configuration: &[String]) -> Result<Table, AlgorithmError> {
     let files = files(path)?;
     let mut fields = files.iter().map(|file| Ok::<_, AlgorithmError>(opened(file)?.fields()));
     let written =
@@ -35,6 +35,7 @@ pub fn open(path: &Path, are_names: bool) -> Result<Table, AlgorithmError> {
         .filter(|field| !is_index(field.name()))
         .map(|field| (field.name().as_str(), kind(field.data_type())))
         .collect();
+    let are_names = are_names || has_one_of(&named.iter().map(|(name, _)| *name).collect::<Vec<_>>(), of_configuration);
     if !are_names && names_look_like_data(&named) {
         return Err(AlgorithmError::Unreadable(
             "the names of its columns look like the data of a first line: write it with names, or header: true if these \
@@ -146,7 +147,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let table = open(file.path(), false).unwrap();
+        let table = open(file.path(), false, &[]).unwrap();
         let sizes: Vec<usize> = (table.read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).collect();
         assert_eq!(sizes.iter().sum::<usize>(), 100_000);
         assert!(sizes.iter().all(|size| *size <= BATCH_ROWS));
@@ -161,7 +162,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let table = open(file.path(), false).unwrap();
+        let table = open(file.path(), false, &[]).unwrap();
         let names: Vec<&str> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["age", "age.1", "Weight (kg)"]);
     }
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn a_folder_is_one_table() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || open(folder.path(), false);
+        let open = || open(folder.path(), false, &[]);
         assert!(open().err().unwrap().to_string().contains("no Parquet file"));
         write(&folder.path().join("part-1.parquet"), &[("age", 70), ("__index_level_0__", 1), ("weight", 7)]);
         write(&folder.path().join("part-0.parquet"), &[("age", 60), ("__index_level_0__", 0), ("weight", 6)]);
@@ -219,11 +220,11 @@ mod tests {
         column.close().unwrap();
         group.close().unwrap();
         writer.close().unwrap();
-        let table = open(file.path(), false).unwrap();
+        let table = open(file.path(), false, &[]).unwrap();
         assert_eq!(table.schema.fields().len(), 2);
         let batch = (table.read)(&[1]).unwrap().next().unwrap().unwrap();
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70]);
-        let error = (open(file.path(), false).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap_err();
+        let error = (open(file.path(), false, &[]).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap_err();
         assert!(error.to_string().contains("a type that is not known") && error.in_full().contains("(g: "), "{error}");
     }
 
@@ -240,7 +241,7 @@ mod tests {
             let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
             writer.write(&batch).unwrap();
             writer.close().unwrap();
-            open(file.path(), are_names)
+            open(file.path(), are_names, &[])
         };
         for odd in [
             "1950-02-03",
@@ -317,7 +318,7 @@ mod tests {
             let mut odd = bytes[..data].to_vec();
             ParquetMetaDataWriter::new(&mut odd, &metadata).finish().unwrap();
             std::fs::write(file.path(), odd).unwrap();
-            let batch = (open(file.path(), false).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap();
+            let batch = (open(file.path(), false, &[]).unwrap().read)(&[0]).unwrap().next().unwrap().unwrap();
             assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70], "{place}");
         }
     }
@@ -334,7 +335,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new_with_options(file.reopen().unwrap(), batch.schema(), options).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let batch = (open(file.path(), false).unwrap().read)(&[1]).unwrap().next().unwrap().unwrap();
+        let batch = (open(file.path(), false, &[]).unwrap().read)(&[1]).unwrap().next().unwrap().unwrap();
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().values().to_vec(), [60, 70]);
     }
 
@@ -351,14 +352,15 @@ mod tests {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         let mut seen = 0;
-        for batch in (open(file.path(), false).unwrap().read)(&[0]).unwrap() {
+        for batch in (open(file.path(), false, &[]).unwrap().read)(&[0]).unwrap() {
             let batch = batch.unwrap();
             assert!(batch.get_array_memory_size() < 2 * BATCH_BYTES, "{}", batch.get_array_memory_size());
             seen +=
                 batch.column(0).as_string_view().iter().filter(|text| text.is_some_and(|text| text == long)).count();
         }
         assert_eq!(seen, rows);
-        let most = (open(file.path(), false).unwrap().read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).max();
+        let most =
+            (open(file.path(), false, &[]).unwrap().read)(&[1]).unwrap().map(|batch| batch.unwrap().num_rows()).max();
         assert!(most.is_some_and(|most| most * 5_005 <= BATCH_BYTES), "{most:?}");
     }
 
@@ -367,7 +369,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let told = |bytes: &[u8]| {
             std::fs::write(file.path(), bytes).unwrap();
-            open(file.path(), false).err().unwrap()
+            open(file.path(), false, &[]).err().unwrap()
         };
         assert!(told(b"").to_string().contains("not Parquet"));
         assert!(told(b"age\n60\n").to_string().contains("not Parquet"));

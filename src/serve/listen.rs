@@ -90,7 +90,7 @@ async fn serve_at(places: Arc<Places>, listener: TcpListener, router: Router, st
             sleep(PAUSE).await;
             continue;
         };
-        let Some(connection) = places.take(one, peer) else {
+        let Some(connection) = places.take(one, peer, stream.local_addr().ok()) else {
             tracing::debug!(%peer, "too many connections of one address");
             continue;
         };
@@ -308,7 +308,7 @@ mod tests {
         let mut silent = Vec::new();
         let flood = async |silent: &mut Vec<TcpStream>| {
             for number in 0..20 {
-                let mut stream = connect([127, 0, 0, 1 + number % 4], address).await;
+                let mut stream = connect([127, 0, 0, 2 + number % 4], address).await;
                 let _ = stream.write_all(b"GET / HTTP/1.1\r\n").await;
                 silent.push(stream);
             }
@@ -340,7 +340,7 @@ mod tests {
         tokio::spawn(serve_at(places, listener, router, CancellationToken::new()));
         let mut unread = Vec::new();
         for number in 0..60 {
-            let mut stream = connect([127, 0, 0, 1 + number % 4], address).await;
+            let mut stream = connect([127, 0, 0, 2 + number % 4], address).await;
             let _ = stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
             unread.push(stream);
         }
@@ -373,7 +373,7 @@ mod tests {
         let begun = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhalf ";
         let mut halves = Vec::new();
         for number in 0..40 {
-            let mut stream = connect([127, 0, 0, 1 + number % 4], address).await;
+            let mut stream = connect([127, 0, 0, 2 + number % 4], address).await;
             let _ = stream.write_all(begun).await;
             halves.push(stream);
         }

@@ -25,6 +25,9 @@ const UNREAD: usize = 1_000;
 /// The most of them over which the rest of a body is still to come: each holds headers, and what has come.
 const HALF_BODIES: usize = 500;
 
+/// Connections of this machine with itself, such as a portal's with the hub beside it, give way after all others: so many.
+const OF_ITSELF: usize = 64;
+
 /// The places of connections.
 pub(super) struct Places {
     all: Arc<Semaphore>,
@@ -57,14 +60,17 @@ struct Taken {
     last: u64,
 }
 
+/// Whose a connection is: whether it is one of [`OF_ITSELF`], and its address.
+type Peer = (bool, IpAddr);
+
 /// Connections that can give way, by their numbers.
 #[derive(Default)]
 struct Oldest {
-    all: HashMap<u64, (IpAddr, CancellationToken)>,
-    by_address: HashMap<IpAddr, BTreeSet<u64>>,
+    all: HashMap<u64, (Peer, CancellationToken)>,
+    by_peer: HashMap<Peer, BTreeSet<u64>>,
     /// Addresses: that with most connections first, and of those with as many that whose oldest one is older. Who has just
-    /// come is the last of them.
-    order: BTreeSet<(Reverse<usize>, u64, IpAddr)>,
+    /// come is the last of them, but for this machine itself.
+    order: BTreeSet<(bool, Reverse<usize>, u64, IpAddr)>,
 }
 
 /// One less of an address.
@@ -78,34 +84,36 @@ fn less(counts: &mut HashMap<IpAddr, usize>, address: IpAddr) {
 }
 
 impl Oldest {
-    fn add(&mut self, number: u64, address: IpAddr, ended: CancellationToken) {
-        self.all.insert(number, (address, ended));
-        self.change(address, |numbers| numbers.insert(number));
+    fn add(&mut self, number: u64, peer: Peer, ended: CancellationToken) {
+        self.all.insert(number, (peer, ended));
+        self.change(peer, |numbers| numbers.insert(number));
     }
 
     fn remove(&mut self, number: u64) -> Option<CancellationToken> {
-        let (address, ended) = self.all.remove(&number)?;
-        self.change(address, |numbers| numbers.remove(&number));
+        let (peer, ended) = self.all.remove(&number)?;
+        self.change(peer, |numbers| numbers.remove(&number));
         Some(ended)
     }
 
     /// Changes the connections of an address, and its place among others.
-    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
-        let place = |numbers: &BTreeSet<u64>| numbers.first().map(|first| (Reverse(numbers.len()), *first, address));
-        let numbers = self.by_address.entry(address).or_default();
+    fn change(&mut self, peer: Peer, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+        let (is_own, address) = peer;
+        let place =
+            |numbers: &BTreeSet<u64>| numbers.first().map(|first| (is_own, Reverse(numbers.len()), *first, address));
+        let numbers = self.by_peer.entry(peer).or_default();
         if let Some(before) = place(numbers) {
             self.order.remove(&before);
         }
         change(numbers);
         match place(numbers) {
             Some(now) => drop(self.order.insert(now)),
-            None => drop(self.by_address.remove(&address)),
+            None => drop(self.by_peer.remove(&peer)),
         }
     }
 
     /// Ends the oldest one of the address that has most; whether there is one.
     fn give_way(&mut self) -> bool {
-        let oldest = self.order.first().map(|(_, oldest, _)| *oldest);
+        let oldest = self.order.first().map(|(_, _, oldest, _)| *oldest);
         let ended = oldest.and_then(|number| self.remove(number));
         ended.map(|ended| ended.cancel()).is_some()
     }
@@ -141,22 +149,29 @@ impl Places {
         self.all.clone().acquire_owned().await.ok()
     }
 
-    /// A connection that was accepted; `None` if its address has too many.
-    pub(super) fn take(self: &Arc<Self>, one: OwnedSemaphorePermit, peer: SocketAddr) -> Option<Arc<Connection>> {
+    /// A connection that was accepted at this address of ours; `None` if its address has too many.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        one: OwnedSemaphorePermit,
+        peer: SocketAddr,
+        at: Option<SocketAddr>,
+    ) -> Option<Arc<Connection>> {
         let address = ClientAddress(peer.ip()).network();
         let is_proxy = self.trusted_proxies.iter().any(|proxy| proxy.contains(&peer.ip().to_canonical()));
-        {
+        let is_own = {
             let mut taken = self.lock();
             let count = taken.by_address.entry(address).or_default();
             if *count >= self.of_address && !is_proxy {
                 return None;
             }
             *count += 1;
-        }
+            *count <= OF_ITSELF && at.is_some_and(|at| at.ip() == peer.ip())
+        };
         let connection = Connection {
             places: self.clone(),
             _one: one,
             address,
+            is_own,
             ended: CancellationToken::new(),
             rest: Mutex::default(),
         };
@@ -170,6 +185,7 @@ pub(super) struct Connection {
     places: Arc<Places>,
     _one: OwnedSemaphorePermit,
     address: IpAddr,
+    is_own: bool,
     /// When it has to give way.
     pub(super) ended: CancellationToken,
     rest: Mutex<Rest>,
@@ -206,7 +222,7 @@ impl Connection {
             oldest.remove(number);
             return;
         }
-        oldest.add(number, self.address, self.ended.clone());
+        oldest.add(number, (self.is_own, self.address), self.ended.clone());
         if oldest.all.len() > self.places.most[kind] {
             oldest.give_way();
         }
@@ -262,8 +278,9 @@ mod tests {
     #[test]
     fn the_oldest_one_of_the_address_that_has_most_gives_way() {
         let mut oldest = Oldest::default();
-        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
-        let ended: Vec<CancellationToken> = [1, 2, 3, 2, 3, 4]
+        // The fifth is this machine itself.
+        let address = |number: u8| (number == 5, IpAddr::from([192, 0, 2, number]));
+        let ended: Vec<CancellationToken> = [1, 5, 2, 3, 5, 2, 3, 4]
             .into_iter()
             .zip(1..)
             .map(|(of, number)| {
@@ -278,7 +295,7 @@ mod tests {
             order.extend(now.map(|(number, _)| number).collect::<Vec<u64>>());
         }
         // Those of the two that have two, and then by age: the one that came last is the last.
-        assert_eq!(order, [2, 3, 1, 4, 5, 6]);
-        assert!(oldest.all.is_empty() && oldest.by_address.is_empty() && oldest.order.is_empty());
+        assert_eq!(order, [3, 4, 1, 6, 7, 8, 2, 5]);
+        assert!(oldest.all.is_empty() && oldest.by_peer.is_empty() && oldest.order.is_empty());
     }
 }

@@ -355,6 +355,6 @@ fn print_welcome(url: &Url, is_demo: bool, data: &Path) {
         }
         text.push_str(&format!("Data of the demo: {}\n", data.display()));
     }
-    // Whoever does not listen does not need it; `println!` would panic.
+    // Nobody may be listening, and `println!` would panic then.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

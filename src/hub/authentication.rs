@@ -59,8 +59,8 @@ pub async fn require_unchanged(hub: &HubState, caller: &Caller) -> Result<(), Hu
     Err(HubError::Conflict("What you may do has changed while this was sent. Try again.".to_owned()))
 }
 
-/// A caller with what they may do now, whatever that was when their request began; an error if their token has ended. Whoever
-/// asks for it where a change has begun checks with it what is to be changed.
+/// The same caller with the rights they have now; an error if their token has ended. To be asked where a change has begun, and
+/// checked against what is changed.
 pub async fn caller_now(hub: &HubState, caller: &Caller) -> Result<Caller, HubError> {
     hub.store.read_authority_anew(&caller.kind);
     let now = caller_of_kind(hub, caller.kind.clone()).await?;

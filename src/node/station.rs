@@ -553,7 +553,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
     // What ends from now on can be called open by the answer.
     let asked_at = Instant::now();
     let mut room = taking.room();
-    let open = match shared.hub.open_runs(shared.node_id, |run| room.takes(run)).await {
+    let open = match shared.hub.open_runs(shared.node_id, |run| room.takes(&run).then(|| trimmed(run))).await {
         Ok(open) => open,
         Err(error) => {
             tracing::warn!(%error, "the open runs are not known");
@@ -613,7 +613,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
         let run = match open.content {
             OpenContent::Whole(run) => Some(*run),
             OpenContent::AtServer if room.may_take(id, whose) => match shared.hub.open_run(id).await {
-                Ok(run) => Some(run).filter(|run| room.takes(run)),
+                Ok(run) => room.takes(&run).then(|| trimmed(run)),
                 Err(ClientError::NotFound(_)) => continue,
                 Err(error) => {
                     tracing::warn!(run_id = id, %error, "it is not known what a run asks for");
@@ -636,7 +636,7 @@ async fn take_open_runs(shared: &Arc<Shared>, taking: &Arc<Taking>, runs: &mut J
             continue;
         }
         taking.hold(&run);
-        let run = v4::Run { log: run.log.as_deref().map(without_left), ..trimmed(run.clone()) };
+        let run = v4::Run { log: run.log.as_deref().map(without_left), ..run };
         let (shared, taking) = (shared.clone(), taking.clone());
         let given_up = taking.lock().given_up.clone();
         runs.spawn(async move {

@@ -117,7 +117,18 @@ async fn committed_by_others(connection: &mut SqliteConnection) -> Result<i64, s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::store::Store;
     use sqlx::{Connection, sqlite::SqliteConnectOptions};
+
+    /// A store in which something stands, and somebody else who has its file open.
+    async fn opened() -> (tempfile::TempDir, Store, SqliteConnection) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hub.sqlite");
+        let store = Store::open(&file).await.unwrap();
+        store.write_something().await.unwrap();
+        let other = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+        (folder, store, other)
+    }
 
     #[tokio::test]
     async fn what_others_write_before_the_first_look_is_seen() {
@@ -125,12 +136,7 @@ mod tests {
             "UPDATE setting SET value = x'00'",
             "CREATE TRIGGER zz AFTER UPDATE ON user BEGIN UPDATE user SET disabled = 0; END",
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("hub.sqlite");
-            let store = crate::hub::store::Store::open(&file).await.unwrap();
-            store.write_something().await.unwrap();
-            let options = SqliteConnectOptions::new().filename(&file);
-            let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+            let (_folder, store, mut other) = opened().await;
             sqlx::query(statement).execute(&mut other).await.unwrap();
             let mut connection = store.bookkeeping().acquire().await.unwrap();
             assert!(store.foreign_writes().look(&mut connection).await.unwrap(), "{statement}");
@@ -182,12 +188,7 @@ mod tests {
     async fn a_connection_that_fails_tells_of_nobody_and_hides_nobody() {
         // As a full disk, or an id that is the last there is, makes one fail.
         for is_foreign in [false, true] {
-            let folder = tempfile::tempdir().unwrap();
-            let file = folder.path().join("hub.sqlite");
-            let store = crate::hub::store::Store::open(&file).await.unwrap();
-            store.write_something().await.unwrap();
-            let options = SqliteConnectOptions::new().filename(&file);
-            let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+            let (_folder, store, mut other) = opened().await;
             // Whatever others write between the hub's own transactions of one use …
             let mut connection = store.bookkeeping().acquire().await.unwrap();
             if is_foreign {
@@ -202,12 +203,7 @@ mod tests {
             assert_eq!(store.foreign_writes().look(&mut connection).await.unwrap(), is_foreign);
         }
         // Also what they wrote while it was in use, and it failed when it was to be used again.
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("hub.sqlite");
-        let store = crate::hub::store::Store::open(&file).await.unwrap();
-        store.write_something().await.unwrap();
-        let mut other =
-            sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.unwrap();
+        let (_folder, store, mut other) = opened().await;
         let mut connection = store.bookkeeping().acquire().await.unwrap();
         sqlx::query("UPDATE setting SET value = x'00'").execute(&mut other).await.unwrap();
         sqlx::query("UPDATE setting SET value = x'01'").execute(&mut *connection).await.unwrap();
@@ -215,12 +211,7 @@ mod tests {
         store.bookkeeping().acquire().await.unwrap().close().await.unwrap();
         assert!(store.foreign_writes().look(&mut store.bookkeeping().acquire().await.unwrap()).await.unwrap());
         // What was seen once stays seen, also if nothing could be told then.
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("hub.sqlite");
-        let store = crate::hub::store::Store::open(&file).await.unwrap();
-        store.write_something().await.unwrap();
-        let mut other =
-            sqlx::SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.unwrap();
+        let (_folder, store, mut other) = opened().await;
         sqlx::query("UPDATE setting SET value = x'00'").execute(&mut other).await.unwrap();
         for _ in 0..3 {
             store.bookkeeping().acquire().await.unwrap().close().await.unwrap();

@@ -62,7 +62,7 @@ pub enum OpenContent {
 }
 
 impl OpenRun {
-    fn new(run: v4::Run, content: OpenContent) -> OpenRun {
+    fn of(run: &v4::Run, content: OpenContent) -> OpenRun {
         let task = match &run.task {
             Some(v4::RunTask::Task(task)) => Some(task),
             _ => None,
@@ -74,7 +74,7 @@ impl OpenRun {
             collaboration_id: task.and_then(|task| task.collaboration.as_ref()).map(|link| link.id),
             user_id: task.and_then(|task| task.init_user.as_ref()).map(|link| link.id),
             is_part: task.is_some_and(|task| task.parent.is_some()),
-            log: Some(run.log.unwrap_or_default()).filter(|log| log.len() <= SHORT_LOG),
+            log: Some(run.log.as_deref().unwrap_or_default()).filter(|log| log.len() <= SHORT_LOG).map(str::to_owned),
             content,
         }
     }
@@ -409,11 +409,11 @@ impl HubClient {
     }
 
     /// The runs that a node has still to end, oldest first. What they ask for is left out where a server can; of what others tell,
-    /// only what `keeps` wants is in memory for longer than it takes to read some of them.
+    /// only what `keep` gives back is in memory for longer than it takes to read some of them.
     pub async fn open_runs(
         &self,
         node_id: i64,
-        mut keeps: impl FnMut(&v4::Run) -> bool,
+        mut keep: impl FnMut(v4::Run) -> Option<v4::Run>,
     ) -> Result<Vec<OpenRun>, ClientError> {
         let query =
             [pair("state", "open"), pair("node_id", node_id), pair("include", "task"), pair("without", "input")];
@@ -453,12 +453,11 @@ impl HubClient {
                 if runs.contains_key(&run.id) {
                     continue;
                 }
-                let (id, content) = match &run.input {
-                    None => (run.id, OpenContent::AtServer),
-                    Some(_) if keeps(&run) => (run.id, OpenContent::Whole(Box::new(run.clone()))),
-                    Some(_) => (run.id, OpenContent::Left),
-                };
-                runs.insert(id, OpenRun::new(run, content));
+                let mut open = OpenRun::of(&run, OpenContent::AtServer);
+                if run.input.is_some() {
+                    open.content = keep(run).map_or(OpenContent::Left, |run| OpenContent::Whole(Box::new(run)));
+                }
+                runs.insert(open.id, open);
             }
             if passed >= total.min(LIST_LIMIT) {
                 break;

@@ -20,13 +20,7 @@ pub fn looks_like_data(first: &[String], below: &[Vec<String>]) -> bool {
     holds_data(first, below, false)
 }
 
-/// Whether one of these columns is among some names.
-pub fn has_one_of<S: AsRef<str>>(names: &[S], columns: &[String]) -> bool {
-    let columns: Vec<String> = columns.iter().map(|column| plain_name(column)).collect();
-    names.iter().any(|name| columns.contains(&plain_name(name.as_ref())))
-}
-
-/// The same; of names that a program wrote nothing has to speak for them.
+/// The same, unless a program wrote the names: then nothing has to speak for them.
 fn holds_data(first: &[String], below: &[Vec<String>], are_written: bool) -> bool {
     let cells: Vec<(usize, &str)> = first
         .iter()
@@ -151,6 +145,12 @@ fn holds_data(first: &[String], below: &[Vec<String>], are_written: bool) -> boo
         return true;
     }
     !below.is_empty() && !counted && names < 2 && !under_names.iter().any(|(_, cell)| is_word(cell))
+}
+
+/// Whether one of these columns is among some names.
+pub fn has_one_of<S: AsRef<str>>(names: &[S], columns: &[String]) -> bool {
+    let columns: Vec<String> = columns.iter().map(|column| plain_name(column)).collect();
+    names.iter().any(|name| columns.contains(&plain_name(name.as_ref())))
 }
 
 /// What the type of a column says of its values.
